@@ -1,0 +1,19 @@
+// Package internal is a map of Tocsin's code, in reading order. Imports run down this list one way only;
+// imports_test.go holds them to it.
+//
+//	notice     the domain's nouns, states and errors; imports the standard library alone
+//	audience   who is to be told, at which mailbox: filters, address keys, customer files
+//	ledger     Postgres, and every SQL statement: who is owed what, what happened
+//	queue      asynq: names, payloads, options; the one package that imports it
+//	render     template + language + recipient → message
+//	send       message → SMTP relay; answers sent, later, never or uncertain
+//	delivery   the heart: release, expand, attempt, retry, sweep
+//	api        JSON over HTTP, OpenAPI, and the client that the command line uses
+//	config     settings from flags, environment and file
+//	directory  a notice's directory: notice.yaml and its texts
+//	local      a throwaway Postgres and Redis
+//	sink       an SMTP server that keeps or refuses as told
+//	testkit    fresh databases and relays for tests
+//
+// cmd/tocsin joins them. docs/guarantees.md states the delivery protocol that ledger and delivery implement.
+package internal

@@ -1,0 +1,58 @@
+package notice
+
+import (
+	"context"
+	"time"
+)
+
+// Outcome is what one attempt came to.
+type Outcome int
+
+// The outcomes of an attempt.
+const (
+	OutcomeSent      Outcome = iota + 1 // 250 to the dot
+	OutcomeLater                        // a definite 4xx, or no dot went out: safe to try again
+	OutcomeNever                        // a definite 5xx
+	OutcomeUncertain                    // the dot may have gone out, and no answer was heard
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case OutcomeSent:
+		return "sent"
+	case OutcomeLater:
+		return "later"
+	case OutcomeNever:
+		return "never"
+	case OutcomeUncertain:
+		return "uncertain"
+	}
+	return "no outcome"
+}
+
+// Answer is what is known of an attempt after it.
+type Answer struct {
+	Outcome  Outcome
+	NoDot    bool   // it is certain that no dot was written
+	Relay    string // the relay's name
+	Code     int    // the SMTP reply code that settled it, 0 if none was heard
+	Enhanced string // RFC 3463 status code such as "4.2.1", "" if none
+	Text     string // the reply's text, or what went wrong where no reply was heard
+}
+
+// Mail is one message ready for the wire.
+type Mail struct {
+	From string // RFC 5321 reverse-path, without brackets
+	To   string // forward-path: local part as written, domain as A-label
+	Raw  []byte // RFC 5322 message with CRLF line ends, not yet dot-stuffed
+}
+
+// Permit is the leave to write one dot: a row marked "sending" in the ledger.
+type Permit interface {
+	// Ask starts to have the row marked and returns at once. It is called once, when RCPT was accepted.
+	Ask()
+	// Wait returns when the mark was refused or its commit was acknowledged. After an error no dot may be
+	// written. Otherwise the dot may be written, and the write finished, before until (by both the monotonic
+	// and the wall clock).
+	Wait(ctx context.Context) (until time.Time, err error)
+}

@@ -1,0 +1,54 @@
+package notice
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code classes an error for whoever must react to it; HTTP and exit codes follow from it.
+type Code string
+
+// The classes of errors.
+const (
+	CodeInvalid  Code = "invalid"   // the input is wrong; Field says where
+	CodeNotFound Code = "not_found" // no such notice, customer, …
+	CodeConflict Code = "conflict"  // it stands otherwise than the request presumes
+	CodeTooEarly Code = "too_early" // not yet: the message says from when
+)
+
+// Error is a domain error. Message is safe to show to whoever asked: it never holds personal data of others.
+type Error struct {
+	Code    Code
+	Field   string // the field, setting, column or file:line at fault; may be empty
+	Message string
+}
+
+func (e *Error) Error() string {
+	if e.Field != "" {
+		return e.Field + ": " + e.Message
+	}
+	return e.Message
+}
+
+// Invalid is an error about one field of the input.
+func Invalid(field, format string, args ...any) *Error {
+	return &Error{Code: CodeInvalid, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// NotFound says that what was named does not exist.
+func NotFound(format string, args ...any) *Error {
+	return &Error{Code: CodeNotFound, Message: fmt.Sprintf(format, args...)}
+}
+
+// Conflict says that the state of things forbids the request.
+func Conflict(format string, args ...any) *Error {
+	return &Error{Code: CodeConflict, Message: fmt.Sprintf(format, args...)}
+}
+
+// CodeOf returns the code of the domain error that err wraps, "" if there is none.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ""
+}

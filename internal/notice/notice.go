@@ -1,0 +1,134 @@
+// Package notice holds the nouns of Tocsin, their states and their errors, and nothing that does I/O.
+// Every other package speaks in these words; the vocabulary is that of docs/guarantees.md.
+package notice
+
+import (
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Kind is what sort of thing an incident is.
+type Kind string
+
+// The kinds of an incident.
+const (
+	Outage      Kind = "outage"
+	Maintenance Kind = "maintenance"
+	Advisory    Kind = "advisory"
+)
+
+// Kinds lists every kind.
+var Kinds = []Kind{Outage, Maintenance, Advisory}
+
+// Phases lists, per kind, the phases that a notice of such an incident can have.
+// An advisory has those of an outage.
+var Phases = map[Kind][]string{
+	Outage:      {"investigating", "identified", "monitoring", "resolved", "postmortem"},
+	Maintenance: {"scheduled", "reminder", "in-progress", "completed", "cancelled", "postmortem"},
+	Advisory:    {"investigating", "identified", "monitoring", "resolved", "postmortem"},
+}
+
+// Severities lists the severities, mildest first.
+var Severities = []string{"minor", "major", "critical"}
+
+// Stacking says when a mail carries two languages: the recipient's and the notice's default.
+type Stacking string
+
+// The values of a notice's "stacked".
+const (
+	StackNever     Stacking = "never"     // one language a mail
+	StackUnmatched Stacking = "unmatched" // two where the recipient's language has no text of its own
+	StackAlways    Stacking = "always"    // two wherever the recipient's language is not the default one
+)
+
+// Body is a notice as it is written down: the body of POST /v1/notices, and notice.yaml with its texts.
+// Two bodies that are equal after Normalize are the same notice.
+type Body struct {
+	Key             string            `json:"key" yaml:"key"`
+	Incident        string            `json:"incident,omitempty" yaml:"incident"`
+	Kind            Kind              `json:"kind" yaml:"kind"`
+	Phase           string            `json:"phase" yaml:"phase"`
+	Severity        string            `json:"severity,omitempty" yaml:"severity"`
+	Template        string            `json:"template,omitempty" yaml:"template"`
+	Parameters      map[string]string `json:"parameters,omitempty" yaml:"parameters"`
+	Audience        string            `json:"audience,omitempty" yaml:"audience"`
+	DefaultLanguage string            `json:"default_language,omitempty" yaml:"default_language"`
+	Stacked         Stacking          `json:"stacked,omitempty" yaml:"stacked"`
+	Zone            string            `json:"zone,omitempty" yaml:"zone"`
+	Windows         []Window          `json:"windows,omitempty" yaml:"windows"`
+	BrokenDomains   []string          `json:"broken_domains,omitempty" yaml:"broken_domains"`
+	ReplyTo         string            `json:"reply_to,omitempty" yaml:"reply_to"`
+	SendAt          *time.Time        `json:"send_at,omitempty" yaml:"send_at"`
+	ExpiresAt       *time.Time        `json:"expires_at,omitempty" yaml:"expires_at"`
+	Texts           map[string]Text   `json:"texts,omitempty" yaml:"-"`
+}
+
+// Text is what a notice says in one language: Go template syntax in both, Markdown in the body.
+type Text struct {
+	Subject string `json:"subject"`
+	Body    string `json:"body"`
+}
+
+// Window is a span of time, written as wall-clock time in an IANA zone ("2026-11-09T21:00").
+// A window without a zone is in the notice's.
+type Window struct {
+	Start string `json:"start" yaml:"start"`
+	End   string `json:"end" yaml:"end"`
+	Zone  string `json:"zone,omitempty" yaml:"zone"`
+}
+
+// Span resolves the window to instants; zone is the notice's zone, used where the window names none.
+// Its error is an *Error that names the field at fault.
+func (w Window) Span(zone string) (start, end time.Time, err error) {
+	if w.Zone != "" {
+		zone = w.Zone
+	}
+	loc, err := LoadZone(zone)
+	if err != nil {
+		return start, end, err
+	}
+	if start, err = wallClock(w.Start, loc); err != nil {
+		return start, end, Invalid("start", "%v", err)
+	}
+	if end, err = wallClock(w.End, loc); err != nil {
+		return start, end, Invalid("end", "%v", err)
+	}
+	if !end.After(start) {
+		return start, end, Invalid("end", "is not after start: %s – %s", w.Start, w.End)
+	}
+	return start, end, nil
+}
+
+func wallClock(s string, loc *time.Location) (time.Time, error) {
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04"} {
+		if t, err := time.ParseInLocation(layout, s, loc); err == nil {
+			return t, nil
+		}
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	return time.Time{}, Invalid("", "%q is not a time like 2026-11-09T21:00", s)
+}
+
+// LoadZone returns the IANA time zone of that name, UTC for none. Its error is an *Error.
+func LoadZone(name string) (*time.Location, error) {
+	if name == "" {
+		return time.UTC, nil
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, Invalid("zone", "%q is not an IANA time zone such as Europe/Amsterdam", name)
+	}
+	return loc, nil
+}
+
+var keyForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,100}$`)
+
+// ValidKey reports whether s can be the key of a notice or an incident:
+// 1 to 100 of [A-Za-z0-9._~-], with at least one letter, so that no key is also a number.
+func ValidKey(s string) bool {
+	return keyForm.MatchString(s) &&
+		strings.ContainsAny(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+}

@@ -1,0 +1,112 @@
+package notice
+
+import "time"
+
+// Plan is what a release would do, found by doing all of it but the release: the dry run.
+type Plan struct {
+	Customers  int            `json:"customers"`         // members of the audience
+	Recipients int            `json:"recipients"`        // mailboxes, and customers without one
+	ByLanguage map[string]int `json:"by_language"`       // recipients to be mailed, per language of the mail
+	Suppressed map[string]int `json:"suppressed"`        // recipients not to be mailed, per reason
+	Alternates int            `json:"alternates"`        // recipients reached at their alternate
+	Fallback   map[string]int `json:"fallback"`          // wanted languages without a text ("" = none wanted), and how many get the default
+	Filter     string         `json:"filter"`            // the audience in its parenthesised form, "" = every customer
+	HoleCount  int            `json:"hole_count"`        // recipients whose mail would have an empty field
+	Holes      []Hole         `json:"holes"`             // the first twenty of them
+	Samples    []Sample       `json:"samples,omitempty"` // one mail per language
+}
+
+// Hole is a recipient whose mail would have an empty field.
+type Hole struct {
+	Customer string `json:"customer"` // external id
+	Language string `json:"language"`
+	Reason   string `json:"reason"` // which field, in which line of the text
+}
+
+// Sample is a mail as one recipient would get it.
+type Sample struct {
+	Language string `json:"language"`
+	Customer string `json:"customer"` // external id of the recipient it was made for
+	Subject  string `json:"subject"`
+	Text     string `json:"text"`
+	HTML     string `json:"html"`
+}
+
+// Status is where a notice stands. Its counts add up to Recipients at every moment.
+type Status struct {
+	Number      int64          `json:"number"`
+	Key         string         `json:"key"`
+	Incident    string         `json:"incident"`
+	Kind        Kind           `json:"kind"`
+	Phase       string         `json:"phase"`
+	State       State          `json:"state"`
+	Reason      string         `json:"reason,omitempty"` // why cancelled or held
+	Customers   int            `json:"customers"`
+	Recipients  int            `json:"recipients"`
+	Counts      map[string]int `json:"counts"` // each of the nine states
+	ByLanguage  map[string]int `json:"by_language"`
+	Suppressed  map[string]int `json:"suppressed"` // as frozen at release, per reason
+	CreatedAt   time.Time      `json:"created_at"`
+	CreatedBy   string         `json:"created_by,omitempty"`
+	SendAt      *time.Time     `json:"send_at,omitempty"`
+	ExpiresAt   *time.Time     `json:"expires_at,omitempty"`
+	ReleasedAt  *time.Time     `json:"released_at"`
+	ReleasedBy  string         `json:"released_by,omitempty"`
+	FirstSentAt *time.Time     `json:"first_sent_at"`
+	LastSentAt  *time.Time     `json:"last_sent_at"`
+	RatePerS    float64        `json:"rate_per_s"` // mails accepted per second between the first and the last
+}
+
+// Delivery is one row of the ledger with what it was frozen with: a row of the report.
+type Delivery struct {
+	Seq       int           `json:"seq"`
+	Address   string        `json:"address"`
+	Customers []string      `json:"customers"` // external ids
+	Language  string        `json:"language"`  // of the mail
+	TimeZone  string        `json:"time_zone"`
+	State     DeliveryState `json:"state"`
+	Reason    string        `json:"reason"`
+	Attempts  int           `json:"attempts"`
+	Relay     string        `json:"relay"`
+	SMTPCode  int           `json:"smtp_code"` // 0 = none heard
+	Enhanced  string        `json:"enhanced_code"`
+	SMTPText  string        `json:"smtp_text"`
+	MessageID string        `json:"message_id"` // with angle brackets
+	SentAt    *time.Time    `json:"sent_at"`
+	UpdatedAt time.Time     `json:"updated_at"`
+}
+
+// DeliveryPage asks for a page of a notice's deliveries, by seq.
+type DeliveryPage struct {
+	After  int            // deliveries with a greater seq; -1 from the start
+	Limit  int            // at most so many
+	State  *DeliveryState // only those in this state; nil = all
+	Search string         // only this address (any spelling of its key) or external id; "" = all
+}
+
+// HistoryEntry is one notice in the history of a customer or an address.
+type HistoryEntry struct {
+	Number   int64    `json:"number"`
+	Key      string   `json:"key"`
+	Kind     Kind     `json:"kind"`
+	Phase    string   `json:"phase"`
+	Subject  string   `json:"subject"` // the template of the subject in the mail's language
+	Delivery Delivery `json:"delivery"`
+}
+
+// Settlement is what an operator decides about deliveries that need a decision.
+type Settlement struct {
+	Sent         bool   `json:"sent"`    // they arrived: uncertain → sent
+	Requeue      bool   `json:"requeue"` // send (again): uncertain, failed or suppressed → queued
+	Address      string `json:"address,omitempty"`
+	AllUncertain bool   `json:"all_uncertain,omitempty"`
+}
+
+// Settled says what a Settlement did.
+type Settled struct {
+	Changed  int        `json:"changed"`
+	TooEarly int        `json:"too_early"`         // uncertain for too short a time to be requeued
+	From     *time.Time `json:"possible_from"`     // when the last of those can be
+	Skipped  int        `json:"skipped"`           // in a state that the settlement does not apply to
+	Reasons  []string   `json:"reasons,omitempty"` // why they were skipped
+}
