@@ -1,0 +1,86 @@
+package delivery
+
+import (
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/notice"
+)
+
+// normal checks a body's fields and writes them in one form, so that a second press of the same notice is known
+// for the same: defaults are filled in, times are in UTC, domains are A-labels.
+func normal(b notice.Body) (notice.Body, error) {
+	if !notice.ValidKey(b.Key) {
+		return b, notice.Invalid("key", "%q is not 1 to 100 of A-Z a-z 0-9 . _ ~ - with at least one letter", b.Key)
+	}
+	if b.Incident == "" {
+		b.Incident = b.Key
+	}
+	if !notice.ValidKey(b.Incident) {
+		return b, notice.Invalid("incident", "%q is not 1 to 100 of A-Z a-z 0-9 . _ ~ - with at least one letter", b.Incident)
+	}
+	if !slices.Contains(notice.Kinds, b.Kind) {
+		return b, notice.Invalid("kind", "%q is none of outage, maintenance, advisory", b.Kind)
+	}
+	if phases := notice.Phases[b.Kind]; !slices.Contains(phases, b.Phase) {
+		return b, notice.Invalid("phase", "%q is no phase of kind %s: %s", b.Phase, b.Kind, strings.Join(phases, ", "))
+	}
+	if b.Severity != "" && !slices.Contains(notice.Severities, b.Severity) {
+		return b, notice.Invalid("severity", "%q is none of %s", b.Severity, strings.Join(notice.Severities, ", "))
+	}
+	if b.DefaultLanguage == "" {
+		b.DefaultLanguage = "en"
+	}
+	switch b.Stacked {
+	case "":
+		b.Stacked = notice.StackNever
+	case notice.StackNever, notice.StackUnmatched, notice.StackAlways:
+	default:
+		return b, notice.Invalid("stacked", "%q is none of never, unmatched, always", b.Stacked)
+	}
+	return normalPlaces(b)
+}
+
+func normalPlaces(b notice.Body) (notice.Body, error) {
+	if _, err := notice.LoadZone(b.Zone); err != nil {
+		return b, err
+	}
+	b.Windows = slices.Clone(b.Windows)
+	for _, w := range b.Windows {
+		if _, _, err := w.Span(b.Zone); err != nil {
+			return b, notice.Invalid("windows", "%v", err)
+		}
+	}
+	broken := make([]string, 0, len(b.BrokenDomains))
+	for _, d := range b.BrokenDomains {
+		a, err := audience.ParseAddress("postmaster@" + d)
+		if err != nil {
+			return b, notice.Invalid("broken_domains", "%q is not a domain", d)
+		}
+		broken = append(broken, a.Domain)
+	}
+	slices.Sort(broken)
+	b.BrokenDomains = slices.Compact(broken)
+	if b.ReplyTo != "" {
+		if _, err := mail.ParseAddress(b.ReplyTo); err != nil {
+			return b, notice.Invalid("reply_to", "is not a mailbox like support@example.org")
+		}
+	}
+	b.SendAt, b.ExpiresAt = utc(b.SendAt), utc(b.ExpiresAt)
+	if b.SendAt != nil && b.ExpiresAt != nil && !b.ExpiresAt.After(*b.SendAt) {
+		return b, notice.Invalid("expires_at", "is not after send_at: nothing would be sent")
+	}
+	b.Audience = strings.TrimSpace(b.Audience)
+	return b, nil
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC().Truncate(time.Second)
+	return &u
+}

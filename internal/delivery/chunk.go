@@ -1,0 +1,205 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/render"
+)
+
+// chunk works one chunk: claims it, attempts what is due in it, records, and gives it back.
+func (w *Worker) chunk(id int64) error {
+	if !w.begin() {
+		return errDraining
+	}
+	defer w.under.Done()
+	ctx := w.life
+	claim, ok, err := w.ledger.Claim(ctx, id, w.Name)
+	if err != nil || !ok {
+		return err
+	}
+	renewing, stopRenewing := context.WithCancel(ctx)
+	var renewal sync.WaitGroup
+	r := &run{Worker: w, claim: claim}
+	renewal.Go(func() { r.renew(renewing) })
+	if len(claim.Due) > 0 {
+		r.attemptAll(ctx)
+	}
+	stopRenewing()
+	renewal.Wait()
+	w.closeChunk(claim)
+	if w.stopping() {
+		// What is left need not wait for a sweep.
+		next := chunkGeneration(ledger.DueChunk{Epoch: claim.Epoch})
+		if err := w.tasks.EnqueueChunk(context.WithoutCancel(ctx), id, next); err != nil {
+			w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", id), slog.Any("error", err))
+		}
+	}
+	return nil
+}
+
+// closeChunk gives a chunk back. Should the ledger be away for longer than a lease, the sweep finds the chunk.
+func (w *Worker) closeChunk(c ledger.Claim) {
+	// The claim is given back even when the drain is over: the next worker need not wait for the lease to run out.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.life), w.ledger.Lease())
+	defer cancel()
+	for failures := 1; ; failures++ {
+		err := w.ledger.CloseChunk(ctx, c)
+		if err == nil {
+			return
+		}
+		w.Logger.Warn("close chunk", slog.Int64("chunk_id", c.ChunkID), slog.Any("error", err))
+		if pause(ctx, backoff(50*time.Millisecond, time.Second, failures)); ctx.Err() != nil || w.life.Err() != nil {
+			return
+		}
+	}
+}
+
+// run is one claim being worked.
+type run struct {
+	*Worker
+	claim   ledger.Claim
+	program *program
+	stopped atomic.Bool    // no attempt is begun any more
+	open    sync.WaitGroup // outcomes not yet acknowledged
+}
+
+func (r *run) renew(ctx context.Context) {
+	ticker := time.NewTicker(r.ledger.Lease() / 4)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		held, err := r.ledger.Renew(ctx, r.claim.ChunkID, r.claim.Epoch)
+		if err != nil && ctx.Err() == nil {
+			r.Logger.Warn("renew", slog.Int64("chunk_id", r.claim.ChunkID), slog.Any("error", err))
+		}
+		if err == nil && !held {
+			r.stopped.Store(true)
+		}
+	}
+}
+
+// attemptAll attempts each delivery that is due and returns when all outcomes are durable, or the drain is over.
+func (r *run) attemptAll(ctx context.Context) {
+	var err error
+	if r.program, err = r.notices.get(ctx, r.claim.NoticeID); err != nil {
+		r.Logger.Error("prepare notice", slog.Int64("notice_id", r.claim.NoticeID), slog.Any("error", err))
+		return
+	}
+	recorded := make(chan struct{})
+	go func() {
+		defer close(recorded)
+		var group errgroup.Group
+		group.SetLimit(r.Connections)
+		for _, due := range r.claim.Due {
+			group.Go(func() error {
+				if !r.over() {
+					r.attempt(ctx, due)
+				}
+				return nil
+			})
+		}
+		_ = group.Wait() // attempts report through the ledger, not here
+		r.open.Wait()
+	}()
+	select {
+	case <-recorded:
+	case <-ctx.Done():
+	}
+}
+
+func (r *run) over() bool { return r.stopped.Load() || r.stopping() }
+
+// attempt makes one attempt of one delivery.
+func (r *run) attempt(ctx context.Context, due ledger.Due) {
+	at := ledger.Attempt{NoticeID: r.claim.NoticeID, Seq: due.Seq, ChunkID: r.claim.ChunkID, Epoch: r.claim.Epoch}
+	select {
+	case r.writer.slots <- struct{}{}:
+	case <-r.draining:
+		return
+	}
+	m, err := r.mail(due)
+	if err != nil {
+		r.Logger.Error("render", slog.Int64("notice_id", at.NoticeID), slog.Int("seq", at.Seq), slog.Any("error", err))
+		r.record(ledger.Outcome{Attempt: at, State: notice.DeliveryFailed, NoDot: true, Heard: time.Now(),
+			Reason: notice.ReasonHole, Answer: notice.Answer{Text: err.Error()}})
+		return
+	}
+	p := r.writer.permit(at)
+	answer, err := r.sender.Send(ctx, m, p)
+	if err != nil {
+		// Nothing was tried: the delivery stays as it is, and the sweep brings the chunk again.
+		r.Logger.Warn("no relay", slog.Int64("chunk_id", at.ChunkID), slog.Any("error", err))
+		r.stopped.Store(true)
+		<-r.writer.slots
+		return
+	}
+	if p.refused {
+		r.stopped.Store(true)
+	}
+	r.record(r.outcome(at, due, answer, p.refused))
+}
+
+func (r *run) record(o ledger.Outcome) {
+	r.open.Add(1)
+	r.writer.record(o, func() {
+		<-r.writer.slots
+		r.open.Done()
+	})
+}
+
+// mail renders what a delivery sends. The same delivery has the same Message-ID each time.
+func (r *run) mail(due ledger.Due) (notice.Mail, error) {
+	to, err := audience.ParseAddress(due.Recipient.Address)
+	if err != nil {
+		return notice.Mail{}, err
+	}
+	m, err := r.program.Render(due.Recipient, due.Text, render.Stamp{
+		MessageID: r.program.MessageID(due.Seq),
+		InReplyTo: due.InReplyTo,
+		NoticeKey: r.program.Key,
+		ListID:    r.program.Incident + "." + r.program.MessageDomain,
+		Date:      time.Now(),
+	})
+	if err != nil {
+		return notice.Mail{}, err
+	}
+	return notice.Mail{From: r.returnPath, To: to.Wire(), Raw: m.Raw}, nil
+}
+
+// outcome judges an answer: what state the delivery goes to, and when it is tried again.
+func (r *run) outcome(at ledger.Attempt, due ledger.Due, a notice.Answer, refused bool) ledger.Outcome {
+	o := ledger.Outcome{Attempt: at, NoDot: a.NoDot, Answer: a, Heard: time.Now()}
+	switch a.Outcome {
+	case notice.OutcomeSent:
+		o.State = notice.DeliverySent
+	case notice.OutcomeNever:
+		o.State = notice.DeliveryFailed
+	case notice.OutcomeLater:
+		o.State = notice.DeliveryDeferred
+		tried := due.Tries + 1
+		switch {
+		case refused || a.Code == 0 && tried == 1:
+			// No fault of the mailbox: at once due.
+		case r.program.ExpiresAt == nil && due.Waited > r.GiveUp:
+			o.State, o.Reason = notice.DeliveryFailed, notice.ReasonTooLong
+		default:
+			o.Delay = backoff(r.FirstRetry, 15*time.Minute, tried)
+		}
+	default:
+		o.State = notice.DeliveryUncertain
+	}
+	return o
+}

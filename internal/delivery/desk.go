@@ -1,0 +1,285 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/mail"
+	"os"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/render"
+)
+
+// Register is what a Desk needs of package ledger.
+type Register interface {
+	Sweeper
+	AttributeNames(ctx context.Context) ([]string, error)
+	Find(ctx context.Context, ref string) (id int64, err error)
+	Notice(ctx context.Context, id int64) (ledger.Notice, error)
+	Released(ctx context.Context, b notice.Body) (released, same bool, err error)
+	PutDraft(ctx context.Context, d ledger.Draft) (id int64, created bool, err error)
+	Plan(ctx context.Context, a ledger.Audience) (notice.Plan, error)
+	Release(ctx context.Context, id int64, a ledger.Audience, domain, who string) (released bool, err error)
+	Pause(ctx context.Context, id int64, who string) error
+	Resume(ctx context.Context, id int64, who string) error
+	Cancel(ctx context.Context, id int64, who string) error
+	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
+	Status(ctx context.Context, ref string) (notice.Status, error)
+}
+
+// Desk takes an operator's decisions.
+type Desk struct {
+	Ledger  Register
+	Queue   Queue
+	Set     *render.Set
+	Sender  Sender // for test mails; nil where this process has no relay
+	From    string // RFC 5322 mailbox; may be empty, then no test mail can be sent
+	ReplyTo string // where a notice has none
+	Zone    string // where a notice has none
+	Logger  *slog.Logger
+}
+
+// Draft keeps a notice that is not released yet, after checking all that can be checked without its recipients.
+// Once the key is released the same body answers with the status as it is, and another one is a conflict.
+// It returns whether the key is new.
+func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.Status, created bool, err error) {
+	if b, err = normal(b); err != nil {
+		return st, false, err
+	}
+	released, same, err := d.Ledger.Released(ctx, b)
+	if err != nil {
+		return st, false, err
+	}
+	// What was released is not checked again: a template or an attribute that has gone since changes nothing.
+	if !released || !same {
+		p, err := d.prepare(ctx, b, nil)
+		if err != nil {
+			return st, false, err
+		}
+		draft := ledger.Draft{Body: b, Texts: p.texts, Filter: audience.Format(p.filter), Who: who}
+		if _, created, err = d.Ledger.PutDraft(ctx, draft); err != nil {
+			return st, false, err
+		}
+	}
+	st, err = d.Ledger.Status(ctx, b.Key)
+	return st, created, err
+}
+
+// Preview is the dry run of a body: what a release would do, with a mail in each language.
+func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, err error) {
+	if b, err = normal(b); err != nil {
+		return plan, err
+	}
+	p, err := d.prepare(ctx, b, nil)
+	if err != nil {
+		return plan, err
+	}
+	look := &inspection{program: p.program, samples: true}
+	if plan, err = d.Ledger.Plan(ctx, p.audience(look)); err != nil {
+		return plan, err
+	}
+	plan.HoleCount, plan.Samples = look.holeCount, look.sampled
+	plan.Holes = append(plan.Holes, look.holes...)
+	return plan, nil
+}
+
+// Release freezes a draft and its audience and lets it go; released is false where that had been done before.
+// It is refused when a mail would have a hole in it, or nobody would get one.
+func (d *Desk) Release(ctx context.Context, ref, who string) (st notice.Status, released bool, err error) {
+	id, err := d.Ledger.Find(ctx, ref)
+	if err != nil {
+		return st, false, err
+	}
+	n, err := d.Ledger.Notice(ctx, id)
+	if err != nil {
+		return st, false, err
+	}
+	if !n.State.Released() {
+		p, err := d.prepare(ctx, n.Body, n.Texts)
+		if err != nil {
+			return st, false, err
+		}
+		released, err = d.Ledger.Release(ctx, id, p.audience(&inspection{program: p.program}), d.domain(), who)
+		if err != nil {
+			return st, false, err
+		}
+		if released {
+			d.Logger.Info("released", slog.Int64("notice_id", id), slog.String("who", who))
+			if err := d.Queue.EnqueueExpand(ctx, id, expandGeneration()); err != nil {
+				d.Logger.Warn("enqueue, left to the sweep", slog.Int64("notice_id", id), slog.Any("error", err))
+			}
+		}
+	}
+	st, err = d.Ledger.Status(ctx, n.Key)
+	return st, released, err
+}
+
+// Pause stops a notice until it is resumed; at most what was marked before may still leave.
+func (d *Desk) Pause(ctx context.Context, ref, who string) (notice.Status, error) {
+	return d.change(ctx, ref, who, d.Ledger.Pause)
+}
+
+// Resume has a paused notice sent again.
+func (d *Desk) Resume(ctx context.Context, ref, who string) (notice.Status, error) {
+	return d.change(ctx, ref, who, d.Ledger.Resume)
+}
+
+// Cancel stops a notice for good; at most what was marked before may still leave.
+func (d *Desk) Cancel(ctx context.Context, ref, who string) (notice.Status, error) {
+	return d.change(ctx, ref, who, d.Ledger.Cancel)
+}
+
+func (d *Desk) change(ctx context.Context, ref, who string, f func(context.Context, int64, string) error) (st notice.Status, err error) {
+	id, err := d.Ledger.Find(ctx, ref)
+	if err != nil {
+		return st, err
+	}
+	if err := f(ctx, id, who); err != nil {
+		return st, err
+	}
+	d.sweep(ctx)
+	return d.Ledger.Status(ctx, ref)
+}
+
+// Settle carries out what an operator decided about deliveries that are uncertain, failed or suppressed.
+func (d *Desk) Settle(ctx context.Context, ref string, s notice.Settlement, who string) (done notice.Settled, err error) {
+	if s.Sent == s.Requeue {
+		return done, notice.Invalid("sent", "say either that they were sent or that they are to be requeued")
+	}
+	if (s.Address != "") == s.AllUncertain {
+		return done, notice.Invalid("address", "name either one address or all that are uncertain")
+	}
+	id, err := d.Ledger.Find(ctx, ref)
+	if err != nil {
+		return done, err
+	}
+	var key string
+	if s.Address != "" {
+		a, err := audience.ParseAddress(s.Address)
+		if err != nil {
+			return done, notice.Invalid("address", "%v", err)
+		}
+		key = a.Key()
+	}
+	if done, err = d.Ledger.Settle(ctx, id, s, key, who); err != nil {
+		return done, err
+	}
+	d.sweep(ctx)
+	return done, nil
+}
+
+// sweep has a change worked at once; where that can't be done now, the workers' own sweep does it.
+func (d *Desk) sweep(ctx context.Context) {
+	if _, err := sweep(ctx, d.Ledger, d.Queue, d.Logger); err != nil {
+		d.Logger.Warn("sweep, left to the workers", slog.Any("error", err))
+	}
+}
+
+// domain is what the Message-IDs of a notice end in.
+func (d *Desk) domain() string {
+	if from, err := mail.ParseAddress(d.From); err == nil {
+		if a, err := audience.ParseAddress(from.Address); err == nil {
+			return a.Domain
+		}
+	}
+	if host, err := os.Hostname(); err == nil {
+		return host
+	}
+	return "tocsin.invalid"
+}
+
+// prepared is a body that can be released.
+type prepared struct {
+	body    notice.Body
+	texts   map[string]notice.Text
+	filter  notice.Filter
+	program *render.Program
+	broken  []string
+}
+
+// prepare checks a normal body; texts are those that were frozen with it, or nil to resolve them now.
+func (d *Desk) prepare(ctx context.Context, b notice.Body, texts map[string]notice.Text) (p prepared, err error) {
+	p = prepared{body: b, texts: texts}
+	if texts == nil {
+		if p.texts, err = d.Set.Texts(b); err != nil {
+			return p, err
+		}
+	}
+	if p.program, err = d.Set.Compile(source(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
+		return p, err
+	}
+	if p.filter, err = audience.ParseFilter(b.Audience); err != nil {
+		return p, err
+	}
+	if len(p.filter.Attributes()) == 0 {
+		return p, nil
+	}
+	known, err := d.Ledger.AttributeNames(ctx)
+	if err != nil {
+		return p, err
+	}
+	return p, audience.CheckAttributes(b.Audience, p.filter, known)
+}
+
+// from is the sender for texts that are only looked at, where none is configured.
+func (d *Desk) from() string {
+	if d.From == "" {
+		return "status@tocsin.invalid"
+	}
+	return d.From
+}
+
+func (p prepared) audience(look *inspection) ledger.Audience {
+	return ledger.Audience{
+		Filter: p.filter, FilterText: audience.Format(p.filter), BrokenDomains: p.body.BrokenDomains,
+		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Judge: look.judge,
+	}
+}
+
+// inspection looks at every mail of a notice before any leaves.
+type inspection struct {
+	program   *render.Program
+	samples   bool // keep one mail per language, and let holes pass
+	holeCount int
+	holes     []notice.Hole
+	sampled   []notice.Sample
+	seen      map[string]bool
+}
+
+const holesShown = 20
+
+func (i *inspection) see(r notice.Recipient, text string) error {
+	if err := i.program.Check(r, text); err != nil {
+		i.holeCount++
+		if len(i.holes) < holesShown {
+			i.holes = append(i.holes, notice.Hole{Customer: r.Customers[0].ID, Language: text, Reason: err.Error()})
+		}
+		return nil
+	}
+	if !i.samples || i.seen[text] {
+		return nil
+	}
+	m, err := i.program.Preview(r, text)
+	if err != nil {
+		return fmt.Errorf("render a sample in %s: %w", text, err)
+	}
+	if i.seen == nil {
+		i.seen = map[string]bool{}
+	}
+	i.seen[text] = true
+	i.sampled = append(i.sampled, notice.Sample{Language: text, Customer: r.Customers[0].ID, Subject: m.Subject, Text: m.Text, HTML: m.HTML})
+	return nil
+}
+
+// judge refuses a release with holes.
+func (i *inspection) judge() error {
+	if i.samples || i.holeCount == 0 {
+		return nil
+	}
+	first := i.holes[0]
+	return notice.Conflict("%d recipients would get a mail with a hole in it, the first of them customer %s in %s: %s",
+		i.holeCount, first.Customer, first.Language, first.Reason)
+}

@@ -1,0 +1,92 @@
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/mail"
+	"time"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/notice"
+	"tocsin/internal/render"
+)
+
+// Test sends one mail per language of a body to an address, each as the first recipient of that language would
+// get it (or the first of any, where none wants that language). It stands outside the ledger: it is sent each
+// time. It returns the relay's answer per language.
+func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]notice.Answer, error) {
+	if d.Sender == nil || d.From == "" {
+		return nil, notice.Conflict("this server has no relay: set TOCSIN_SMTP_URL and TOCSIN_FROM for `tocsin serve` too")
+	}
+	b, err := normal(b)
+	if err != nil {
+		return nil, err
+	}
+	address, err := audience.ParseAddress(to)
+	if err != nil {
+		return nil, notice.Invalid("to", "%v", err)
+	}
+	sender, err := mail.ParseAddress(d.From)
+	if err != nil {
+		return nil, fmt.Errorf("read TOCSIN_FROM: %w", err)
+	}
+	p, err := d.prepare(ctx, b, nil)
+	if err != nil {
+		return nil, err
+	}
+	readers, err := d.readers(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	answers := map[string]notice.Answer{}
+	for text := range p.texts {
+		r, ok := readers[text]
+		if !ok {
+			r = readers[""]
+		}
+		r.Address = to
+		m, err := p.program.Render(r, text, render.Stamp{
+			MessageID: "<test." + rand.Text() + "@" + d.domain() + ">",
+			NoticeKey: b.Key, ListID: b.Incident + "." + d.domain(), Date: time.Now(),
+		})
+		if err != nil {
+			return nil, err
+		}
+		answer, err := d.Sender.Send(ctx, notice.Mail{From: sender.Address, To: address.Wire(), Raw: m.Raw}, granted{})
+		if err != nil {
+			return nil, fmt.Errorf("send the test mail in %s: %w", text, err)
+		}
+		answers[text] = answer
+	}
+	return answers, nil
+}
+
+// readers returns the first recipient of each language of a body, and under "" the first of all.
+func (d *Desk) readers(ctx context.Context, p prepared) (map[string]notice.Recipient, error) {
+	readers := map[string]notice.Recipient{}
+	a := p.audience(&inspection{program: p.program, samples: true})
+	a.Each = func(r notice.Recipient, text string) error {
+		for _, t := range []string{text, ""} {
+			if _, ok := readers[t]; !ok {
+				readers[t] = r
+			}
+		}
+		return nil
+	}
+	if _, err := d.Ledger.Plan(ctx, a); err != nil {
+		return nil, err
+	}
+	if len(readers) == 0 {
+		return nil, notice.Invalid("audience", "nobody who could be mailed matches it: there is no one to make the test mail for")
+	}
+	return readers, nil
+}
+
+// granted is the permit for a mail that no ledger counts.
+type granted struct{}
+
+func (granted) Ask() {}
+func (granted) Wait(context.Context) (time.Time, error) {
+	return time.Now().Add(20 * time.Second), nil
+}

@@ -1,0 +1,242 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/mail"
+	"sync"
+	"time"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/queue"
+	"tocsin/internal/render"
+)
+
+// Tasks hands tasks to handlers until it is shut down; package queue implements it.
+type Tasks interface {
+	Queue
+	Serve(h queue.Handlers, concurrency int, drain time.Duration) (*queue.Server, error)
+}
+
+// Options are a worker's settings; the numbers' zero is their default.
+type Options struct {
+	Name        string        // who holds the leases, for people: host and process
+	From        string        // RFC 5322 mailbox
+	ReplyTo     string        // where a notice has none; may be empty
+	Zone        string        // IANA, where a notice has none; empty = UTC
+	Chunks      int           // chunks under way at once; 4
+	Connections int           // deliveries of one chunk under way at once; 16
+	OpenMarks   int           // deliveries marked and not yet recorded, the most that a crash leaves uncertain; 64
+	SweepEvery  time.Duration // 10 s
+	Drain       time.Duration // how long answers are waited for when the worker is told to stop; 30 s
+	GiveUp      time.Duration // how long a delivery without expires_at is tried; 4 h
+	FirstRetry  time.Duration // mean delay of the first retry, which doubles up to 15 min; 30 s
+	Logger      *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	set := func(n *int, d int) {
+		if *n == 0 {
+			*n = d
+		}
+	}
+	wait := func(t *time.Duration, d time.Duration) {
+		if *t == 0 {
+			*t = d
+		}
+	}
+	set(&o.Chunks, 4)
+	set(&o.Connections, 16)
+	set(&o.OpenMarks, 64)
+	wait(&o.SweepEvery, 10*time.Second)
+	wait(&o.Drain, 30*time.Second)
+	wait(&o.GiveUp, 4*time.Hour)
+	wait(&o.FirstRetry, 30*time.Second)
+	return o
+}
+
+// Worker carries out what the ledger says is owed.
+type Worker struct {
+	Options
+	ledger     Ledger
+	tasks      Tasks
+	sender     Sender
+	set        *render.Set
+	returnPath string // reverse-path
+	writer     *writer
+	notices    *programs
+	draining   chan struct{}   // closed when no more attempts are to be begun
+	life       context.Context // ends when the drain is over: nothing is waited for any more
+	mu         sync.Mutex      // draining is not closed while a task is counted
+	under      sync.WaitGroup  // tasks under way
+}
+
+// NewWorker returns a worker. The error names a setting that is wrong.
+func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options) (*Worker, error) {
+	from, err := mail.ParseAddress(o.From)
+	if err != nil {
+		return nil, notice.Invalid("TOCSIN_FROM", "is not a mailbox like \"Example Status <status@example.net>\"")
+	}
+	path, err := audience.ParseAddress(from.Address)
+	if err != nil {
+		return nil, notice.Invalid("TOCSIN_FROM", "%v", err)
+	}
+	o = o.withDefaults()
+	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(),
+		writer: newWriter(l, o.Logger, o.OpenMarks), draining: make(chan struct{})}
+	w.notices = &programs{load: w.compile}
+	return w, nil
+}
+
+// Run works until ctx ends, then drains: no attempt is begun any more, answers are waited for as long as
+// Options.Drain, and what is under way is recorded and given back.
+func (w *Worker) Run(ctx context.Context) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	w.life = life
+	var background sync.WaitGroup
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	background.Go(func() { w.writer.run(writing) })
+	background.Go(func() { w.sweepUntil(ctx) })
+
+	server, err := w.tasks.Serve(queue.Handlers{Chunk: w.chunk, Expand: w.expand}, w.Chunks+1, w.Drain)
+	if err != nil {
+		stopWriting()
+		return fmt.Errorf("take tasks: %w", err)
+	}
+	w.Logger.Info("working", slog.String("holder", w.Name), slog.Int("open_marks", w.OpenMarks))
+	<-ctx.Done()
+	w.Logger.Info("draining", slog.Duration("at_most", w.Drain))
+	over := time.AfterFunc(w.Drain, end)
+	w.drain()
+	background.Go(server.Shutdown)
+	w.under.Wait()
+	over.Stop()
+	stopWriting()
+	background.Wait()
+	w.Logger.Info("drained")
+	return nil
+}
+
+// begin counts a task as under way, unless the worker drains.
+func (w *Worker) begin() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopping() {
+		return false
+	}
+	w.under.Add(1)
+	return true
+}
+
+func (w *Worker) drain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.draining)
+}
+
+func (w *Worker) sweepUntil(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := w.SweepEvery
+		next, err := sweep(ctx, w.ledger, w.tasks, w.Logger)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			w.Logger.Warn("sweep", slog.Any("error", err))
+		case next >= 0:
+			wait = min(wait, next+10*time.Millisecond)
+		}
+		pause(ctx, wait)
+	}
+}
+
+// expand makes the deliveries of a notice, and has each slice worked as soon as it is there.
+func (w *Worker) expand(id int64) error {
+	if !w.begin() {
+		return errDraining
+	}
+	defer w.under.Done()
+	for done := false; !done; {
+		if w.stopping() {
+			return errDraining
+		}
+		var due []int64
+		var err error
+		if due, done, err = w.ledger.Expand(w.life, id); err != nil {
+			return fmt.Errorf("expand notice %d: %w", id, err)
+		}
+		for _, c := range due {
+			if err := w.tasks.EnqueueChunk(w.life, c, firstGeneration); err != nil {
+				w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", c), slog.Any("error", err))
+				break
+			}
+		}
+	}
+	return w.ledger.Finish(w.life, id)
+}
+
+func (w *Worker) stopping() bool {
+	select {
+	case <-w.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// program is a notice that can be rendered.
+type program struct {
+	ledger.Notice
+	*render.Program
+}
+
+func (w *Worker) compile(ctx context.Context, id int64) (*program, error) {
+	n, err := w.ledger.Notice(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.set.Compile(source(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
+	if err != nil {
+		return nil, fmt.Errorf("compile notice %d: %w", id, err)
+	}
+	return &program{Notice: n, Program: p}, nil
+}
+
+// source is a notice's body as package render compiles it.
+func source(b notice.Body, texts map[string]notice.Text, from, replyTo, zone string) render.Source {
+	if b.Zone == "" {
+		b.Zone = zone
+	}
+	return render.Source{Body: b, Texts: texts, From: from, ReplyTo: replyTo, IncidentKey: b.Incident}
+}
+
+// programs keeps the notices that were compiled last: what was released does not change.
+type programs struct {
+	load func(ctx context.Context, id int64) (*program, error)
+	mu   sync.Mutex
+	kept map[int64]*program
+}
+
+const programsKept = 16
+
+func (s *programs) get(ctx context.Context, id int64) (*program, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.kept[id]; p != nil {
+		return p, nil
+	}
+	p, err := s.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if s.kept == nil || len(s.kept) >= programsKept {
+		s.kept = map[int64]*program{}
+	}
+	s.kept[id] = p
+	return p, nil
+}
+
+var errDraining = errors.New("the worker is draining")

@@ -1,0 +1,144 @@
+// Package ledger keeps in Postgres who is owed what and what happened; every SQL statement of Tocsin stands here.
+//
+// The delivery protocol is that of docs/guarantees.md. Two of its rules hold for all code in this package:
+// whatever changes a delivery first locks its chunk row in a statement of its own (the lease holder FOR SHARE,
+// everybody else FOR UPDATE, ids ascending), and time is the database's clock_timestamp(). A notice row is locked
+// after chunk rows, never before them.
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"tocsin/migrations"
+)
+
+// Options are the times of the protocol, on the database's clock; zero means the default.
+type Options struct {
+	Lease    time.Duration // L, how long a claim lasts unless it is renewed; 60 s
+	DotGrace time.Duration // G, how long after its mark a dot may be written; 20 s
+	Gate     time.Duration // B, after dot_by, before which nothing uncertain is requeued; 15 min
+	MaxConns int32         // connections to Postgres; 8
+}
+
+func (o Options) withDefaults() Options {
+	if o.Lease == 0 {
+		o.Lease = 60 * time.Second
+	}
+	if o.DotGrace == 0 {
+		o.DotGrace = 20 * time.Second
+	}
+	if o.Gate == 0 {
+		o.Gate = 15 * time.Minute
+	}
+	if o.MaxConns == 0 {
+		o.MaxConns = 8
+	}
+	return o
+}
+
+// DB is the ledger.
+type DB struct {
+	pool *pgxpool.Pool
+	opts Options
+}
+
+// Open returns the ledger at a Postgres URL. It does not connect: Postgres may be away, now or later,
+// and each call then fails until it is back.
+func Open(ctx context.Context, url string, opts Options) (*DB, error) {
+	opts = opts.withDefaults()
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("read the Postgres URL: %w", err)
+	}
+	cfg.MaxConns = opts.MaxConns
+	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	params := cfg.ConnConfig.RuntimeParams
+	if params["application_name"] == "" {
+		params["application_name"] = "tocsin"
+	}
+	params["timezone"] = "UTC"
+	// A mark that the server acknowledges and then forgets would be a second mail.
+	params["synchronous_commit"] = "on"
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	return &DB{pool: pool, opts: opts}, nil
+}
+
+// Close ends all connections.
+func (db *DB) Close() { db.pool.Close() }
+
+// Lease and DotGrace are the L and G that the ledger works with.
+func (db *DB) Lease() time.Duration { return db.opts.Lease }
+
+// DotGrace is how long after its mark a dot may be written.
+func (db *DB) DotGrace() time.Duration { return db.opts.DotGrace }
+
+// Ready reports why the ledger can't be used now: Postgres is away, or its schema is not this version's.
+func (db *DB) Ready(ctx context.Context) error {
+	var have int64
+	err := db.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&have)
+	if err != nil {
+		return fmt.Errorf("ask for the schema's version (has `tocsin migrate` run?): %w", err)
+	}
+	want, err := schemaVersion()
+	if err != nil {
+		return err
+	}
+	if have < want {
+		return fmt.Errorf("the schema is at version %d and this program needs %d: run `tocsin migrate`", have, want)
+	}
+	return nil
+}
+
+// Migrate brings the schema at a Postgres URL to this program's version. Several may run at once: they take turns.
+func Migrate(ctx context.Context, url string) (applied int, err error) {
+	conn, err := sql.Open("pgx", url)
+	if err != nil {
+		return 0, fmt.Errorf("open Postgres: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return 0, fmt.Errorf("make the migration lock: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, conn, migrations.FS, goose.WithSessionLocker(locker))
+	if err != nil {
+		return 0, fmt.Errorf("read the migrations: %w", err)
+	}
+	done, err := p.Up(ctx)
+	if err != nil {
+		return len(done), fmt.Errorf("migrate: %w", err)
+	}
+	return len(done), nil
+}
+
+func schemaVersion() (int64, error) {
+	entries, err := migrations.FS.ReadDir(".")
+	if err != nil {
+		return 0, fmt.Errorf("list the migrations: %w", err)
+	}
+	var last int64
+	for _, e := range entries {
+		if v, err := goose.NumericComponent(e.Name()); err == nil {
+			last = max(last, v)
+		}
+	}
+	return last, nil
+}
+
+// inTx runs f in one transaction.
+func (db *DB) inTx(ctx context.Context, f func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, db.pool, f)
+}

@@ -1,0 +1,201 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// Notice is a notice as the ledger keeps it.
+type Notice struct {
+	ID            int64
+	Key           string
+	Incident      string // the key of the incident
+	State         notice.State
+	Body          notice.Body
+	Texts         map[string]notice.Text // the body's own, or its template's as they were when the body was given
+	MessageToken  string
+	MessageDomain string
+	ReleasedAt    *time.Time
+	SendAt        *time.Time
+	ExpiresAt     *time.Time
+}
+
+// MessageID is the Message-ID, in angle brackets, of the delivery with that seq: the same for every attempt.
+func (n Notice) MessageID(seq int) string {
+	return "<" + n.MessageToken + "." + strconv.Itoa(seq) + "@" + n.MessageDomain + ">"
+}
+
+// Draft is a notice to be kept, not yet released.
+type Draft struct {
+	Body   notice.Body // normalised: equal bodies are equal values
+	Texts  map[string]notice.Text
+	Filter string // the audience in its parenthesised form
+	Who    string
+}
+
+// PutDraft keeps a draft, in the place of the draft of the same key if there is one. After release the body is
+// frozen: the same body changes nothing, another one is a conflict. It returns the notice's number, and whether
+// the key is new.
+func (db *DB) PutDraft(ctx context.Context, d Draft) (id int64, created bool, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		id, created, err = putDraft(ctx, tx, d)
+		return err
+	})
+	return id, created, err
+}
+
+func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, err error) {
+	body, err := json.Marshal(d.Body)
+	if err != nil {
+		return 0, false, fmt.Errorf("encode the body: %w", err)
+	}
+	var state notice.State
+	var same bool
+	err = tx.QueryRow(ctx, `SELECT id, state, body = $2::jsonb FROM notice WHERE key = $1 FOR UPDATE`,
+		d.Body.Key, body).Scan(&id, &state, &same)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return insertDraft(ctx, tx, d, body)
+	case err != nil:
+		return 0, false, fmt.Errorf("look up notice %q: %w", d.Body.Key, err)
+	case state.Released() && !same:
+		return id, false, notice.Conflict("notice %q was released with another body; what is released stays as it is: use another key", d.Body.Key)
+	case state.Released():
+		return id, false, nil
+	}
+	incident, err := putIncident(ctx, tx, d.Body)
+	if err != nil {
+		return 0, false, err
+	}
+	_, err = tx.Exec(ctx, `
+		UPDATE notice SET incident_id = $2, body = $3, texts = $4, filter = $5, send_at = $6, expires_at = $7,
+			created_at = clock_timestamp(), created_by = $8
+		WHERE id = $1`,
+		id, incident, body, d.Texts, d.Filter, d.Body.SendAt, d.Body.ExpiresAt, d.Who)
+	if err != nil {
+		return 0, false, fmt.Errorf("replace draft %q: %w", d.Body.Key, err)
+	}
+	return id, false, nil
+}
+
+// Released reports whether a body's key has been released, and with an equal body.
+func (db *DB) Released(ctx context.Context, b notice.Body) (released, same bool, err error) {
+	body, err := json.Marshal(b)
+	if err != nil {
+		return false, false, fmt.Errorf("encode the body: %w", err)
+	}
+	err = db.pool.QueryRow(ctx, `SELECT state <> 'draft', body = $2::jsonb FROM notice WHERE key = $1`, b.Key, body).Scan(&released, &same)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("look up notice %q: %w", b.Key, err)
+	}
+	return released, same, nil
+}
+
+func insertDraft(ctx context.Context, tx pgx.Tx, d Draft, body []byte) (id int64, created bool, err error) {
+	incident, err := putIncident(ctx, tx, d.Body)
+	if err != nil {
+		return 0, false, err
+	}
+	token := make([]byte, 12)
+	if _, err := rand.Read(token); err != nil {
+		return 0, false, fmt.Errorf("draw a message token: %w", err)
+	}
+	err = tx.QueryRow(ctx, `
+		INSERT INTO notice (key, incident_id, body, texts, filter, message_token, send_at, expires_at, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (key) DO NOTHING RETURNING id`,
+		d.Body.Key, incident, body, d.Texts, d.Filter, hex.EncodeToString(token), d.Body.SendAt, d.Body.ExpiresAt, d.Who).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		// Another press of the same key committed in between: now it can be seen, and locked.
+		return putDraft(ctx, tx, d)
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("insert draft %q: %w", d.Body.Key, err)
+	}
+	return id, true, nil
+}
+
+func putIncident(ctx context.Context, tx pgx.Tx, b notice.Body) (id int64, err error) {
+	var kind notice.Kind
+	err = tx.QueryRow(ctx, `
+		INSERT INTO incident (key, kind) VALUES ($1, $2)
+		ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING id, kind`, b.Incident, b.Kind).Scan(&id, &kind)
+	if err != nil {
+		return 0, fmt.Errorf("keep incident %q: %w", b.Incident, err)
+	}
+	if kind != b.Kind {
+		return 0, notice.Conflict("incident %q is of kind %s; a notice of kind %s can't hang on it", b.Incident, kind, b.Kind)
+	}
+	return id, nil
+}
+
+// Find returns the number of the notice that ref names by key or number.
+func (db *DB) Find(ctx context.Context, ref string) (id int64, err error) {
+	query, arg := `SELECT id FROM notice WHERE key = $1`, any(ref)
+	if n, err := strconv.ParseInt(ref, 10, 64); err == nil {
+		query, arg = `SELECT id FROM notice WHERE id = $1`, n
+	}
+	err = db.pool.QueryRow(ctx, query, arg).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, notice.NotFound("there is no notice %q", ref)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look up notice %q: %w", ref, err)
+	}
+	return id, nil
+}
+
+// State returns where a notice stands, by its key or number.
+func (db *DB) State(ctx context.Context, ref string) (s notice.State, err error) {
+	id, err := db.Find(ctx, ref)
+	if err != nil {
+		return "", err
+	}
+	if err := db.pool.QueryRow(ctx, `SELECT state FROM notice WHERE id = $1`, id).Scan(&s); err != nil {
+		return "", fmt.Errorf("read the state of notice %d: %w", id, err)
+	}
+	return s, nil
+}
+
+// Notice returns a notice by its number.
+func (db *DB) Notice(ctx context.Context, id int64) (Notice, error) {
+	n, err := readNotice(ctx, db.pool, id, "")
+	if errors.Is(err, pgx.ErrNoRows) {
+		return n, notice.NotFound("there is no notice %d", id)
+	}
+	return n, err
+}
+
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice, err error) {
+	err = q.QueryRow(ctx, `
+		SELECT n.id, n.key, i.key, n.state, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at
+		FROM notice n JOIN incident i ON i.id = n.incident_id WHERE n.id = $1 `+lock, id).
+		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt)
+	if err != nil {
+		return n, fmt.Errorf("read notice %d: %w", id, err)
+	}
+	return n, nil
+}
+
+func recordAct(ctx context.Context, tx pgx.Tx, id int64, who, what, detail string) error {
+	if _, err := tx.Exec(ctx, `INSERT INTO act (notice_id, who, what, detail) VALUES ($1, $2, $3, $4)`, id, who, what, detail); err != nil {
+		return fmt.Errorf("record who did %q: %w", what, err)
+	}
+	return nil
+}

@@ -1,0 +1,255 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// Audience says who is to be told, and how what is found is judged.
+type Audience struct {
+	Filter          notice.Filter
+	FilterText      string   // its parenthesised form
+	BrokenDomains   []string // A-labels, lower-cased
+	DefaultLanguage string
+	// Match returns the language of the text for a customer who wants that one, and whether it is theirs.
+	Match func(want string) (text string, exact bool)
+	// Each is called for every recipient to be mailed, in the order of seq, and Judge after the last of them,
+	// before anything is kept; their error ends the release.
+	Each  func(r notice.Recipient, text string) error
+	Judge func() error
+}
+
+// errDryRun rolls a dry run back.
+var errDryRun = errors.New("dry run")
+
+// Plan does all that a release does, but keeps nothing.
+func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		if p, err = plan(ctx, tx, a); err != nil {
+			return err
+		}
+		return errDryRun
+	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
+	return p, err
+}
+
+// Release freezes the audience of a draft in one snapshot and lets the notice go; domain is what its Message-IDs
+// end in. A notice that was released before is left as it is, and released is false.
+func (db *DB) Release(ctx context.Context, id int64, a Audience, domain, who string) (released bool, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		n, err := readNotice(ctx, tx, id, "FOR UPDATE OF n")
+		if err != nil || n.State.Released() {
+			return err
+		}
+		released = true
+		return release(ctx, tx, n, a, domain, who)
+	})
+	if err != nil {
+		return false, err
+	}
+	return released, nil
+}
+
+func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who string) error {
+	var late bool
+	if err := tx.QueryRow(ctx, `SELECT coalesce($1 <= clock_timestamp(), false)`, n.ExpiresAt).Scan(&late); err != nil {
+		return fmt.Errorf("compare expires_at with the clock: %w", err)
+	}
+	if late {
+		return notice.Invalid("expires_at", "has gone by: nothing would be sent")
+	}
+	p, err := plan(ctx, tx, a)
+	if err != nil {
+		return err
+	}
+	if p.Customers == 0 {
+		return notice.Invalid("audience", "nobody matches it: no customer would be told")
+	}
+	if err := freeze(ctx, tx, n, a); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		UPDATE notice SET state = CASE WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END,
+			released_at = clock_timestamp(), released_by = $2, message_domain = $3,
+			customers = $4, recipients = $5, by_language = $6, suppressed = $7
+		WHERE id = $1`,
+		n.ID, who, domain, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed)
+	if err != nil {
+		return fmt.Errorf("release notice %d: %w", n.ID, err)
+	}
+	return recordAct(ctx, tx, n.ID, who, "release", fmt.Sprintf("%d recipients", p.Recipients))
+}
+
+// plan finds the audience in one snapshot and lays it out by mailbox in the temporary table "planned".
+func plan(ctx context.Context, tx pgx.Tx, a Audience) (p notice.Plan, err error) {
+	if err := layOut(ctx, tx, a); err != nil {
+		return p, err
+	}
+	p = notice.Plan{ByLanguage: map[string]int{}, Suppressed: map[string]int{}, Fallback: map[string]int{}, Filter: a.FilterText, Holes: []notice.Hole{}}
+	if err := count(ctx, tx, a, &p); err != nil {
+		return p, err
+	}
+	if err := inspect(ctx, tx, a); err != nil {
+		return p, err
+	}
+	return p, a.Judge()
+}
+
+// inspect shows every planned recipient to be mailed to the audience's Each.
+func inspect(ctx context.Context, tx pgx.Tx, a Audience) error {
+	rows, err := tx.Query(ctx, `SELECT address, language, time_zone, customers FROM planned WHERE reason = '' ORDER BY seq`)
+	if err != nil {
+		return fmt.Errorf("read the planned recipients: %w", err)
+	}
+	defer rows.Close()
+	texts := map[string]string{}
+	for rows.Next() {
+		var r notice.Recipient
+		if err := rows.Scan(&r.Address, &r.Language, &r.TimeZone, &r.Customers); err != nil {
+			return fmt.Errorf("read a planned recipient: %w", err)
+		}
+		text, ok := texts[r.Language]
+		if !ok {
+			text, _ = a.Match(r.Language)
+			texts[r.Language] = text
+		}
+		if err := a.Each(r, text); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the planned recipients: %w", err)
+	}
+	return nil
+}
+
+// layOut fills "planned": one row a mailbox, complete with all customers who share it, and one for each customer
+// without a usable mailbox (their mailbox holds a tab, which no address can). Language and zone are those that
+// most of the sharers have, ties going to the first by external id; address and role are the first one's.
+func layOut(ctx context.Context, tx pgx.Tx, a Audience) error {
+	_, err := tx.Exec(ctx, `
+		CREATE TEMPORARY TABLE planned (
+			seq integer, mailbox text COLLATE "C", address text, role text, reason text,
+			language text COLLATE "C", time_zone text COLLATE "C", customers jsonb
+		) ON COMMIT DROP`)
+	if err != nil {
+		return fmt.Errorf("make the table of planned recipients: %w", err)
+	}
+	args := []any{a.BrokenDomains}
+	if a.BrokenDomains == nil {
+		args[0] = []string{}
+	}
+	where, err := filterSQL(a.Filter, &args)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		WITH audience AS (
+			SELECT c.*, substring(c.email_key from '[^@]*$') = ANY($1) AS broken,
+				c.alternate_email_key <> '' AND substring(c.alternate_email_key from '[^@]*$') <> ALL($1) AS has_alternate
+			FROM customer c WHERE `+where+`
+		), placed AS (
+			SELECT id, name, language, time_zone, attributes,
+				CASE WHEN email_key = '' THEN 'no_address' WHEN broken AND NOT has_alternate THEN 'unreachable' ELSE '' END AS reason,
+				CASE WHEN broken AND has_alternate THEN 'alternate' ELSE 'primary' END AS role,
+				CASE WHEN broken AND has_alternate THEN alternate_email ELSE email END AS address,
+				CASE WHEN email_key = '' OR broken AND NOT has_alternate THEN E'\t' || id
+					WHEN broken THEN alternate_email_key ELSE email_key END AS mailbox
+			FROM audience
+		), voted AS (
+			SELECT *, count(*) OVER (PARTITION BY mailbox, language) AS language_votes,
+				count(*) OVER (PARTITION BY mailbox, time_zone) AS zone_votes
+			FROM placed
+		)
+		INSERT INTO planned
+		SELECT row_number() OVER (ORDER BY mailbox) - 1, mailbox,
+			(array_agg(address ORDER BY id))[1], (array_agg(role ORDER BY id))[1], min(reason),
+			(array_agg(language ORDER BY language <> '' DESC, language_votes DESC, id))[1],
+			(array_agg(time_zone ORDER BY time_zone <> '' DESC, zone_votes DESC, id))[1],
+			jsonb_agg(jsonb_build_object('id', id, 'name', name, 'attributes', attributes) ORDER BY id)
+		FROM voted GROUP BY mailbox`, args...)
+	if err != nil {
+		return fmt.Errorf("find the audience: %w", err)
+	}
+	return nil
+}
+
+func count(ctx context.Context, tx pgx.Tx, a Audience, p *notice.Plan) error {
+	rows, err := tx.Query(ctx, `
+		SELECT reason, CASE WHEN reason = '' THEN language ELSE '' END, count(*), sum(jsonb_array_length(customers)),
+			count(*) FILTER (WHERE reason = '' AND role = 'alternate')
+		FROM planned GROUP BY 1, 2`)
+	if err != nil {
+		return fmt.Errorf("count the planned recipients: %w", err)
+	}
+	var reason, language string
+	var recipients, customers, alternates int
+	_, err = pgx.ForEachRow(rows, []any{&reason, &language, &recipients, &customers, &alternates}, func() error {
+		p.Recipients += recipients
+		p.Customers += customers
+		p.Alternates += alternates
+		if reason != "" {
+			p.Suppressed[reason] += recipients
+			return nil
+		}
+		text, exact := a.Match(language)
+		p.ByLanguage[text] += recipients
+		if !exact {
+			p.Fallback[language] += recipients
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("count the planned recipients: %w", err)
+	}
+	return nil
+}
+
+// freeze keeps the planned recipients as those of the notice. Where the incident wrote to a mailbox before,
+// the mail refers to the first of those.
+func freeze(ctx context.Context, tx pgx.Tx, n Notice, a Audience) error {
+	wants, texts, err := matches(ctx, tx, a)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO recipient (notice_id, seq, address_key, address, role, reason, text, language, time_zone, in_reply_to, customers)
+		SELECT $1, p.seq, CASE WHEN p.reason = '' THEN p.mailbox END, p.address, p.role, p.reason,
+			coalesce(m.text, $2), p.language, p.time_zone, coalesce(first.message_id, ''), p.customers
+		FROM planned p
+		LEFT JOIN unnest($3::text[], $4::text[]) AS m(want, text) ON m.want = p.language
+		LEFT JOIN LATERAL (
+			SELECT '<' || o.message_token || '.' || d.seq || '@' || o.message_domain || '>' AS message_id
+			FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.released_at IS NOT NULL
+			JOIN delivery d ON d.notice_id = o.id AND d.address_key = p.mailbox AND d.state NOT IN (4, 6, 7)
+			WHERE me.id = $1 AND p.reason = '' ORDER BY o.released_at, o.id LIMIT 1) first ON true
+		ORDER BY p.seq`,
+		n.ID, a.DefaultLanguage, wants, texts)
+	if err != nil {
+		return fmt.Errorf("freeze the recipients of notice %d: %w", n.ID, err)
+	}
+	return nil
+}
+
+func matches(ctx context.Context, tx pgx.Tx, a Audience) (wants, texts []string, err error) {
+	rows, err := tx.Query(ctx, `SELECT DISTINCT language FROM planned`)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the planned languages: %w", err)
+	}
+	if wants, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return nil, nil, fmt.Errorf("list the planned languages: %w", err)
+	}
+	for _, w := range wants {
+		text, _ := a.Match(w)
+		texts = append(texts, text)
+	}
+	return wants, texts, nil
+}

@@ -1,0 +1,96 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// statusSQL reads notices and their counts in one statement, so in one snapshot: whatever workers do meanwhile,
+// the counts add up. A chunk's own counts are exact while it has no lease; a leased one is counted row by row
+// (there are few: one per task under way); recipients without a delivery yet are counted as what they will be.
+const statusSQL = `
+	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', n.state, n.reason, n.customers, n.recipients, n.by_language, n.suppressed,
+		n.created_at, n.created_by, n.send_at, n.expires_at, n.released_at, n.released_by,
+		least(closed.first_sent_at, leased.first_sent_at), greatest(closed.last_sent_at, leased.last_sent_at),
+		ARRAY[closed.c0 + leased.c0 + born.queued, closed.c1 + leased.c1, closed.c2 + leased.c2, closed.c3 + leased.c3,
+			closed.c4 + leased.c4, closed.c5 + leased.c5, closed.c6 + leased.c6 + born.suppressed,
+			closed.c7 + leased.c7, closed.c8 + leased.c8]::int[]
+	FROM notice n
+	JOIN incident i ON i.id = n.incident_id
+	CROSS JOIN LATERAL (
+		SELECT coalesce(sum(counts[1]), 0) c0, coalesce(sum(counts[2]), 0) c1, coalesce(sum(counts[3]), 0) c2,
+			coalesce(sum(counts[4]), 0) c3, coalesce(sum(counts[5]), 0) c4, coalesce(sum(counts[6]), 0) c5,
+			coalesce(sum(counts[7]), 0) c6, coalesce(sum(counts[8]), 0) c7, coalesce(sum(counts[9]), 0) c8,
+			min(first_sent_at) first_sent_at, max(last_sent_at) last_sent_at
+		FROM chunk WHERE notice_id = n.id AND lease_until IS NULL) closed
+	CROSS JOIN LATERAL (
+		SELECT count(*) FILTER (WHERE state = 0) c0, count(*) FILTER (WHERE state = 1) c1, count(*) FILTER (WHERE state = 2) c2,
+			count(*) FILTER (WHERE state = 3) c3, count(*) FILTER (WHERE state = 4) c4, count(*) FILTER (WHERE state = 5) c5,
+			count(*) FILTER (WHERE state = 6) c6, count(*) FILTER (WHERE state = 7) c7, count(*) FILTER (WHERE state = 8) c8,
+			min(sent_at) first_sent_at, max(sent_at) last_sent_at
+		FROM chunk c JOIN delivery d ON d.notice_id = c.notice_id AND d.seq >= c.lo AND d.seq < c.hi
+		WHERE c.notice_id = n.id AND c.lease_until IS NOT NULL) leased
+	CROSS JOIN LATERAL (
+		SELECT count(*) FILTER (WHERE reason = '') queued, count(*) FILTER (WHERE reason <> '') suppressed
+		FROM recipient WHERE notice_id = n.id AND seq >= n.expanded) born `
+
+// Status returns where a notice stands, by its key or number.
+func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err error) {
+	id, err := db.Find(ctx, ref)
+	if err != nil {
+		return s, err
+	}
+	rows, err := db.pool.Query(ctx, statusSQL+`WHERE n.id = $1`, id)
+	if err == nil {
+		s, err = pgx.CollectExactlyOneRow(rows, scanStatus)
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return s, notice.NotFound("there is no notice %q", ref)
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the status of notice %d: %w", id, err)
+	}
+	return s, nil
+}
+
+// Notices returns the status of the thousand newest notices, newest first.
+func (db *DB) Notices(ctx context.Context) ([]notice.Status, error) {
+	rows, err := db.pool.Query(ctx, statusSQL+`ORDER BY n.id DESC LIMIT 1000`)
+	if err != nil {
+		return nil, fmt.Errorf("list the notices: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, scanStatus)
+	if err != nil {
+		return nil, fmt.Errorf("list the notices: %w", err)
+	}
+	return all, nil
+}
+
+func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
+	var counts []int
+	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.State, &s.Reason, &s.Customers, &s.Recipients,
+		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.ReleasedAt, &s.ReleasedBy,
+		&s.FirstSentAt, &s.LastSentAt, &counts)
+	if err != nil {
+		return s, err
+	}
+	s.Counts = notice.Counts(counts).ByName()
+	s.RatePerS = rate(s)
+	return s, nil
+}
+
+// rate is mails accepted per second from the first to the last; 0 where there are fewer than two.
+func rate(s notice.Status) float64 {
+	sent := s.Counts[notice.DeliverySent.String()] + s.Counts[notice.DeliveryBounced.String()]
+	if sent < 2 || s.FirstSentAt == nil || s.LastSentAt == nil {
+		return 0
+	}
+	span := max(s.LastSentAt.Sub(*s.FirstSentAt), time.Millisecond)
+	return float64(int(10*float64(sent)/span.Seconds())) / 10
+}

@@ -1,0 +1,94 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Work is what Postgres says is to be done now, whatever the queue still knows of it.
+type Work struct {
+	Chunks  []DueChunk
+	Expand  []int64       // notices whose expansion is not complete
+	NextDue time.Duration // until something more falls due; below zero when nothing is known to
+}
+
+// DueChunk is a chunk to be claimed.
+type DueChunk struct {
+	ID      int64
+	Epoch   int64         // of its last claim
+	Overdue time.Duration // how long it has waited to be claimed
+}
+
+// Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns what is due:
+// chunks whose lease ran out, whatever their notice's state, and unleased ones that are due in a notice that is
+// sending, or that were stopped and still owe something. At most a thousand chunks a call, the longest overdue first.
+func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
+	if err := db.advanceNotices(ctx); err != nil {
+		return w, err
+	}
+	rows, err := db.pool.Query(ctx, `
+		SELECT c.id, c.epoch, clock_timestamp() - coalesce(c.lease_until, least(c.due_at, clock_timestamp()))
+		FROM chunk c JOIN notice n ON n.id = c.notice_id
+		WHERE c.open AND (c.lease_until < clock_timestamp()
+			OR c.lease_until IS NULL AND (n.state = 'sending' AND c.due_at <= clock_timestamp() OR n.state = 'cancelled'))
+		ORDER BY c.due_at, c.id LIMIT 1000`)
+	if err == nil {
+		w.Chunks, err = pgx.CollectRows(rows, pgx.RowToStructByPos[DueChunk])
+	}
+	if err != nil {
+		return w, fmt.Errorf("look for chunks that are due: %w", err)
+	}
+	rows, err = db.pool.Query(ctx, `SELECT id FROM notice WHERE expanded < recipients ORDER BY id`)
+	if err == nil {
+		w.Expand, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+	}
+	if err != nil {
+		return w, fmt.Errorf("look for notices to be expanded: %w", err)
+	}
+	// Chunks that are due already are in w.Chunks, or wait for a notice that is paused or held.
+	var next *time.Duration
+	err = db.pool.QueryRow(ctx, `
+		SELECT least((SELECT min(due_at) FROM chunk WHERE open AND due_at > clock_timestamp()),
+			(SELECT min(send_at) FROM notice WHERE state = 'scheduled')) - clock_timestamp()`).Scan(&next)
+	if err != nil {
+		return w, fmt.Errorf("look for what falls due next: %w", err)
+	}
+	w.NextDue = -1
+	if next != nil {
+		w.NextDue = max(0, *next)
+	}
+	return w, nil
+}
+
+// advanceNotices starts what was scheduled, expires what is too late, and finishes what has nothing open.
+func (db *DB) advanceNotices(ctx context.Context) error {
+	for _, statement := range []string{
+		`UPDATE notice SET state = 'cancelled', reason = 'expired'
+		 WHERE state IN ('scheduled', 'sending', 'paused', 'held') AND expires_at <= clock_timestamp()
+			AND (expanded < recipients OR EXISTS (SELECT FROM chunk WHERE notice_id = notice.id AND open))`,
+		`UPDATE notice SET state = 'sending' WHERE state = 'scheduled' AND send_at <= clock_timestamp()`,
+	} {
+		if _, err := db.pool.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("bring notices up to date with the clock: %w", err)
+		}
+	}
+	rows, err := db.pool.Query(ctx, `
+		SELECT id FROM notice n WHERE state = 'sending' AND expanded = recipients
+			AND NOT EXISTS (SELECT FROM chunk WHERE notice_id = n.id AND open)`)
+	if err != nil {
+		return fmt.Errorf("look for finished notices: %w", err)
+	}
+	done, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("look for finished notices: %w", err)
+	}
+	for _, id := range done {
+		if err := db.Finish(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
