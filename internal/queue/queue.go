@@ -55,7 +55,8 @@ func Open(url string, logger *slog.Logger) (*Queue, error) {
 	}
 	opts.DialTimeout = 2 * time.Second
 	// asynq asks again at once when Redis is away; these keep that from spinning.
-	opts.MaxRetries, opts.MinRetryBackoff, opts.MaxRetryBackoff = 3, 100*time.Millisecond, time.Second
+	opts.MaxRetries, opts.MinRetryBackoff, opts.MaxRetryBackoff, opts.DialerRetries = 2, 100*time.Millisecond, time.Second, 1
+	redis.SetLogger(redisLogger{logger}) // one for the process: the library has no other
 	client := redis.NewClient(opts)
 	return &Queue{redis: client, client: asynq.NewClientFromRedisClient(client), logger: logger}, nil
 }
@@ -108,13 +109,14 @@ type Server struct{ asynq *asynq.Server }
 // Serve starts to take tasks, at most so many at once.
 func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (*Server, error) {
 	s := asynq.NewServerFromRedisClient(q.redis, asynq.Config{
-		Concurrency:       concurrency,
-		Queues:            map[string]int{expansions: 2, chunks: 8},
-		TaskCheckInterval: 100 * time.Millisecond,
-		RetryDelayFunc:    func(int, error, *asynq.Task) time.Duration { return time.Second },
-		ShutdownTimeout:   drain,
-		Logger:            logger{q.logger},
-		LogLevel:          asynq.WarnLevel,
+		Concurrency:              concurrency,
+		Queues:                   map[string]int{expansions: 2, chunks: 8},
+		TaskCheckInterval:        100 * time.Millisecond,
+		DelayedTaskCheckInterval: time.Second,
+		RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return time.Second },
+		ShutdownTimeout:          drain,
+		Logger:                   logger{q.logger},
+		LogLevel:                 asynq.WarnLevel,
 	})
 	mux := asynq.NewServeMux()
 	mux.HandleFunc(typeChunk, handle(h.Chunk))
@@ -148,6 +150,13 @@ func (l logger) Info(args ...any)  { l.Logger.Info("queue", text(args)) }
 func (l logger) Warn(args ...any)  { l.Logger.Warn("queue", text(args)) }
 func (l logger) Error(args ...any) { l.Logger.Error("queue", text(args)) }
 func (l logger) Fatal(args ...any) { l.Logger.Error("queue", text(args)) }
+
+// redisLogger lets go-redis log through slog. What it says comes back as errors too.
+type redisLogger struct{ *slog.Logger }
+
+func (l redisLogger) Printf(ctx context.Context, format string, args ...any) {
+	l.DebugContext(ctx, "redis", slog.String("detail", fmt.Sprintf(format, args...)))
+}
 
 func text(args []any) slog.Attr {
 	return slog.String("detail", strings.TrimSpace(fmt.Sprint(args...)))

@@ -1,0 +1,112 @@
+package queue_test
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"tocsin/internal/queue"
+	"tocsin/internal/testkit"
+)
+
+func open(t *testing.T) *queue.Queue {
+	t.Helper()
+	q, err := queue.Open(testkit.Redis(t), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	return q
+}
+
+func TestATaskOfOneGenerationIsQueuedOnce(t *testing.T) {
+	q := open(t)
+	for _, generation := range []string{"0.0", "0.0", "7.0", "0.0"} {
+		if err := q.EnqueueChunk(t.Context(), 1, generation); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.EnqueueExpand(t.Context(), 1, "0.0"); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	chunks := map[int64]int{}
+	all := make(chan struct{})
+	var got int
+	count := func(id int64) error {
+		mu.Lock()
+		defer mu.Unlock()
+		chunks[id]++
+		if got++; got == 3 {
+			close(all)
+		}
+		return nil
+	}
+	s, err := q.Serve(queue.Handlers{Chunk: count, Expand: count}, 2, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-all
+	s.Shutdown()
+	if chunks[1] != 3 {
+		t.Errorf("id 1 was handled %d times, want 3: two generations of the chunk and an expansion", chunks[1])
+	}
+	// The tasks are done: the same generation may come again.
+	if err := q.EnqueueChunk(t.Context(), 1, "0.0"); err != nil {
+		t.Fatal(err)
+	}
+	again := make(chan struct{})
+	if s, err = q.Serve(queue.Handlers{Chunk: func(int64) error { close(again); return nil }}, 1, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	<-again
+	s.Shutdown()
+}
+
+func TestAHandlerThatCanNotNowIsAskedAgain(t *testing.T) {
+	q := open(t)
+	if err := q.EnqueueChunk(t.Context(), 9, "0.0"); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	calls := 0
+	done := make(chan struct{})
+	s, err := q.Serve(queue.Handlers{Chunk: func(int64) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if calls++; calls == 1 {
+			return errBusy
+		}
+		close(done)
+		return nil
+	}}, 1, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	s.Shutdown()
+}
+
+func TestRedisAwayIsAnErrorAndNoPanic(t *testing.T) {
+	q, err := queue.Open("redis://127.0.0.1:1/0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if err := q.EnqueueChunk(t.Context(), 1, "0.0"); err == nil {
+		t.Error("enqueued into nowhere")
+	}
+	if err := q.Ready(t.Context()); err == nil {
+		t.Error("a Redis that is away is ready")
+	}
+	if _, err := queue.Open("http://example.com", slog.Default()); err == nil {
+		t.Error("an http URL was taken for Redis")
+	}
+}
+
+type busy string
+
+func (b busy) Error() string { return string(b) }
+
+const errBusy = busy("busy")
