@@ -25,7 +25,7 @@ import (
 // Options are the times of the protocol, on the database's clock; zero means the default.
 type Options struct {
 	Lease    time.Duration // L, how long a claim lasts unless it is renewed; 60 s
-	DotGrace time.Duration // G, how long after its mark a dot may be written; 20 s
+	DotGrace time.Duration // G, how long after its mark a dot may be written; a third of the lease
 	Gate     time.Duration // B, after dot_by, before which nothing uncertain is requeued; 15 min
 	MaxConns int32         // connections to Postgres; 8
 }
@@ -35,7 +35,7 @@ func (o Options) withDefaults() Options {
 		o.Lease = 60 * time.Second
 	}
 	if o.DotGrace == 0 {
-		o.DotGrace = 20 * time.Second
+		o.DotGrace = o.Lease / 3
 	}
 	if o.Gate == 0 {
 		o.Gate = 15 * time.Minute

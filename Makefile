@@ -1,0 +1,58 @@
+# Everything here needs Go and make alone; Postgres and Redis are found, or installed where that is possible.
+GO      ?= go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+.NOTPARALLEL:
+.PHONY: help demo test build bench lint vulnerabilities race
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+
+demo: build ## the whole path on this machine, with real servers and a local inbox
+	bin/tocsin demo
+
+test: lint vulnerabilities race ## all that must be green: style, known vulnerabilities, tests
+
+build: ## bin/tocsin
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
+
+bench: build ## the throughput of the system as shipped
+	$(GO) test -timeout 20m -run '^$$' -bench System -benchtime 1x ./cmd/tocsin
+
+lint: ## gofmt, vet and staticcheck
+	@echo gofmt -l .
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# The vulnerability database is on the network: to be cut off from it is no failure of the code, and is said.
+vulnerabilities: ## govulncheck: known vulnerabilities that our code reaches
+	@echo $(GO) tool govulncheck ./...
+	@status=0; said=$$($(GO) tool govulncheck ./... 2>&1) || status=$$?; echo "$$said"; \
+	case $$status in \
+	0) ;; \
+	3) echo "govulncheck: our code reaches known vulnerabilities, listed above"; exit 1 ;; \
+	*) case $$said in \
+	   *"fetching vulnerabilities"*) echo "govulncheck: NOT CHECKED, the vulnerability database can't be reached" ;; \
+	   *) exit 1 ;; \
+	   esac ;; \
+	esac
+
+# The race detector needs a C compiler with its headers. Only building something with it tells whether it is there.
+RACE_WORKS = CGO_ENABLED=1 $(GO) test -race -run '^$$' ./internal >/dev/null 2>&1
+GET_CC     = apt-get install -y -q --no-install-recommends gcc libc6-dev
+
+race: ## the tests, with the race detector where it can be had
+	@if ! $(RACE_WORKS) && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "the race detector needs a C compiler; installing one: $(GET_CC)"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		$(GET_CC) >/dev/null || { apt-get update -q >/dev/null && $(GET_CC) >/dev/null; } || true; \
+	fi; \
+	if $(RACE_WORKS); then \
+		echo "$(GO) test -race -timeout 20m ./..."; \
+		CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...; \
+	else \
+		echo "no C compiler: testing WITHOUT the race detector"; \
+		$(GO) test -timeout 20m ./...; \
+	fi

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// keep leaves everything running until ctx ends, with the inbox as a web page.
+func (s *stage) keep(ctx context.Context, acc account) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("show the inbox: %w", err)
+	}
+	page := &http.Server{Handler: s.inbox.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	go page.Serve(ln)
+	defer page.Close()
+
+	self, err := os.Executable()
+	if err != nil {
+		self = "tocsin"
+	}
+	s.say.step("Everything keeps running until Ctrl-C")
+	s.say.line("  The inbox   http://%s/", ln.Addr())
+	s.say.line("  The API     %s/openapi.json", s.url)
+	s.say.line("\n  In another terminal:\n")
+	s.say.line("export TOCSIN_URL=%s TOCSIN_TOKEN=%s", s.url, s.token)
+	for _, command := range []string{
+		"notice status " + acc.st.Key,
+		"report " + acc.st.Key + " --state failed",
+		"customers history " + acc.told(),
+		"notice settle " + acc.st.Key + " --sent --all-uncertain",
+	} {
+		s.say.line("%s %s", self, command)
+	}
+	<-ctx.Done()
+	s.say.line("\nStopping.")
+	return nil
+}
+
+// told is a customer who got the mail.
+func (acc account) told() string {
+	for _, d := range acc.rows {
+		if d.State == notice.DeliverySent {
+			return d.Customers[0]
+		}
+	}
+	return "C10001"
+}

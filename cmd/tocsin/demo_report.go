@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"tocsin/internal/api"
+	"tocsin/internal/audience"
+	"tocsin/internal/notice"
+	"tocsin/internal/sink"
+)
+
+// account is the notice as the ledger has it, beside what the inbox holds.
+type account struct {
+	st    notice.Status
+	rows  []notice.Delivery
+	mails []sink.Mail
+}
+
+// report prints what came of the notice, checks the ledger against the inbox, and fails if they differ.
+func (s *stage) report(ctx context.Context, st notice.Status, press again) (account, error) {
+	s.say.step("tocsin report %s", st.Key)
+	acc := account{st: st, mails: s.inbox.Mails()}
+	for d, err := range s.client.Deliveries(ctx, st.Key, api.DeliveryQuery{}) {
+		if err != nil {
+			return acc, fmt.Errorf("report: %w", err)
+		}
+		acc.rows = append(acc.rows, d)
+	}
+	acc.printLanguages(s.say)
+	acc.printReasons(s.say)
+	acc.printUncertain(s.say)
+
+	s.say.step("Does the ledger say what the inbox holds?")
+	sound := true
+	for _, c := range append(acc.checks(), press.check()) {
+		mark := s.say.good("✓")
+		if !c.holds {
+			mark, sound = s.say.bad("✗ NOT TRUE:"), false
+		}
+		s.say.line("  %s %s", mark, c.what)
+	}
+	if !sound {
+		return acc, errors.New("the ledger and the inbox do not agree: this must never happen")
+	}
+	return acc, s.showMails(acc)
+}
+
+// printLanguages prints the counts by state and language, with their sums.
+func (acc account) printLanguages(say *speaker) {
+	var states []notice.DeliveryState
+	for _, state := range notice.DeliveryStates {
+		if acc.st.Counts[state.String()] > 0 {
+			states = append(states, state)
+		}
+	}
+	counts := map[string]map[notice.DeliveryState]int{}
+	for _, d := range acc.rows {
+		if counts[d.Language] == nil {
+			counts[d.Language] = map[notice.DeliveryState]int{}
+		}
+		counts[d.Language][d.State]++
+	}
+	heads, all := "", ""
+	for _, state := range states {
+		heads += fmt.Sprintf("%12s", state)
+		all += fmt.Sprintf("%12s", count(acc.st.Counts[state.String()]))
+	}
+	say.line("  %s", say.quiet(fmt.Sprintf("%-8s%s%13s", "language", heads, "recipients")))
+	for _, language := range slices.Sorted(maps.Keys(counts)) {
+		cells, sum := "", 0
+		for _, state := range states {
+			n := counts[language][state]
+			cells, sum = cells+fmt.Sprintf("%12s", count(n)), sum+n
+		}
+		say.line("  %-8s%s%13s", orNone(language), cells, count(sum))
+	}
+	say.line("  %s", say.bold(fmt.Sprintf("%-8s%s%13s", "all", all, count(acc.st.Recipients))))
+}
+
+// printReasons says why some got no mail, and which mails took more than one attempt.
+func (acc account) printReasons(say *speaker) {
+	why := map[string]map[string]int{"suppressed": {}, "failed": {}}
+	retried := 0
+	for _, d := range acc.rows {
+		switch d.State {
+		case notice.DeliverySuppressed:
+			why["suppressed"][reasonInWords(d.Reason)]++
+		case notice.DeliveryFailed:
+			why["failed"][answer(d)]++
+		case notice.DeliverySent:
+			retried += min(d.Attempts-1, 1)
+		}
+	}
+	say.line("")
+	for _, state := range []string{"suppressed", "failed"} {
+		for _, reason := range slices.Sorted(maps.Keys(why[state])) {
+			say.line("  %-11s %4s  %s", state, count(why[state][reason]), reason)
+		}
+	}
+	if retried > 0 {
+		say.line("  %-11s %4s  took a second attempt, after a refusal that was not the last word", "sent", count(retried))
+	}
+}
+
+func reasonInWords(reason string) string {
+	switch reason {
+	case notice.ReasonNoAddress:
+		return "no_address: the customer has no mailbox"
+	case notice.ReasonUnreachable:
+		return "unreachable: the mailbox is on the broken platform, no alternate"
+	}
+	return reason
+}
+
+// printUncertain says what is to be done about mails that the killed worker may have sent.
+func (acc account) printUncertain(say *speaker) {
+	n := acc.st.Counts[notice.DeliveryUncertain.String()]
+	if n == 0 {
+		say.line("  uncertain      0  worker 1 died between two mails")
+		return
+	}
+	arrived := 0
+	held := acc.held()
+	for _, d := range acc.rows {
+		if _, ok := held[d.MessageID]; ok && d.State == notice.DeliveryUncertain {
+			arrived++
+		}
+	}
+	say.line("  uncertain   %4s  worker 1 died before it heard an answer; %s of them did arrive", count(n), count(arrived))
+	say.line("                    Support looks for them in the relay's log and decides:")
+	say.line("                    tocsin notice settle … (--sent|--requeue) --all-uncertain")
+}
+
+// held is what the inbox holds, by Message-ID.
+func (acc account) held() map[string]sink.Mail {
+	held := map[string]sink.Mail{}
+	for _, m := range acc.mails {
+		held[m.MessageID] = m
+	}
+	return held
+}
+
+// finding is something that must be true.
+type finding struct {
+	what  string
+	holds bool
+}
+
+// checks compares the ledger with the inbox.
+func (acc account) checks() []finding {
+	customers, on := map[string]bool{}, 0
+	states := map[string]int{}
+	for _, d := range acc.rows {
+		for _, id := range d.Customers {
+			customers[id] = true
+			on++
+		}
+		states[d.State.String()]++
+	}
+	var terms []string
+	sum := 0
+	for _, state := range notice.DeliveryStates {
+		if n := acc.st.Counts[state.String()]; n > 0 || states[state.String()] != n {
+			terms = append(terms, fmt.Sprintf("%s %s", count(n), state))
+			sum += n
+		}
+	}
+	boxes := map[string]bool{}
+	for _, m := range acc.mails {
+		for _, to := range m.RcptTo {
+			boxes[mailbox(to)] = true
+		}
+	}
+	return []finding{
+		{fmt.Sprintf("each of the %s stands on exactly one row", many(acc.st.Customers, "customer")),
+			on == acc.st.Customers && len(customers) == on},
+		{strings.Join(terms, " + ") + " = " + many(acc.st.Recipients, "recipient"),
+			sum == acc.st.Recipients && len(acc.rows) == sum && maps.Equal(nonZero(acc.st.Counts), states)},
+		{fmt.Sprintf("%s in the inbox for %s mailboxes: nobody got two", many(len(acc.mails), "mail"), count(len(boxes))),
+			len(acc.mails) == len(boxes)},
+		{"whatever is sent is in the inbox; whatever is in the inbox is sent or uncertain", acc.explained()},
+	}
+}
+
+func nonZero(counts map[string]int) map[string]int {
+	rest := maps.Clone(counts)
+	maps.DeleteFunc(rest, func(_ string, n int) bool { return n == 0 })
+	return rest
+}
+
+// explained reports whether the ledger explains the inbox, mail by mail.
+func (acc account) explained() bool {
+	held := acc.held()
+	explained := 0
+	for _, d := range acc.rows {
+		m, arrived := held[d.MessageID]
+		switch {
+		case d.State == notice.DeliverySent && !arrived:
+			return false
+		case !arrived:
+		case d.State != notice.DeliverySent && d.State != notice.DeliveryUncertain:
+			return false
+		case len(m.RcptTo) != 1 || mailbox(m.RcptTo[0]) != mailbox(d.Address):
+			return false
+		default:
+			explained++
+		}
+	}
+	return explained == len(acc.mails)
+}
+
+// mailbox is what the spellings of an address have in common.
+func mailbox(address string) string {
+	a, err := audience.ParseAddress(address)
+	if err != nil {
+		return address
+	}
+	return a.Key()
+}
+
+func (p again) check() finding {
+	same := maps.Equal(p.before.Counts, p.after.Counts) && p.before.Recipients == p.after.Recipients &&
+		p.before.Number == p.after.Number && p.before.State == p.after.State
+	return finding{"pressing send again moved nothing: no new notice, no new mail, the same counts",
+		same && !p.receipt.Created && p.mails == 0}
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tocsin/internal/notice"
+)
+
+const openMarks = 64 // of a worker, by default
+
+func sent(n int) func(notice.Status) bool {
+	return func(st notice.Status) bool { return st.Counts["sent"] >= n }
+}
+
+func TestAKilledWorkerCostsNoMailAndDoublesNone(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3000)
+	victim := s.work()
+	s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "under way", sent(300))
+	victim.kill()
+	s.await("outage-1", "finished", finished)
+	st := s.settled("outage-1", openMarks)
+	if st.Counts["sent"]+st.Counts["uncertain"] != 3000 {
+		t.Errorf("ended as %v, want all of 3000 sent or uncertain", st.Counts)
+	}
+	t.Logf("ended as %v", st.Counts)
+}
+
+func TestAllWorkersKilledAndRedisFlushed(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3000)
+	workers := []*program{s.work(), s.work()}
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "under way", sent(300))
+	for _, w := range workers {
+		w.kill()
+	}
+	s.flush()
+	s.work()
+	s.await("outage-1", "finished", finished)
+	st := s.settled("outage-1", 2*openMarks)
+	if st.Counts["sent"]+st.Counts["uncertain"] != 3000 {
+		t.Errorf("ended as %v, want all of 3000 sent or uncertain", st.Counts)
+	}
+	t.Logf("ended as %v", st.Counts)
+}
+
+func (s *system) flush() {
+	s.t.Helper()
+	opts, err := redis.ParseURL(s.services.RedisURL)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := redis.NewClient(opts)
+	defer c.Close()
+	if err := c.FlushAll(s.t.Context()).Err(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestRedisAndPostgresStoppedAndStarted(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(4000)
+	workers := []*program{s.work(), s.work()}
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	faults := []struct {
+		after       int
+		stop, start func() error
+	}{
+		{300, s.services.StopRedis, func() error { return s.services.StartRedis(t.Context()) }},
+		{1200, func() error { return s.services.StopPostgres(true) }, func() error { return s.services.StartPostgres(t.Context()) }},
+		{2400, func() error { return s.services.StopPostgres(false) }, func() error { return s.services.StartPostgres(t.Context()) }},
+	}
+	for _, f := range faults {
+		s.await("outage-1", "under way", sent(f.after))
+		if err := f.stop(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Second) // the outage itself, not a wait for something
+		if err := f.start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.await("outage-1", "finished", finished)
+	st := s.settled("outage-1", 0)
+	if st.Counts["sent"] != 4000 {
+		t.Errorf("ended as %v, want all of 4000 sent: no worker died", st.Counts)
+	}
+	for _, w := range workers {
+		select {
+		case <-w.done:
+			t.Errorf("a worker did not outlive the outages:\n%s", w.log)
+		default:
+		}
+	}
+}
+
+func TestTheAPIKilledDuringAReleaseLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(6000)
+	s.work()
+	dir := s.notice("outage-1")
+	// A second API, killed as soon as the press has begun.
+	address := freeAddress(t)
+	own := *s
+	own.env = append(own.env[:len(own.env):len(own.env)], "TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address)
+	api := own.launch("serve")
+	own.must(nil, "notice", "list", "--json")
+	press := own.launch("notice", "send", dir, "--yes", "--json")
+	<-time.After(300 * time.Millisecond) // somewhere in the middle
+	api.kill()
+	press.kill()
+	var doc struct{ Created bool }
+	s.must(&doc, "notice", "send", dir, "--yes", "--wait", "--json")
+	if st := s.settled("outage-1", 0); st.Counts["sent"] != 6000 {
+		t.Errorf("ended as %v, want all of 6000 sent", st.Counts)
+	}
+}
+
+func TestATermedWorkerLeavesNothingUncertain(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3000)
+	first := s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	for _, n := range []int{200, 900, 1600} { // a rolling restart
+		s.await("outage-1", "under way", sent(n))
+		next := s.work()
+		if code := first.stop(); code != 0 {
+			t.Errorf("a drained worker exits with %d:\n%s", code, lastLines(first.log.String(), 20))
+		}
+		first = next
+	}
+	s.await("outage-1", "finished", finished)
+	if st := s.settled("outage-1", 0); st.Counts["sent"] != 3000 {
+		t.Errorf("ended as %v, want all of 3000 sent", st.Counts)
+	}
+}
+
+func TestAfterPauseAndCancelAtMostTheMarkedLeave(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(4000)
+	s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "under way", sent(200))
+	s.must(nil, "notice", "pause", "outage-1")
+	after := s.sink.Count()
+	st := s.await("outage-1", "quiet", func(st notice.Status) bool { return st.Counts["sending"] == 0 })
+	if st.State != notice.Paused {
+		t.Errorf("the notice is %s, want paused", st.State)
+	}
+	if more := s.sink.Count() - after; more > openMarks {
+		t.Errorf("%d mails left after the pause had returned, at most %d were marked", more, openMarks)
+	}
+	s.must(nil, "notice", "resume", "outage-1")
+	s.await("outage-1", "under way again", sent(st.Counts["sent"]+200))
+	s.must(nil, "notice", "cancel", "outage-1")
+	after = s.sink.Count()
+	s.await("outage-1", "finished", finished)
+	if more := s.sink.Count() - after; more > openMarks {
+		t.Errorf("%d mails left after the cancel had returned, at most %d were marked", more, openMarks)
+	}
+	st = s.settled("outage-1", 0)
+	if st.Counts["cancelled"] == 0 || st.Counts["sent"]+st.Counts["cancelled"] != 4000 {
+		t.Errorf("ended as %v, want all of 4000 sent or cancelled, and some cancelled", st.Counts)
+	}
+	out, _, code := s.run("notice", "send", s.notice("outage-1"), "--yes", "--wait", "--json")
+	if code != 1 || !strings.Contains(out, `"cancelled"`) {
+		t.Errorf("sending a cancelled notice again exits with %d: %s", code, out)
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tocsin/internal/notice"
+)
+
+func TestEveryBadRowOfACustomerFileIsNamed(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	long := strings.Repeat("x", 65)
+	file := filepath.Join(s.write(map[string]string{"c.csv": "\ufeff" + strings.ReplaceAll(`Email;id;name;language;time_zone;alternate_email;plan
+good@example.com;1;Good;de_CH;Europe/Zurich;;gold
+;2;No address;;;;
+no-at-sign;3;Bad address;;;;
+a@b@c.example;4;Two ats;;;;
+`+long+`@example.com;5;Long local part;;;;
+ok@example.com;6;Bad language;english!;;;
+ok@example.com;7;Bad zone;;Europe/Atlantis;;
+ok@example.com;8;Bad alternate;;;nowhere;
+ok@example.com;;No id;;;;
+ok@example.com;1;The same id;;;;
+ok@example.com;10
+"inject@example.com";11;"two
+lines";;;;
+`, "\n", "\r\n")}), "c.csv")
+	out, errs, code := s.run("customers", "import", file, "--json")
+	if code != 1 {
+		t.Errorf("exit %d, want 1: rows were rejected\n%s", code, errs)
+	}
+	var r notice.ImportReport
+	s.decode(out, &r)
+	got := map[int]string{}
+	for _, x := range r.Rejected {
+		got[x.Line] = x.Column
+		if x.Reason == "" {
+			t.Errorf("line %d was rejected without a reason", x.Line)
+		}
+	}
+	want := map[int]string{4: "email", 5: "email", 6: "email", 7: "language", 8: "time_zone", 9: "alternate_email", 10: "id", 11: "id", 12: "", 13: "name"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rejected lines and columns (-want +got):\n%s", diff)
+	}
+	if r.Inserted != 2 || r.Read != 12 {
+		t.Errorf("read %d and inserted %d, want 12 and 2", r.Read, r.Inserted)
+	}
+	out, _, code = s.run("customers", "import", file, "--strict", "--json")
+	s.decode(out, &r)
+	if code != 1 || r.Inserted+r.Updated+r.Unchanged != 0 {
+		t.Errorf("strict: exit %d, %+v, want nothing kept", code, r)
+	}
+}
+
+func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	file := filepath.Join(s.write(map[string]string{"c.csv": "id,name,email,language,plan\n1,Ann,ann@example.com,en,gold\n2,,bob@example.com,nl,\n"}), "c.csv")
+	s.must(nil, "customers", "import", file)
+	s.work()
+	const good = "key: outage-1\nkind: outage\nphase: identified\n"
+	const text = "---\nsubject: Mail is down\n---\nWe are on it.\n"
+	tests := map[string]struct {
+		files map[string]string
+		want  []string // each stands in what is printed
+	}{
+		"unknown key":                            {map[string]string{"notice.yaml": good + "audiance: x\n", "en.md": text}, []string{"notice.yaml:4", "audiance"}},
+		"wrong kind":                             {map[string]string{"notice.yaml": "key: outage-1\nkind: party\nphase: identified\n", "en.md": text}, []string{"kind", "party"}},
+		"phase of another kind":                  {map[string]string{"notice.yaml": "key: outage-1\nkind: outage\nphase: reminder\n", "en.md": text}, []string{"phase", "reminder"}},
+		"key that is a number":                   {map[string]string{"notice.yaml": "key: \"12\"\nkind: outage\nphase: identified\n", "en.md": text}, []string{"key", "letter"}},
+		"no default language":                    {map[string]string{"notice.yaml": good + "default_language: nl\n", "en.md": text}, []string{"nl"}},
+		"bad filter":                             {map[string]string{"notice.yaml": good + "audience: 'plan = \"gold\" and id = \"1\"'\n", "en.md": text}, []string{"audience", "and", "15"}},
+		"filter on an attribute that nobody has": {map[string]string{"notice.yaml": good + "audience: 'plam = \"gold\"'\n", "en.md": text}, []string{"plam", "plan"}},
+		"audience of nobody":                     {map[string]string{"notice.yaml": good + "audience: 'plan = \"lead\"'\n", "en.md": text}, []string{"nobody"}},
+		"field that can't exist":                 {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\nDear {{.Customer.Nmae}},\n"}, []string{"en.md", "Nmae"}},
+		"parameter not given":                    {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\n{{.Parameters.component}} is down\n"}, []string{"en.md", "component"}},
+		"template syntax":                        {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\n\n{{if .Customer.Name}}never closed\n"}, []string{"en.md"}},
+		"hole":                                   {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\nDear {{.Customer.Name}},\n"}, []string{"hole", "2"}},
+		"window that ends before it starts":      {map[string]string{"notice.yaml": good + "windows:\n- {start: 2026-11-09T21:00, end: 2026-11-09T20:00}\n", "en.md": text}, []string{"windows", "end"}},
+		"unknown zone":                           {map[string]string{"notice.yaml": good + "zone: Mars/Olympus\n", "en.md": text}, []string{"zone", "Mars/Olympus"}},
+		"expired":                                {map[string]string{"notice.yaml": good + "expires_at: 2020-01-01T00:00:00Z\n", "en.md": text}, []string{"expires_at"}},
+		"no such template":                       {map[string]string{"notice.yaml": good + "template: outrage\n"}, []string{"outrage", "outage"}},
+		"no text at all":                         {map[string]string{"notice.yaml": good}, []string{"text"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			own := *s
+			own.t = t
+			out, errs, code := own.run("notice", "send", own.write(tt.files), "--yes", "--json")
+			if code == 0 {
+				t.Fatalf("it was sent: %s", out)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(errs, want) {
+					t.Errorf("the error does not name %q:\n%s", want, errs)
+				}
+			}
+		})
+	}
+	if n := s.sink.Count(); n != 0 {
+		t.Errorf("%d mails left", n)
+	}
+}
+
+func TestWithoutYesOffATerminalNothingIsSent(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3)
+	_, errs, code := s.run("notice", "send", s.notice("outage-1"))
+	if code != 2 || !strings.Contains(errs, "--yes") {
+		t.Errorf("exit %d, want 2 and a word about --yes:\n%s", code, errs)
+	}
+	if st := s.status("outage-1"); st.State != notice.Draft {
+		t.Errorf("the notice is %s, want a draft", st.State)
+	}
+}

@@ -1,0 +1,152 @@
+// Command tocsin mails incident and maintenance notices to every customer who must know, once.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	_ "time/tzdata" // containers seldom bring the time zones that customers live in
+
+	"github.com/alecthomas/kong"
+
+	"tocsin/internal/config"
+)
+
+// What Run returns.
+const (
+	exitDone   = 0 // done; what was done before and is asked again is done too
+	exitFailed = 1 // failed, cancelled, held, or rows rejected
+	exitUsage  = 2 // wrong usage or settings, or a missing --yes off a terminal
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks to stop in order; from then on a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+}
+
+// commands is the command line: kong fills it in and runs the one that was named.
+type commands struct {
+	Config string `env:"TOCSIN_CONFIG" placeholder:"FILE" help:"Settings, as YAML."`
+
+	Demo      demoCmd      `cmd:"" help:"Show everything on this machine: real servers, mail into a local inbox."`
+	Migrate   migrateCmd   `cmd:"" help:"Create the tables in Postgres, or bring them up to date."`
+	Serve     serveCmd     `cmd:"" help:"Serve the API that all other commands speak to."`
+	Work      workCmd      `cmd:"" help:"Send what is due; run as many as you like."`
+	Customers customersCmd `cmd:"" help:"Import, look up and delete customers."`
+	Notice    noticeCmd    `cmd:"" help:"Check, send and follow notices."`
+	Report    reportCmd    `cmd:"" help:"Say what became of every mail of a notice."`
+	Sink      sinkCmd      `cmd:"" help:"Run an SMTP server that keeps mail instead of delivering it."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// app is what a command runs in.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	settings       *config.Settings
+}
+
+// Run runs the command that args name, without the program's own name in front, until it is done or ctx ends.
+// env is an environment as os.Environ returns it. It returns the exit code.
+func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
+	line, code := parse(args, stdout, stderr)
+	if line == nil {
+		return code
+	}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	var err error
+	if a.settings, err = config.Read(given(line), env); err != nil {
+		err = usage(err)
+	} else {
+		line.BindTo(ctx, (*context.Context)(nil))
+		err = line.Run(a)
+	}
+	return a.exit(err)
+}
+
+// parse reads the command line. Without a command to run it returns nil and the exit code.
+func parse(args []string, stdout, stderr io.Writer) (line *kong.Context, code int) {
+	type helped struct{}
+	defer func() {
+		// kong's --help prints, and goes on parsing unless its Exit does not return.
+		switch r := recover(); r.(type) {
+		case nil:
+		case helped:
+			line, code = nil, exitDone
+		default:
+			panic(r)
+		}
+	}()
+	parser, err := kong.New(&commands{},
+		kong.Name("tocsin"),
+		kong.Description("Tocsin mails an incident or maintenance notice to every customer who must know, in their language, once, and proves afterwards who got it."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { panic(helped{}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		panic(err) // commands is wrong, which the first test finds
+	}
+	line, err = parser.Parse(args)
+	if err == nil {
+		return line, exitDone
+	}
+	fmt.Fprintf(stderr, "tocsin: %v\n", err)
+	help := "tocsin"
+	if bad, ok := errors.AsType[*kong.ParseError](err); ok && bad.Context.Selected() != nil {
+		help = strings.TrimSpace(bad.Context.Selected().FullPath())
+	}
+	fmt.Fprintf(stderr, "See %s --help.\n", help)
+	return nil, exitUsage
+}
+
+// given returns the settings that stand on the command line, by the name of their variable. The environment is
+// left to package config, which minds where a setting came from.
+func given(line *kong.Context) map[string]string {
+	flags := map[string]string{}
+	for _, p := range line.Path {
+		if p.Flag != nil && len(p.Flag.Envs) > 0 {
+			flags[p.Flag.Envs[0]] = p.Flag.Target.String()
+		}
+	}
+	return flags
+}
+
+// usageError is a mistake in how Tocsin was called or set up.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
+
+// errTold ends a command that has said already why it failed.
+var errTold = errors.New("failed")
+
+// exit prints what went wrong and returns the exit code for it.
+func (a *app) exit(err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errTold):
+		return exitFailed
+	}
+	for text := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(a.stderr, "tocsin: %s\n", text)
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+
+	"tocsin/internal/api"
+	"tocsin/internal/directory"
+	"tocsin/internal/notice"
+)
+
+type noticeCmd struct {
+	List    listCmd    `cmd:"" help:"List all notices, the newest first."`
+	Preview previewCmd `cmd:"" help:"Say whom a notice would reach and what it would say; nothing is sent."`
+	Test    testCmd    `cmd:"" help:"Mail a notice in each of its languages to one address."`
+	Send    sendCmd    `cmd:"" help:"Send a notice; sending it again does nothing."`
+	Status  statusCmd  `cmd:"" help:"Say where a notice stands."`
+	Pause   pauseCmd   `cmd:"" help:"Stop the sending until it is resumed."`
+	Resume  resumeCmd  `cmd:"" help:"Go on after a pause."`
+	Cancel  cancelCmd  `cmd:"" help:"End the sending for good."`
+	Settle  settleCmd  `cmd:"" help:"Decide about mails that may or may not have arrived."`
+}
+
+// one is part of the commands about one notice.
+type one struct {
+	remote
+	Key  string `arg:"" name:"key-or-number" help:"The notice."`
+	JSON bool   `name:"json" help:"Print its status as JSON."`
+}
+
+type listCmd struct {
+	remote
+	JSON bool `name:"json" help:"Print the list as JSON."`
+}
+
+func (c *listCmd) Run(ctx context.Context, a *app) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	notices, err := client.Notices(ctx)
+	if err != nil {
+		return fmt.Errorf("list notices: %w", err)
+	}
+	if c.JSON {
+		if notices == nil {
+			notices = []notice.Status{}
+		}
+		return document(a.stdout, map[string]any{"notices": notices})
+	}
+	if len(notices) == 0 {
+		fmt.Fprintln(a.stdout, "There is no notice yet.")
+		return nil
+	}
+	t := table(a.stdout)
+	fmt.Fprintln(t, "NUMBER\tKEY\tKIND\tPHASE\tSTATE\tRECIPIENTS\tSENT\tRELEASED")
+	for _, st := range notices {
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", st.Number, st.Key, st.Kind, orNone(st.Phase), st.State,
+			count(st.Recipients), count(st.Counts[notice.DeliverySent.String()]), when(st.ReleasedAt))
+	}
+	return t.Flush()
+}
+
+type previewCmd struct {
+	remote
+	Dir  string `arg:"" help:"Directory of the notice."`
+	JSON bool   `name:"json" help:"Print the dry run as JSON."`
+}
+
+// Run fails when the notice could not be sent as it is.
+func (c *previewCmd) Run(ctx context.Context, a *app) error {
+	body, client, err := open(a, c.Dir)
+	if err != nil {
+		return err
+	}
+	plan, err := client.Preview(ctx, body)
+	if err != nil {
+		return fmt.Errorf("preview: %w", err)
+	}
+	if c.JSON {
+		if err := document(a.stdout, plan); err != nil {
+			return err
+		}
+	} else {
+		if err := printPlan(a.stdout, body, plan); err != nil {
+			return err
+		}
+		printSamples(a.stdout, plan.Samples)
+	}
+	return sendable(plan)
+}
+
+// open reads a notice's directory and makes the client that it is for.
+func open(a *app, dir string) (notice.Body, *api.Client, error) {
+	client, err := a.client()
+	if err != nil {
+		return notice.Body{}, nil, err
+	}
+	body, err := directory.Read(dir)
+	return body, client, err
+}
+
+// sendable says what blocks the release of a plan: a mail with a hole in it never leaves, and a notice to nobody
+// is a mistake.
+func sendable(p notice.Plan) error {
+	switch {
+	case p.Customers == 0:
+		return errors.New("nobody is on the audience of this notice: it can't be sent")
+	case p.HoleCount > 0:
+		return fmt.Errorf("%s would get a mail with an empty field: the notice can't be sent like this", many(p.HoleCount, "recipient"))
+	}
+	return nil
+}
+
+// mailed is how many recipients of a plan will get a mail.
+func mailed(p notice.Plan) (n int) {
+	for _, k := range p.ByLanguage {
+		n += k
+	}
+	return n
+}
+
+// printPlan writes the dry run.
+func printPlan(w io.Writer, body notice.Body, p notice.Plan) error {
+	audience := p.Filter
+	if audience == "" {
+		audience = "every customer"
+	}
+	mails := mailed(p)
+	t := table(w)
+	fmt.Fprintf(t, "Notice\t%s (%s)\n", shown(body.Key), sort(body.Kind, body.Phase))
+	fmt.Fprintf(t, "Audience\t%s\n", shown(audience))
+	fmt.Fprintf(t, "Customers\t%s\n", count(p.Customers))
+	fmt.Fprintf(t, "Recipients\t%s\n", count(p.Recipients))
+	fmt.Fprintf(t, "To be mailed\t%s\n", count(mails))
+	tally(t, p.ByLanguage)
+	if p.Alternates > 0 {
+		fmt.Fprintf(t, "  at an alternate address\t%s\n", count(p.Alternates))
+	}
+	if p.Recipients > mails {
+		fmt.Fprintf(t, "Suppressed\t%s\n", count(p.Recipients-mails))
+		tally(t, p.Suppressed)
+	}
+	if len(p.Fallback) > 0 {
+		fmt.Fprintln(t, "Default language for\t")
+		wanted := maps.Clone(p.Fallback)
+		if n, ok := wanted[""]; ok {
+			delete(wanted, "")
+			wanted["none known"] = n
+		}
+		tally(t, wanted)
+	}
+	if err := t.Flush(); err != nil || p.HoleCount == 0 {
+		return err
+	}
+	fmt.Fprintf(w, "\n%s would get a mail with an empty field:\n", many(p.HoleCount, "recipient"))
+	fmt.Fprintln(t, "CUSTOMER\tLANGUAGE\tWHAT")
+	for _, h := range p.Holes {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", shown(h.Customer), h.Language, shown(h.Reason))
+	}
+	if more := p.HoleCount - len(p.Holes); more > 0 {
+		fmt.Fprintf(t, "… and %s more\t\t\n", count(more))
+	}
+	return t.Flush()
+}
+
+// printSamples writes one mail per language as its reader sees it.
+func printSamples(w io.Writer, samples []notice.Sample) {
+	for _, s := range samples {
+		fmt.Fprintf(w, "\n--- %s, as customer %s gets it ---\nSubject: %s\n\n", s.Language, shown(s.Customer), shown(s.Subject))
+		for line := range strings.Lines(s.Text) {
+			fmt.Fprintln(w, shown(strings.TrimRight(line, "\r\n")))
+		}
+	}
+}
+
+type testCmd struct {
+	remote
+	Dir  string `arg:"" help:"Directory of the notice."`
+	To   string `required:"" placeholder:"ADDRESS" help:"Where to."`
+	JSON bool   `name:"json" help:"Print what became of the mails as JSON."`
+}
+
+// Run fails unless the relay took a mail in every language.
+func (c *testCmd) Run(ctx context.Context, a *app) error {
+	body, client, err := open(a, c.Dir)
+	if err != nil {
+		return err
+	}
+	mails, err := client.Test(ctx, body, c.To)
+	if err != nil {
+		return fmt.Errorf("send the test mails: %w", err)
+	}
+	if c.JSON {
+		err = document(a.stdout, map[string]any{"mails": mails})
+	} else {
+		t := table(a.stdout)
+		fmt.Fprintln(t, "LANGUAGE\tOUTCOME\tRELAY\tANSWER")
+		for _, m := range mails {
+			code := ""
+			if m.SMTPCode > 0 {
+				code = fmt.Sprint(m.SMTPCode)
+			}
+			words := strings.Join(strings.Fields(code+" "+m.Enhanced+" "+m.SMTPText), " ")
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", m.Language, m.Outcome, orNone(m.Relay), orNone(words))
+		}
+		err = t.Flush()
+	}
+	for _, m := range mails {
+		if err == nil && m.Outcome != notice.OutcomeSent.String() {
+			err = errTold
+		}
+	}
+	return err
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"tocsin/internal/api"
+	"tocsin/internal/notice"
+)
+
+type (
+	statusCmd struct{ one }
+	pauseCmd  struct{ one }
+	resumeCmd struct{ one }
+	cancelCmd struct{ one }
+)
+
+func (c *statusCmd) Run(ctx context.Context, a *app) error {
+	return c.act(ctx, a, "look up the notice", func(client *api.Client) (notice.Status, error) { return client.Status(ctx, c.Key, 0) })
+}
+
+// Run returns when at most the mails that a worker has marked already may still leave.
+func (c *pauseCmd) Run(ctx context.Context, a *app) error {
+	return c.act(ctx, a, "pause", func(client *api.Client) (notice.Status, error) { return client.Pause(ctx, c.Key) })
+}
+
+func (c *resumeCmd) Run(ctx context.Context, a *app) error {
+	return c.act(ctx, a, "resume", func(client *api.Client) (notice.Status, error) { return client.Resume(ctx, c.Key) })
+}
+
+// Run returns when at most the mails that a worker has marked already may still leave.
+func (c *cancelCmd) Run(ctx context.Context, a *app) error {
+	return c.act(ctx, a, "cancel", func(client *api.Client) (notice.Status, error) { return client.Cancel(ctx, c.Key) })
+}
+
+func (c *one) act(ctx context.Context, a *app, what string, do func(*api.Client) (notice.Status, error)) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	st, err := do(client)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if c.JSON {
+		return document(a.stdout, st)
+	}
+	return printStatus(a.stdout, st)
+}
+
+// printStatus writes where a notice stands; what somebody must decide comes first.
+func printStatus(w io.Writer, st notice.Status) error {
+	if n := st.Counts[notice.DeliveryUncertain.String()]; n > 0 {
+		fmt.Fprintf(w, "%s may have arrived or not: the relay never answered, so Tocsin does not send them again.\n"+
+			"Look for them in the relay's log, then: tocsin notice settle %s --sent|--requeue --all-uncertain\n\n", many(n, "mail"), st.Key)
+	}
+	t := table(w)
+	fmt.Fprintf(t, "Notice\t%s, number %d (%s)\n", st.Key, st.Number, sort(st.Kind, st.Phase))
+	fmt.Fprintf(t, "State\t%s\n", stateAndReason(st))
+	if st.SendAt != nil && !st.State.Finished() {
+		fmt.Fprintf(t, "To be sent at\t%s\n", when(st.SendAt))
+	}
+	if st.ExpiresAt != nil && !st.State.Finished() {
+		fmt.Fprintf(t, "Expires\t%s\n", when(st.ExpiresAt))
+	}
+	fmt.Fprintf(t, "Released\t%s\n", by(st.ReleasedAt, st.ReleasedBy))
+	if st.FirstSentAt != nil {
+		fmt.Fprintf(t, "First mail\t%s\nLast mail\t%s\n", when(st.FirstSentAt), when(st.LastSentAt))
+	}
+	if st.RatePerS > 0 {
+		fmt.Fprintf(t, "Rate\t%.0f mails/s\n", st.RatePerS)
+	}
+	fmt.Fprintf(t, "Customers\t%s\nRecipients\t%s\n", count(st.Customers), count(st.Recipients))
+	for _, s := range notice.DeliveryStates {
+		if n := st.Counts[s.String()]; n > 0 {
+			fmt.Fprintf(t, "  %s\t%s\n", s, count(n))
+		}
+	}
+	if len(st.Suppressed) > 0 {
+		fmt.Fprintln(t, "Why suppressed\t")
+		tally(t, st.Suppressed)
+	}
+	if len(st.ByLanguage) > 0 {
+		fmt.Fprintln(t, "By language\t")
+		tally(t, st.ByLanguage)
+	}
+	return t.Flush()
+}
+
+// sort says what a notice is: "outage, resolved".
+func sort(kind notice.Kind, phase string) string {
+	if phase == "" {
+		return shown(string(kind))
+	}
+	return shown(string(kind) + ", " + phase)
+}
+
+// stateAndReason says where a notice stands and, where the state alone does not tell, why.
+func stateAndReason(st notice.Status) string {
+	if st.Reason == "" || st.Reason == string(st.State) {
+		return string(st.State)
+	}
+	return fmt.Sprintf("%s (%s)", st.State, shown(st.Reason))
+}
+
+// by says when something was done, and who did it.
+func by(at *time.Time, who string) string {
+	if at == nil || who == "" {
+		return when(at)
+	}
+	return when(at) + " by " + shown(who)
+}
+
+type settleCmd struct {
+	remote
+	Key          string `arg:"" name:"key-or-number" help:"The notice."`
+	Sent         bool   `xor:"what" required:"" help:"They arrived."`
+	Requeue      bool   `xor:"what" required:"" help:"Send them again: they did not arrive, or may arrive twice."`
+	Address      string `xor:"which" required:"" placeholder:"A" help:"Only the mail to this address."`
+	AllUncertain bool   `xor:"which" required:"" help:"All mails that may or may not have arrived."`
+	Yes          bool   `help:"Requeue without asking."`
+	JSON         bool   `name:"json" help:"Print what was done as JSON."`
+}
+
+// Run fails when mails that it names can't be settled so, or not yet. That there are none is no failure.
+func (c *settleCmd) Run(ctx context.Context, a *app) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	// A script that calls this has looked at the relay's log; at a terminal it may be a slip.
+	if c.Requeue && !c.Yes && isTerminal(a.stdin) && isTerminal(a.stderr) {
+		if err := a.ask(ctx, "What did arrive after all will arrive twice. Send again? Type yes: ", "yes"); err != nil {
+			return err
+		}
+	}
+	done, err := client.Settle(ctx, c.Key, notice.Settlement{Sent: c.Sent, Requeue: c.Requeue, Address: c.Address, AllUncertain: c.AllUncertain})
+	if err != nil {
+		return fmt.Errorf("settle: %w", err)
+	}
+	if c.JSON {
+		err = document(a.stdout, done)
+	} else {
+		c.print(a.stdout, done)
+	}
+	if err == nil && (done.TooEarly > 0 || done.Skipped > 0 && done.Changed == 0) {
+		return errTold
+	}
+	return err
+}
+
+func (c *settleCmd) print(w io.Writer, done notice.Settled) {
+	outcome := "settled as sent"
+	if c.Requeue {
+		outcome = "queued to be sent again"
+	}
+	fmt.Fprintf(w, "%s %s.\n", many(done.Changed, "mail"), outcome)
+	if done.TooEarly > 0 {
+		fmt.Fprintf(w, "%s can't be sent again before %s: until then the relay may still deliver the first.\n", many(done.TooEarly, "mail"), when(done.From))
+	}
+	if done.Skipped > 0 {
+		fmt.Fprintf(w, "%s left alone:\n", many(done.Skipped, "mail"))
+	}
+	for _, reason := range done.Reasons {
+		fmt.Fprintf(w, "  %s\n", shown(reason))
+	}
+}

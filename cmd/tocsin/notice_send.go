@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"tocsin/internal/api"
+	"tocsin/internal/notice"
+)
+
+type sendCmd struct {
+	remote
+	Dir  string `arg:"" help:"Directory of the notice."`
+	Yes  bool   `help:"Send without asking."`
+	Wait bool   `help:"Return when nothing is left to be sent."`
+	JSON bool   `name:"json" help:"Print what was released, or with --wait what became of it, as JSON."`
+}
+
+// receipt is the document of a send that does not wait.
+type receipt struct {
+	Number     int64          `json:"number"`
+	Key        string         `json:"key"`
+	State      notice.State   `json:"state"`
+	Created    bool           `json:"created"`
+	Customers  int            `json:"customers"`
+	Recipients int            `json:"recipients"`
+	ByLanguage map[string]int `json:"by_language"`
+	Suppressed map[string]int `json:"suppressed"`
+}
+
+// Run makes the draft, shows what it would do, asks, and releases it. What was released before is left alone.
+func (c *sendCmd) Run(ctx context.Context, a *app) error {
+	body, client, err := open(a, c.Dir)
+	if err != nil {
+		return err
+	}
+	done, err := client.Draft(ctx, body)
+	if err != nil {
+		return interrupted(err, "nothing was sent", "make the draft")
+	}
+	// A released notice answers as it stands: it needs no confirmation, since nothing will happen.
+	done.Created = false
+	if !done.State.Released() {
+		if err := c.confirm(ctx, a, client, body); err != nil {
+			return err
+		}
+		if done, err = client.Release(ctx, body.Key); err != nil {
+			return interrupted(err, "whether it was released is not known, and sending it again does no harm", "release")
+		}
+	}
+	if !c.JSON && !done.Created {
+		fmt.Fprintf(a.stderr, "%s was released before, at %s: nothing is sent again.\n", done.Key, when(done.ReleasedAt))
+	}
+	if c.Wait {
+		return c.follow(ctx, a, client, done)
+	}
+	return c.print(a, done)
+}
+
+// confirm shows the dry run and asks for the last word.
+func (c *sendCmd) confirm(ctx context.Context, a *app, client *api.Client, body notice.Body) error {
+	plan, err := client.Preview(ctx, body)
+	if err != nil {
+		return interrupted(err, "nothing was sent", "preview")
+	}
+	if err := printPlan(a.stderr, body, plan); err != nil {
+		return err
+	}
+	if err := sendable(plan); err != nil {
+		return err
+	}
+	if c.Yes {
+		return nil
+	}
+	return a.ask(ctx, fmt.Sprintf("Send it to %s? Type yes or %s: ", many(mailed(plan), "recipient"), body.Key), "yes", body.Key)
+}
+
+func (c *sendCmd) print(a *app, r api.Receipt) error {
+	if c.JSON {
+		err := document(a.stdout, receipt{r.Number, r.Key, r.State, r.Created, r.Customers, r.Recipients, r.ByLanguage, r.Suppressed})
+		return errors.Join(err, stopped(r.Status))
+	}
+	if r.Created {
+		fmt.Fprintf(a.stdout, "%s is released as number %d: %s, %s.\n", r.Key, r.Number, many(r.Recipients, "recipient"), many(r.Customers, "customer"))
+	} else {
+		fmt.Fprintf(a.stdout, "%s, number %d, is %s.\n", r.Key, r.Number, describe(r.Status))
+	}
+	if r.State == notice.Scheduled {
+		fmt.Fprintf(a.stdout, "It goes out at %s.\n", when(r.SendAt))
+	}
+	fmt.Fprintf(a.stdout, "Look at it with: tocsin notice status %s\n", r.Key)
+	return stopped(r.Status)
+}
+
+// follow shows progress until nothing is left to be sent, and prints what came of it.
+func (c *sendCmd) follow(ctx context.Context, a *app, client *api.Client, r api.Receipt) error {
+	progress := newSending(a.stderr)
+	for !r.State.Finished() && r.State != notice.Held {
+		progress.show(r.Status, time.Now())
+		st, err := client.Status(ctx, r.Key, time.Second)
+		if err != nil {
+			progress.close()
+			return interrupted(err, fmt.Sprintf("%s goes on without being watched; see: tocsin notice status %s", r.Key, r.Key), "follow the notice")
+		}
+		r.Status = st
+	}
+	progress.show(r.Status, time.Now())
+	progress.close()
+	var err error
+	if c.JSON {
+		err = document(a.stdout, r)
+	} else {
+		err = printStatus(a.stdout, r.Status)
+	}
+	return errors.Join(err, stopped(r.Status))
+}
+
+// stopped is the error of a notice that does not go out.
+func stopped(st notice.Status) error {
+	if st.State != notice.Cancelled && st.State != notice.Held {
+		return nil
+	}
+	return fmt.Errorf("%s is %s", st.Key, stateAndReason(st))
+}
+
+// interrupted wraps an error of a step, and says what is left behind where the step was cut off: by Ctrl-C, or
+// because the server went away.
+func interrupted(err error, left, doing string) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("interrupted: %s", left)
+	case notice.CodeOf(err) == "":
+		return fmt.Errorf("%s: %w; %s", doing, err, left)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// ask puts a question on the terminal. Anything but one of the answers ends the command; without a terminal
+// nobody can answer, which is a usage error.
+func (a *app) ask(ctx context.Context, question string, answers ...string) error {
+	if !isTerminal(a.stdin) || !isTerminal(a.stderr) {
+		return usage(errors.New("nobody can be asked off a terminal, so nothing was sent: say --yes"))
+	}
+	fmt.Fprint(a.stderr, "\n"+question)
+	typed := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(io.LimitReader(a.stdin, 1000)).ReadString('\n')
+		typed <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-ctx.Done():
+		return errors.New("interrupted: nothing was sent")
+	case line := <-typed:
+		for _, right := range answers {
+			if strings.EqualFold(line, right) {
+				return nil
+			}
+		}
+	}
+	return errors.New("not confirmed: nothing was sent")
+}

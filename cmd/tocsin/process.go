@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"tocsin/internal/config"
+	"tocsin/internal/notice"
+	"tocsin/internal/render"
+	"tocsin/internal/send"
+	"tocsin/templates"
+)
+
+// logged is part of the commands that keep running.
+type logged struct {
+	Log string `env:"TOCSIN_LOG" placeholder:"text|json" help:"How logs are written (text)."`
+}
+
+// mailing is part of the commands that make mails.
+type mailing struct {
+	From        string `env:"TOCSIN_FROM" placeholder:"ADDRESS" help:"Sender of all mails."`
+	ReplyTo     string `env:"TOCSIN_REPLY_TO" placeholder:"ADDRESS" help:"Where answers go, unless a notice says otherwise."`
+	Zone        string `env:"TOCSIN_ZONE" placeholder:"ZONE" help:"IANA time zone of notices that name none (UTC)."`
+	TemplateDir string `env:"TOCSIN_TEMPLATE_DIR" placeholder:"DIR" help:"Templates that go before the built-in ones."`
+}
+
+// logger writes to stderr, as the setting says.
+func (a *app) logger() (*slog.Logger, error) {
+	format, err := a.settings.Log()
+	if err != nil {
+		return nil, usage(err)
+	}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, nil)), nil
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, nil)), nil
+}
+
+// registry holds the metrics of this process.
+func registry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// templateSet is the built-in templates with those of a directory in front, if there is one.
+func templateSet(dir string) *render.Set {
+	var overlay fs.FS
+	if dir != "" {
+		overlay = os.DirFS(dir)
+	}
+	return render.New(templates.FS, overlay)
+}
+
+// pool connects to the relays of the settings, the most wanted first.
+func pool(set []config.Relay, logger *slog.Logger) (*send.Pool, error) {
+	var relays []send.Relay
+	for _, s := range set {
+		r, err := send.ParseRelay(s.URL)
+		if err != nil {
+			return nil, usage(notice.Invalid(s.Origin, "%v", err))
+		}
+		switch {
+		case s.Password != "" && r.Password != "":
+			return nil, usage(notice.Invalid(s.Origin, "has a password in its url, and password_file too: keep one of the two"))
+		case s.Password != "" && r.User == "":
+			return nil, usage(notice.Invalid(s.Origin, "has a password_file and no user: smtp://user@host:587"))
+		case s.Password != "":
+			r.Password = s.Password
+		}
+		if s.Name != "" {
+			r.Name = s.Name
+		}
+		r.Connections = s.Connections
+		relays = append(relays, r)
+	}
+	return send.New(relays, send.Options{Logger: logger}), nil
+}
+
+// readiness asks several parts of the installation whether they can be used.
+func readiness(parts ...func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, ready := range parts {
+			if err := ready(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"tocsin/internal/api"
+	"tocsin/internal/delivery"
+	"tocsin/internal/ledger"
+	"tocsin/internal/queue"
+)
+
+type serveCmd struct {
+	logged
+	mailing
+	Listen    string `env:"TOCSIN_LISTEN" placeholder:"ADDR" help:"Where to listen, as host:port (127.0.0.1:8080)."`
+	PublicURL string `env:"TOCSIN_PUBLIC_URL" placeholder:"URL" help:"Where readers of mails reach this server."`
+}
+
+// Run serves the API until it is told to stop, and then lets running requests finish. Postgres and Redis may be
+// away when it starts, and later.
+func (*serveCmd) Run(ctx context.Context, a *app) error {
+	set, err := a.settings.Serve()
+	if err != nil {
+		return usage(err)
+	}
+	if err := api.CheckListen(set.Listen, set.Tokens); err != nil {
+		return usage(err)
+	}
+	logger, err := a.logger()
+	if err != nil {
+		return err
+	}
+	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{})
+	if err != nil {
+		return usage(err)
+	}
+	defer db.Close()
+	tasks, err := queue.Open(set.RedisURL, logger)
+	if err != nil {
+		return usage(err)
+	}
+	defer tasks.Close()
+	desk := &delivery.Desk{
+		Ledger:  db,
+		Queue:   tasks,
+		Set:     templateSet(set.Mail.TemplateDir),
+		From:    set.Mail.From,
+		ReplyTo: set.Mail.ReplyTo,
+		Zone:    set.Mail.Zone,
+		Logger:  logger,
+	}
+	if len(set.Mail.Relays) > 0 {
+		relays, err := pool(set.Mail.Relays, logger)
+		if err != nil {
+			return err
+		}
+		defer relays.Close()
+		desk.Sender = relays
+	}
+	ln, err := net.Listen("tcp", set.Listen)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	logger.Info("serving", slog.String("listen", ln.Addr().String()))
+	return api.NewServer(api.Options{
+		Desk:     desk,
+		Book:     db,
+		Log:      logger,
+		Tokens:   set.Tokens,
+		Ready:    readiness(db.Ready, tasks.Ready),
+		Registry: registry(),
+		Version:  version(),
+	}).Serve(ctx, ln)
+}

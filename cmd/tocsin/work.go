@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tocsin/internal/api"
+	"tocsin/internal/delivery"
+	"tocsin/internal/ledger"
+	"tocsin/internal/queue"
+)
+
+type workCmd struct {
+	logged
+	mailing
+	WorkListen   string `env:"TOCSIN_WORK_LISTEN" placeholder:"ADDR" help:"Where health and metrics are served, as host:port (nowhere)."`
+	MaxOpenMarks string `env:"TOCSIN_MAX_OPEN_MARKS" placeholder:"N" help:"Mails under way at once, the most that a crash leaves uncertain (64)."`
+	Drain        string `env:"TOCSIN_DRAIN" placeholder:"TIME" help:"How long a stopping worker waits for answers (30s)."`
+}
+
+// Run sends until it is told to stop, and then finishes what is under way. Postgres and Redis may be away when
+// it starts, and later.
+func (*workCmd) Run(ctx context.Context, a *app) error {
+	set, err := a.settings.Work()
+	if err != nil {
+		return usage(err)
+	}
+	logger, err := a.logger()
+	if err != nil {
+		return err
+	}
+	relays, err := pool(set.Mail.Relays, logger)
+	if err != nil {
+		return err
+	}
+	defer relays.Close()
+	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Lease: set.Lease})
+	if err != nil {
+		return usage(err)
+	}
+	defer db.Close()
+	tasks, err := queue.Open(set.RedisURL, logger)
+	if err != nil {
+		return usage(err)
+	}
+	defer tasks.Close()
+	worker, err := delivery.NewWorker(db, tasks, templateSet(set.Mail.TemplateDir), relays, delivery.Options{
+		Name:        holder(),
+		From:        set.Mail.From,
+		ReplyTo:     set.Mail.ReplyTo,
+		Zone:        set.Mail.Zone,
+		Connections: relays.Connections(),
+		OpenMarks:   set.MaxOpenMarks,
+		Drain:       set.Drain,
+		FirstRetry:  set.FirstRetry,
+		Logger:      logger,
+	})
+	if err != nil {
+		return usage(err)
+	}
+	if set.Listen != "" {
+		stop, err := watch(set.Listen, set.Tokens, readiness(db.Ready, tasks.Ready), logger)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	return worker.Run(ctx)
+}
+
+// holder names this process in leases, for people.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// watch serves a worker's health and metrics until stop is called.
+func watch(addr string, tokens []string, ready func(context.Context) error, logger *slog.Logger) (stop func(), err error) {
+	if err := api.CheckListen(addr, tokens); err != nil {
+		return nil, usage(err)
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("serve health and metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		defer cancel()
+		if err := ready(ctx); err != nil {
+			logger.Warn("not ready", slog.Any("error", err))
+			http.Error(w, "not ready: the log says why", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.Handle("GET /metrics", guard(tokens, metrics(registry())))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(ln)
+	logger.Info("health and metrics", slog.String("listen", ln.Addr().String()))
+	return func() { server.Close() }, nil
+}
+
+func metrics(r *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+// guard lets only those pass who hold a token, everybody where there is none.
+func guard(tokens []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		given, known := sha256.Sum256([]byte(strings.TrimSpace(token))), 0
+		for _, t := range tokens {
+			sum := sha256.Sum256([]byte(t))
+			known |= subtle.ConstantTimeCompare(given[:], sum[:])
+		}
+		if len(tokens) > 0 && (known == 0 || !strings.EqualFold(scheme, "Bearer")) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,100 @@
+// Package api serves Tocsin over HTTP, and is its client.
+//
+// Server puts two things behind a bearer token: a Desk, which takes an operator's decisions, and a Book, which
+// keeps customers and says what became of every delivery. Client is what the command line uses to reach it. Bodies are the
+// types of package notice; every error is an RFC 9457 problem document that never repeats personal data.
+package api
+
+import (
+	"context"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// Desk takes an operator's decisions about notices; package delivery implements it. A ref is a notice's key or
+// its number, who the operator's name. Errors that are the caller's fault are *notice.Error.
+type Desk interface {
+	// Draft makes a draft, or replaces the one of the same key. After release the same body answers with
+	// created false, and another body is a conflict.
+	Draft(ctx context.Context, body notice.Body, who string) (st notice.Status, created bool, err error)
+	// Preview is the dry run, with a sample per language. It changes nothing.
+	Preview(ctx context.Context, body notice.Body) (notice.Plan, error)
+	// Release freezes body and audience and starts the sending; released is false when it had been released before.
+	Release(ctx context.Context, ref, who string) (st notice.Status, released bool, err error)
+	// Pause, Resume and Cancel return once no more mail is marked against the decision.
+	Pause(ctx context.Context, ref, who string) (notice.Status, error)
+	Resume(ctx context.Context, ref, who string) (notice.Status, error)
+	Cancel(ctx context.Context, ref, who string) (notice.Status, error)
+	// Settle decides about deliveries that need a decision.
+	Settle(ctx context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error)
+	// Test sends one mail per language to that address, outside the ledger; answers are by language.
+	Test(ctx context.Context, body notice.Body, to string) (map[string]notice.Answer, error)
+}
+
+// Book reads the ledger and keeps the customers; package ledger implements it. What does not exist is a
+// *notice.Error with CodeNotFound.
+type Book interface {
+	// Notices lists every notice, the newest first.
+	Notices(ctx context.Context) ([]notice.Status, error)
+	Status(ctx context.Context, ref string) (notice.Status, error)
+	// State is the cheap part of Status, fit for asking twenty times a second.
+	State(ctx context.Context, ref string) (notice.State, error)
+	Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error)
+	// EachDelivery calls fn for every delivery by seq, or only for those in that state, until fn fails.
+	EachDelivery(ctx context.Context, noticeID int64, state *notice.DeliveryState, fn func(notice.Delivery) error) error
+	// History lists what a customer, or an address, was to be told. addressKey is "" for what is no address.
+	History(ctx context.Context, idOrAddress, addressKey string) ([]notice.HistoryEntry, error)
+	Customer(ctx context.Context, id string) (notice.Customer, error)
+	PutCustomer(ctx context.Context, row notice.CustomerRow) (created bool, err error)
+	DeleteCustomer(ctx context.Context, id string) error
+	// ImportCustomers takes in a customer file; strict keeps none of it if any row is bad.
+	ImportCustomers(ctx context.Context, rows ledger.CustomerRows, strict bool) (notice.ImportReport, error)
+}
+
+// Receipt is the status document of a notice and whether the call made the difference: created the draft, or
+// released it. A repeated call answers the same with Created false.
+type Receipt struct {
+	notice.Status
+	Created bool `json:"created"`
+}
+
+// TestMail is what became of one test mail.
+type TestMail struct {
+	Language string `json:"language"`
+	Outcome  string `json:"outcome"` // sent, later, never or uncertain
+	Relay    string `json:"relay"`
+	SMTPCode int    `json:"smtp_code"` // 0 = none heard
+	Enhanced string `json:"enhanced_code"`
+	SMTPText string `json:"smtp_text"` // the relay's answer, or what went wrong before there was one
+}
+
+// Format is the media type of a customer file.
+type Format string
+
+// The formats of customer files.
+const (
+	FormatCSV    Format = "text/csv"
+	FormatNDJSON Format = "application/x-ndjson"
+)
+
+// The bodies of answers that are lists, and of requests that are more than a noun.
+type (
+	noticeList struct {
+		Notices []notice.Status `json:"notices"`
+	}
+	deliveryList struct {
+		Deliveries []notice.Delivery `json:"deliveries"`
+		Next       *int              `json:"next"` // the seq to go on after; null at the end
+	}
+	historyList struct {
+		Deliveries []notice.HistoryEntry `json:"deliveries"`
+	}
+	testRequest struct {
+		notice.Body
+		To string `json:"to"`
+	}
+	testReport struct {
+		Mails []TestMail `json:"mails"`
+	}
+)

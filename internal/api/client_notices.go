@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// Draft makes a draft of the notice, or replaces the one with the same key.
+func (cl *Client) Draft(ctx context.Context, body notice.Body) (r Receipt, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/notices", body: body, again: whileRefused}, &r)
+	return r, err
+}
+
+// Preview is the dry run: what a release of that body would do, with a sample per language.
+func (cl *Client) Preview(ctx context.Context, body notice.Body) (p notice.Plan, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/notices/preview", body: body}, &p)
+	return p, err
+}
+
+// Test sends one mail per language of the notice to that address, outside the ledger.
+func (cl *Client) Test(ctx context.Context, body notice.Body, to string) ([]TestMail, error) {
+	var r testReport
+	err := cl.do(ctx, call{method: http.MethodPost, path: "/v1/notices/test", body: testRequest{Body: body, To: to}}, &r)
+	return r.Mails, err
+}
+
+// Release lets the notice go out. Created says whether this call released it.
+func (cl *Client) Release(ctx context.Context, ref string) (r Receipt, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/release"), again: whileRefused}, &r)
+	return r, err
+}
+
+// Pause stops the sending until Resume; at most what is already marked still leaves.
+func (cl *Client) Pause(ctx context.Context, ref string) (notice.Status, error) {
+	return cl.decide(ctx, ref, "/pause")
+}
+
+// Resume goes on after Pause.
+func (cl *Client) Resume(ctx context.Context, ref string) (notice.Status, error) {
+	return cl.decide(ctx, ref, "/resume")
+}
+
+// Cancel ends the sending for good; at most what is already marked still leaves.
+func (cl *Client) Cancel(ctx context.Context, ref string) (notice.Status, error) {
+	return cl.decide(ctx, ref, "/cancel")
+}
+
+func (cl *Client) decide(ctx context.Context, ref, verb string) (st notice.Status, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, verb)}, &st)
+	return st, err
+}
+
+// Settle decides about deliveries that need a decision.
+func (cl *Client) Settle(ctx context.Context, ref string, s notice.Settlement) (done notice.Settled, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/settle"), body: s}, &done)
+	return done, err
+}
+
+// Notices lists every notice, the newest first.
+func (cl *Client) Notices(ctx context.Context) ([]notice.Status, error) {
+	var l noticeList
+	err := cl.do(ctx, call{method: http.MethodGet, path: "/v1/notices", again: untilReached}, &l)
+	return l.Notices, err
+}
+
+// Status is where the notice stands. With wait above 0 it answers when the notice is finished or that time, 60 s
+// at most, is over, whichever comes first.
+func (cl *Client) Status(ctx context.Context, ref string, wait time.Duration) (st notice.Status, err error) {
+	c := call{method: http.MethodGet, path: noticePath(ref, ""), again: untilReached, wait: wait}
+	if wait > 0 {
+		c.query = url.Values{"wait": {wait.String()}}
+	}
+	err = cl.do(ctx, c, &st)
+	return st, err
+}
+
+// DeliveryQuery picks deliveries of a notice.
+type DeliveryQuery struct {
+	State  *notice.DeliveryState // only those in this state; nil = all
+	Search string                // only this address or external id; "" = all
+}
+
+// Deliveries goes through the notice's deliveries by seq, a page at a time. It ends at the first error.
+func (cl *Client) Deliveries(ctx context.Context, ref string, q DeliveryQuery) iter.Seq2[notice.Delivery, error] {
+	return func(yield func(notice.Delivery, error) bool) {
+		query := url.Values{"limit": {strconv.Itoa(maxPage)}}
+		if q.State != nil {
+			query.Set("state", q.State.String())
+		}
+		if q.Search != "" {
+			query.Set("search", q.Search)
+		}
+		for {
+			var page deliveryList
+			c := call{method: http.MethodGet, path: noticePath(ref, "/deliveries"), query: query, again: untilReached}
+			if err := cl.do(ctx, c, &page); err != nil {
+				yield(notice.Delivery{}, err)
+				return
+			}
+			for _, d := range page.Deliveries {
+				if !yield(d, nil) {
+					return
+				}
+			}
+			if page.Next == nil {
+				return
+			}
+			query.Set("after", strconv.Itoa(*page.Next))
+		}
+	}
+}
+
+// DeliveriesCSV writes the notice's report to w as CSV, or only the rows in that state.
+func (cl *Client) DeliveriesCSV(ctx context.Context, ref string, state *notice.DeliveryState, w io.Writer) error {
+	c := call{method: http.MethodGet, path: noticePath(ref, "/deliveries"), accept: string(FormatCSV), again: untilReached,
+		query: url.Values{"format": {"csv"}}}
+	if state != nil {
+		c.query.Set("state", state.String())
+	}
+	resp, err := cl.send(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return fmt.Errorf("read the report: %w", err)
+	}
+	return nil
+}
+
+func noticePath(ref, verb string) string { return "/v1/notices/" + segment(ref) + verb }

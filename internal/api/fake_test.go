@@ -1,0 +1,300 @@
+package api
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// fake is a Desk and a Book in memory.
+type fake struct {
+	mu         sync.Mutex
+	notices    []*notice.Status
+	bodies     map[int64]notice.Body
+	deliveries []notice.Delivery // of every notice
+	customers  map[string]notice.Customer
+	who        string // of the last decision
+	key        string // that History was asked for
+	settled    notice.Settlement
+	fail       error                    // what the next calls return
+	onRow      func(notice.CustomerRow) // hears every imported row
+}
+
+func newFake() *fake {
+	return &fake{bodies: map[int64]notice.Body{}, customers: map[string]notice.Customer{}}
+}
+
+func (f *fake) lock() func() { f.mu.Lock(); return f.mu.Unlock }
+
+func (f *fake) find(ref string) (*notice.Status, error) {
+	for _, st := range f.notices {
+		if st.Key == ref || strconv.FormatInt(st.Number, 10) == ref {
+			return st, f.fail
+		}
+	}
+	return nil, cmp.Or(f.fail, error(notice.NotFound("there is no notice %s", ref)))
+}
+
+func (f *fake) Draft(_ context.Context, b notice.Body, who string) (notice.Status, bool, error) {
+	defer f.lock()()
+	if f.fail != nil {
+		return notice.Status{}, false, f.fail
+	}
+	f.who = who
+	if st, err := f.find(b.Key); err == nil {
+		if st.State.Released() && !reflect.DeepEqual(f.bodies[st.Number], b) {
+			return notice.Status{}, false, notice.Conflict("%s has been released with another body", b.Key)
+		}
+		f.bodies[st.Number] = b
+		return *st, false, nil
+	}
+	st := &notice.Status{Number: int64(len(f.notices) + 1), Key: b.Key, Kind: b.Kind, Phase: b.Phase, State: notice.Draft,
+		CreatedAt: time.Date(2026, 11, 9, 3, 14, 7, 0, time.FixedZone("", 3600)), CreatedBy: who}
+	f.notices = append(f.notices, st)
+	f.bodies[st.Number] = b
+	return *st, true, nil
+}
+
+func (f *fake) Preview(_ context.Context, b notice.Body) (notice.Plan, error) {
+	return notice.Plan{Customers: 3, Recipients: 2, Filter: b.Audience}, f.fail
+}
+
+func (f *fake) decide(ref, who string, to notice.State) (notice.Status, error) {
+	defer f.lock()()
+	st, err := f.find(ref)
+	if err != nil {
+		return notice.Status{}, err
+	}
+	f.who, st.State = who, to
+	return *st, nil
+}
+
+func (f *fake) Release(ctx context.Context, ref, who string) (notice.Status, bool, error) {
+	was, err := f.State(ctx, ref)
+	if err != nil || was.Released() {
+		st, _ := f.Status(ctx, ref)
+		return st, false, err
+	}
+	st, err := f.decide(ref, who, notice.Sending)
+	return st, true, err
+}
+
+func (f *fake) Pause(_ context.Context, ref, who string) (notice.Status, error) {
+	return f.decide(ref, who, notice.Paused)
+}
+
+func (f *fake) Resume(_ context.Context, ref, who string) (notice.Status, error) {
+	return f.decide(ref, who, notice.Sending)
+}
+
+func (f *fake) Cancel(_ context.Context, ref, who string) (notice.Status, error) {
+	return f.decide(ref, who, notice.Cancelled)
+}
+
+func (f *fake) Settle(_ context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error) {
+	defer f.lock()()
+	_, err := f.find(ref)
+	f.settled, f.who = s, who
+	return notice.Settled{Changed: 1}, err
+}
+
+func (f *fake) Test(_ context.Context, b notice.Body, to string) (map[string]notice.Answer, error) {
+	return map[string]notice.Answer{
+		"nl": {Outcome: notice.OutcomeLater, Relay: "main", Code: 451, Text: "try later"},
+		"en": {Outcome: notice.OutcomeSent, Relay: "main", Code: 250, Enhanced: "2.0.0", Text: "OK " + to},
+	}, f.fail
+}
+
+func (f *fake) Notices(context.Context) (all []notice.Status, err error) {
+	defer f.lock()()
+	for _, st := range slices.Backward(f.notices) {
+		all = append(all, *st)
+	}
+	return all, f.fail
+}
+
+func (f *fake) Status(_ context.Context, ref string) (notice.Status, error) {
+	defer f.lock()()
+	st, err := f.find(ref)
+	if err != nil {
+		return notice.Status{}, err
+	}
+	return *st, nil
+}
+
+func (f *fake) State(ctx context.Context, ref string) (notice.State, error) {
+	st, err := f.Status(ctx, ref)
+	return st.State, err
+}
+
+func (f *fake) Deliveries(_ context.Context, _ int64, p notice.DeliveryPage) (page []notice.Delivery, err error) {
+	for _, d := range f.deliveries {
+		if d.Seq > p.After && len(page) < p.Limit && (p.State == nil || d.State == *p.State) &&
+			(p.Search == "" || p.Search == d.Address || slices.Contains(d.Customers, p.Search)) {
+			page = append(page, d)
+		}
+	}
+	return page, f.fail
+}
+
+func (f *fake) EachDelivery(_ context.Context, _ int64, state *notice.DeliveryState, fn func(notice.Delivery) error) error {
+	for _, d := range f.deliveries {
+		if state != nil && d.State != *state {
+			continue
+		}
+		if err := fn(d); err != nil {
+			return err
+		}
+	}
+	return f.fail
+}
+
+func (f *fake) History(_ context.Context, _, key string) ([]notice.HistoryEntry, error) {
+	f.key = key
+	return []notice.HistoryEntry{{Number: 1, Key: "k", Delivery: notice.Delivery{Address: "a@example.org"}}}, f.fail
+}
+
+func (f *fake) Customer(_ context.Context, id string) (notice.Customer, error) {
+	c, ok := f.customers[id]
+	if !ok {
+		return c, cmp.Or(f.fail, error(notice.NotFound("there is no such customer")))
+	}
+	return c, nil
+}
+
+func (f *fake) PutCustomer(_ context.Context, row notice.CustomerRow) (bool, error) {
+	_, known := f.customers[row.Customer.ID]
+	f.customers[row.Customer.ID] = row.Customer
+	return !known, f.fail
+}
+
+func (f *fake) DeleteCustomer(ctx context.Context, id string) error {
+	_, err := f.Customer(ctx, id)
+	delete(f.customers, id)
+	return err
+}
+
+func (f *fake) ImportCustomers(_ context.Context, rows ledger.CustomerRows, strict bool) (r notice.ImportReport, err error) {
+	for {
+		row, bad, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			if strict && len(r.Rejected) > 0 {
+				r.Inserted = 0
+			}
+			return r, f.fail
+		}
+		if err != nil {
+			return r, err
+		}
+		r.Read++
+		if bad != nil {
+			r.Rejected = append(r.Rejected, *bad)
+			continue
+		}
+		r.Inserted++
+		if f.onRow != nil {
+			f.onRow(row)
+		}
+	}
+}
+
+// bundle is a server on a loopback port with what is behind it and a client before it.
+type bundle struct {
+	*fake
+	server *Server
+	http   *httptest.Server
+	client *Client
+	log    *lockedBuffer
+}
+
+const testToken = "t0ken-t0ken-t0ken"
+
+func setup(t *testing.T, change ...func(*Options)) *bundle {
+	t.Helper()
+	b := &bundle{fake: newFake(), log: &lockedBuffer{}}
+	o := Options{Desk: b.fake, Book: b.fake, Tokens: []string{testToken}, Version: "1.2.3",
+		Log: slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	for _, c := range change {
+		c(&o)
+	}
+	b.server = NewServer(o)
+	b.http = httptest.NewServer(b.server)
+	t.Cleanup(b.http.Close)
+	var token string
+	if len(o.Tokens) > 0 {
+		token = o.Tokens[0]
+	}
+	var err error
+	if b.client, err = NewClient(b.http.URL, token, "Ada"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.client.http.CloseIdleConnections)
+	return b
+}
+
+// send sends a request with the token and returns the answer and its body. header holds names and values in turn.
+func (b *bundle) send(t *testing.T, method, path, body string, header ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, b.http.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+testToken)
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+		}
+		req.Header.Set(header[i], header[i+1])
+		if header[i+1] == "" {
+			req.Header.Del(header[i])
+		}
+	}
+	resp, err := b.client.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(text)
+}
+
+// body is a notice that the server takes.
+func body(key string) notice.Body {
+	return notice.Body{Key: key, Kind: notice.Outage, Phase: "investigating",
+		Texts: map[string]notice.Text{"en": {Subject: "Mail is down", Body: "We know."}}}
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,222 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"tocsin/internal/notice"
+)
+
+// maxWait is how long a status may be waited for.
+const maxWait = 60 * time.Second
+
+// beat is how often a waited-for notice is looked at: the answer is to come within 100 ms of the change.
+const beat = 50 * time.Millisecond
+
+// answer is what huma writes as JSON, with its status where that is not 200.
+type answer[T any] struct {
+	Status int
+	Body   T
+}
+
+func ok[T any](body T, err error) (*answer[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer[T]{Status: http.StatusOK, Body: body}, nil
+}
+
+type (
+	noticeInput struct{ Body notice.Body }
+	refInput    struct {
+		ID string `path:"id" doc:"the notice's key or number"`
+	}
+)
+
+func (s *Server) describeNotices(api huma.API) {
+	op := func(id, method, path, summary string) huma.Operation {
+		return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"notices"}}
+	}
+	draft := op("draft-notice", http.MethodPost, "/v1/notices", "Make a draft, or replace the one with the same key")
+	draft.Description = "After release the same body answers with created: false, and another body is a conflict."
+	draft.DefaultStatus = http.StatusCreated
+	draft.Responses = map[string]*huma.Response{"200": jsonResponse[Receipt](api, "The notice was there already; a draft has been replaced")}
+	register(s, api, draft, s.draft, 400, 409, 413, 415, 422)
+	register(s, api, op("preview-notice", http.MethodPost, "/v1/notices/preview", "The dry run: what a release would do, with a sample per language"),
+		func(ctx context.Context, in *noticeInput) (*answer[notice.Plan], error) {
+			p, err := s.desk.Preview(ctx, in.Body)
+			return ok(tidyPlan(p), err)
+		}, 400, 413, 415, 422)
+	register(s, api, op("test-notice", http.MethodPost, "/v1/notices/test", "Send one mail per language to one address, outside the ledger"),
+		s.test, 400, 413, 415, 422)
+	register(s, api, op("list-notices", http.MethodGet, "/v1/notices", "All notices, the newest first"), s.list)
+	register(s, api, op("get-notice", http.MethodGet, "/v1/notices/{id}", "Where a notice stands"), s.status, 404, 422)
+	release := op("release-notice", http.MethodPost, "/v1/notices/{id}/release", "Freeze body and audience, and let it go out")
+	release.Description = "created says whether this call released it; a repeated call changes nothing."
+	register(s, api, release, func(ctx context.Context, in *refInput) (*answer[Receipt], error) {
+		st, released, err := s.desk.Release(ctx, in.ID, requestOf(ctx).who)
+		return ok(Receipt{Status: tidyStatus(st), Created: released}, err)
+	}, 404, 409, 422)
+	decisions := []struct {
+		verb, summary string
+		act           func(ctx context.Context, ref, who string) (notice.Status, error)
+	}{
+		{"pause", "Stop the sending until it is resumed", s.desk.Pause},
+		{"resume", "Go on after a pause", s.desk.Resume},
+		{"cancel", "End the sending for good", s.desk.Cancel},
+	}
+	for _, d := range decisions {
+		register(s, api, op(d.verb+"-notice", http.MethodPost, "/v1/notices/{id}/"+d.verb, d.summary),
+			func(ctx context.Context, in *refInput) (*answer[notice.Status], error) {
+				st, err := d.act(ctx, in.ID, requestOf(ctx).who)
+				return ok(tidyStatus(st), err)
+			}, 404, 409)
+	}
+	register(s, api, op("settle-notice", http.MethodPost, "/v1/notices/{id}/settle", "Decide about deliveries that need a decision"),
+		s.settle, 400, 404, 409, 413, 415, 422)
+	s.describeDeliveries(api)
+}
+
+func (s *Server) draft(ctx context.Context, in *noticeInput) (*answer[Receipt], error) {
+	st, created, err := s.desk.Draft(ctx, in.Body, requestOf(ctx).who)
+	out, err := ok(Receipt{Status: tidyStatus(st), Created: created}, err)
+	if err == nil && created {
+		out.Status = http.StatusCreated
+	}
+	return out, err
+}
+
+func (s *Server) test(ctx context.Context, in *struct{ Body testRequest }) (*answer[testReport], error) {
+	answers, err := s.desk.Test(ctx, in.Body.Body, in.Body.To)
+	if err != nil {
+		return nil, err
+	}
+	report := testReport{Mails: []TestMail{}}
+	for language, a := range answers {
+		report.Mails = append(report.Mails, TestMail{Language: language, Outcome: a.Outcome.String(), Relay: a.Relay,
+			SMTPCode: a.Code, Enhanced: a.Enhanced, SMTPText: a.Text})
+	}
+	slices.SortFunc(report.Mails, func(a, b TestMail) int { return cmp.Compare(a.Language, b.Language) })
+	return ok(report, nil)
+}
+
+func (s *Server) list(ctx context.Context, _ *struct{}) (*answer[noticeList], error) {
+	all, err := s.book.Notices(ctx)
+	list := noticeList{Notices: make([]notice.Status, 0, len(all))}
+	for _, st := range all {
+		list.Notices = append(list.Notices, tidyStatus(st))
+	}
+	return ok(list, err)
+}
+
+func (s *Server) status(ctx context.Context, in *struct {
+	ID   string `path:"id" doc:"the notice's key or number"`
+	Wait string `query:"wait" doc:"answer when the notice is finished, or after this time; 60s at most" example:"30s"`
+}) (*answer[notice.Status], error) {
+	if in.Wait != "" {
+		wait, err := time.ParseDuration(in.Wait)
+		if err != nil || wait < 0 {
+			return nil, notice.Invalid("wait", "is not a time such as 30s")
+		}
+		if err := s.awaitEnd(ctx, in.ID, min(wait, maxWait)); err != nil {
+			return nil, err
+		}
+	}
+	st, err := s.book.Status(ctx, in.ID)
+	return ok(tidyStatus(st), err)
+}
+
+// awaitEnd returns when the notice is finished, the time is over or the server stops.
+func (s *Server) awaitEnd(ctx context.Context, ref string, wait time.Duration) error {
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	ticker := time.NewTicker(beat)
+	defer ticker.Stop()
+	for {
+		state, err := s.book.State(ctx, ref)
+		if err != nil || state.Finished() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.stopping:
+			return nil
+		case <-over.C:
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// settlementBody is notice.Settlement, of which only what is meant need be sent.
+type settlementBody struct {
+	Sent         bool   `json:"sent,omitempty" doc:"they arrived: uncertain → sent"`
+	Requeue      bool   `json:"requeue,omitempty" doc:"send (again): uncertain, failed or suppressed → queued"`
+	Address      string `json:"address,omitempty" doc:"the delivery to this mailbox"`
+	AllUncertain bool   `json:"all_uncertain,omitempty" doc:"every uncertain delivery"`
+}
+
+func (s *Server) settle(ctx context.Context, in *struct {
+	ID   string `path:"id" doc:"the notice's key or number"`
+	Body settlementBody
+}) (*answer[notice.Settled], error) {
+	b := in.Body
+	if b.Sent == b.Requeue {
+		return nil, notice.Invalid("sent", "say either sent or requeue")
+	}
+	if (b.Address != "") == b.AllUncertain {
+		return nil, notice.Invalid("address", "say either address or all_uncertain")
+	}
+	return ok(s.desk.Settle(ctx, in.ID, notice.Settlement(b), requestOf(ctx).who))
+}
+
+// tidyStatus makes a status fit to be read by a program: no null where there is a map, times in UTC.
+func tidyStatus(st notice.Status) notice.Status {
+	st.Counts, st.ByLanguage, st.Suppressed = filled(st.Counts), filled(st.ByLanguage), filled(st.Suppressed)
+	st.CreatedAt = st.CreatedAt.UTC()
+	for _, t := range []**time.Time{&st.SendAt, &st.ExpiresAt, &st.ReleasedAt, &st.FirstSentAt, &st.LastSentAt} {
+		*t = inUTC(*t)
+	}
+	return st
+}
+
+func tidyPlan(p notice.Plan) notice.Plan {
+	p.ByLanguage, p.Suppressed, p.Fallback = filled(p.ByLanguage), filled(p.Suppressed), filled(p.Fallback)
+	p.Holes = orEmpty(p.Holes)
+	return p
+}
+
+func filled[K comparable, V any](m map[K]V) map[K]V {
+	if m == nil {
+		return map[K]V{}
+	}
+	return m
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func inUTC(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	utc := t.UTC()
+	return &utc
+}
+
+// jsonResponse documents an answer of that type.
+func jsonResponse[T any](api huma.API, description string) *huma.Response {
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{
+		"application/json": {Schema: schemaOf[T](api)},
+	}}
+}

@@ -1,0 +1,168 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// described is what the tests look at in the OpenAPI document.
+type described struct {
+	OpenAPI    string `json:"openapi"`
+	Paths      map[string]map[string]operation
+	Components struct {
+		Schemas         map[string]map[string]any
+		SecuritySchemes map[string]map[string]any
+	}
+}
+
+type operation struct {
+	OperationID string `json:"operationId"`
+	Summary     string
+	Security    []map[string][]string
+	Parameters  []struct{ Name, In string }
+	Responses   map[string]struct{ Content map[string]any }
+}
+
+func documentOf(t *testing.T, b *bundle) (d described, text string) {
+	t.Helper()
+	resp, text := b.send(t, "GET", "/openapi.json", "", "Authorization", "")
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("status %d, %v", resp.StatusCode, resp.Header)
+	}
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d, text
+}
+
+func TestTheDocumentNamesEveryRoute(t *testing.T) {
+	t.Parallel()
+	d, text := documentOf(t, setup(t))
+	if !strings.HasPrefix(d.OpenAPI, "3.1.") {
+		t.Errorf("openapi %q", d.OpenAPI)
+	}
+	var got []string
+	for path, methods := range d.Paths {
+		for method := range methods {
+			got = append(got, strings.ToUpper(method)+" "+path)
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"DELETE /v1/customers/{id}",
+		"GET /healthz",
+		"GET /metrics",
+		"GET /openapi.json",
+		"GET /readyz",
+		"GET /v1/customers/{id}",
+		"GET /v1/customers/{id}/deliveries",
+		"GET /v1/notices",
+		"GET /v1/notices/{id}",
+		"GET /v1/notices/{id}/deliveries",
+		"POST /v1/customers/import",
+		"POST /v1/notices",
+		"POST /v1/notices/preview",
+		"POST /v1/notices/test",
+		"POST /v1/notices/{id}/cancel",
+		"POST /v1/notices/{id}/pause",
+		"POST /v1/notices/{id}/release",
+		"POST /v1/notices/{id}/resume",
+		"POST /v1/notices/{id}/settle",
+		"PUT /v1/customers/{id}",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, ref := range regexp.MustCompile(`"#/components/schemas/([^"]+)"`).FindAllStringSubmatch(text, -1) {
+		if d.Components.Schemas[ref[1]] == nil {
+			t.Errorf("no schema %s", ref[1])
+		}
+	}
+	names := slices.Sorted(maps.Keys(d.Components.Schemas))
+	for _, none := range []string{"ErrorModel", "ErrorDetail", "Body"} {
+		if slices.Contains(names, none) {
+			t.Errorf("schema %s among %v", none, names)
+		}
+	}
+	if scheme := d.Components.SecuritySchemes["token"]; scheme["type"] != "http" || scheme["scheme"] != "bearer" {
+		t.Errorf("security scheme %v", scheme)
+	}
+}
+
+func TestEveryDocumentedRouteAnswersAsDocumented(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	d, _ := documentOf(t, b)
+	ids := map[string]bool{}
+	for path, methods := range d.Paths {
+		for method, op := range methods {
+			name := strings.ToUpper(method) + " " + path
+			if op.OperationID == "" || op.Summary == "" || ids[op.OperationID] {
+				t.Errorf("%s: operationId %q, summary %q", name, op.OperationID, op.Summary)
+			}
+			ids[op.OperationID] = true
+			var params []string
+			for _, p := range op.Parameters {
+				params = append(params, p.In+" "+p.Name)
+			}
+			if strings.Contains(path, "{id}") && !slices.Contains(params, "path id") {
+				t.Errorf("%s has the parameters %v", name, params)
+			}
+			if method != "get" && !slices.Contains(params, "header "+operatorHeader) {
+				t.Errorf("%s has the parameters %v", name, params)
+			}
+			open := path == "/healthz" || path == "/readyz" || path == "/openapi.json"
+			if (len(op.Security) == 0) != open {
+				t.Errorf("%s: security %v", name, op.Security)
+			}
+			// Without the token an open route answers and any other one refuses; with it nothing is a missing route.
+			target := strings.ReplaceAll(path, "{id}", "k")
+			resp, text := b.send(t, strings.ToUpper(method), target, "", "Authorization", "")
+			if (resp.StatusCode == http.StatusOK) != open {
+				t.Errorf("%s without the token: status %d: %s", name, resp.StatusCode, text)
+			}
+			resp, text = b.send(t, strings.ToUpper(method), target, "")
+			documented, ok := op.Responses[fmt.Sprint(resp.StatusCode)]
+			if !ok || resp.StatusCode == http.StatusMethodNotAllowed {
+				t.Errorf("%s: status %d is not documented: %s", name, resp.StatusCode, text)
+			}
+			media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+			if _, ok := documented.Content[media]; media != "" && !ok {
+				t.Errorf("%s: %d as %s is not documented", name, resp.StatusCode, media)
+			}
+		}
+	}
+}
+
+func TestTheDocumentSaysWhatIsClosedAndWhatIsRequired(t *testing.T) {
+	t.Parallel()
+	d, _ := documentOf(t, setup(t))
+	schemas := d.Components.Schemas
+	if diff := cmp.Diff([]any{"key", "kind", "phase"}, schemas["Notice"]["required"]); diff != "" {
+		t.Errorf("required of a notice (-want +got):\n%s", diff)
+	}
+	property := func(schema, name string) map[string]any {
+		p, _ := schemas[schema]["properties"].(map[string]any)[name].(map[string]any)
+		return p
+	}
+	if diff := cmp.Diff([]any{"outage", "maintenance", "advisory"}, property("Notice", "kind")["enum"]); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+	if states, _ := property("Delivery", "state")["enum"].([]any); len(states) != 9 {
+		t.Errorf("states of a delivery: %v", states)
+	}
+	if got := property("Delivery", "customers")["type"]; got != "array" {
+		t.Errorf("customers of a delivery: %v", got)
+	}
+	if schemas["CustomerInput"]["required"] != nil {
+		t.Errorf("required of a customer: %v", schemas["CustomerInput"]["required"])
+	}
+}

@@ -1,0 +1,223 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"tocsin/internal/notice"
+)
+
+// problemType is the media type of RFC 9457.
+const problemType = "application/problem+json"
+
+// statusGone is logged for a request whose client did not wait for the answer.
+const statusGone = 499
+
+// Problem is an error as the API writes it: an RFC 9457 problem document. None of its members repeats an address.
+type Problem struct {
+	Type      string       `json:"type" doc:"about:blank: the status says it all"`
+	Title     string       `json:"title" doc:"the status in words"`
+	Status    int          `json:"status"`
+	Detail    string       `json:"detail" doc:"what is wrong, for a person"`
+	Code      notice.Code  `json:"code,omitempty" doc:"the class of an error that the caller can mend" enum:"invalid,not_found,conflict,too_early"`
+	RequestID string       `json:"request_id" doc:"as in X-Request-Id and in the server's log"`
+	Errors    []FieldError `json:"errors,omitempty" doc:"which fields are wrong"`
+}
+
+// FieldError is what is wrong with one field.
+type FieldError struct {
+	Field   string `json:"field" doc:"such as windows[0].end; empty for the whole"`
+	Message string `json:"message"`
+}
+
+// Error makes a Problem the error that huma answers with.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus is the HTTP status.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType is what huma labels the document with.
+func (p *Problem) ContentType(string) string { return problemType }
+
+// plain is a problem that is about the request rather than what it asks for.
+func plain(status int, detail string) *Problem {
+	return &Problem{Type: "about:blank", Title: title(status), Status: status, Detail: detail}
+}
+
+func title(status int) string {
+	if status == statusGone {
+		return "Client Closed Request"
+	}
+	return http.StatusText(status)
+}
+
+// write answers r with p.
+func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
+	p.RequestID = requestOf(r.Context()).id
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="tocsin"`)
+	}
+	w.Header().Set("Content-Type", problemType)
+	w.WriteHeader(p.Status)
+	// The status is out; a client that does not read the rest is not helped by an error.
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// problem is the one place where errors become HTTP. What it does not know is internal, and only logged.
+func (s *Server) problem(ctx context.Context, err error) *Problem {
+	req := requestOf(ctx)
+	p := s.classify(ctx, err)
+	p.RequestID = req.id
+	if _, told := err.(*Problem); p.Status >= 500 && !told {
+		s.log.Error("request failed", slog.String("request_id", req.id), slog.String("route", req.route),
+			slog.String("error", scrub(err.Error())))
+	}
+	return p
+}
+
+func (s *Server) classify(ctx context.Context, err error) *Problem {
+	if e, ok := errors.AsType[*notice.Error](err); ok {
+		return domainProblem(e)
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	if _, ok := errors.AsType[brokenBody](err); ok {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return plain(http.StatusRequestTimeout, "the body did not come in time")
+		}
+		return plain(http.StatusBadRequest, "the body broke off")
+	}
+	if ctx.Err() != nil {
+		return plain(statusGone, "the client has gone")
+	}
+	if away(err) {
+		return plain(http.StatusServiceUnavailable, "a server that Tocsin depends on cannot be reached now; try again")
+	}
+	return plain(http.StatusInternalServerError, "internal error")
+}
+
+// domainProblem is the problem document of a domain error.
+func domainProblem(e *notice.Error) *Problem {
+	status, known := map[notice.Code]int{
+		notice.CodeInvalid:  http.StatusUnprocessableEntity,
+		notice.CodeNotFound: http.StatusNotFound,
+		notice.CodeConflict: http.StatusConflict,
+		notice.CodeTooEarly: http.StatusConflict,
+	}[e.Code]
+	if !known {
+		return plain(http.StatusInternalServerError, "internal error")
+	}
+	p := plain(status, scrub(e.Error()))
+	p.Code = e.Code
+	if e.Field != "" {
+		p.Errors = []FieldError{{Field: scrub(e.Field), Message: scrub(e.Message)}}
+	}
+	return p
+}
+
+// away reports whether err says that Postgres or Redis cannot be reached, or is going down, rather than that the
+// request went wrong.
+func away(err error) bool {
+	if _, ok := errors.AsType[*net.OpError](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true
+	}
+	if e, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err); ok {
+		return strings.HasPrefix(e.SQLState(), "08") || strings.HasPrefix(e.SQLState(), "57P")
+	}
+	return false
+}
+
+// validation is the problem document of what huma found wrong before any handler ran. Huma repeats the values that
+// were sent; this keeps only which fields they stood in.
+func validation(ctx context.Context, m *huma.ErrorModel) *Problem {
+	if m.Status == http.StatusInternalServerError {
+		// The one thing that huma calls so here, and that is the client's doing.
+		m = &huma.ErrorModel{Status: http.StatusBadRequest, Detail: "the body broke off"}
+	}
+	p := plain(m.Status, m.Detail)
+	p.RequestID = requestOf(ctx).id
+	if m.Status >= 400 && m.Status < 500 {
+		p.Code = notice.CodeInvalid
+	}
+	var said []string
+	for _, d := range m.Errors {
+		e := fieldError(d)
+		p.Errors = append(p.Errors, e)
+		if e.Field != "" {
+			e.Message = e.Field + ": " + e.Message
+		}
+		said = append(said, e.Message)
+	}
+	if len(said) > 0 {
+		p.Detail = strings.Join(said[:min(len(said), 5)], "; ")
+	}
+	return p
+}
+
+var required = regexp.MustCompile(`^expected required property (\S+) to be present$`)
+
+// fieldError names the field as the caller wrote it: "body.windows[0].end" is windows[0].end.
+func fieldError(d *huma.ErrorDetail) FieldError {
+	_, field, _ := strings.Cut(d.Location, ".")
+	e := FieldError{Field: fieldName(field), Message: scrub(d.Message)}
+	if m := required.FindStringSubmatch(d.Message); m != nil {
+		e.Message = "is missing"
+		e.Field = strings.TrimPrefix(e.Field+"."+m[1], ".")
+	}
+	switch d.Message {
+	case "unexpected property":
+		e.Message = "unknown field"
+	case "unknown query parameter":
+		e.Message = "unknown parameter"
+	}
+	return e
+}
+
+var fieldPart = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(\[\d+\])*$`)
+
+// fieldName is a field's path up to where it stops looking like one: a name is chosen by the caller too, and may
+// be an address.
+func fieldName(field string) string {
+	parts := strings.Split(field, ".")
+	for i, part := range parts {
+		if !fieldPart.MatchString(part) {
+			return strings.Join(parts[:i], ".")
+		}
+	}
+	return field
+}
+
+var address = regexp.MustCompile(`("[^"]*"|[^\s"]+)@[^\s"]+`)
+
+// scrub takes mail addresses out of a text that was made for whoever sent them, but may be logged on its way.
+func scrub(text string) string { return address.ReplaceAllString(text, "(address)") }
+
+// unsupported says that an operation takes other media types.
+func unsupported(takes ...string) *Problem {
+	p := plain(http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type must be %s", strings.Join(takes, " or ")))
+	p.Code = notice.CodeInvalid
+	return p
+}
+
+// refuse answers with err in a handler that writes its own body.
+func (s *Server) refuse(hctx huma.Context, err error) {
+	r, w := humago.Unwrap(hctx)
+	w.Header().Del("Content-Disposition")
+	s.problem(r.Context(), err).write(w, r)
+}

@@ -1,0 +1,213 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"path"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// request is what the server keeps of a request while it lasts.
+type request struct {
+	id    string
+	who   string // who pressed
+	route string // the pattern that it was routed by, "" for none
+	body  *timedBody
+}
+
+type requestKey struct{}
+
+// requestOf returns the request that ctx belongs to.
+func requestOf(ctx context.Context) *request {
+	req, _ := ctx.Value(requestKey{}).(*request)
+	return req
+}
+
+var sane = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// ServeHTTP answers one request: it is admitted, routed, logged and counted.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begin := time.Now()
+	wire := http.NewResponseController(w)
+	// What the previous request of the connection left behind could cut off this one's "100 Continue".
+	_ = wire.SetWriteDeadline(time.Time{})
+	req := &request{
+		id:   r.Header.Get("X-Request-Id"),
+		who:  cleanOperator(r.Header.Get(operatorHeader)),
+		body: &timedBody{ReadCloser: r.Body, wire: wire, stall: s.stall, until: begin.Add(s.stall)},
+	}
+	if !sane.MatchString(req.id) {
+		req.id = rand.Text()
+	}
+	if req.who == "" {
+		req.who = "api"
+	}
+	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
+	r.Body = req.body
+	out := &timedWriter{ResponseWriter: w, wire: wire, stall: s.stall}
+	h := out.Header()
+	h.Set("X-Request-Id", req.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+
+	defer s.finish(out, r, req, begin)
+	if p := s.admit(r); p != nil {
+		p.write(out, r)
+		return
+	}
+	s.dispatch(out, r, req)
+}
+
+// dispatch routes r. What the mux would answer itself, in plain text, becomes a problem.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, req *request) {
+	if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped || !storable(r.URL.Path) {
+		plain(http.StatusNotFound, "there is nothing at this path").write(w, r)
+		return
+	}
+	h, pattern := s.mux.Handler(r)
+	if pattern != "" {
+		req.route = pattern
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	var refusal refusal
+	h.ServeHTTP(&refusal, r)
+	if refusal.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", refusal.Header().Get("Allow"))
+		plain(http.StatusMethodNotAllowed, "this path takes "+refusal.Header().Get("Allow")).write(w, r)
+		return
+	}
+	plain(http.StatusNotFound, "there is nothing at this path").write(w, r)
+}
+
+// storable reports whether the database could hold s at all.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// finish logs and counts the request by its route, never by its path, which may hold an address.
+func (s *Server) finish(w *timedWriter, r *http.Request, req *request, begin time.Time) {
+	crash := recover()
+	if crash != nil && crash != http.ErrAbortHandler {
+		if r.Context().Err() == nil {
+			s.log.Error("request panicked", slog.String("request_id", req.id), slog.String("route", req.route),
+				slog.String("panic", scrub(stringOf(crash))), slog.String("stack", string(debug.Stack())))
+		}
+		if w.status == 0 {
+			plain(http.StatusInternalServerError, "internal error").write(w, r)
+			crash = nil
+		}
+	}
+	route := req.route
+	if route == "" {
+		route = "none"
+	}
+	took := time.Since(begin)
+	s.seconds.WithLabelValues(route, strconv.Itoa(w.status)).Observe(took.Seconds())
+	level := slog.LevelInfo
+	switch r.URL.Path {
+	case "/healthz", "/readyz", "/metrics":
+		level = slog.LevelDebug
+	}
+	s.log.LogAttrs(r.Context(), level, "request", slog.String("request_id", req.id), slog.String("route", route),
+		slog.Int("status", w.status), slog.Int64("bytes", w.bytes), slog.Duration("took", took))
+	if crash != nil {
+		// The answer has begun: only a broken connection tells the client that it is not whole.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func stringOf(crash any) string {
+	switch v := crash.(type) {
+	case error:
+		return v.Error()
+	case string:
+		return v
+	}
+	return "a panic of another kind"
+}
+
+// timedBody is a request's body whose reads have a deadline of their own: the handler behind it may take longer.
+type timedBody struct {
+	io.ReadCloser
+	wire    *http.ResponseController
+	stall   time.Duration
+	until   time.Time // of the whole body
+	rolling bool      // each read has its own time instead: a file may take as long as it keeps coming
+}
+
+// brokenBody is a body that did not arrive whole.
+type brokenBody struct{ error }
+
+func (b brokenBody) Unwrap() error { return b.error }
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	until := b.until
+	if b.rolling {
+		until = time.Now().Add(b.stall)
+	}
+	_ = b.wire.SetReadDeadline(until)
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case errors.Is(err, io.EOF):
+		// Left standing it would end the handler's context.
+		_ = b.wire.SetReadDeadline(time.Time{})
+	case err != nil:
+		err = brokenBody{err}
+	}
+	return n, err
+}
+
+// timedWriter gives each write a deadline, so that a stream may last but a client cannot stall it, and remembers
+// what the log wants.
+type timedWriter struct {
+	http.ResponseWriter
+	wire   *http.ResponseController
+	stall  time.Duration
+	status int
+	bytes  int64
+}
+
+// Unwrap lets http.ResponseController through.
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *timedWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	_ = w.wire.SetWriteDeadline(time.Now().Add(w.stall))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *timedWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	_ = w.wire.SetWriteDeadline(time.Now().Add(w.stall))
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// refusal hears what the mux says of a request that it has no pattern for.
+type refusal struct {
+	header http.Header
+	status int
+}
+
+func (f *refusal) Header() http.Header {
+	if f.header == nil {
+		f.header = http.Header{}
+	}
+	return f.header
+}
+
+func (f *refusal) WriteHeader(status int)      { f.status = status }
+func (f *refusal) Write(p []byte) (int, error) { return len(p), nil }

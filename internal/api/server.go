@@ -1,0 +1,103 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Options are what a Server is made of. Desk, Book and Log are needed.
+type Options struct {
+	Desk Desk
+	Book Book
+	Log  *slog.Logger
+	// Tokens are the bearer tokens that are accepted, two while rotating. Without any, requests are answered
+	// that name a loopback host and come from no foreign web page; see CheckListen.
+	Tokens []string
+	// Ready says what keeps the server from doing its work, nil for nothing. Its error is logged, never shown.
+	Ready func(ctx context.Context) error
+	// Registry holds the metrics of the process; the server adds its own. nil = those alone.
+	Registry *prometheus.Registry
+	// Version is Tocsin's, for the OpenAPI document.
+	Version string
+	// Drain is how long Serve lets running requests finish; 0 = 30 s.
+	Drain time.Duration
+}
+
+// Server is Tocsin's HTTP interface.
+type Server struct {
+	desk     Desk
+	book     Book
+	log      *slog.Logger
+	tokens   [][32]byte
+	ready    func(ctx context.Context) error
+	registry *prometheus.Registry
+	drain    time.Duration
+	stall    time.Duration // how long a peer may keep the server waiting for the next bytes, and how long a JSON body may take
+	mux      *http.ServeMux
+	seconds  *prometheus.HistogramVec
+	stopping chan struct{} // closed when Serve begins to drain
+}
+
+// NewServer returns a server that is ready to Serve.
+func NewServer(o Options) *Server {
+	s := &Server{
+		desk:     o.Desk,
+		book:     o.Book,
+		log:      o.Log,
+		tokens:   sums(o.Tokens),
+		ready:    o.Ready,
+		registry: o.Registry,
+		drain:    o.Drain,
+		stall:    30 * time.Second,
+		mux:      http.NewServeMux(),
+		stopping: make(chan struct{}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "tocsin_http_request_duration_seconds",
+			Help:    "Time until an HTTP request was answered, by route and status code.",
+			Buckets: []float64{.005, .025, .1, .5, 2.5, 10, 60},
+		}, []string{"route", "code"}),
+	}
+	if s.registry == nil {
+		s.registry = prometheus.NewRegistry()
+	}
+	if s.drain == 0 {
+		s.drain = 30 * time.Second
+	}
+	s.registry.MustRegister(s.seconds)
+	s.mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	s.mux.HandleFunc("GET /openapi.json", serveDocument(s.describe(o.Version)))
+	return s
+}
+
+// Serve answers on ln until ctx ends, then lets running requests finish for Options.Drain. It closes ln and may be
+// called once. A drain that was cut short is an error.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	close(s.stopping)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drain)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		srv.Close()
+		return err
+	}
+	return nil
+}

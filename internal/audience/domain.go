@@ -1,0 +1,70 @@
+package audience
+
+import (
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"tocsin/internal/notice"
+)
+
+// ParseDomain returns the domain of a mailbox as lower-case A-label without a dot at its end, however it is
+// written: U-label, A-label, with the full-width dots that IDNA maps. It refuses what can't be a public mail
+// domain: a single label, an IP address, a name beyond the lengths of RFC 1035 §2.3.4. Its error is a
+// *notice.Error with Field "domain" that does not repeat the domain.
+func ParseDomain(s string) (string, error) {
+	domain, reason := domainKey(strings.TrimSpace(s))
+	if reason != "" {
+		return "", notice.Invalid("domain", "%s", reason)
+	}
+	return domain, nil
+}
+
+func domainKey(s string) (domain, reason string) {
+	if strings.HasPrefix(s, "[") {
+		return "", "the domain is an address literal; write a domain name such as example.com"
+	}
+	ascii := strings.ToLower(s)
+	// Names without an A-label are left to the rules of DNS: IDNA would refuse "ab--cd.example", which exists.
+	if !isASCII(s) || strings.Contains(ascii, "xn--") {
+		var err error
+		if ascii, err = idna.Lookup.ToASCII(s); err != nil {
+			return "", "the domain is not a valid internationalised name"
+		}
+	}
+	ascii = strings.TrimSuffix(ascii, ".")
+	labels := strings.Split(ascii, ".")
+	for _, label := range labels {
+		if reason := badLabel(label); reason != "" {
+			return "", reason
+		}
+	}
+	if len(labels) < 2 {
+		return "", "the domain is a single label; write it in full, such as example.com"
+	}
+	if strings.Trim(labels[len(labels)-1], "0123456789") == "" {
+		return "", "the domain is a number; write a domain name such as example.com"
+	}
+	if len(ascii) > maxPath {
+		return "", "the domain is too long"
+	}
+	return ascii, ""
+}
+
+func badLabel(label string) string {
+	switch {
+	case label == "":
+		return "the domain has a dot at its start or two in a row"
+	case len(label) > 63:
+		return "the domain has a label longer than 63 octets"
+	case label[0] == '-' || label[len(label)-1] == '-':
+		return "the domain has a hyphen at an end of a label"
+	}
+	for i := range len(label) {
+		c := label[i]
+		if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return "the domain holds a character other than letters, digits, hyphens and dots"
+		}
+	}
+	return ""
+}

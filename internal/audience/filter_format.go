@@ -1,0 +1,148 @@
+package audience
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"go.einride.tech/aip/filtering"
+
+	"tocsin/internal/notice"
+)
+
+// Format writes a filter so that it can be read one way only: a parenthesis around every group within another,
+// text in double quotes. ParseFilter makes the same tree of it again. The zero Filter gives "".
+func Format(f notice.Filter) string {
+	switch f.Op {
+	case notice.FilterAll:
+		return ""
+	case notice.FilterNot:
+		return "NOT (" + Format(f.Args[0]) + ")"
+	case notice.FilterAnd, notice.FilterOr:
+		parts := make([]string, len(f.Args))
+		for i, arg := range f.Args {
+			parts[i] = Format(arg)
+			if isGroup(arg) {
+				parts[i] = "(" + parts[i] + ")"
+			}
+		}
+		return strings.Join(parts, " "+string(f.Op)+" ")
+	case notice.FilterHas:
+		if f.Value == "*" {
+			return formatName(f) + ":*"
+		}
+		return formatName(f) + ":" + quote(f.Value)
+	}
+	if f.Number {
+		return formatName(f) + " " + string(f.Op) + " " + f.Value
+	}
+	return formatName(f) + " " + string(f.Op) + " " + quote(f.Value)
+}
+
+func isGroup(f notice.Filter) bool { return f.Op == notice.FilterAnd || f.Op == notice.FilterOr }
+
+// formatName qualifies the names of attributes that would be taken for something else.
+func formatName(f notice.Filter) string {
+	if f.Attribute && (slices.Contains(columns, f.Field) || f.Field == "attributes" ||
+		filtering.TokenType(strings.ToUpper(f.Field)).IsKeyword()) {
+		return "attributes." + f.Field
+	}
+	return f.Field
+}
+
+// depth is how many parentheses of the canonical form enclose its innermost condition.
+func depth(f notice.Filter) int {
+	deepest := 0
+	for _, arg := range f.Args {
+		d := depth(arg)
+		if f.Op == notice.FilterNot || isGroup(arg) {
+			d++
+		}
+		deepest = max(deepest, d)
+	}
+	return deepest
+}
+
+// CheckAttributes refuses a filter that names an attribute which is not among the known ones, those that some
+// customer has: it would silently choose nobody, or with != everybody. The error is a *notice.Error with Field
+// "audience" that shows the place in the filter's text, and offers the closest known name or else lists the
+// first ten.
+func CheckAttributes(text string, f notice.Filter, known []string) error {
+	for _, name := range f.Attributes() {
+		if slices.Contains(known, name) {
+			continue
+		}
+		hint := "no customer has an attribute"
+		if names := slices.Sorted(slices.Values(known)); len(names) > 10 {
+			hint = "the attributes are " + strings.Join(names[:10], ", ") + " and more"
+		} else if len(names) > 0 {
+			hint = "the attributes are " + strings.Join(names, ", ")
+		}
+		if close := closest(name, known); close != "" {
+			hint = "did you mean " + close + "?"
+		}
+		offset, found := attributePlace(text, name)
+		if !found {
+			return notice.Invalid(field, "no customer has the attribute %s; %s", name, hint)
+		}
+		return errorAt(text, offset, "no customer has the attribute %s; %s", name, hint)
+	}
+	return nil
+}
+
+// closest returns the name among known and the columns that is at most a third of its letters away, "" for none.
+func closest(name string, known []string) string {
+	best, found := max(1, len(name)/3)+1, ""
+	for _, k := range slices.Concat(known, []string{columnID, columnName, columnLanguage, columnTimeZone}) {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < best {
+			best, found = d, k
+		}
+	}
+	return found
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b.
+func editDistance(a, b string) int {
+	older, row := make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		next := make([]int, len(b)+1)
+		next[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				next[j] = min(next[j], older[j-2]+1)
+			}
+		}
+		older, row = row, next
+	}
+	return row[len(b)]
+}
+
+// attributePlace finds where a filter's text first compares the attribute.
+func attributePlace(text, name string) (offset int, found bool) {
+	tokens, err := lex(text)
+	if err != nil {
+		return 0, false
+	}
+	for i, t := range tokens {
+		if t.text == name && (t.field || t.kind == filtering.TokenTypeText) && neighbour(tokens, i+1).kind.IsComparator() {
+			return t.offset, true
+		}
+	}
+	return 0, false
+}
+
+// printable keeps a shown line one line, and its carets in place.
+func printable(r rune) rune {
+	if !unicode.IsPrint(r) {
+		return ' '
+	}
+	return r
+}

@@ -1,0 +1,103 @@
+package audience
+
+import (
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+)
+
+const (
+	notALanguage = "is not a language tag such as de, pt-BR or zh-Hant"
+	notAZone     = "is not an IANA time zone such as Europe/Amsterdam"
+)
+
+// canonicalLanguage returns a BCP 47 tag in its canonical form: hyphens, customary case, deprecated subtags
+// replaced. reason says what is wrong with a tag that names no language.
+func canonicalLanguage(s string) (tag, reason string) {
+	// Longer ones are legal and nonsense; the parser's effort grows with them.
+	if len(s) > longestWord {
+		return "", notALanguage
+	}
+	t, err := language.Parse(s)
+	if err != nil {
+		return "", notALanguage
+	}
+	base, _, _ := t.Raw()
+	switch b := base.String(); {
+	case b == "und", b == "mul", b == "zxx", b == "mis", len(b) == 3 && b >= "qaa" && b <= "qtz":
+		return "", notALanguage
+	}
+	for _, x := range t.Extensions() {
+		if x.Type() == 'x' {
+			return "", notALanguage
+		}
+	}
+	return t.String(), ""
+}
+
+// checkZone returns what is wrong with the name of a time zone, "" for nothing. Where only the case differs it
+// offers the right one.
+func checkZone(s string) (reason string) {
+	if zoneExists(s) {
+		return ""
+	}
+	for _, candidate := range []string{zoneCase(s), strings.ToUpper(s)} {
+		if zoneExists(candidate) {
+			return notAZone + "; did you mean " + candidate + "?"
+		}
+	}
+	return notAZone
+}
+
+func zoneExists(s string) bool {
+	switch {
+	case s == "", len(s) > longestWord, s == "Local", s == "Factory", s == "localtime", s == "posixrules",
+		strings.HasPrefix(s, "posix/"), strings.HasPrefix(s, "right/"):
+		// Go reads some files beside the zones of the IANA from the system's directory.
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("/_-+", c) >= 0) {
+			return false
+		}
+	}
+	_, err := time.LoadLocation(s)
+	return err == nil
+}
+
+// zoneCase writes a zone's name as zones are usually written: Africa/Dar_es_Salaam.
+func zoneCase(s string) string {
+	b := []byte(strings.ToLower(s))
+	for start := 0; start < len(b); {
+		end := start
+		for end < len(b) && b[end] >= 'a' && b[end] <= 'z' {
+			end++
+		}
+		copy(b[start:], wordCase(string(b[start:end]), start == 0))
+		start = end + 1
+	}
+	return string(b)
+}
+
+func wordCase(word string, first bool) string {
+	switch word {
+	case "of", "es", "au":
+		return word
+	case "gmt", "utc", "uct", "nz":
+		return strings.ToUpper(word)
+	case "us":
+		if first {
+			return "US"
+		}
+	case "mcmurdo":
+		return "McMurdo"
+	case "dumontdurville":
+		return "DumontDUrville"
+	}
+	if word == "" {
+		return ""
+	}
+	return strings.ToUpper(word[:1]) + word[1:]
+}

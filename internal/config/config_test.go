@@ -1,0 +1,285 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// settings reads settings of which the file, where there is one, is written out as tocsin.yaml.
+func settings(t *testing.T, flags map[string]string, env []string, file string) *Settings {
+	t.Helper()
+	if file != "" {
+		env = append(env, "TOCSIN_CONFIG="+write(t, "tocsin.yaml", file))
+	}
+	s, err := Read(flags, env)
+	if err != nil {
+		t.Fatalf("Read: %v", err)
+	}
+	return s
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var servers = []string{"DATABASE_URL=postgres://db/tocsin", "REDIS_URL=redis://cache"}
+
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		flags map[string]string
+		env   []string
+		file  string
+		want  time.Duration
+	}{
+		{name: "nothing set gives the default", want: 30 * time.Second},
+		{name: "the file goes before the default", file: "drain: 1s", want: time.Second},
+		{name: "a variable goes before the file", env: []string{"TOCSIN_DRAIN=2s"}, file: "drain: 1s", want: 2 * time.Second},
+		{name: "a flag goes before a variable", flags: map[string]string{"TOCSIN_DRAIN": "3s"}, env: []string{"TOCSIN_DRAIN=2s"}, file: "drain: 1s", want: 3 * time.Second},
+		{name: "an empty variable is unset", env: []string{"TOCSIN_DRAIN="}, file: "drain: 1s", want: time.Second},
+		{name: "a key without a value is unset", file: "drain:", want: 30 * time.Second},
+		{name: "an empty file sets nothing", file: "# nothing yet\n", want: 30 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := append([]string{"TOCSIN_FROM=s@example.net", "TOCSIN_SMTP_URL=smtp://mx"}, servers...)
+			work, err := settings(t, tt.flags, append(env, tt.env...), tt.file).Work()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if work.Drain != tt.want {
+				t.Errorf("Drain = %v, want %v", work.Drain, tt.want)
+			}
+		})
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	s := settings(t, nil, servers, "")
+	serve, err := s.Serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Serve{DatabaseURL: "postgres://db/tocsin", RedisURL: "redis://cache", Listen: "127.0.0.1:8080"}
+	if diff := cmp.Diff(want, serve); diff != "" {
+		t.Errorf("Serve (-want +got):\n%s", diff)
+	}
+	client, err := s.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Client{URL: "http://127.0.0.1:8080"}, client); diff != "" {
+		t.Errorf("Client (-want +got):\n%s", diff)
+	}
+	if log, err := s.Log(); log != "text" || err != nil {
+		t.Errorf("Log = %q, %v, want text", log, err)
+	}
+}
+
+func TestWholeFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"smtp": "p@ss,word\n",
+		"tocsin.yaml": `from: "Example Status <status@example.net>"
+reply_to: support@example.org
+zone: Europe/Amsterdam
+template_dir: ./templates
+public_url: https://tocsin.example.net/
+work_listen: ":9100"
+max_open_marks: 128
+relays:
+  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4}
+  - {name: austin, url: "smtps://smtp2.example.net"}
+`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "templates"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "tocsin.yaml")
+	work, err := settings(t, nil, append([]string{"TOCSIN_CONFIG=" + path}, servers...), "").Work()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Work{
+		DatabaseURL: "postgres://db/tocsin", RedisURL: "redis://cache", Listen: ":9100", MaxOpenMarks: 128, Drain: 30 * time.Second,
+		Lease: time.Minute, FirstRetry: 30 * time.Second,
+		Mail: Mail{
+			From: "Example Status <status@example.net>", ReplyTo: "support@example.org", Zone: "Europe/Amsterdam",
+			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net",
+			Relays: []Relay{
+				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Origin: path + ":9"},
+				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Origin: path + ":10"},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, work); diff != "" {
+		t.Errorf("Work (-want +got):\n%s", diff)
+	}
+}
+
+func TestRelaysOfTheEnvironmentReplaceThoseOfTheFile(t *testing.T) {
+	t.Parallel()
+	serve, err := settings(t, nil, append([]string{"TOCSIN_SMTP_URL=smtp://a:x@one:587, smtps://two"}, servers...),
+		"relays: [{url: smtp://three}]").Serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range serve.Mail.Relays {
+		got = append(got, r.URL)
+	}
+	if diff := cmp.Diff([]string{"smtp://a:x@one:587", "smtps://two"}, got); diff != "" {
+		t.Errorf("relays (-want +got):\n%s", diff)
+	}
+}
+
+func TestSecretFromAFileLosesItsNewline(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"s3cret", "s3cret\n", "s3cret\r\n"} {
+		c, err := settings(t, nil, []string{"TOCSIN_TOKEN_FILE=" + write(t, "token", text)}, "").Client()
+		if err != nil || c.Token != "s3cret" {
+			t.Errorf("token file %q gives %q, %v", text, c.Token, err)
+		}
+	}
+}
+
+func TestClientUsesTheFirstOfTwoTokens(t *testing.T) {
+	t.Parallel()
+	c, err := settings(t, map[string]string{"TOCSIN_URL": "https://t.example/x/"}, []string{"TOCSIN_TOKEN=new,old"}, "").Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Client{URL: "https://t.example/x", Token: "new"}, c); diff != "" {
+		t.Errorf("Client (-want +got):\n%s", diff)
+	}
+}
+
+// An error says which setting, where it came from and what would be right; it never shows a password.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		flags map[string]string
+		env   []string
+		file  string
+		want  []string
+	}{
+		{"flag", map[string]string{"TOCSIN_DRAIN": "soon"}, nil, "", []string{"TOCSIN_DRAIN (flag --drain)", `"soon"`, "30s"}},
+		{"too short a time", nil, []string{"TOCSIN_LEASE=1s"}, "", []string{"TOCSIN_LEASE (environment)", "3s or more"}},
+		{"empty flag", map[string]string{"TOCSIN_ZONE": ""}, nil, "", []string{"TOCSIN_ZONE (flag --zone)", "Europe/Amsterdam"}},
+		{"variable", nil, []string{"TOCSIN_MAX_OPEN_MARKS=0"}, "", []string{"TOCSIN_MAX_OPEN_MARKS (environment)", `"0"`, "from 1 to"}},
+		{"file", nil, nil, "zone: UTC\nfrom: nobody\n", []string{"from (", "tocsin.yaml:2)", `"nobody"`, "status@example.net"}},
+		{"unknown key", nil, nil, "\nform: x\n", []string{"tocsin.yaml:2: ", `"form" is not a setting`, "from"}},
+		{"key twice", nil, nil, "zone: UTC\nzone: UTC\n", []string{"tocsin.yaml:2: zone stands in line 1 already"}},
+		{"secret in the file", nil, nil, "database_url: postgres://x\n", []string{"tocsin.yaml:1: ", `"database_url" is not a setting`}},
+		{"limits", nil, nil, "zone: UTC\nlimits:\n  - {domain: a.example, rate: 1/s}\n", []string{"tocsin.yaml:2: limits is not supported yet"}},
+		{"holds", nil, nil, "holds: []\n", []string{"tocsin.yaml:1: holds is not supported yet"}},
+		{"rate", nil, nil, "relays:\n- url: smtp://x\n  rate: 200/s\n", []string{"tocsin.yaml:3: rate is not supported yet"}},
+		{"relay's unknown field", nil, nil, "relays:\n- {url: smtp://x, port: 25}\n", []string{"tocsin.yaml:2: ", `"port" is not a field of a relay`}},
+		{"relay without a url", nil, nil, "relays:\n- {name: x}\n", []string{"tocsin.yaml:2: the relay has no url"}},
+		{"relay's connections", nil, nil, "relays:\n- {url: smtp://x, connections: many}\n", []string{"tocsin.yaml:2: connections", `"many"`}},
+		{"relay's password file", nil, nil, "relays:\n- {url: smtp://x, password_file: gone}\n", []string{"tocsin.yaml:2: password_file gone"}},
+		{"relays of one name", nil, nil, "relays:\n- {name: a, url: smtp://x}\n- {name: a, url: smtp://y}\n", []string{"tocsin.yaml:3: another relay in line 2"}},
+		{"list for text", nil, nil, "from: [a]\n", []string{"tocsin.yaml:1: from wants one plain value"}},
+		{"no YAML", nil, nil, "from: a\n  b: c\n", []string{"tocsin.yaml:2: is not YAML"}},
+		{"two documents", nil, nil, "zone: UTC\n---\nzone: UTC\n", []string{"more than one YAML document"}},
+		{"no mapping", nil, nil, "just text\n", []string{"tocsin.yaml:1: want settings"}},
+		{"no file", nil, []string{"TOCSIN_CONFIG=/does/not/exist.yaml"}, "", []string{"TOCSIN_CONFIG (environment)", "/does/not/exist.yaml"}},
+		{"secret twice", nil, []string{"TOCSIN_TOKEN=a", "TOCSIN_TOKEN_FILE=/x"}, "", []string{"TOCSIN_TOKEN: ", "TOCSIN_TOKEN_FILE"}},
+		{"secret's file is away", nil, []string{"TOCSIN_TOKEN_FILE=/does/not/exist"}, "", []string{"TOCSIN_TOKEN (file /does/not/exist, named by TOCSIN_TOKEN_FILE)"}},
+		{"three tokens", nil, []string{"TOCSIN_TOKEN=hidden1,b,c"}, "", []string{"TOCSIN_TOKEN (environment)", "3 tokens"}},
+		{"relay URL", nil, []string{"TOCSIN_SMTP_URL=smtp://ok,smtp://u:hidden/word@host:25"}, "", []string{"TOCSIN_SMTP_URL (environment)", "relay 2", "percent-encoded"}},
+		{"database URL", nil, []string{"DATABASE_URL=postgres://u:hidden#@db:x/y"}, "", []string{"DATABASE_URL (environment)", "postgres://tocsin:password@"}},
+		{"Redis URL", nil, []string{"REDIS_URL=http://:hidden@cache"}, "", []string{"REDIS_URL (environment)", "redis://"}},
+		{"public URL", nil, []string{"TOCSIN_PUBLIC_URL=tocsin.example.net"}, "", []string{"TOCSIN_PUBLIC_URL (environment)", "https://"}},
+		{"listen", nil, []string{"TOCSIN_WORK_LISTEN=9100"}, "", []string{"TOCSIN_WORK_LISTEN (environment)", "host:port"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := append([]string{"TOCSIN_FROM=s@example.net"}, tt.env...)
+			if strings.Contains(tt.file, "from:") {
+				env = tt.env
+			}
+			if tt.file != "" {
+				env = append(env, "TOCSIN_CONFIG="+write(t, "tocsin.yaml", tt.file))
+			}
+			s, err := Read(tt.flags, append(env, unlessSet(env, servers)...))
+			if err == nil {
+				_, err = s.Work()
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q lacks %q", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "hidden") {
+				t.Errorf("error shows a password: %v", err)
+			}
+		})
+	}
+}
+
+// unlessSet returns those of the defaults that env does not set itself.
+func unlessSet(env, defaults []string) (more []string) {
+	for _, d := range defaults {
+		name, _, _ := strings.Cut(d, "=")
+		if !strings.Contains("\n"+strings.Join(env, "\n"), "\n"+name) {
+			more = append(more, d)
+		}
+	}
+	return more
+}
+
+func TestWorkNamesAllThatIsMissing(t *testing.T) {
+	t.Parallel()
+	_, err := settings(t, nil, nil, "").Work()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"DATABASE_URL", "REDIS_URL", "TOCSIN_FROM", "TOCSIN_SMTP_URL"} {
+		if !strings.Contains(err.Error(), want+": is not set") {
+			t.Errorf("error %q does not name %s", err, want)
+		}
+	}
+}
+
+func TestACommandMindsOnlyItsOwnSettings(t *testing.T) {
+	t.Parallel()
+	s := settings(t, nil, []string{"DATABASE_URL_FILE=/root/secret-of-another", "TOCSIN_DRAIN=broken"}, "relays: [{}]")
+	if _, err := s.Client(); err != nil {
+		t.Errorf("Client: %v", err)
+	}
+}
+
+func FuzzFile(f *testing.F) {
+	f.Add("from: a@example.net\nrelays:\n- {name: a, url: smtp://x, connections: 3}\n")
+	f.Add("a: &a [*a]\n<<: *a\n")
+	f.Add("---\n...\n---\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		parsed, err := parseFile("tocsin.yaml", []byte(text))
+		if err == nil {
+			parsed.readRelays()
+		}
+	})
+}

@@ -1,0 +1,104 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+)
+
+// NewDatabase creates an empty database, tocsin_throwaway_… by name, on the Postgres server at the URL, and
+// touches no other. The role needs CREATEDB. drop removes it, clients or none.
+func NewDatabase(ctx context.Context, serverURL string) (databaseURL string, drop func(context.Context) error, err error) {
+	u, err := url.Parse(serverURL)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		// Not wrapped: the error of url.Parse quotes the URL, and with it the password.
+		return "", nil, errors.New("create a throwaway database: the server's URL must be postgres://…")
+	}
+	name := "tocsin_throwaway_" + strings.ToLower(rand.Text())
+	err = execute(ctx, serverURL, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+	if err != nil {
+		return "", nil, fmt.Errorf("create a throwaway database: %w", err)
+	}
+	u.Path = "/" + name
+	query := u.Query()
+	query.Del("dbname") // it would win over the path
+	query.Del("database")
+	u.RawQuery = query.Encode()
+	drop = func(ctx context.Context) error {
+		if err := execute(ctx, serverURL, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+			return fmt.Errorf("drop a throwaway database: %w", err)
+		}
+		return nil
+	}
+	return u.String(), drop, nil
+}
+
+func execute(ctx context.Context, databaseURL, sql string) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, sql)
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// claimKey marks a database number as taken.
+const claimKey = "tocsin:throwaway"
+
+// NewQueue takes an empty database number other than 0 on the Redis server at the URL, and touches no other.
+// empty gives it back. After a crash it stays taken until somebody empties it.
+func NewQueue(ctx context.Context, serverURL string) (queueURL string, empty func(context.Context) error, err error) {
+	options, err := redis.ParseURL(serverURL)
+	if err != nil {
+		return "", nil, errors.New("take an empty Redis database: the server's URL must be redis://…")
+	}
+	for number := 1; number < 1024; number++ {
+		o := *options
+		o.DB = number
+		client := redis.NewClient(&o)
+		taken, err := claim(ctx, client)
+		if err == nil && taken {
+			empty = func(ctx context.Context) error {
+				client := redis.NewClient(&o)
+				return errors.Join(client.FlushDB(ctx).Err(), client.Close())
+			}
+		}
+		if err := errors.Join(err, client.Close()); err != nil {
+			return "", nil, fmt.Errorf("take an empty Redis database, at number %d: %w", number, err)
+		}
+		if taken {
+			return withNumber(serverURL, number), empty, nil
+		}
+	}
+	return "", nil, errors.New("take an empty Redis database: all are in use")
+}
+
+// claim takes the client's database if it is empty.
+func claim(ctx context.Context, client *redis.Client) (bool, error) {
+	size, err := client.DBSize(ctx).Result()
+	if err != nil || size > 0 {
+		return false, err
+	}
+	return client.SetNX(ctx, claimKey, "", 0).Result()
+}
+
+// withNumber puts the database number where the URL's scheme has it.
+func withNumber(serverURL string, number int) string {
+	u, _ := url.Parse(serverURL) // has been parsed before
+	query := u.Query()
+	query.Del("db")
+	if u.Scheme == "unix" {
+		query.Set("db", strconv.Itoa(number))
+	} else {
+		u.Path = "/" + strconv.Itoa(number)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}

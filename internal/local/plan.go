@@ -1,0 +1,104 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// plan says where the wanted services come from: a program, or else a container.
+type plan struct {
+	wantPostgres, wantRedis bool
+	mayInstall              bool
+
+	postgres, redis program // no path: a container of docker
+	docker          string
+}
+
+// make finds a way to each wanted service, in the order that Start documents.
+func (p *plan) make(ctx context.Context, m machine, log io.Writer) error {
+	lacking, found := p.look(ctx, m)
+	if len(lacking) == 0 {
+		return nil
+	}
+	var tried []error
+	if docker := m.lookPath("docker"); docker != "" {
+		err := fetchImages(ctx, docker, lacking, log)
+		if err == nil {
+			p.docker = docker
+			return nil
+		}
+		tried = append(tried, err)
+	}
+	if aptGet := m.lookPath("apt-get"); p.mayInstall && m.root && aptGet != "" && m.debian() {
+		err := m.install(ctx, aptGet, lacking, log)
+		if err == nil {
+			if lacking, found = p.look(ctx, m); len(lacking) == 0 {
+				return nil
+			}
+			err = errors.New("apt-get went well, but the programs are not there")
+		}
+		tried = append(tried, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return unavailable(lacking, found, tried)
+}
+
+// service names a Postgres or a Redis to each of the sources.
+type service struct {
+	name, debian, image string
+}
+
+var (
+	postgresService = service{"Postgres 15 or newer", "postgresql", "postgres:17-alpine"}
+	redisService    = service{"Redis 6.2 or newer", "redis-server", "redis:7-alpine"}
+)
+
+// look finds installed programs, and returns what is lacking and what is there but too old.
+func (p *plan) look(ctx context.Context, m machine) (lacking []service, old []program) {
+	if p.wantPostgres {
+		found, ok := m.findPostgres(ctx)
+		if ok {
+			p.postgres = found
+		} else {
+			lacking, old = append(lacking, postgresService), append(old, found)
+		}
+	}
+	if p.wantRedis {
+		found, ok := m.findRedis(ctx)
+		if ok {
+			p.redis = found
+		} else {
+			lacking, old = append(lacking, redisService), append(old, found)
+		}
+	}
+	return lacking, old
+}
+
+// unavailable is the error that names the ways out.
+func unavailable(lacking []service, old []program, tried []error) error {
+	var b strings.Builder
+	for i, s := range lacking {
+		fmt.Fprintf(&b, "\n  %s is not installed", s.name)
+		if old[i].path != "" {
+			fmt.Fprintf(&b, " (%s is too old)", old[i])
+		}
+	}
+	for _, err := range tried {
+		fmt.Fprintf(&b, "\n  tried: %s", strings.ReplaceAll(err.Error(), "\n", "\n    "))
+	}
+	return fmt.Errorf(`%w:%s
+Any one of these helps:
+  1. DATABASE_URL and REDIS_URL: name servers that you have, as in
+     DATABASE_URL=postgres://user:password@host:5432/postgres REDIS_URL=redis://host:6379
+     (Tocsin makes a database of its own there and leaves the others alone)
+  2. docker compose: start the Docker engine, so that "docker info" answers, and try again
+  3. packages:
+     Debian, Ubuntu:  apt-get install postgresql redis-server
+     Fedora:          dnf install postgresql-server valkey
+     Homebrew:        brew install postgresql@17 redis`, ErrUnavailable, b.String())
+}

@@ -1,0 +1,226 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	htmltemplate "html/template"
+	"io"
+	"maps"
+	"net/mail"
+	"slices"
+	"strings"
+	"text/template"
+
+	"golang.org/x/text/language"
+
+	"tocsin/internal/notice"
+)
+
+// The most that a text may be, in bytes: far more than anybody reads.
+const (
+	maxSubject = 1000
+	maxBody    = 256 << 10
+)
+
+// Source is what a Program is compiled from.
+type Source struct {
+	Body        notice.Body
+	Texts       map[string]notice.Text // per language: what Set.Texts returned, then or now
+	From        string                 // the sender, as in "Name <addr>"
+	ReplyTo     string                 // where answers go if the body does not say; empty = to the sender
+	IncidentKey string
+}
+
+// compiled is the text of one language.
+type compiled struct {
+	key     string
+	dir     string
+	format  *format
+	subject *template.Template
+	text    *template.Template
+	html    *htmltemplate.Template
+	sites   []site
+}
+
+// Compile checks and parses a notice's texts, each once. Every error is an *notice.Error whose Field names the file
+// or the text and the line.
+func (s *Set) Compile(src Source) (*Program, error) {
+	if s.layoutErr != nil {
+		return nil, s.layoutErr
+	}
+	p, err := newProgram(src)
+	if err != nil {
+		return nil, err
+	}
+	p.layouts = s.layouts
+	texts, err := canonicalTexts(src.Texts)
+	if err != nil {
+		return nil, err
+	}
+	def, err := defaultLanguage(src.Body.DefaultLanguage, texts)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]textFile{}
+	if src.Body.Template != "" && len(src.Body.Texts) == 0 {
+		// A template that has changed or gone since the texts were frozen only costs its line numbers.
+		files, _ = s.template(src.Body.Template)
+	}
+	attributes := map[string]bool{}
+	tags := map[string]language.Tag{}
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		if _, tags[key], err = canonical(key); err != nil {
+			return nil, err
+		}
+		subject := source{label: "texts." + key + ".subject", text: texts[key].Subject}
+		body := source{label: "texts." + key + ".body", first: 1, text: texts[key].Body}
+		if f, ok := files[key]; ok && f.text == texts[key] {
+			subject.label, body.label, body.first = f.name+" subject", f.name, f.bodyLine
+		}
+		c := &compiled{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key])}
+		v := vetter{parameters: p.parameters, attributes: attributes, sites: &c.sites}
+		if err := s.compileText(c, v, subject, body); err != nil {
+			return nil, err
+		}
+		p.texts[key] = c
+	}
+	p.matcher = newMatcher(tags, def)
+	p.attributes = slices.Sorted(maps.Keys(attributes))
+	if key, exact := p.Match("en"); exact {
+		p.english = key
+	}
+	return p, p.escape()
+}
+
+// newProgram checks all of a source but its texts.
+func newProgram(src Source) (*Program, error) {
+	b := src.Body
+	p := &Program{
+		stacked:    b.Stacked,
+		parameters: cleanAll(b.Parameters),
+		notice:     noticeFields{b.Key, b.Phase, b.Severity, string(b.Kind)},
+		incident:   incidentFields{src.IncidentKey},
+		texts:      map[string]*compiled{},
+	}
+	var err error
+	if p.zone, err = notice.LoadZone(b.Zone); err != nil {
+		return nil, err
+	}
+	for i, w := range b.Windows {
+		start, end, err := w.Span(b.Zone)
+		if err != nil {
+			return nil, windowError(i, err)
+		}
+		p.windows = append(p.windows, window{moment{start}, moment{end}})
+	}
+	if p.from, err = mail.ParseAddress(src.From); err != nil {
+		return nil, notice.Invalid("from", "%q is not a sender such as Example Status <status@example.net>", src.From)
+	}
+	p.sender = clean(p.from.Name)
+	if p.sender == "" {
+		p.sender = p.from.Address
+	}
+	replyTo := b.ReplyTo
+	if replyTo == "" {
+		replyTo = src.ReplyTo
+	}
+	if replyTo != "" {
+		if p.replyTo, err = mail.ParseAddress(replyTo); err != nil {
+			return nil, notice.Invalid("reply_to", "%q is not an address", replyTo)
+		}
+	}
+	return p, nil
+}
+
+func defaultLanguage(name string, texts map[string]notice.Text) (string, error) {
+	have := slices.Sorted(maps.Keys(texts))
+	switch {
+	case len(have) == 0:
+		return "", notice.Invalid("texts", "the notice has no texts")
+	case name == "" && len(have) == 1:
+		return have[0], nil
+	case name == "" && slices.Contains(have, "en"):
+		return "en", nil
+	case name == "":
+		return "", notice.Invalid("default_language", "say which of %s it is", strings.Join(have, ", "))
+	}
+	key, _, err := canonical(name)
+	if err != nil {
+		return "", notice.Invalid("default_language", "%v", err)
+	}
+	if !slices.Contains(have, key) {
+		return "", notice.Invalid("default_language", "there is no text in %s, only in %s", key, strings.Join(have, ", "))
+	}
+	return key, nil
+}
+
+// compileText makes the three templates of one language.
+func (s *Set) compileText(c *compiled, v vetter, subject, body source) error {
+	switch {
+	case strings.TrimSpace(subject.text) == "":
+		return notice.Invalid(subject.label, "is empty")
+	case strings.ContainsAny(subject.text, "\r\n"):
+		return notice.Invalid(subject.label, "must be one line")
+	case len(subject.text) > maxSubject:
+		return notice.Invalid(subject.label, "is longer than %d bytes", maxSubject)
+	case strings.TrimSpace(body.text) == "":
+		return notice.Invalid(body.label, "is empty")
+	case len(body.text) > maxBody:
+		return notice.Invalid(body.label, "is longer than %d bytes", maxBody)
+	}
+	body.text = strings.ReplaceAll(body.text, "\r\n", "\n")
+	v.source = subject
+	if err := v.run(); err != nil {
+		return err
+	}
+	var line strings.Builder
+	for _, p := range v.pieces {
+		if p.action != nil {
+			line.WriteString(p.action.template("raw"))
+		} else {
+			line.WriteString(braces(p.literal))
+		}
+	}
+	v.source, v.pieces = body, nil
+	if err := v.run(); err != nil {
+		return err
+	}
+	page, plain, err := s.converter.convert(body, v.pieces)
+	if err != nil {
+		return err
+	}
+	if c.subject, err = template.New(subject.label).Funcs(templateFuncs).Parse(line.String()); err != nil {
+		return notice.Invalid(subject.label, "%v", err)
+	}
+	if c.text, err = template.New(body.label).Funcs(templateFuncs).Option("missingkey=zero").Parse(plain); err != nil {
+		return notice.Invalid(body.label, "%v", err)
+	}
+	c.subject.Option("missingkey=zero")
+	if c.html, err = htmltemplate.New(body.label).Funcs(templateFuncs).Option("missingkey=zero").Parse(page); err != nil {
+		return notice.Invalid(body.label, "%v", err)
+	}
+	return nil
+}
+
+// escape has html/template work out the escaping of every text now rather than for the first recipient, because it
+// can refuse a text.
+func (p *Program) escape() error {
+	for _, key := range slices.Sorted(maps.Keys(p.texts)) {
+		c := p.texts[key]
+		sample := notice.Recipient{Customers: []notice.Frozen{{ID: "1", Name: "A"}}}
+		err := c.html.Execute(io.Discard, p.reader(sample, c, c.format, p.zone))
+		if bad, ok := errors.AsType[*htmltemplate.Error](err); ok {
+			return notice.Invalid(c.html.Name(), "%s", bad.Description)
+		}
+	}
+	return nil
+}
+
+func windowError(i int, err error) error {
+	field := "zone"
+	message := err.Error()
+	if e, ok := errors.AsType[*notice.Error](err); ok {
+		field, message = e.Field, e.Message
+	}
+	return notice.Invalid(fmt.Sprintf("windows[%d].%s", i, field), "%s", message)
+}

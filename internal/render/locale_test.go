@@ -1,0 +1,146 @@
+package render
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/language"
+
+	"tocsin/internal/notice"
+)
+
+// intl is testdata/intl.json, written by testdata/intl.mjs.
+type intl struct {
+	Moments, Numbers []string
+	Locales          map[string]struct{ Dates, Times, Both, Numbers []string }
+	PersianMonths    [][3]any
+}
+
+func readIntl(t *testing.T) (want intl) {
+	t.Helper()
+	file, err := os.ReadFile("testdata/intl.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(file, &want); err != nil {
+		t.Fatal(err)
+	}
+	return want
+}
+
+func TestDatesTimesAndNumbersAreWrittenAsCLDRSays(t *testing.T) {
+	t.Parallel()
+	want := readIntl(t)
+	for tag, w := range want.Locales {
+		f := loadCLDR().find(language.MustParse(tag))
+		if f == nil {
+			t.Errorf("%s has no format", tag)
+			continue
+		}
+		for i, s := range want.Moments {
+			at, err := time.Parse("2006-01-02T15:04", s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range [][2]string{{w.Dates[i], f.date(at)}, {w.Times[i], f.clock(at)}, {w.Both[i], f.moment(at)}} {
+				if c[0] != c[1] {
+					t.Errorf("%s %s: want %q, got %q", tag, s, c[0], c[1])
+				}
+			}
+		}
+		for i, s := range want.Numbers {
+			if got := f.number(s); got != w.Numbers[i] {
+				t.Errorf("%s %s: want %q, got %q", tag, s, w.Numbers[i], got)
+			}
+		}
+	}
+}
+
+func TestThePersianCalendarIsRightForDecades(t *testing.T) {
+	t.Parallel()
+	for _, first := range readIntl(t).PersianMonths {
+		at, err := time.Parse(time.DateOnly, first[0].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if y, m, d := persian(at); float64(y) != first[1] || float64(m) != first[2] || d != 1 {
+			t.Fatalf("%s is %d-%d-%d, want %v-%v-1", first[0], y, m, d, first[1], first[2])
+		}
+	}
+}
+
+func TestALocaleWithoutTablesIsWrittenAsISO(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 9, 21, 5, 0, 0, time.UTC)
+	for _, tag := range []string{"yi", "tlh", "sr-Arab"} {
+		f := loadCLDR().find(language.MustParse(tag))
+		if got := f.moment(at) + " " + f.number("12345.6"); got != "2026-11-09 21:05 12345.6" {
+			t.Errorf("%s: %s", tag, got)
+		}
+	}
+	if f := loadCLDR().find(language.MustParse("de-u-nu-arab")); f.date(at) != "Montag, 9. November 2026" {
+		t.Errorf("an extension hides the language: %s", f.date(at))
+	}
+}
+
+func TestWindowsPrintThemselvesForTheirReader(t *testing.T) {
+	t.Parallel()
+	evening := notice.Window{Start: "2026-11-09T21:00", End: "2026-11-09T22:30"}
+	midnight := notice.Window{Start: "2026-11-09T21:00", End: "2026-11-10T00:00", Zone: "Europe/Amsterdam"}
+	clocks := notice.Window{Start: "2026-10-25T01:30", End: "2026-10-25T03:30", Zone: "Europe/Amsterdam"}
+	for name, tt := range map[string]struct {
+		window           notice.Window
+		language, reader string
+		want             string
+	}{
+		"one day":                 {evening, "en-GB", "Europe/Amsterdam", "Monday, 9 November 2026 at 21:00–22:30 (Europe/Amsterdam, UTC+1)"},
+		"no zone is the notice's": {evening, "en-GB", "", "Monday, 9 November 2026 at 21:00–22:30 (Europe/Amsterdam, UTC+1)"},
+		"a zone that is none":     {evening, "en-GB", "Mars/Olympus", "Monday, 9 November 2026 at 21:00–22:30 (Europe/Amsterdam, UTC+1)"},
+		"twelve hours":            {evening, "en-US", "America/New_York", "Monday, November 9, 2026 at 3:00 PM – 4:30 PM (America/New_York, UTC-5)"},
+		"until midnight":          {midnight, "nl", "Europe/Amsterdam", "maandag 9 november 2026 om 21:00 – dinsdag 10 november 2026 om 00:00 (Europe/Amsterdam, UTC+1)"},
+		"the next day elsewhere":  {midnight, "ja", "Asia/Tokyo", "2026年11月10日火曜日 5:00～8:00 (Asia/Tokyo, UTC+9)"},
+		"half an hour off":        {midnight, "hi", "Asia/Kolkata", "मंगलवार, 10 नवंबर 2026 को 1:30 am – 4:30 am बजे (Asia/Kolkata, UTC+5:30)"},
+		"when clocks go back":     {clocks, "de", "Europe/Berlin", "Sonntag, 25. Oktober 2026 um 01:30–03:30 (Europe/Berlin, UTC+2 → UTC+1)"},
+		"in UTC":                  {midnight, "fr", "UTC", "lundi 9 novembre 2026 à 20:00 – 23:00 (UTC)"},
+		"in Persian":              {evening, "fa", "Asia/Tehran", "۱۴۰۵ آبان ۱۸, دوشنبه ساعت ۲۳:۳۰ تا ۱۴۰۵ آبان ۱۹, سه‌شنبه ساعت ۱:۰۰ (Asia/Tehran, UTC+3:30)"},
+		"time before date":        {evening, "vi", "Asia/Ho_Chi_Minh", "lúc 03:00–04:30 Thứ Ba, 10 tháng 11, 2026 (Asia/Ho_Chi_Minh, UTC+7)"},
+		"no tables":               {midnight, "yi", "Europe/Amsterdam", "2026-11-09 21:00 – 2026-11-10 00:00 (Europe/Amsterdam, UTC+1)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := own("s", "x")
+			b.Windows = []notice.Window{tt.window}
+			b.Texts[tt.language] = notice.Text{Subject: "{{range .Windows}}{{.}}{{end}}", Body: "x"}
+			p := compile(t, b)
+			r := recipient("A", nil)
+			r.Language, r.TimeZone = tt.language, tt.reader
+			if diff := cmp.Diff(tt.want, preview(t, p, r).Subject); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDatesAreReadInEveryForm(t *testing.T) {
+	t.Parallel()
+	r := recipient("A", map[string]string{"day": "2026-11-09", "wall": "2026-11-09T21:00", "instant": "2026-11-09T20:00:00Z"})
+	r.TimeZone = "America/New_York"
+	body := "{{date .Customer.Attributes.day}}|{{date .Customer.Attributes.wall}}|{{date .Customer.Attributes.instant}}|" +
+		"{{range .Windows}}{{.Start}}|{{date .End}}{{end}}"
+	b := own(body, "x")
+	b.Windows = b.Windows[:1]
+	want := []string{
+		"Monday, 9 November 2026",
+		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC-5)",
+		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC-5)",
+		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC-5)",
+		"Monday, 9 November 2026 at 17:30 (America/New_York, UTC-5)",
+	}
+	if diff := cmp.Diff(want, strings.Split(preview(t, compile(t, b), r).Subject, "|")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

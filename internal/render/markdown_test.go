@@ -1,0 +1,128 @@
+package render
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestMarkdownBecomesBothParts(t *testing.T) {
+	t.Parallel()
+	attributes := map[string]string{"plan": "gold", "path": "a b?c", "empty": "", "seats": "1234.5"}
+	for name, tt := range map[string]struct{ body, html, text string }{
+		"a line of control is in no paragraph": {
+			"Hello\n{{if .Customer.Attributes.plan}}\nWorld\n{{end}}\nBye",
+			"<p>Hello</p>\n<p>World</p>\n<p>Bye</p>\n", "Hello\n\nWorld\n\nBye\n"},
+		"control within a sentence stays in it": {
+			"Hello {{if .Customer.Attributes.plan}}big{{else}}small{{end}} world",
+			"<p>Hello big world</p>\n", "Hello big world\n"},
+		"control between list items keeps one list": {
+			"1. one\n{{if .Customer.Attributes.empty}}\n2. two\n{{end}}\n3. three\n{{if .Customer.Attributes.plan}}\n4. four\n{{end}}",
+			"<ol>\n<li>one</li>\n<li>three</li>\n<li>four</li>\n</ol>\n", "1. one\n2. three\n3. four\n"},
+		"a range makes one list": {
+			"{{range .Customers}}\n- {{.Name}}\n{{end}}",
+			"<ul>\n<li>Ann &amp; *Bo*</li>\n<li>Cy</li>\n</ul>\n", "- Ann & *Bo*\n- Cy\n"},
+		"a list within a list of a range": {
+			"{{range .Customers}}\n- {{.Name}}\n  1. x\n  2. y\n{{end}}",
+			"<ul>\n<li>Ann &amp; *Bo*\n<ol>\n<li>x</li>\n<li>y</li>\n</ol>\n</li>\n<li>Cy\n<ol>\n<li>x</li>\n<li>y</li>\n</ol>\n</li>\n</ul>\n",
+			"- Ann & *Bo*\n  1. x\n  2. y\n- Cy\n  1. x\n  2. y\n"},
+		"else between two lists": {
+			"{{if .Customer.Attributes.empty}}\n- a\n{{else}}\n- b\n{{end}}\n- c",
+			"<ul>\n<li>b</li>\n<li>c</li>\n</ul>\n", "- b\n- c\n"},
+		"else if on a line of its own": {
+			"{{if .Customer.Attributes.empty}}\na\n{{else if eq .Customer.Attributes.plan \"gold\"}}\nb\n{{else}}\nc\n{{end}}",
+			"<p>b</p>\n", "b\n"},
+		"what a condition leaves empty goes": {
+			"a\n\n{{if .Customer.Attributes.empty}}x{{end}}\n\n- {{if .Customer.Attributes.empty}}x{{end}}\n\nb",
+			"<p>a</p>\n<p>b</p>\n", "a\n\nb\n"},
+		"a variable": {
+			"{{$p := .Customer.Attributes.plan}}\n\nPlan {{$p}}",
+			"<p>Plan gold</p>\n", "Plan gold\n"},
+		"raw HTML is text": {
+			"<script>x</script> <b>{{.Customer.Name}}</b>",
+			"<p>&lt;script&gt;x&lt;/script&gt; &lt;b&gt;Ann &amp; *Bo*&lt;/b&gt;</p>\n",
+			"<script>x</script> <b>Ann & *Bo*</b>\n"},
+		"links, in words and bare": {
+			"[status page](https://x.example/{{.Customer.ID}}?q={{.Customer.Attributes.path}}) https://y.example/{{.Customer.ID}}. [a@b.example](mailto:a@b.example)",
+			`<p><a href="https://x.example/7?q=a%20b%3fc">status page</a> <a href="https://y.example/7">https://y.example/7</a>. <a href="mailto:a@b.example">a@b.example</a></p>` + "\n",
+			"status page (https://x.example/7?q=a%20b%3Fc) https://y.example/7.\na@b.example\n"},
+		"a script is no link": {
+			"[x](javascript:alert) y", "<p><a href=\"\">x</a> y</p>\n", "x y\n"},
+		"headings, emphasis, code, quotes and rules": {
+			"# Title *x*\n\n## Part\n\n### Small\n\nSome **bold** `co*de` \\*lit\\* &amp; &lt;\n\n    code {{.Customer.Name}}\n\n> quoted\n> more\n>\n> last\n\n---\n",
+			"<h1>Title <em>x</em></h1>\n<h2>Part</h2>\n<h3>Small</h3>\n<p>Some <strong>bold</strong> <code>co*de</code> *lit* &amp; &lt;</p>\n<pre><code>code Ann &amp; *Bo*\n</code></pre>\n<blockquote>\n<p>quoted\nmore</p>\n<p>last</p>\n</blockquote>\n<hr>\n",
+			"Title x\n=======\n\nPart\n----\n\nSmall\n\nSome bold co*de *lit* & <\n\n    code Ann & *Bo*\n\n> quoted more\n>\n> last\n\n----------\n"},
+		"braces that are no action stay braces": {
+			"\\{\\{ .Secret \\}\\} &#123;&#123;x {{\"{{\"}} `{`{{.Customer.ID}}",
+			"<p>{{ .Secret }} {{x {{ <code>{</code>7</p>\n", "{{ .Secret }} {{x {{ {7\n"},
+		"a hard line break": {
+			"a\\\nb  \nc", "<p>a<br>\nb<br>\nc</p>\n", "a\nb\nc\n"},
+		"a loose list": {
+			"- a\n\n- b", "<ul>\n<li>\n<p>a</p>\n</li>\n<li>\n<p>b</p>\n</li>\n</ul>\n", "- a\n\n- b\n"},
+		"numbers print as the reader writes them": {
+			"{{number .Customer.Attributes.seats}} {{len .Customers}} {{12345}}", "<p>1,234.5 2 12,345</p>\n", "1,234.5 2 12,345\n"},
+		"trimming joins lines": {
+			"a\n{{- if .Customer.Attributes.plan}} b{{end}}", "<p>a b</p>\n", "a b\n"},
+		"words that look like a token": {
+			"qzxpaaaa qzxcaaaa {{.Customer.ID}} qz{{.Customer.ID}}", "<p>qzxpaaaa qzxcaaaa 7 qz7</p>\n", "qzxpaaaa qzxcaaaa 7 qz7\n"},
+		"an action in a host name": {
+			"https://{{.Customer.Attributes.plan}}.example/x and https://www.{{.Customer.Attributes.plan}}/x",
+			`<p><a href="https://gold.example/x">https://gold.example/x</a> and <a href="https://www.gold/x">https://www.gold/x</a></p>` + "\n",
+			"https://gold.example/x and https://www.gold/x\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := recipient("Ann & *Bo*", attributes)
+			r.Customers[0].ID = "7"
+			r.Customers = append(r.Customers, r.Customers[0])
+			r.Customers[1].ID, r.Customers[1].Name = "8", "Cy"
+			m := preview(t, compile(t, own("s", tt.body)), r)
+			_, page, _ := strings.Cut(m.HTML, "<div class=\"block\" lang=\"en\" dir=\"ltr\">\n")
+			page, _, _ = strings.Cut(page, "</div>\n</div>\n<div class=\"foot\">")
+			if diff := cmp.Diff(tt.html, page); diff != "" {
+				t.Errorf("HTML (-want +got):\n%s", diff)
+			}
+			text := strings.TrimSuffix(m.Text, "\n-- \nExample Status\n")
+			if diff := cmp.Diff(tt.text, text); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLinesWrapAtSpaces(t *testing.T) {
+	t.Parallel()
+	long := "https://status.example.net/" + strings.Repeat("path/", 20)
+	for name, tt := range map[string]struct {
+		in   string
+		want []string
+	}{
+		"nothing":                 {"  ", nil},
+		"a line that just fits":   {"1234 6789", []string{"1234 6789"}},
+		"one column too much":     {"1234 67890", []string{"1234", "67890"}},
+		"a URL is never broken":   {"see " + long + " now", []string{"see", long, "now"}},
+		"accents take one column": {"éééé éééé", []string{"éééé éééé"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, wrap(tt.in, 9)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWideScriptsWrapWithoutSpaces(t *testing.T) {
+	t.Parallel()
+	const in = "障害が発生しましたhttps://example.net/aaaaaaaaaaaaです。"
+	got := wrap(in, 12)
+	if joined := strings.Join(got, ""); joined != in {
+		t.Errorf("%q came back as %q", in, joined)
+	}
+	for _, line := range got {
+		if columns(line) > 12 && !strings.Contains(line, "https://example.net/aaaaaaaaaaaa") {
+			t.Errorf("%q is wider than 12 columns, or broken within the URL", line)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package send
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"tocsin/internal/notice"
+)
+
+// What a reply may measure: more of it is no reply. A line fits the buffer of the reader, 4 KiB.
+const (
+	maxLines = 100
+	maxText  = 500 // bytes of its text that are kept
+)
+
+// reply is what a relay answered to one command (RFC 5321 §4.2).
+type reply struct {
+	code     int
+	enhanced string // RFC 3463 status code, "" if none
+	text     string // of all lines, without codes; safe to print
+}
+
+// errMalformed says that what was read is no SMTP reply.
+var errMalformed = errors.New("the relay's answer is no SMTP reply")
+
+// readReply reads one reply, all lines of it, and nothing beyond.
+func readReply(r *bufio.Reader) (reply, error) {
+	var rep reply
+	var text []string
+	for range maxLines {
+		line, err := r.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return reply{}, fmt.Errorf("%w: a line is too long", errMalformed)
+		case err != nil && len(line) > 0 && errors.Is(err, io.EOF):
+			return reply{}, io.ErrUnexpectedEOF
+		case err != nil:
+			return reply{}, err
+		}
+		code, last, rest, ok := parseLine(strings.TrimRight(string(line), "\r\n"))
+		if !ok || len(text) > 0 && code != rep.code {
+			return reply{}, errMalformed
+		}
+		enhanced, rest := cutEnhanced(code, rest)
+		if len(text) == 0 {
+			rep.code, rep.enhanced = code, enhanced
+		}
+		text = append(text, rest)
+		if last {
+			rep.text = printable(strings.Join(text, " "))
+			return rep, nil
+		}
+	}
+	return reply{}, fmt.Errorf("%w: it has too many lines", errMalformed)
+}
+
+// parseLine takes a line apart: three digits, then the end, a space or, where more lines follow, a hyphen.
+func parseLine(line string) (code int, last bool, text string, ok bool) {
+	if len(line) < 3 || line[0] < '2' || line[0] > '5' {
+		return 0, false, "", false
+	}
+	for _, d := range []byte(line[:3]) {
+		if d < '0' || d > '9' {
+			return 0, false, "", false
+		}
+		code = code*10 + int(d-'0')
+	}
+	switch {
+	case len(line) == 3:
+		return code, true, "", true
+	case line[3] == ' ' || line[3] == '-':
+		return code, line[3] == ' ', line[4:], true
+	}
+	return 0, false, "", false
+}
+
+var enhancedForm = regexp.MustCompile(`^([245])\.\d{1,3}\.\d{1,3}(?:\s+|$)`)
+
+// cutEnhanced cuts the RFC 3463 status code off a line's text. One that says success of a refusal, or the other
+// way round, is no code but text.
+func cutEnhanced(code int, text string) (enhanced, rest string) {
+	m := enhancedForm.FindStringSubmatch(text)
+	if m == nil || (m[1] == "2") != (code < 400) {
+		return "", text
+	}
+	return strings.TrimSpace(m[0]), text[len(m[0]):]
+}
+
+// printable makes text of a relay's bytes: valid UTF-8 without control characters, of at most maxText bytes.
+func printable(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return ' '
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > maxText {
+		cut := maxText - len("…")
+		for !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut] + "…"
+	}
+	return s
+}
+
+// refusal is what a 4xx or 5xx means for the delivery. The enhanced code knows better than the plain one whether
+// trying again can help (RFC 3463 §2). Codes that want authentication or TLS (RFC 4954 §6) are about this side's
+// set-up and say nothing of the recipient; 421 is about the connection.
+func (r reply) refusal() notice.Outcome {
+	switch r.code {
+	case 421, 530, 534, 535, 538:
+		return notice.OutcomeLater
+	}
+	class := byte('0' + r.code/100)
+	if r.enhanced != "" {
+		class = r.enhanced[0]
+	}
+	if class == '5' {
+		return notice.OutcomeNever
+	}
+	return notice.OutcomeLater
+}
+
+// answer is what the reply settles.
+func (r reply) answer(o notice.Outcome, noDot bool) notice.Answer {
+	return notice.Answer{Outcome: o, NoDot: noDot, Code: r.code, Enhanced: r.enhanced, Text: r.text}
+}
+
+// explain says in a few words why no reply was heard.
+func explain(err error) string {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the relay closed the connection in the middle of a reply"
+	case errors.Is(err, io.EOF):
+		return "the relay closed the connection"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "the relay did not answer in time"
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err // without the socket's addresses
+	}
+	return printable(err.Error())
+}

@@ -1,0 +1,297 @@
+package send
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// The stages of a conversation at which a script can interfere.
+const (
+	atGreeting = "greeting"
+	atEHLO     = "EHLO"
+	atMAIL     = "MAIL"
+	atRCPT     = "RCPT"
+	atDATA     = "DATA"
+	inBody     = "body" // after 354, before the message is read
+	atDot      = "dot"
+	atRSET     = "RSET"
+	atAUTH     = "AUTH"
+	atQUIT     = "QUIT"
+)
+
+// act is what the scripted server does at a stage instead of what it should.
+type act struct {
+	say    string // this, as it stands; CRLF is added where it lacks
+	hangUp bool   // and then close the connection
+	silent bool   // say nothing, and wait for the client to go
+	slowly bool   // a byte a write
+	once   bool   // the first time only
+	then   func() // afterwards
+
+	after <-chan struct{} // not before this
+}
+
+// server is an SMTP relay that follows a script.
+type server struct {
+	t        *testing.T
+	listener net.Listener
+	script   map[string]act
+	ehlo     []string // extensions
+	tls      *tls.Config
+	implicit bool // TLS from the first byte
+
+	done  sync.WaitGroup
+	mu    sync.Mutex
+	fired map[string]bool
+	said  []string // MAIL commands
+	conns map[net.Conn]bool
+
+	connections atomic.Int32
+	dots        atomic.Int32 // full dots that were read
+	accepted    atomic.Int32 // dots that were answered with 250
+	underTLS    atomic.Int32 // messages that came through TLS
+	logins      atomic.Int32
+	body        atomic.Value // string: the last one, as it came over the wire
+}
+
+func serve(t *testing.T, script map[string]act) *server {
+	t.Helper()
+	s := newServer(t, script)
+	s.start()
+	return s
+}
+
+func newServer(t *testing.T, script map[string]act) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &server{t: t, listener: l, script: script, fired: map[string]bool{}, conns: map[net.Conn]bool{},
+		ehlo: []string{"8BITMIME", "ENHANCEDSTATUSCODES"}}
+}
+
+func (s *server) start() {
+	s.done.Go(func() {
+		for {
+			c, err := s.listener.Accept()
+			if err != nil {
+				return
+			}
+			s.connections.Add(1)
+			s.mu.Lock()
+			s.conns[c] = true
+			s.mu.Unlock()
+			s.done.Go(func() {
+				defer c.Close()
+				s.converse(c)
+			})
+		}
+	})
+	s.t.Cleanup(s.stop)
+}
+
+// stop hangs up on everybody and returns when nothing more can happen.
+func (s *server) stop() {
+	s.listener.Close()
+	s.mu.Lock()
+	for c := range s.conns {
+		c.Close()
+	}
+	s.mu.Unlock()
+	s.done.Wait()
+}
+
+func (s *server) relay() Relay {
+	host, port, _ := net.SplitHostPort(s.listener.Addr().String())
+	n, _ := strconv.Atoi(port)
+	return Relay{Name: "test", Host: host, Port: n, TLS: TLSOpportunistic, Connections: 2}
+}
+
+// at does what the script says of the stage, or says usual, and reports whether the conversation goes on.
+func (s *server) at(c net.Conn, stage, usual string) bool {
+	s.mu.Lock()
+	a, scripted := s.script[stage]
+	if scripted && a.once && s.fired[stage] {
+		scripted = false
+	}
+	s.fired[stage] = true
+	s.mu.Unlock()
+	if !scripted {
+		a = act{say: usual}
+	}
+	if a.after != nil {
+		select {
+		case <-a.after:
+		case <-s.t.Context().Done():
+		}
+	}
+	if a.silent {
+		// Returns when the client has hung up: the client's timeouts end this.
+		for b := make([]byte, 1024); ; {
+			if _, err := c.Read(b); err != nil {
+				return false
+			}
+		}
+	}
+	if a.say != "" {
+		say := a.say
+		if !strings.HasSuffix(say, "\n") {
+			say += "\r\n"
+		}
+		if stage == atDot && strings.HasPrefix(say, "250") {
+			s.accepted.Add(1)
+		}
+		if a.slowly {
+			for i := range len(say) {
+				c.Write([]byte(say[i : i+1]))
+			}
+		} else {
+			c.Write([]byte(say))
+		}
+	}
+	if a.hangUp {
+		c.Close()
+	}
+	if a.then != nil {
+		a.then()
+	}
+	return !a.hangUp
+}
+
+func (s *server) converse(c net.Conn) {
+	if s.implicit {
+		c = tls.Server(c, s.tls)
+	}
+	if !s.at(c, atGreeting, "220 test ESMTP") {
+		return
+	}
+	r := bufio.NewReader(c)
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		line = strings.TrimRight(line, "\r\n")
+		ok := true
+		switch verb := strings.ToUpper(line[:min(4, len(line))]); verb {
+		case "EHLO", "HELO":
+			ok = s.at(c, atEHLO, "250-test\r\n250-"+strings.Join(s.ehlo, "\r\n250-")+"\r\n250 HELP")
+		case "MAIL":
+			s.mu.Lock()
+			s.said = append(s.said, line)
+			s.mu.Unlock()
+			ok = s.at(c, atMAIL, "250 2.1.0 ok")
+		case "RCPT":
+			ok = s.at(c, atRCPT, "250 2.1.5 ok")
+		case "DATA":
+			_, scripted := s.script[atDATA]
+			if ok = s.at(c, atDATA, "354 go on"); ok && !scripted {
+				ok = s.at(c, inBody, "") && s.message(c, r)
+			}
+		case "RSET":
+			ok = s.at(c, atRSET, "250 2.0.0 ok")
+		case "QUIT":
+			s.at(c, atQUIT, "221 2.0.0 bye")
+			return
+		case "STAR":
+			c.Write([]byte("220 2.0.0 go on\r\n"))
+			c = tls.Server(c, s.tls)
+			r = bufio.NewReader(c)
+		case "AUTH":
+			ok = s.at(c, atAUTH, s.login(line))
+		default:
+			c.Write([]byte("500 5.5.1 what?\r\n"))
+		}
+		if !ok {
+			return
+		}
+	}
+}
+
+// login checks AUTH PLAIN of the user "ada" with the password "secret".
+func (s *server) login(line string) string {
+	if strings.TrimPrefix(line, "AUTH PLAIN ") != base64.StdEncoding.EncodeToString([]byte("\x00ada\x00secret")) {
+		return "535 5.7.8 ada@example.net is not known"
+	}
+	s.logins.Add(1)
+	return "235 2.7.0 welcome"
+}
+
+func (s *server) message(c net.Conn, r *bufio.Reader) bool {
+	var body strings.Builder
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		if line == ".\r\n" {
+			break
+		}
+		body.WriteString(line)
+	}
+	if _, ok := c.(*tls.Conn); ok {
+		s.underTLS.Add(1)
+	}
+	s.dots.Add(1)
+	s.body.Store(body.String())
+	return s.at(c, atDot, "250 2.0.0 queued as 42")
+}
+
+// permit is a notice.Permit that says what it is told.
+type permit struct {
+	asked  atomic.Int32
+	called chan struct{}   // closed by Wait, may be nil
+	before <-chan struct{} // Wait returns after this, nil = at once
+	within time.Duration   // until is so far away; 0 = a minute
+	err    error
+}
+
+func (p *permit) Ask() { p.asked.Add(1) }
+
+func (p *permit) Wait(ctx context.Context) (time.Time, error) {
+	if p.called != nil {
+		close(p.called)
+	}
+	if p.before != nil {
+		select {
+		case <-p.before:
+		case <-ctx.Done():
+			return time.Time{}, ctx.Err()
+		}
+	}
+	if p.within == 0 {
+		p.within = time.Minute
+	}
+	return time.Now().Add(p.within), p.err
+}
+
+var (
+	errRefused = errors.New("the lease is lost")
+	mail       = notice.Mail{From: "status@example.net", To: "ada@example.org", Raw: []byte("Subject: x\r\n\r\nhello\r\n")}
+)
+
+// usual are options whose timeouts no test waits for: whatever answers at all answers long before them.
+var usual = Options{Hello: "client.example", AcquireTimeout: 20 * time.Second}
+
+// hasty are options for what never answers.
+var hasty = Options{Hello: "client.example", StepTimeout: 500 * time.Millisecond, AnswerTimeout: 500 * time.Millisecond}
+
+func pool(t *testing.T, o Options, relays ...Relay) *Pool {
+	t.Helper()
+	p := New(relays, o)
+	t.Cleanup(p.Close)
+	return p
+}

@@ -1,0 +1,119 @@
+// Package testkit gives each test a fresh database and queue.
+//
+// A test process starts a private Postgres and Redis the first time that a test asks, as package local does it,
+// and they end with the process. TOCSIN_TEST_DATABASE_URL and TOCSIN_TEST_REDIS_URL name servers to use instead.
+// DATABASE_URL and REDIS_URL may be somebody's production, so they are the last resort: only where there are no
+// programs and no containers to be had. On servers that are not private a test creates databases of its own,
+// tocsin_throwaway_…, takes empty Redis database numbers, gives both back, and touches nothing else.
+package testkit
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"testing"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/local"
+)
+
+// The servers that the tests of this process share, started when first asked for.
+var (
+	postgres = sync.OnceValues(func() (string, error) {
+		return server("DATABASE_URL", local.Options{NoRedis: true, Unsafe: true})
+	})
+	redis = sync.OnceValues(func() (string, error) {
+		return server("REDIS_URL", local.Options{NoPostgres: true})
+	})
+)
+
+// server returns the server that TOCSIN_TEST_<name> names, or a private one, or as the last resort what name names.
+func server(name string, o local.Options) (url string, err error) {
+	if url := os.Getenv("TOCSIN_TEST_" + name); url != "" {
+		return url, nil
+	}
+	lastResort := os.Getenv(name)
+	o.NoInstall = lastResort != ""
+	s, err := local.Start(context.Background(), o)
+	switch {
+	case errors.Is(err, local.ErrUnavailable) && lastResort != "":
+		return lastResort, nil
+	case err != nil:
+		return "", err
+	}
+	return s.DatabaseURL + s.RedisURL, nil // one of them is empty
+}
+
+// Postgres returns the URL of a fresh, migrated database, dropped when the test ends. Its server is shared: a
+// test that stops Postgres wants OwnServices.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	url := EmptyPostgres(t)
+	if _, err := ledger.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// EmptyPostgres returns the URL of a fresh database without any table, dropped when the test ends.
+func EmptyPostgres(t testing.TB) string {
+	t.Helper()
+	serverURL, err := postgres()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, drop, err := local.NewDatabase(t.Context(), serverURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := drop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return url
+}
+
+// Redis returns the URL of an empty Redis database, emptied again when the test ends. Its server is shared: a test
+// that stops Redis, flushes it or changes its settings wants OwnServices.
+func Redis(t testing.TB) string {
+	t.Helper()
+	serverURL, err := redis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, empty, err := local.NewQueue(t.Context(), serverURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := empty(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return url
+}
+
+// OwnServices returns a migrated Postgres and a Redis for this test alone, to stop, start and flush at will. They
+// end with the test. Where no private servers are to be had, only servers that somebody named, the test is skipped.
+func OwnServices(t testing.TB) *local.Services {
+	t.Helper()
+	named := os.Getenv("TOCSIN_TEST_DATABASE_URL") + os.Getenv("DATABASE_URL")
+	s, err := local.Start(t.Context(), local.Options{Unsafe: true, NoInstall: named != ""})
+	if errors.Is(err, local.ErrUnavailable) && named != "" {
+		t.Skipf("the servers named in the environment are not ours to stop: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := ledger.Migrate(t.Context(), s.DatabaseURL); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
