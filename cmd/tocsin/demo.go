@@ -22,7 +22,7 @@ const (
 
 const (
 	demoNotice  = "mail-outage"
-	demoPatient = 2 * time.Minute        // for the sending, which takes a quarter of a minute
+	demoPatient = 2 * time.Minute        // with the sending, which takes a quarter of a minute
 	demoAnswer  = 150 * time.Millisecond // how long the inbox thinks about a mail: a relay that is some way off
 	demoKillAt  = 40                     // per cent
 	demoFrom    = "Saltmarsh Hosting Status <status@saltmarsh.example>"
@@ -72,12 +72,13 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	say.line("\nDone in %.0f s.", time.Since(began).Seconds())
-	if !c.Keep {
-		say.line("Look around in all of it with: tocsin demo --keep")
-		return nil
+	if c.Keep {
+		return s.keep(ctx, acc)
 	}
-	return s.keep(ctx, acc)
+	say.step("Done in %.0f seconds", time.Since(began).Seconds())
+	say.line("  The notice is examples/%s; docs/guarantees.md says what is promised, and why", demoNotice)
+	say.line("  it holds. To look around in the inbox and the ledger: tocsin demo --keep")
+	return nil
 }
 
 // demoBody reads the example notice, which the program carries with it.
@@ -133,20 +134,21 @@ func (s *stage) send(ctx context.Context, a *app, body notice.Body) (st notice.S
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, demoPatient, errors.New("the notice was not out within two minutes"))
 	defer cancel()
-	st, err = s.follow(ctx, a, r.Status, func(st notice.Status) bool { return settled(st)*100 >= st.Recipients*demoKillAt })
+	progress := newSending(a.stderr)
+	defer progress.close()
+	st, err = s.follow(ctx, progress, r.Status, func(st notice.Status) bool { return settled(st)*100 >= st.Recipients*demoKillAt })
 	if err != nil {
 		return st, err
 	}
+	progress.close()
 	if err := s.killOne(); err != nil {
 		return st, err
 	}
-	return s.follow(ctx, a, st, func(st notice.Status) bool { return st.State.Finished() })
+	return s.follow(ctx, progress, st, func(st notice.Status) bool { return st.State.Finished() })
 }
 
 // follow shows progress until enough says so.
-func (s *stage) follow(ctx context.Context, a *app, st notice.Status, enough func(notice.Status) bool) (notice.Status, error) {
-	progress := newSending(a.stderr)
-	defer progress.close()
+func (s *stage) follow(ctx context.Context, progress *sending, st notice.Status, enough func(notice.Status) bool) (notice.Status, error) {
 	for {
 		progress.show(st, time.Now())
 		if enough(st) {
@@ -172,8 +174,8 @@ func (s *stage) killOne() error {
 	}
 	s.workers = append(s.workers, worker)
 	s.say.line("  %s worker 1 is killed with kill -9, in the middle of it; worker 3 starts.", s.say.bold("!"))
-	s.say.line("    What worker 1 had begun is taken over when its lease runs out: after %s here,", demoLease)
-	s.say.line("    60s outside of the demo. What it may have sent is not sent again.")
+	s.say.line("    What worker 1 had begun is taken over when its lease has run out, after %s", demoLease)
+	s.say.line("    (a minute outside of the demo). What it may have sent is not sent again.")
 	return nil
 }
 
@@ -199,6 +201,6 @@ func (s *stage) sendAgain(ctx context.Context, body notice.Body, before notice.S
 		return p, fmt.Errorf("press again: %w", err)
 	}
 	p.mails = s.inbox.Count() - held
-	s.say.line("  %s was released before: created %t, %s more in the inbox", p.receipt.Key, p.receipt.Created, many(p.mails, "mail"))
+	s.say.line("  It was released before: created %t, %s more in the inbox", p.receipt.Created, many(p.mails, "mail"))
 	return p, nil
 }

@@ -21,10 +21,6 @@ func (s *stage) keep(ctx context.Context, acc account) error {
 	go page.Serve(ln)
 	defer page.Close()
 
-	self, err := os.Executable()
-	if err != nil {
-		self = "tocsin"
-	}
 	s.say.step("Everything keeps running until Ctrl-C")
 	s.say.line("  The inbox   http://%s/", ln.Addr())
 	s.say.line("  The API     %s/openapi.json", s.url)
@@ -36,7 +32,7 @@ func (s *stage) keep(ctx context.Context, acc account) error {
 		"customers history " + acc.told(),
 		"notice settle " + acc.st.Key + " --sent --all-uncertain",
 	} {
-		s.say.line("%s %s", self, command)
+		s.say.line("%s %s", os.Args[0], command)
 	}
 	<-ctx.Done()
 	s.say.line("\nStopping.")

@@ -61,7 +61,7 @@ func (s *speaker) mail(m sink.Mail) error {
 	}
 	s.line("")
 	for line := range strings.Lines(strings.TrimRight(text, "\r\n")) {
-		s.line("  %s", shown(strings.TrimRight(line, "\r\n")))
+		s.line("%s", strings.TrimRight("  "+shown(strings.TrimRight(line, "\r\n")), " "))
 	}
 	return nil
 }

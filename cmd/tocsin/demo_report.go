@@ -103,7 +103,7 @@ func (acc account) printReasons(say *speaker) {
 		}
 	}
 	if retried > 0 {
-		say.line("  %-11s %4s  took a second attempt, after a refusal that was not the last word", "sent", count(retried))
+		say.line("  %-11s %4s  at the second attempt: the first met a 4xx or a lost connection", "sent", count(retried))
 	}
 }
 
@@ -112,7 +112,7 @@ func reasonInWords(reason string) string {
 	case notice.ReasonNoAddress:
 		return "no_address: the customer has no mailbox"
 	case notice.ReasonUnreachable:
-		return "unreachable: the mailbox is on the broken platform, no alternate"
+		return "unreachable: on the broken platform, and no alternate"
 	}
 	return reason
 }
@@ -131,9 +131,9 @@ func (acc account) printUncertain(say *speaker) {
 			arrived++
 		}
 	}
-	say.line("  uncertain   %4s  worker 1 died before it heard an answer; %s of them did arrive", count(n), count(arrived))
-	say.line("                    Support looks for them in the relay's log and decides:")
-	say.line("                    tocsin notice settle … (--sent|--requeue) --all-uncertain")
+	say.line("  uncertain   %4s  worker 1 died before it heard the answer; %s did arrive", count(n), count(arrived))
+	say.line("                    Support looks for them in the relay's log, and decides:")
+	say.line("                    tocsin notice settle KEY --sent|--requeue --all-uncertain")
 }
 
 // held is what the inbox holds, by Message-ID.
@@ -183,7 +183,7 @@ func (acc account) checks() []finding {
 			sum == acc.st.Recipients && len(acc.rows) == sum && maps.Equal(nonZero(acc.st.Counts), states)},
 		{fmt.Sprintf("%s in the inbox for %s mailboxes: nobody got two", many(len(acc.mails), "mail"), count(len(boxes))),
 			len(acc.mails) == len(boxes)},
-		{"whatever is sent is in the inbox; whatever is in the inbox is sent or uncertain", acc.explained()},
+		{"what is sent is in the inbox; what is in the inbox is sent or uncertain", acc.explained()},
 	}
 }
 
@@ -226,6 +226,6 @@ func mailbox(address string) string {
 func (p again) check() finding {
 	same := maps.Equal(p.before.Counts, p.after.Counts) && p.before.Recipients == p.after.Recipients &&
 		p.before.Number == p.after.Number && p.before.State == p.after.State
-	return finding{"pressing send again moved nothing: no new notice, no new mail, the same counts",
+	return finding{"pressing send again moved nothing: no new mail, and the same counts",
 		same && !p.receipt.Created && p.mails == 0}
 }

@@ -76,7 +76,7 @@ func TestTheExampleCustomersShowWhatHappensInRealLife(t *testing.T) {
 		shared += min(n-1, 1)
 		twins += min(len(s)-1, 1)
 	}
-	if len(rows) != 2000 || len(languages) != 8+1 || len(zones) != 12+1+1 {
+	if len(rows) != 2000 || len(languages) != 8+1 || len(zones) != 12+1 {
 		t.Errorf("%d customers, languages %v, zones %v", len(rows), languages, zones)
 	}
 	for what, n := range map[string]int{

@@ -69,7 +69,7 @@ func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
 		want  []string // each stands in what is printed
 	}{
 		"unknown key":                            {map[string]string{"notice.yaml": good + "audiance: x\n", "en.md": text}, []string{"notice.yaml:4", "audiance"}},
-		"wrong kind":                             {map[string]string{"notice.yaml": "key: outage-1\nkind: party\nphase: identified\n", "en.md": text}, []string{"kind", "party"}},
+		"wrong kind":                             {map[string]string{"notice.yaml": "key: outage-1\nkind: party\nphase: identified\n", "en.md": text}, []string{"kind", "maintenance"}},
 		"phase of another kind":                  {map[string]string{"notice.yaml": "key: outage-1\nkind: outage\nphase: reminder\n", "en.md": text}, []string{"phase", "reminder"}},
 		"key that is a number":                   {map[string]string{"notice.yaml": "key: \"12\"\nkind: outage\nphase: identified\n", "en.md": text}, []string{"key", "letter"}},
 		"no default language":                    {map[string]string{"notice.yaml": good + "default_language: nl\n", "en.md": text}, []string{"nl"}},

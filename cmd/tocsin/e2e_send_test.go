@@ -154,8 +154,8 @@ func TestWhatRelaysAnswerIsWhatTheReportSays(t *testing.T) {
 	s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1", "broken_domains: [broken.example]"), "--yes", "--wait")
 	s.settled("outage-1", 1)
-	out, _, _ := s.run("report", "outage-1", "--format", "csv")
-	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	table, _, _ := s.run("report", "outage-1", "--format", "csv")
+	rows, err := csv.NewReader(strings.NewReader(table)).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,22 +169,22 @@ func TestWhatRelaysAnswerIsWhatTheReportSays(t *testing.T) {
 	}
 	for customer, want := range map[string]string{
 		"1": "sent  1 250 2.0.0", "2": "failed  1 550 5.1.1", "3": "sent  2 250 2.0.0", "4": "sent  1 250 2.0.0",
-		"5": "sent  2 250 2.0.0", "6": "uncertain  1 0 ", "7": "suppressed no_address 0 0 ", "8": "sent alternate 1 250 2.0.0",
-		"9": "suppressed unreachable 0 0 ",
+		"5": "sent  2 250 2.0.0", "6": "uncertain  1  ", "7": "suppressed no_address 0  ", "8": "sent alternate 1 250 2.0.0",
+		"9": "suppressed unreachable 0  ",
 	} {
 		if got[customer] != want {
 			t.Errorf("customer %s: %q, want %q", customer, got[customer], want)
 		}
 	}
-	var history []notice.HistoryEntry
+	var history struct{ Deliveries []notice.HistoryEntry }
 	s.must(&history, "customers", "history", "8", "--json")
-	if len(history) != 1 || history[0].Delivery.Address != "eight@elsewhere.example" || history[0].Delivery.State != notice.DeliverySent {
+	if len(history.Deliveries) != 1 || history.Deliveries[0].Delivery.Address != "eight@elsewhere.example" || history.Deliveries[0].Delivery.State != notice.DeliverySent {
 		t.Errorf("history of customer 8: %+v", history)
 	}
 	// What was uncertain can't be requeued yet; an operator can say that it arrived.
-	_, errs, code := s.run("notice", "settle", "outage-1", "--requeue", "--all-uncertain", "--yes")
-	if code == 0 || !strings.Contains(errs, "20") {
-		t.Errorf("a requeue before the gate: exit %d, %q, want a refusal that names the time", code, errs)
+	out, errs, code := s.run("notice", "settle", "outage-1", "--requeue", "--all-uncertain", "--yes")
+	if code != 1 || !strings.Contains(out, "before 20") {
+		t.Errorf("a requeue before the gate: exit %d, %q, want a refusal that names the time", code, out+errs)
 	}
 	s.must(nil, "notice", "settle", "outage-1", "--sent", "--address", "Drop-After-Dot@example.com", "--yes")
 	if st := s.status("outage-1"); st.Counts["uncertain"] != 0 || st.Counts["sent"] != 6 {

@@ -88,9 +88,10 @@ func start(t *testing.T) *system {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
 		"DATABASE_URL=" + s.services.DatabaseURL, "REDIS_URL=" + s.services.RedisURL,
 		"TOCSIN_SMTP_URL=smtp://" + s.sink.Addr().String(), "TOCSIN_FROM=Example Status <status@example.net>",
-		"TOCSIN_LISTEN=" + api, "TOCSIN_URL=http://" + api, "TOCSIN_TOKEN=s3cret", "TOCSIN_LEASE=6s", "TOCSIN_DRAIN=5s",
+		"TOCSIN_LISTEN=" + api, "TOCSIN_URL=http://" + api, "TOCSIN_TOKEN=s3cret", "TOCSIN_LEASE=6s", "TOCSIN_FIRST_RETRY=1s", "TOCSIN_DRAIN=5s",
 	}
 	s.launch("serve")
+	s.must(nil, "notice", "list", "--json") // which tries until the server answers
 	return s
 }
 
@@ -262,10 +263,11 @@ func (s *system) delivered() map[string][]sink.Mail {
 }
 
 // report reads a notice's deliveries.
-func (s *system) report(key string) (rows []notice.Delivery) {
+func (s *system) report(key string) []notice.Delivery {
 	s.t.Helper()
-	s.must(&rows, "report", key, "--format", "json")
-	return rows
+	var doc struct{ Deliveries []notice.Delivery }
+	s.must(&doc, "report", key, "--format", "json")
+	return doc.Deliveries
 }
 
 // settled checks what must hold after any run: no mailbox got two mails, sent means that the sink has it, what the

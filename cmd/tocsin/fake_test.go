@@ -168,4 +168,3 @@ func theDocument(t *testing.T, stdout string) (doc map[string]any) {
 	}
 	return doc
 }
-

@@ -79,14 +79,14 @@ func (c *previewCmd) Run(ctx context.Context, a *app) error {
 	}
 	plan, err := client.Preview(ctx, body)
 	if err != nil {
-		return fmt.Errorf("preview: %w", err)
+		return fmt.Errorf("preview: %w", directory.Locate(c.Dir, err))
 	}
 	if c.JSON {
 		if err := document(a.stdout, plan); err != nil {
 			return err
 		}
 	} else {
-		if err := printPlan(a.stdout, body, plan); err != nil {
+		if err := printPlan(a.stdout, c.Dir, body, plan); err != nil {
 			return err
 		}
 		printSamples(a.stdout, plan.Samples)
@@ -125,7 +125,7 @@ func mailed(p notice.Plan) (n int) {
 }
 
 // printPlan writes the dry run.
-func printPlan(w io.Writer, body notice.Body, p notice.Plan) error {
+func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	audience := p.Filter
 	if audience == "" {
 		audience = "every customer"
@@ -158,12 +158,12 @@ func printPlan(w io.Writer, body notice.Body, p notice.Plan) error {
 		return err
 	}
 	fmt.Fprintf(w, "\n%s would get a mail with an empty field:\n", many(p.HoleCount, "recipient"))
-	fmt.Fprintln(t, "CUSTOMER\tLANGUAGE\tWHAT")
+	fmt.Fprintln(t, "CUSTOMER\tLANGUAGE\tPLACE\tWHAT")
 	for _, h := range p.Holes {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", shown(h.Customer), h.Language, shown(h.Reason))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", shown(h.Customer), h.Language, directory.Place(dir, h.Place), shown(h.Reason))
 	}
 	if more := p.HoleCount - len(p.Holes); more > 0 {
-		fmt.Fprintf(t, "… and %s more\t\t\n", count(more))
+		fmt.Fprintf(t, "… and %s more\t\t\t\n", count(more))
 	}
 	return t.Flush()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tocsin/internal/api"
+	"tocsin/internal/directory"
 	"tocsin/internal/notice"
 )
 
@@ -41,7 +42,7 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 	}
 	done, err := client.Draft(ctx, body)
 	if err != nil {
-		return interrupted(err, "nothing was sent", "make the draft")
+		return interrupted(directory.Locate(c.Dir, err), "nothing was sent", "make the draft")
 	}
 	// A released notice answers as it stands: it needs no confirmation, since nothing will happen.
 	done.Created = false
@@ -66,9 +67,9 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 func (c *sendCmd) confirm(ctx context.Context, a *app, client *api.Client, body notice.Body) error {
 	plan, err := client.Preview(ctx, body)
 	if err != nil {
-		return interrupted(err, "nothing was sent", "preview")
+		return interrupted(directory.Locate(c.Dir, err), "nothing was sent", "preview")
 	}
-	if err := printPlan(a.stderr, body, plan); err != nil {
+	if err := printPlan(a.stderr, c.Dir, body, plan); err != nil {
 		return err
 	}
 	if err := sendable(plan); err != nil {

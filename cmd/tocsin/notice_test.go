@@ -197,4 +197,3 @@ func TestStatusBeginsWithWhatMustBeDecided(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, stdout)
 	}
 }
-

@@ -157,7 +157,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
-		// Left standing it would end the handler's context.
+		// Left standing it would end the handler's context where there was no body: the server reads on behind it.
 		_ = b.wire.SetReadDeadline(time.Time{})
 	case err != nil:
 		err = brokenBody{err}

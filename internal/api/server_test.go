@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
 
@@ -80,6 +82,29 @@ func TestAHandlerMayTakeLongerThanItsBody(t *testing.T) {
 		if _, err := b.client.Preview(context.Background(), body("k")); err != nil {
 			t.Errorf("preview: %v\n%s", err, b.log)
 		}
+	}
+	b.server.book = slowImport{b.fake, 300 * time.Millisecond}
+	if _, err := b.client.ImportCustomers(context.Background(), http.NoBody, FormatNDJSON, false); err != nil {
+		t.Errorf("import of nothing: %v\n%s", err, b.log)
+	}
+}
+
+// slowImport takes d over a file, unless the request ends before.
+type slowImport struct {
+	*fake
+	d time.Duration
+}
+
+func (s slowImport) ImportCustomers(ctx context.Context, rows ledger.CustomerRows, strict bool) (notice.ImportReport, error) {
+	report, err := s.fake.ImportCustomers(ctx, rows, strict)
+	if err != nil {
+		return report, err
+	}
+	select {
+	case <-ctx.Done():
+		return report, ctx.Err()
+	case <-time.After(s.d):
+		return report, nil
 	}
 }
 

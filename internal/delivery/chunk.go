@@ -35,9 +35,15 @@ func (w *Worker) chunk(id int64) error {
 	}
 	stopRenewing()
 	renewal.Wait()
-	w.closeChunk(claim)
+	if !w.closeChunk(claim) {
+		return nil
+	}
+	select {
+	case w.owed <- struct{}{}:
+	default:
+	}
 	if w.stopping() {
-		// What is left need not wait for a sweep.
+		// Another worker need not wait for its sweep.
 		next := chunkGeneration(ledger.DueChunk{Epoch: claim.Epoch})
 		if err := w.tasks.EnqueueChunk(context.WithoutCancel(ctx), id, next); err != nil {
 			w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", id), slog.Any("error", err))
@@ -46,19 +52,20 @@ func (w *Worker) chunk(id int64) error {
 	return nil
 }
 
-// closeChunk gives a chunk back. Should the ledger be away for longer than a lease, the sweep finds the chunk.
-func (w *Worker) closeChunk(c ledger.Claim) {
+// closeChunk gives a chunk back and returns whether something in it is still owed. Should the ledger be away for
+// longer than a lease, the sweep finds the chunk.
+func (w *Worker) closeChunk(c ledger.Claim) (owed bool) {
 	// The claim is given back even when the drain is over: the next worker need not wait for the lease to run out.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.life), w.ledger.Lease())
 	defer cancel()
 	for failures := 1; ; failures++ {
-		err := w.ledger.CloseChunk(ctx, c)
+		owed, err := w.ledger.CloseChunk(ctx, c)
 		if err == nil {
-			return
+			return owed
 		}
 		w.Logger.Warn("close chunk", slog.Int64("chunk_id", c.ChunkID), slog.Any("error", err))
 		if pause(ctx, backoff(50*time.Millisecond, time.Second, failures)); ctx.Err() != nil || w.life.Err() != nil {
-			return
+			return true
 		}
 	}
 }

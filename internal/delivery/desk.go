@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/mail"
@@ -255,7 +256,7 @@ func (i *inspection) see(r notice.Recipient, text string) error {
 	if err := i.program.Check(r, text); err != nil {
 		i.holeCount++
 		if len(i.holes) < holesShown {
-			i.holes = append(i.holes, notice.Hole{Customer: r.Customers[0].ID, Language: text, Reason: err.Error()})
+			i.holes = append(i.holes, hole(r, text, err))
 		}
 		return nil
 	}
@@ -274,12 +275,20 @@ func (i *inspection) see(r notice.Recipient, text string) error {
 	return nil
 }
 
+func hole(r notice.Recipient, text string, err error) notice.Hole {
+	h := notice.Hole{Customer: r.Customers[0].ID, Language: text, Reason: err.Error()}
+	if e, ok := errors.AsType[*notice.Error](err); ok {
+		h.Place, h.Reason = e.Field, e.Message
+	}
+	return h
+}
+
 // judge refuses a release with holes.
 func (i *inspection) judge() error {
 	if i.samples || i.holeCount == 0 {
 		return nil
 	}
 	first := i.holes[0]
-	return notice.Conflict("%d recipients would get a mail with a hole in it, the first of them customer %s in %s: %s",
-		i.holeCount, first.Customer, first.Language, first.Reason)
+	return notice.Conflict("%d recipients would get a mail with a hole in it, the first of them customer %s: %s: %s",
+		i.holeCount, first.Customer, first.Place, first.Reason)
 }

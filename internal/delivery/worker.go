@@ -69,6 +69,7 @@ type Worker struct {
 	returnPath string // reverse-path
 	writer     *writer
 	notices    *programs
+	owed       chan struct{}   // a chunk was given back that still owes something: see when
 	draining   chan struct{}   // closed when no more attempts are to be begun
 	life       context.Context // ends when the drain is over: nothing is waited for any more
 	mu         sync.Mutex      // draining is not closed while a task is counted
@@ -87,7 +88,7 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 	}
 	o = o.withDefaults()
 	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(),
-		writer: newWriter(l, o.Logger, o.OpenMarks), draining: make(chan struct{})}
+		writer: newWriter(l, o.Logger, o.OpenMarks), owed: make(chan struct{}, 1), draining: make(chan struct{})}
 	w.notices = &programs{load: w.compile}
 	return w, nil
 }
@@ -146,10 +147,16 @@ func (w *Worker) sweepUntil(ctx context.Context) {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			w.Logger.Warn("sweep", slog.Any("error", err))
-		case next >= 0:
+		case err == nil && next >= 0:
 			wait = min(wait, next+10*time.Millisecond)
 		}
-		pause(ctx, wait)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-w.owed:
+		}
+		timer.Stop()
 	}
 }
 

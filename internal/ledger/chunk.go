@@ -109,12 +109,14 @@ func (db *DB) Renew(ctx context.Context, chunkID, epoch int64) (bool, error) {
 }
 
 // CloseChunk gives a claim back when all its outcomes are recorded, and finishes the notice if that was the last of it.
-// It does nothing when the lease has passed to somebody else.
-func (db *DB) CloseChunk(ctx context.Context, c Claim) error {
-	err := db.inTx(ctx, func(tx pgx.Tx) error {
+// It returns whether something in the chunk is still owed. It does nothing when the lease has passed to somebody else.
+func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
+	held := true
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		var lo, hi int
 		err := tx.QueryRow(ctx, `SELECT lo, hi FROM chunk WHERE id = $1 AND epoch = $2 FOR UPDATE`, c.ChunkID, c.Epoch).Scan(&lo, &hi)
 		if errors.Is(err, pgx.ErrNoRows) {
+			held = false
 			return nil
 		}
 		if err != nil {
@@ -126,12 +128,18 @@ func (db *DB) CloseChunk(ctx context.Context, c Claim) error {
 		if _, err := tx.Exec(ctx, `UPDATE chunk SET lease_until = NULL, holder = '' WHERE id = $1 AND epoch = $2`, c.ChunkID, c.Epoch); err != nil {
 			return fmt.Errorf("give up the lease of chunk %d: %w", c.ChunkID, err)
 		}
-		return recount(ctx, tx, []int64{c.ChunkID})
+		if err := recount(ctx, tx, []int64{c.ChunkID}); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT open FROM chunk WHERE id = $1`, c.ChunkID).Scan(&owed)
 	})
 	if err != nil {
-		return fmt.Errorf("close chunk %d: %w", c.ChunkID, err)
+		return false, fmt.Errorf("close chunk %d: %w", c.ChunkID, err)
 	}
-	return db.Finish(ctx, c.NoticeID)
+	if !held || owed {
+		return owed, nil
+	}
+	return false, db.Finish(ctx, c.NoticeID)
 }
 
 // recount brings locked chunks in line with their deliveries: counts, whether anything is open, and when the

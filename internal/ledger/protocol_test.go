@@ -101,6 +101,12 @@ func (d *desk) claim(holder string) ledger.Claim {
 	return c
 }
 
+func (d *desk) closeChunk(c ledger.Claim) {
+	d.t.Helper()
+	_, err := d.CloseChunk(d.t.Context(), c)
+	d.must(err)
+}
+
 func (d *desk) loseLease() {
 	d.t.Helper()
 	d.exec(`UPDATE chunk SET lease_until = clock_timestamp() - interval '1 second' WHERE notice_id = $1 AND lease_until IS NOT NULL`, d.id)
@@ -268,7 +274,7 @@ func TestALateAnswer(t *testing.T) {
 			d.mark(attempt(a, 0))
 			d.loseLease()
 			b := d.claim("b")
-			d.must(d.CloseChunk(t.Context(), b))
+			d.closeChunk(b)
 			d.wantNotice(notice.Sent)
 			d.answer(attempt(a, 0), tt.state, tt.code)
 			d.answer(attempt(a, 0), tt.state, tt.code) // once more: a commit whose acknowledgement was lost
@@ -290,7 +296,7 @@ func requeued(t *testing.T) (d *desk, a ledger.Attempt) {
 	a = attempt(c, 0)
 	d.mark(a)
 	d.loseLease()
-	d.must(d.CloseChunk(t.Context(), d.claim("b")))
+	d.closeChunk(d.claim("b"))
 	d.exec(`UPDATE delivery SET dot_by = clock_timestamp() - interval '1 hour'`)
 	done, err := d.Settle(t.Context(), d.id, notice.Settlement{Requeue: true, AllUncertain: true}, "", "op")
 	d.must(err)
@@ -338,7 +344,7 @@ func TestAnUnresolvedAttempt(t *testing.T) {
 		t.Parallel()
 		d, _ := requeued(t)
 		d.must(d.Cancel(t.Context(), d.id, "op"))
-		d.must(d.CloseChunk(t.Context(), d.claim("c")))
+		d.closeChunk(d.claim("c"))
 		d.wantState(0, notice.DeliveryUncertain)
 	})
 	t.Run("is resolved by its late refusal", func(t *testing.T) {
@@ -346,7 +352,7 @@ func TestAnUnresolvedAttempt(t *testing.T) {
 		d, old := requeued(t)
 		d.answer(old, notice.DeliveryFailed, 550)
 		d.must(d.Cancel(t.Context(), d.id, "op"))
-		d.must(d.CloseChunk(t.Context(), d.claim("c")))
+		d.closeChunk(d.claim("c"))
 		d.wantState(0, notice.DeliveryCancelled)
 	})
 	t.Run("is named when the delivery fails", func(t *testing.T) {
@@ -369,7 +375,7 @@ func TestRequeueWaitsForTheGate(t *testing.T) {
 	a := d.claim("a")
 	d.mark(attempt(a, 0))
 	d.answer(attempt(a, 0), notice.DeliveryUncertain, 0)
-	d.must(d.CloseChunk(t.Context(), a))
+	d.closeChunk(a)
 	d.wantNotice(notice.Sent)
 	done, err := d.Settle(t.Context(), d.id, notice.Settlement{Requeue: true, AllUncertain: true}, "", "op")
 	d.must(err)
@@ -388,7 +394,7 @@ func TestSettledAsSentKeepsWhoAndNoCode(t *testing.T) {
 	a := d.claim("a")
 	d.mark(attempt(a, 0))
 	d.answer(attempt(a, 0), notice.DeliveryUncertain, 0)
-	d.must(d.CloseChunk(t.Context(), a))
+	d.closeChunk(a)
 	_, err := d.Settle(t.Context(), d.id, notice.Settlement{Sent: true, Address: "c1@example.com"}, "c1@example.com", "ann")
 	d.must(err)
 	rows, err := d.Deliveries(t.Context(), d.id, notice.DeliveryPage{After: -1, Limit: 10})
@@ -407,7 +413,7 @@ func TestCancelReachesWhatIsNotMarked(t *testing.T) {
 	d.must(d.Cancel(t.Context(), d.id, "op"))
 	d.answer(attempt(c, 0), notice.DeliverySent, 250)
 	d.answer(attempt(c, 1), notice.DeliveryDeferred, 450)
-	d.must(d.CloseChunk(t.Context(), c))
+	d.closeChunk(c)
 	d.wantCounts(map[string]int{"sent": 1, "cancelled": 2})
 	d.wantNotice(notice.Cancelled)
 }
@@ -419,7 +425,7 @@ func TestPauseKeepsWhatIsOwed(t *testing.T) {
 	d.mark(attempt(c, 0))
 	d.must(d.Pause(t.Context(), d.id, "op"))
 	d.answer(attempt(c, 0), notice.DeliverySent, 250)
-	d.must(d.CloseChunk(t.Context(), c))
+	d.closeChunk(c)
 	d.wantCounts(map[string]int{"sent": 1, "queued": 1})
 	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 0 {
 		t.Errorf("a paused notice has %d chunks due (%v), want none", len(w.Chunks), err)

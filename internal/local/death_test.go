@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,7 +22,8 @@ const helperVariable = "TOCSIN_LOCAL_HELPER"
 // report is what the helper says of its services.
 type report struct {
 	Dir          string
-	Servers      []int // both servers and Postgres' children
+	Servers      []int
+	Children     []int // of Postgres
 	Watchdog     int
 	User, Answer string
 }
@@ -37,7 +39,8 @@ func TestHelper(t *testing.T) {
 	}
 	r := report{
 		Dir:      s.home.dir,
-		Servers:  append(childrenOf(t, s.PostgresPID()), s.PostgresPID(), s.RedisPID()),
+		Servers:  []int{s.PostgresPID(), s.RedisPID()},
+		Children: childrenOf(t, s.PostgresPID()),
 		Watchdog: s.home.watch.pid,
 		User:     fmt.Sprint(os.Geteuid()),
 		Answer:   askPostgres(t, s.DatabaseURL, "SELECT 'up'"),
@@ -57,6 +60,7 @@ func TestHelper(t *testing.T) {
 // helper starts a copy of this test binary as the user, and returns it with what it said.
 func helper(t *testing.T, user *syscall.Credential) (*exec.Cmd, io.Closer, report) {
 	t.Helper()
+	installed(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +109,7 @@ func helper(t *testing.T, user *syscall.Credential) (*exec.Cmd, io.Closer, repor
 	if err := json.Unmarshal([]byte(line), &r); err != nil {
 		t.Fatalf("the helper said %q: %v", line, err)
 	}
-	if err != nil || len(r.Servers) < 2 || r.Answer != "up" || !strings.HasPrefix(r.Dir, temp) {
+	if err != nil || len(r.Servers) != 2 || r.Answer != "up" || !strings.HasPrefix(r.Dir, temp) {
 		t.Fatalf("the helper said %+v: %v", r, err)
 	}
 	return cmd, input, r
@@ -118,7 +122,7 @@ func TestKill9EndsTheServersAndRemovesTheirDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	for _, pid := range append(r.Servers, r.Watchdog) {
+	for _, pid := range slices.Concat(r.Servers, r.Children, []int{r.Watchdog}) {
 		awaitEnd(t, pid)
 	}
 	if _, err := os.Stat(r.Dir); !os.IsNotExist(err) {
@@ -138,7 +142,7 @@ func TestKill9WithTheWatchdogStillEndsTheServers(t *testing.T) {
 		}
 	}
 	_ = cmd.Wait()
-	for _, pid := range r.Servers {
+	for _, pid := range slices.Concat(r.Servers, r.Children) {
 		awaitEnd(t, pid)
 	}
 }

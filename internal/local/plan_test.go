@@ -38,14 +38,17 @@ func writeProgram(t *testing.T, file string, content []byte) {
 	}
 }
 
-// realRedis is the Redis of this machine.
-func realRedis(t *testing.T) string {
+// installed returns this machine's Postgres and Redis, installed first where that is possible.
+func installed(t *testing.T) (postgres, redis program) {
 	t.Helper()
-	found, ok := thisMachine().findRedis(t.Context())
-	if !ok {
-		t.Skip("needs an installed Redis")
+	p := plan{wantPostgres: true, wantRedis: true, mayInstall: true}
+	if err := p.make(t.Context(), thisMachine(), t.Output()); err != nil {
+		t.Fatal(err)
 	}
-	return found.path
+	if p.docker != "" {
+		t.Skip("needs installed programs: there are containers here")
+	}
+	return p.postgres, p.redis
 }
 
 func TestWithoutAnyWayTheErrorNamesTheWaysOut(t *testing.T) {
@@ -140,7 +143,7 @@ func TestDistributionsMadeFromDebianAreKnown(t *testing.T) {
 
 func TestPackagesAreInstalledWithoutStartingAnything(t *testing.T) {
 	t.Parallel()
-	redis := realRedis(t)
+	_, redis := installed(t)
 	m, bin := bare(t)
 	m.root = true
 	if err := os.WriteFile(m.osRelease, []byte("ID=debian\n"), 0o600); err != nil {
@@ -159,7 +162,7 @@ install)
 		$program redis-server start || exit 1
 		case $(command -v $program) in *tocsin-apt-*) ;; *) echo $program >>`+started+` ;; esac
 	done
-	ln -s `+redis+" "+bin+`/redis-server ;;
+	ln -s `+redis.path+" "+bin+`/redis-server ;;
 esac`)
 	script(t, bin, "update-rc.d", `echo "$@" >`+bin+`/boot`)
 	var log bytes.Buffer
@@ -208,9 +211,9 @@ esac
 
 func TestWhereAnEngineAnswersContainersAreUsed(t *testing.T) {
 	t.Parallel()
-	redis := realRedis(t)
+	_, redis := installed(t)
 	m, bin := bare(t)
-	script(t, bin, "docker", strings.ReplaceAll(fakeDocker, "REDIS", redis))
+	script(t, bin, "docker", strings.ReplaceAll(fakeDocker, "REDIS", redis.path))
 	var log bytes.Buffer
 	s, err := start(t.Context(), Options{NoPostgres: true, Log: &log}, m)
 	if err != nil {

@@ -9,7 +9,7 @@ type Filter struct {
 	// Attribute says that Field names an attribute rather than one of the four columns.
 	Attribute bool
 	Value     string
-	Number    bool // Value is a number and is compared as one; customers whose value is none do not match
+	Number    bool // Value is a number and is compared as one; customers whose value is none match only !=
 }
 
 // FilterOp is the operator at a node of a Filter.

@@ -20,7 +20,8 @@ type Plan struct {
 type Hole struct {
 	Customer string `json:"customer"` // external id
 	Language string `json:"language"`
-	Reason   string `json:"reason"` // which field, in which line of the text
+	Place    string `json:"place"`  // in the texts, such as texts.en.body:3
+	Reason   string `json:"reason"` // which field is empty
 }
 
 // Sample is a mail as one recipient would get it.

@@ -6,7 +6,6 @@ import (
 	htmltemplate "html/template"
 	"io"
 	"maps"
-	"net/mail"
 	"slices"
 	"strings"
 	"text/template"
@@ -113,10 +112,10 @@ func newProgram(src Source) (*Program, error) {
 		}
 		p.windows = append(p.windows, window{moment{start}, moment{end}})
 	}
-	if p.from, err = mail.ParseAddress(src.From); err != nil {
+	if p.from, err = mailbox(src.From); err != nil {
 		return nil, notice.Invalid("from", "%q is not a sender such as Example Status <status@example.net>", src.From)
 	}
-	p.sender = clean(p.from.Name)
+	p.sender = p.from.Name
 	if p.sender == "" {
 		p.sender = p.from.Address
 	}
@@ -125,7 +124,7 @@ func newProgram(src Source) (*Program, error) {
 		replyTo = src.ReplyTo
 	}
 	if replyTo != "" {
-		if p.replyTo, err = mail.ParseAddress(replyTo); err != nil {
+		if p.replyTo, err = mailbox(replyTo); err != nil {
 			return nil, notice.Invalid("reply_to", "%q is not an address", replyTo)
 		}
 	}

@@ -94,8 +94,17 @@ func (f *format) date(t time.Time) string {
 	case "buddhist":
 		year += 543
 	}
-	return strings.NewReplacer("{w}", f.weekdays[t.Weekday()], "{d}", f.local(d, f.Day2), "{M}", f.months[month-1],
-		"{y}", f.local(year, false)).Replace(f.Date)
+	return fill(f.Date, func(name string) string {
+		switch name {
+		case "w":
+			return f.weekdays[t.Weekday()]
+		case "d":
+			return f.local(d, f.Day2)
+		case "M":
+			return f.months[month-1]
+		}
+		return f.local(year, false)
+	})
 }
 
 // clock writes the time of day of t, to the minute.
@@ -113,7 +122,15 @@ func (f *format) clock(t time.Time) string {
 	case f.Cycle <= 12:
 		h %= 12
 	}
-	return strings.NewReplacer("{h}", f.local(h, f.Hour2), "{m}", f.local(t.Minute(), true), "{p}", period).Replace(f.Time)
+	return fill(f.Time, func(name string) string {
+		switch name {
+		case "h":
+			return f.local(h, f.Hour2)
+		case "m":
+			return f.local(t.Minute(), true)
+		}
+		return period
+	})
 }
 
 // both joins a date and what is written for the time of day.
@@ -121,7 +138,27 @@ func (f *format) both(date, clock string) string {
 	if f == nil {
 		return date + " " + clock
 	}
-	return strings.NewReplacer("{date}", date, "{time}", clock).Replace(f.Both)
+	return fill(f.Both, func(name string) string {
+		if name == "date" {
+			return date
+		}
+		return clock
+	})
+}
+
+// fill returns a pattern with a value for each name in braces.
+func fill(pattern string, value func(name string) string) string {
+	var b strings.Builder
+	for {
+		literal, rest, found := strings.Cut(pattern, "{")
+		b.WriteString(literal)
+		if !found {
+			return b.String()
+		}
+		name, rest, _ := strings.Cut(rest, "}")
+		b.WriteString(value(name))
+		pattern = rest
+	}
 }
 
 // moment writes a date and time without the zone.

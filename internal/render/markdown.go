@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"fmt"
+	stdhtml "html"
 	"regexp"
 	"strings"
 
@@ -32,15 +33,27 @@ const (
 )
 
 func newTokens(pieces []piece) *tokens {
+	// An entity, an escape or a control character within a word is gone from what Markdown is converted to, so the
+	// letters alone are looked at, before and after entities are resolved.
 	var all strings.Builder
 	for _, p := range pieces {
-		all.WriteString(strings.ToLower(p.literal))
+		all.WriteString(letters(p.literal) + " " + letters(stdhtml.UnescapeString(p.literal)) + " ")
 	}
 	prefix := "qzx"
 	for strings.Contains(all.String(), prefix) {
 		prefix = "qz" + prefix[1:]
 	}
 	return &tokens{prefix: prefix, form: regexp.MustCompile(prefix + "[pc][a-z]{4}")}
+}
+
+// letters returns the letters that s has and a token may have.
+func letters(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 'a' || r > 'z' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(s))
 }
 
 func (t *tokens) add(a *action) string {

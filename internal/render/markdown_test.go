@@ -66,6 +66,8 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 			"a\n{{- if .Customer.Attributes.plan}} b{{end}}", "<p>a b</p>\n", "a b\n"},
 		"words that look like a token": {
 			"qzxpaaaa qzxcaaaa {{.Customer.ID}} qz{{.Customer.ID}}", "<p>qzxpaaaa qzxcaaaa 7 qz7</p>\n", "qzxpaaaa qzxcaaaa 7 qz7\n"},
+		"an entity within what looks like a token": {
+			"&#113;zxpaaaa q\x00zxpaaaa {{.Customer.ID}}", "<p>qzxpaaaa qzxpaaaa 7</p>\n", "qzxpaaaa qzxpaaaa 7\n"},
 		"an action in a host name": {
 			"https://{{.Customer.Attributes.plan}}.example/x and https://www.{{.Customer.Attributes.plan}}/x",
 			`<p><a href="https://gold.example/x">https://gold.example/x</a> and <a href="https://www.gold/x">https://www.gold/x</a></p>` + "\n",

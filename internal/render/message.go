@@ -23,7 +23,7 @@ type Stamp struct {
 	MessageID string    // with angle brackets; one per delivery, for ever
 	InReplyTo string    // Message-ID of the incident's first mail to this mailbox, with angle brackets; empty = none
 	NoticeKey string    // X-Notice
-	ListID    string    // List-Id (RFC 2919), such as notices.example.net; angle brackets are added; empty = none
+	ListID    string    // List-Id (RFC 2919), such as mail-2026-11-09.example.net; made valid and put in brackets; empty = none
 	Date      time.Time // Date, in the zone that it is to be written in
 }
 
@@ -38,10 +38,11 @@ type Message struct {
 // raw builds the message: multipart/alternative of both parts, quoted-printable. A local part that is not ASCII
 // stands in To as UTF-8 (RFC 6532), which such an address asks of the relay anyway (RFC 6531).
 func (p *Program) raw(r notice.Recipient, c content, st Stamp) ([]byte, error) {
-	to, err := wireAddress(r.Address)
+	to, err := mailbox(r.Address)
 	if err != nil {
 		return nil, err
 	}
+	to.Name = ""
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithCharset(gomail.CharsetUTF8),
 		gomail.WithEncoding(gomail.EncodingQP), gomail.WithBoundary(boundary(st.MessageID, c.message)))
 	m.FromMailAddress(p.from)
@@ -60,7 +61,7 @@ func (p *Program) raw(r notice.Recipient, c content, st Stamp) ([]byte, error) {
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
 	m.SetGenHeader("X-Notice", st.NoticeKey)
 	if st.ListID != "" {
-		m.SetGenHeader("List-Id", "<"+strings.Trim(st.ListID, "<>")+">")
+		m.SetGenHeader("List-Id", "<"+listID(st.ListID)+">")
 	}
 	m.SetBodyString(gomail.TypeTextPlain, c.message.Text)
 	m.AddAlternativeString(gomail.TypeTextHTML, c.message.HTML)
@@ -72,14 +73,13 @@ func (p *Program) raw(r notice.Recipient, c content, st Stamp) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// wireAddress parses an address and gives it the ASCII form of its domain.
-func wireAddress(s string) (*mail.Address, error) {
+// mailbox parses an address, makes one line of its name and gives it the ASCII form of its domain.
+func mailbox(s string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(s)
 	if err != nil {
 		// The error of net/mail quotes the address.
 		return nil, notice.Invalid("address", "cannot be parsed")
 	}
-	a.Name = ""
 	at := strings.LastIndexByte(a.Address, '@')
 	local, domain := a.Address[:at], a.Address[at+1:]
 	if !strings.HasPrefix(domain, "[") {
@@ -87,8 +87,16 @@ func wireAddress(s string) (*mail.Address, error) {
 			return nil, notice.Invalid("address", "has a domain that is not one")
 		}
 	}
-	a.Address = local + "@" + domain
-	return a, nil
+	return &mail.Address{Name: strings.Join(strings.Fields(clean(a.Name)), " "), Address: local + "@" + domain}, nil
+}
+
+// listID makes a list-id of s (RFC 2919): labels of atext with a dot between each two. A notice's key may hold dots
+// where no label is.
+func listID(s string) string {
+	labels := strings.FieldsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
+	})
+	return strings.Join(labels, ".")
 }
 
 // boundary derives a boundary from the Message-ID that occurs in neither part. Its characters are the same in

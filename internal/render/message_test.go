@@ -39,8 +39,8 @@ type fataler interface {
 	Fatalf(format string, args ...any)
 }
 
-// parse reads a message by the letter: CRLF alone, no line over 998 octets, two parts.
-func parse(t fataler, raw []byte) parsed {
+// read reads a message by the letter: CRLF alone, no line over 998 octets, two parts.
+func read(t fataler, raw []byte) parsed {
 	if bytes.Count(raw, []byte("\r\n")) != bytes.Count(raw, []byte("\n")) || bytes.Count(raw, []byte("\r\n")) != bytes.Count(raw, []byte("\r")) {
 		t.Fatalf("a line does not end in CRLF")
 	}
@@ -92,7 +92,7 @@ func TestAMessageHasTheHeadersOfADelivery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := parse(t, m.Raw)
+	p := read(t, m.Raw)
 	got := map[string]string{}
 	for name := range p.header {
 		got[name] = header(t, p.header, name)
@@ -159,7 +159,7 @@ func TestAddressesAreMadeFitForTheHeader(t *testing.T) {
 			t.Errorf("%q: %v", address, err)
 			continue
 		}
-		if got := parse(t, m.Raw).header.Get("To"); got != want {
+		if got := read(t, m.Raw).header.Get("To"); got != want {
 			t.Errorf("%q: got %s, want %s", address, got, want)
 		}
 	}
@@ -192,11 +192,41 @@ func TestTheSameArgumentsGiveTheSameBytes(t *testing.T) {
 
 func boundaryOf(t *testing.T, raw []byte) string {
 	t.Helper()
-	_, params, err := mime.ParseMediaType(parse(t, raw).header.Get("Content-Type"))
+	_, params, err := mime.ParseMediaType(read(t, raw).header.Get("Content-Type"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return params["boundary"]
+}
+
+func TestAListIDIsValidWhateverTheKeyHolds(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"mail-2026-11-09.example.net":   "mail-2026-11-09.example.net",
+		"<power~feeds_2.example.net>":   "power~feeds_2.example.net",
+		".a..b..example.net":            "a.b.example.net",
+		"a.[192.0.2.1]":                 "a.192.0.2.1",
+		"a b\r\nBcc: x@y.z.example.net": "a.b.Bcc.x.y.z.example.net",
+	} {
+		if got := listID(in); got != want {
+			t.Errorf("%q: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestTheSenderIsMadeFitForTheHeader(t *testing.T) {
+	t.Parallel()
+	b := outage()
+	b.ReplyTo = "Hilfe <hilfe@bücher.example>"
+	m, err := compileFrom(t, b, "Störung  Info <status@bücher.example>").Render(recipient("A", nil), "en", stamp())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := read(t, m.Raw).header
+	if got := header(t, h, "From") + " " + header(t, h, "Reply-To"); got !=
+		`Störung Info <status@xn--bcher-kva.example> "Hilfe" <hilfe@xn--bcher-kva.example>` {
+		t.Errorf("got %s", got)
+	}
 }
 
 func TestABoundaryWithinTheTextIsAvoided(t *testing.T) {
@@ -209,7 +239,7 @@ func TestABoundaryWithinTheTextIsAvoided(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := parse(t, m.Raw); !strings.Contains(p.text, b) {
+	if p := read(t, m.Raw); !strings.Contains(p.text, b) {
 		t.Errorf("the name is lost: %s", p.text)
 	}
 }
@@ -223,6 +253,9 @@ for part in message.walk():
     for name in part:
         assert not part[name].defects, (name, part[name], part[name].defects)
 print(message["subject"])
+print(message["from"].addresses[0].addr_spec)
+print(message["x-notice"])
+print(message["message-id"])
 print(message.get_body(("plain",)).get_content(), end="")
 print(message.get_body(("html",)).get_content(), end="")
 `
@@ -234,26 +267,47 @@ func TestPythonReadsAMessageWithoutADefect(t *testing.T) {
 		t.Log("no python3: the other tests of this file parse with net/mail alone")
 		return
 	}
-	b := own("{{.Customer.Name}}: ünïcode =?utf-8?q?x?= "+strings.Repeat("long", 300), "Hello {{.Customer.Name}}\n\n.\n\nFrom here\n")
-	for _, body := range []notice.Body{outage(), b} {
-		r := recipient("Zoë “O'Brien” 😀 <x@y.example>", nil)
-		m, err := compile(t, body).Render(r, "en", stamp())
-		if err != nil {
-			t.Fatal(err)
-		}
-		parse(t, m.Raw)
-		cmd := exec.CommandContext(t.Context(), python, "-c", strictEmail)
-		cmd.Env = append(cmd.Environ(), "PYTHONIOENCODING=utf-8")
-		cmd.Stdin = bytes.NewReader(m.Raw)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		got, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%v: %s", err, &stderr)
-		}
-		if diff := cmp.Diff(m.Subject+"\n"+m.Text+m.HTML, string(got)); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+	long := strings.Repeat("Ünïcödé 東京 ", 60) // no subject holds it in one line, nor in one encoded word
+	for name, tt := range map[string]struct {
+		body           notice.Body
+		language, name string
+	}{
+		"outage in English":         {outage(), "en", "Zoë “O'Brien” 😀 <x@y.example>"},
+		"outage in Dutch":           {outage(), "nl", long},
+		"outage in Arabic":          {arabic(), "ar-EG", "مؤسسة النور للتجارة"},
+		"a long name in Arabic":     {arabic(), "ar", long},
+		"a long name in a subject":  {own("{{.Customer.Name}}", "Hello {{.Customer.Name}}"), "en", long},
+		"an encoded word as a name": {own("{{.Customer.Name}}: ünïcode", "x"), "en", "=?utf-8?q?x?="},
+		"a subject of one word":     {own(strings.Repeat("long", 250), "Hello\n\n.\n\nFrom here\n"), "en", "A"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := recipient(tt.name, map[string]string{"accounts": "12345"})
+			r.Language = tt.language
+			p := compileFrom(t, tt.body, "Ünïcödé Status long enough to be folded into more than one line of a header <status@bücher.example>")
+			text, _ := p.Match(r.Language)
+			st := stamp()
+			st.NoticeKey = strings.Repeat("k", 100)
+			st.MessageID = "<" + strings.Repeat("m", 120) + "@example.net>"
+			m, err := p.Render(r, text, st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read(t, m.Raw)
+			cmd := exec.CommandContext(t.Context(), python, "-c", strictEmail)
+			cmd.Env = append(cmd.Environ(), "PYTHONIOENCODING=utf-8")
+			cmd.Stdin = bytes.NewReader(m.Raw)
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			got, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("%v: %s", err, &stderr)
+			}
+			want := strings.Join([]string{m.Subject, "status@xn--bcher-kva.example", st.NoticeKey, st.MessageID, m.Text + m.HTML}, "\n")
+			if diff := cmp.Diff(want, strings.ReplaceAll(string(got), "\r\n", "\n")); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -285,7 +339,7 @@ func TestWhateverCustomersAreCalledTheMessageHolds(t *testing.T) {
 		if err != nil || check != nil {
 			t.Fatalf("%v, %v", check, err)
 		}
-		p := parse(t, m.Raw)
+		p := read(t, m.Raw)
 		if len(p.header) != 14 || p.header["Bcc"] != nil {
 			t.Fatalf("headers: %v", p.header)
 		}

@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/bidi"
+
 	"tocsin/internal/notice"
 )
 
@@ -225,12 +227,20 @@ func cleanAll(m map[string]string) map[string]string {
 	return c
 }
 
-// isolate keeps a value from mixing with the text around it (UAX #9): a Latin name within Arabic, and whatever brings
-// controls of its own.
+// isolate keeps a value from mixing with the text around it (UAX #9): a Latin name within Arabic, a Hebrew one within
+// English, and whatever brings controls of its own.
 func isolate(s string, rtl bool) string {
 	mixes := func(r rune) bool {
-		return r >= '\u202A' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069' ||
-			rtl && r < 0x590 && (unicode.IsLetter(r) || unicode.IsDigit(r))
+		p, _ := bidi.LookupRune(r)
+		switch p.Class() {
+		case bidi.L, bidi.EN:
+			return rtl
+		case bidi.R, bidi.AL, bidi.AN:
+			return !rtl
+		case bidi.LRE, bidi.RLE, bidi.LRO, bidi.RLO, bidi.PDF, bidi.LRI, bidi.RLI, bidi.FSI, bidi.PDI:
+			return true
+		}
+		return false
 	}
 	if strings.ContainsFunc(s, mixes) {
 		return "\u2068" + s + "\u2069"

@@ -58,7 +58,12 @@ func own(subject, body string) notice.Body {
 
 func compile(t testing.TB, b notice.Body) *Program {
 	t.Helper()
-	p, err := tryCompile(b)
+	return compileFrom(t, b, "Example Status <status@example.net>")
+}
+
+func compileFrom(t testing.TB, b notice.Body, from string) *Program {
+	t.Helper()
+	p, err := tryCompileFrom(b, from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,13 +71,16 @@ func compile(t testing.TB, b notice.Body) *Program {
 }
 
 func tryCompile(b notice.Body) (*Program, error) {
+	return tryCompileFrom(b, "Example Status <status@example.net>")
+}
+
+func tryCompileFrom(b notice.Body, from string) (*Program, error) {
 	s := New(templates.FS, nil)
 	texts, err := s.Texts(b)
 	if err != nil {
 		return nil, err
 	}
-	return s.Compile(Source{Body: b, Texts: texts, From: "Example Status <status@example.net>",
-		ReplyTo: "support@example.net", IncidentKey: "mail-2026-11-09"})
+	return s.Compile(Source{Body: b, Texts: texts, From: from, ReplyTo: "support@example.net", IncidentKey: "mail-2026-11-09"})
 }
 
 func recipient(name string, attributes map[string]string) notice.Recipient {
@@ -107,8 +115,8 @@ func TestOutageTemplateReadsWell(t *testing.T) {
 	}
 }
 
-func TestRightToLeftTextReadsWell(t *testing.T) {
-	t.Parallel()
+// arabic returns an outage with one Arabic text of its own.
+func arabic() notice.Body {
 	b := outage()
 	b.Template, b.DefaultLanguage = "", "ar"
 	b.Texts = map[string]notice.Text{"ar": {
@@ -117,11 +125,36 @@ func TestRightToLeftTextReadsWell(t *testing.T) {
 			"{{number .Customer.Attributes.accounts}}.\n\n{{range .Windows}}\n- {{.}}\n{{end}}\n\n" +
 			"التفاصيل في [صفحة الحالة](https://status.example.net/{{.Notice.Key}}).\n",
 	}}
+	return b
+}
+
+func TestRightToLeftTextReadsWell(t *testing.T) {
+	t.Parallel()
 	r := recipient("Acme (Cairo) Ltd", map[string]string{"accounts": "12345"})
 	r.Language, r.TimeZone = "ar-EG", "Africa/Cairo"
-	m := preview(t, compile(t, b), r)
+	m := preview(t, compile(t, arabic()), r)
 	golden(t, "own.ar.txt", "Subject: "+m.Subject+"\n\n"+m.Text)
 	golden(t, "own.ar.html", m.HTML)
+}
+
+func TestASharedMailboxGetsOneMailThatNamesEveryCustomerAndService(t *testing.T) {
+	t.Parallel()
+	r := recipient("Bakkerij De Vries", map[string]string{"server": "s639", "service": "Hosted mail"})
+	r.Customers = append(r.Customers,
+		notice.Frozen{ID: "10043", Name: "De Vries Vastgoed", Attributes: map[string]string{"server": "s640"}},
+		notice.Frozen{ID: "10044", Attributes: map[string]string{"server": " "}},
+		notice.Frozen{ID: "10045", Name: "שלום", Attributes: map[string]string{"server": "s641"}})
+	for _, lang := range []string{"en", "nl"} {
+		r.Language = lang
+		m := preview(t, compile(t, outage()), r)
+		golden(t, "shared."+lang+".txt", "Subject: "+m.Subject+"\n\n"+m.Text)
+		for _, want := range []string{"<li>Bakkerij De Vries (10042): Hosted mail</li>", "<li>De Vries Vastgoed (10043): s640</li>",
+			"<li>10044</li>", "<li>\u2068שלום\u2069 (10045): s641</li>"} {
+			if !strings.Contains(m.HTML, want) {
+				t.Errorf("%s: the HTML part lacks %s", lang, want)
+			}
+		}
+	}
 }
 
 func TestEveryBuiltInTemplateWorksInEveryPhase(t *testing.T) {

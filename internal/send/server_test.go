@@ -52,11 +52,12 @@ type server struct {
 	tls      *tls.Config
 	implicit bool // TLS from the first byte
 
-	done  sync.WaitGroup
-	mu    sync.Mutex
-	fired map[string]bool
-	said  []string // MAIL commands
-	conns map[net.Conn]bool
+	stopping chan struct{}
+	done     sync.WaitGroup
+	mu       sync.Mutex
+	fired    map[string]bool
+	said     []string // MAIL commands
+	conns    map[net.Conn]bool
 
 	connections atomic.Int32
 	dots        atomic.Int32 // full dots that were read
@@ -80,7 +81,8 @@ func newServer(t *testing.T, script map[string]act) *server {
 		t.Fatal(err)
 	}
 	return &server{t: t, listener: l, script: script, fired: map[string]bool{}, conns: map[net.Conn]bool{},
-		ehlo: []string{"8BITMIME", "ENHANCEDSTATUSCODES"}}
+		stopping: make(chan struct{}),
+		ehlo:     []string{"8BITMIME", "ENHANCEDSTATUSCODES"}}
 }
 
 func (s *server) start() {
@@ -100,12 +102,14 @@ func (s *server) start() {
 			})
 		}
 	})
-	s.t.Cleanup(s.stop)
+	s.t.Cleanup(s.stop) // a second call does nothing
 }
 
 // stop hangs up on everybody and returns when nothing more can happen.
 func (s *server) stop() {
-	s.listener.Close()
+	if s.listener.Close() == nil {
+		close(s.stopping)
+	}
 	s.mu.Lock()
 	for c := range s.conns {
 		c.Close()
@@ -135,7 +139,7 @@ func (s *server) at(c net.Conn, stage, usual string) bool {
 	if a.after != nil {
 		select {
 		case <-a.after:
-		case <-s.t.Context().Done():
+		case <-s.stopping:
 		}
 	}
 	if a.silent {

@@ -1,0 +1,62 @@
+package directory
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+// inText is how the API names a place in a text of a body: texts.nl.body:3.
+var inText = regexp.MustCompile(`^texts\.([A-Za-z0-9-]+)\.(subject|body)(?::(\d+))?$`)
+
+// Locate returns err with the place that the API names in a notice's texts turned into one in the files of the
+// directory that they were read from. Any other error is returned as it is.
+func Locate(dir string, err error) error {
+	e, ok := errors.AsType[*notice.Error](err)
+	if !ok {
+		return err
+	}
+	located := *e
+	located.Field = Place(dir, e.Field)
+	return &located
+}
+
+// Place turns the API's name of a place in a notice's texts into one in the files of its directory: texts.nl.body:3
+// into nl.md:7, below four lines of front matter. What names no such place is returned as it is.
+func Place(dir, field string) string {
+	m := inText.FindStringSubmatch(field)
+	if m == nil {
+		return field
+	}
+	path := filepath.Join(dir, m[1]+".md")
+	if m[2] == "subject" {
+		return path + " subject"
+	}
+	line, err := strconv.Atoi(m[3])
+	if err != nil {
+		return path
+	}
+	return fmt.Sprintf("%s:%d", path, line+linesAbove(path))
+}
+
+// linesAbove counts the lines of a text file above its body, 0 where it can't be read any more.
+func linesAbove(path string) int {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	lines := strings.Split(string(bytes.ReplaceAll(file, []byte("\r\n"), []byte("\n"))), "\n")
+	for i, l := range lines {
+		if i > 0 && strings.TrimRight(l, " \t") == "---" {
+			return i + 1
+		}
+	}
+	return 0
+}
