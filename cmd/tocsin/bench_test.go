@@ -86,13 +86,13 @@ func (r benchRun) print(w io.Writer) {
 }
 
 // buildBinary builds what make build builds.
-func buildBinary(b *testing.B) string {
-	b.Helper()
-	binary := filepath.Join(b.TempDir(), "tocsin")
+func buildBinary(t testing.TB) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "tocsin")
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		b.Fatalf("build: %v\n%s", err, out)
+		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return binary
 }

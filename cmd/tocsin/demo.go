@@ -76,8 +76,8 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 		return s.keep(ctx, acc)
 	}
 	say.step("Done in %.0f seconds", time.Since(began).Seconds())
-	say.line("  The notice is examples/%s; docs/guarantees.md says what is promised, and why", demoNotice)
-	say.line("  it holds. To look around in the inbox and the ledger: tocsin demo --keep")
+	say.line("  The notice is examples/%s. What is promised, and why it holds, is in", demoNotice)
+	say.line("  docs/guarantees.md. To look around in the inbox and the ledger: demo --keep")
 	return nil
 }
 
@@ -158,7 +158,10 @@ func (s *stage) follow(ctx context.Context, progress *sending, st notice.Status,
 			return st, fmt.Errorf("the notice is %s too early", st.State)
 		}
 		next, err := s.client.Status(ctx, st.Key, 100*time.Millisecond)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return st, context.Cause(ctx)
+		case err != nil:
 			return st, fmt.Errorf("follow the notice: %w", err)
 		}
 		st = next

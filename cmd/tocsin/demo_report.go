@@ -103,7 +103,7 @@ func (acc account) printReasons(say *speaker) {
 		}
 	}
 	if retried > 0 {
-		say.line("  %-11s %4s  at the second attempt: the first met a 4xx or a lost connection", "sent", count(retried))
+		say.line("  %-11s %4s  at the second attempt, after a 4xx or a lost connection", "sent", count(retried))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -125,12 +126,10 @@ func freePort() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
-// withoutSettings leaves out what would set up Tocsin in another way.
-func withoutSettings(env []string) (rest []string) {
-	for _, e := range env {
-		if !strings.HasPrefix(e, "TOCSIN_") && !strings.HasPrefix(e, "DATABASE_URL") && !strings.HasPrefix(e, "REDIS_URL") {
-			rest = append(rest, e)
-		}
-	}
-	return rest
+// withoutSettings leaves out what would set up Tocsin in another way. What begins with TOCSIN_TEST_ is no setting.
+func withoutSettings(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(e string) bool {
+		return strings.HasPrefix(e, "TOCSIN_") && !strings.HasPrefix(e, "TOCSIN_TEST_") ||
+			strings.HasPrefix(e, "DATABASE_URL") || strings.HasPrefix(e, "REDIS_URL")
+	})
 }

@@ -132,12 +132,11 @@ func (r *run) over() bool { return r.stopped.Load() || r.stopping() }
 // attempt makes one attempt of one delivery.
 func (r *run) attempt(ctx context.Context, due ledger.Due) {
 	at := ledger.Attempt{NoticeID: r.claim.NoticeID, Seq: due.Seq, ChunkID: r.claim.ChunkID, Epoch: r.claim.Epoch}
-	select {
-	case r.writer.slots <- struct{}{}:
-	case <-r.draining:
+	m, err := r.mail(due)
+	if !r.reserve() {
 		return
 	}
-	m, err := r.mail(due)
+	defer func() { <-r.sending }()
 	if err != nil {
 		r.Logger.Error("render", slog.Int64("notice_id", at.NoticeID), slog.Int("seq", at.Seq), slog.Any("error", err))
 		r.record(ledger.Outcome{Attempt: at, State: notice.DeliveryFailed, NoDot: true, Heard: time.Now(),
@@ -157,6 +156,22 @@ func (r *run) attempt(ctx context.Context, due ledger.Due) {
 		r.stopped.Store(true)
 	}
 	r.record(r.outcome(at, due, answer, p.refused))
+}
+
+// reserve waits for a connection's turn and for a place among the open marks; false: the worker drains.
+func (r *run) reserve() bool {
+	select {
+	case r.sending <- struct{}{}:
+	case <-r.draining:
+		return false
+	}
+	select {
+	case r.writer.slots <- struct{}{}:
+		return true
+	case <-r.draining:
+		<-r.sending
+		return false
+	}
 }
 
 func (r *run) record(o ledger.Outcome) {

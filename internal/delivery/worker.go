@@ -29,7 +29,7 @@ type Options struct {
 	ReplyTo     string        // where a notice has none; may be empty
 	Zone        string        // IANA, where a notice has none; empty = UTC
 	Chunks      int           // chunks under way at once; 4
-	Connections int           // deliveries of one chunk under way at once; 16
+	Connections int           // deliveries under way at once: the connections of all relays; 16
 	OpenMarks   int           // deliveries marked and not yet recorded, the most that a crash leaves uncertain; 64
 	SweepEvery  time.Duration // 10 s
 	Drain       time.Duration // how long answers are waited for when the worker is told to stop; 30 s
@@ -69,6 +69,7 @@ type Worker struct {
 	returnPath string // reverse-path
 	writer     *writer
 	notices    *programs
+	sending    chan struct{}   // one for each delivery at a relay: as many as there are connections
 	owed       chan struct{}   // a chunk was given back that still owes something: see when
 	draining   chan struct{}   // closed when no more attempts are to be begun
 	life       context.Context // ends when the drain is over: nothing is waited for any more
@@ -88,7 +89,7 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 	}
 	o = o.withDefaults()
 	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(),
-		writer: newWriter(l, o.Logger, o.OpenMarks), owed: make(chan struct{}, 1), draining: make(chan struct{})}
+		writer: newWriter(l, o.Logger, o.OpenMarks), sending: make(chan struct{}, o.Connections), owed: make(chan struct{}, 1), draining: make(chan struct{})}
 	w.notices = &programs{load: w.compile}
 	return w, nil
 }

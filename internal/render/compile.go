@@ -65,7 +65,6 @@ func (s *Set) Compile(src Source) (*Program, error) {
 		// A template that has changed or gone since the texts were frozen only costs its line numbers.
 		files, _ = s.template(src.Body.Template)
 	}
-	attributes := map[string]bool{}
 	tags := map[string]language.Tag{}
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
 		if _, tags[key], err = canonical(key); err != nil {
@@ -77,14 +76,13 @@ func (s *Set) Compile(src Source) (*Program, error) {
 			subject.label, body.label, body.first = f.name+" subject", f.name, f.bodyLine
 		}
 		c := &compiled{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key])}
-		v := vetter{parameters: p.parameters, attributes: attributes, sites: &c.sites}
+		v := vetter{parameters: p.parameters, sites: &c.sites}
 		if err := s.compileText(c, v, subject, body); err != nil {
 			return nil, err
 		}
 		p.texts[key] = c
 	}
 	p.matcher = newMatcher(tags, def)
-	p.attributes = slices.Sorted(maps.Keys(attributes))
 	if key, exact := p.Match("en"); exact {
 		p.english = key
 	}

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/google/go-cmp/cmp"
-
 	"tocsin/internal/notice"
 	"tocsin/templates"
 )
@@ -116,6 +114,7 @@ func TestErrorsOfATemplateNameItsFileAndLine(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ file, want string }{
 		"in the body":    {"---\n# a remark\nsubject: x\n---\nfine\n\n{{.Foo}}\n", "t/nl.md:7: .Foo does not exist"},
+		"a parameter":    {"---\nsubject: x\n---\n{{.Parameters.component}}\n{{.Parameters.region}}\n", "t/nl.md:5: .Parameters.region does not exist: the notice gives the parameters component"},
 		"in the subject": {"---\nsubject: {{.Foo}}\n---\nfine\n", "t/nl.md subject: .Foo does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,16 +131,6 @@ func TestErrorsOfATemplateNameItsFileAndLine(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
-	}
-}
-
-func TestAttributesAreThoseThatTheTextsUse(t *testing.T) {
-	t.Parallel()
-	b := own("{{default \"x\" .Customer.Attributes.plan}}",
-		"{{range .Customers}}{{.Attributes.server}}{{end}}{{with $c := .Customer}}{{$c.Attributes.region}}{{end}}{{if .Customer.Attributes.vip}}{{end}}")
-	want := []string{"plan", "region", "server", "vip"}
-	if diff := cmp.Diff(want, compile(t, b).Attributes()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -254,7 +254,8 @@ func persian(t time.Time) (year, month, day int) {
 	return year, (days-186)/30 + 7, (days-186)%30 + 1
 }
 
-// zoneName names the zone of a span so that it is read in any language: "Europe/Amsterdam, UTC+1".
+// zoneName names the zone of a span so that it is read in any language: "Europe/Amsterdam, UTC+1". Its space does not
+// break, because the second half would stand on the wrong side in a right-to-left text.
 func zoneName(start, end time.Time) string {
 	name := start.Location().String()
 	if name == "UTC" || name == "Etc/UTC" {
@@ -262,9 +263,9 @@ func zoneName(start, end time.Time) string {
 	}
 	offset := utcOffset(start)
 	if last := utcOffset(end); last != offset {
-		offset += " → " + last
+		offset += "\u00a0→\u00a0" + last
 	}
-	return name + ", " + offset
+	return name + ",\u00a0" + offset
 }
 
 func utcOffset(t time.Time) string {

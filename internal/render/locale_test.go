@@ -106,7 +106,7 @@ func TestWindowsPrintThemselvesForTheirReader(t *testing.T) {
 		"half an hour off":        {midnight, "hi", "Asia/Kolkata", "मंगलवार, 10 नवंबर 2026 को 1:30 am – 4:30 am बजे (Asia/Kolkata, UTC+5:30)"},
 		"when clocks go back":     {clocks, "de", "Europe/Berlin", "Sonntag, 25. Oktober 2026 um 01:30–03:30 (Europe/Berlin, UTC+2 → UTC+1)"},
 		"in UTC":                  {midnight, "fr", "UTC", "lundi 9 novembre 2026 à 20:00 – 23:00 (UTC)"},
-		"in Persian":              {evening, "fa", "Asia/Tehran", "۱۴۰۵ آبان ۱۸, دوشنبه ساعت ۲۳:۳۰ تا ۱۴۰۵ آبان ۱۹, سه‌شنبه ساعت ۱:۰۰ (Asia/Tehran, UTC+3:30)"},
+		"in Persian":              {evening, "fa", "Asia/Tehran", "۱۴۰۵ آبان ۱۸, دوشنبه ساعت ۲۳:۳۰ تا ۱۴۰۵ آبان ۱۹, سه\u200cشنبه ساعت ۱:۰۰ (Asia/Tehran, UTC+3:30)"},
 		"time before date":        {evening, "vi", "Asia/Ho_Chi_Minh", "lúc 03:00–04:30 Thứ Ba, 10 tháng 11, 2026 (Asia/Ho_Chi_Minh, UTC+7)"},
 		"no tables":               {midnight, "yi", "Europe/Amsterdam", "2026-11-09 21:00 – 2026-11-10 00:00 (Europe/Amsterdam, UTC+1)"},
 	} {
@@ -142,5 +142,37 @@ func TestDatesAreReadInEveryForm(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, strings.Split(preview(t, compile(t, b), r).Subject, "|")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestATextIsWrittenAsTheReadersRegionDoes(t *testing.T) {
+	t.Parallel()
+	b := own("{{number .Customer.Attributes.n}}|{{date .Customer.Attributes.day}}|{{range .Windows}}{{.}}{{end}}", "x")
+	b.Texts["de"], b.Windows = b.Texts["en"], b.Windows[:1]
+	p := compile(t, b)
+	for language, want := range map[string]string{
+		"de-CH": "1'234'567.89|Montag, 9. November 2026|Montag, 9. November 2026 um 21:00–23:30 (Europe/Zurich, UTC+1)",
+		"de":    "1.234.567,89|Montag, 9. November 2026|Montag, 9. November 2026 um 21:00–23:30 (Europe/Zurich, UTC+1)",
+		"en-GB": "1,234,567.89|Monday, 9 November 2026|Monday, 9 November 2026 at 21:00–23:30 (Europe/Zurich, UTC+1)",
+		// Who reads the default for want of a text of their own gets its language throughout.
+		"fi": "1,234,567.89|Monday, November 9, 2026|Monday, November 9, 2026 at 9:00 PM – 11:30 PM (Europe/Zurich, UTC+1)",
+	} {
+		r := recipient("A", map[string]string{"n": "1234567.89", "day": "2026-11-09"})
+		r.Language, r.TimeZone = language, "Europe/Zurich"
+		if diff := cmp.Diff(want, preview(t, p, r).Subject); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", language, diff)
+		}
+	}
+}
+
+func TestAZoneIsNotBrokenFromItsOffset(t *testing.T) {
+	t.Parallel()
+	b := own("s", "{{range .Windows}}{{.}}{{end}}")
+	b.Windows = b.Windows[:1]
+	m := preview(t, compile(t, b), recipient("A", nil))
+	for part, want := range map[string]string{m.Text: "(Europe/Amsterdam,\u00a0UTC+1)", m.HTML: "(Europe/Amsterdam,\u00a0UTC&#43;1)"} {
+		if !strings.Contains(part, want) {
+			t.Errorf("%q is not in:\n%s", want, part)
+		}
 	}
 }

@@ -80,7 +80,7 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 			r.Customers = append(r.Customers, r.Customers[0])
 			r.Customers[1].ID, r.Customers[1].Name = "8", "Cy"
 			m := preview(t, compile(t, own("s", tt.body)), r)
-			_, page, _ := strings.Cut(m.HTML, "<div class=\"block\" lang=\"en\" dir=\"ltr\">\n")
+			_, page, _ := strings.Cut(m.HTML, "<div class=\"block ltr\" lang=\"en\" dir=\"ltr\">\n")
 			page, _, _ = strings.Cut(page, "</div>\n</div>\n<div class=\"foot\">")
 			if diff := cmp.Diff(tt.html, page); diff != "" {
 				t.Errorf("HTML (-want +got):\n%s", diff)

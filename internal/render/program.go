@@ -31,14 +31,10 @@ type Program struct {
 	texts      map[string]*compiled
 	english    string // the key of the English text, "" if there is none
 	matcher    *matcher
-	attributes []string
 
 	zones   sync.Map // IANA name → *time.Location, the notice's zone where there is no such
 	formats sync.Map // language → *format
 }
-
-// Attributes returns the names of the customers' attributes that the texts use, in order.
-func (p *Program) Attributes() []string { return slices.Clone(p.attributes) }
 
 // Match returns the language of the text for a reader of the language want, and whether that is a text in the
 // reader's own language. It is if the base language and the script are the same, whatever the region: de serves

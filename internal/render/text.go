@@ -18,16 +18,7 @@ func ReadText(name string, file []byte) (notice.Text, error) {
 	return t, err
 }
 
-// BodyLine returns the line of a file that ReadText reads in which the body begins, 0 if there is none: line n of
-// the body is line BodyLine + n - 1 of the file.
-func BodyLine(file []byte) int {
-	_, line, err := readText("", file)
-	if err != nil {
-		return 0
-	}
-	return line
-}
-
+// readText also returns the line of the file in which the body begins.
 func readText(name string, file []byte) (t notice.Text, bodyLine int, err error) {
 	bad := func(line int, format string, args ...any) (notice.Text, int, error) {
 		return notice.Text{}, 0, notice.Invalid(name+":"+strconv.Itoa(line), format, args...)

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -47,84 +46,14 @@ type action struct {
 	line    int
 }
 
-// vetter walks the parse tree of one text, refuses all that is not on the lists below, and rewrites the rest.
+// vetter walks the parse tree of one text, refuses all that is not in the vocabulary, and rewrites the rest.
 type vetter struct {
 	source     source
 	parameters map[string]string
-	attributes map[string]bool // filled: the attributes that the text uses
-	sites      *[]site         // filled
+	sites      *[]site // filled
 
 	pieces []piece
 	err    *notice.Error
-}
-
-// kind is the type of an expression.
-type kind int
-
-const (
-	kindText kind = iota
-	kindNumber
-	kindBool
-	kindMoment
-	kindWindow
-	kindWindows
-	kindCustomer
-	kindCustomers
-	kindAttributes
-	kindParameters
-	kindNotice
-	kindIncident
-	kindRoot
-)
-
-var kindNames = [...]string{"text", "a number", "a condition", "a time", "a window", "the list of windows", "a customer",
-	"the list of customers", "the attributes", "the parameters", "the notice", "the incident", "a text"}
-
-var fields = map[kind]map[string]kind{
-	kindRoot: {"Customer": kindCustomer, "Customers": kindCustomers, "Parameters": kindParameters, "Windows": kindWindows,
-		"Notice": kindNotice, "Incident": kindIncident, "Language": kindText},
-	kindCustomer: {"Name": kindText, "ID": kindText, "Attributes": kindAttributes},
-	kindWindow:   {"Start": kindMoment, "End": kindMoment},
-	kindNotice:   {"Key": kindText, "Phase": kindText, "Severity": kindText, "Kind": kindText},
-	kindIncident: {"Key": kindText},
-}
-
-var scalars = []kind{kindText, kindNumber, kindBool}
-
-// function is what may be called in a text.
-type function struct {
-	least, most int    // arguments
-	takes       []kind // of every argument; nil = any
-	same        bool   // all arguments are of one kind
-	result      func(args []kind) kind
-	reader      bool // it formats for a reader
-}
-
-func always(k kind) func([]kind) kind { return func([]kind) kind { return k } }
-
-func common(args []kind) kind {
-	for _, k := range args {
-		if k != args[0] {
-			return kindBool // nothing but a condition can be made of a mixture
-		}
-	}
-	return args[0]
-}
-
-var functions = map[string]function{
-	"eq":      {2, 100, scalars, true, always(kindBool), false},
-	"ne":      {2, 2, scalars, true, always(kindBool), false},
-	"lt":      {2, 2, scalars[:2], true, always(kindBool), false},
-	"le":      {2, 2, scalars[:2], true, always(kindBool), false},
-	"gt":      {2, 2, scalars[:2], true, always(kindBool), false},
-	"ge":      {2, 2, scalars[:2], true, always(kindBool), false},
-	"and":     {1, 100, nil, false, common, false},
-	"or":      {1, 100, nil, false, common, false},
-	"not":     {1, 1, nil, false, always(kindBool), false},
-	"len":     {1, 1, []kind{kindText, kindCustomers, kindWindows}, false, always(kindNumber), false},
-	"default": {2, 2, scalars[:2], false, func(a []kind) kind { return min(a[0], a[1]) }, false},
-	"number":  {1, 1, scalars[:2], false, always(kindText), true},
-	"date":    {1, 1, []kind{kindText, kindMoment}, false, always(kindText), true},
 }
 
 var parserFunctions = func() map[string]any {
@@ -335,16 +264,6 @@ func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []kind) (strin
 	return strings.Join(code, " "), f.result(kinds)
 }
 
-func arguments(f function) string {
-	switch {
-	case f.least == f.most && f.least == 1:
-		return "1 argument"
-	case f.least == f.most:
-		return fmt.Sprintf("%d arguments", f.least)
-	}
-	return fmt.Sprintf("%d arguments or more", f.least)
-}
-
 // constant refuses {{date "soon"}} and the like at once: what does not depend on the recipient fails for all of them.
 func (v *vetter) constant(cmd *parse.CommandNode, sc *scope) {
 	name := cmd.Args[0].(*parse.IdentifierNode).Ident
@@ -412,13 +331,12 @@ func (v *vetter) operand(n parse.Node, sc *scope) (string, kind) {
 	return "", kindText
 }
 
-// field follows names from a value of kind k and notes the attributes that it meets.
+// field follows names from a value of kind k.
 func (v *vetter) field(n parse.Node, k kind, path string, names []string) kind {
 	for _, name := range names {
 		path += "." + name
 		switch k {
 		case kindAttributes:
-			v.attributes[name] = true
 			k = kindText
 		case kindParameters:
 			if _, ok := v.parameters[name]; !ok {
@@ -442,12 +360,4 @@ func (v *vetter) given() string {
 		return "the notice gives no parameters"
 	}
 	return "the notice gives the parameters " + strings.Join(slices.Sorted(maps.Keys(v.parameters)), ", ")
-}
-
-func members(k kind) string {
-	if len(fields[k]) == 0 {
-		return kindNames[k] + " has no fields"
-	}
-	names := slices.Sorted(maps.Keys(fields[k]))
-	return kindNames[k] + " has ." + strings.Join(names, ", .")
 }

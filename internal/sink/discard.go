@@ -18,14 +18,16 @@ func (l discardListener) Accept() (net.Conn, error) {
 }
 
 // discardConn spares the server the two things that cost it most when mail is only counted: looking at every byte
-// of a message, and a write for every reply to commands that came together. One goroutine uses it.
+// of a message, and a write for every reply to commands that came together. One goroutine uses it; any may close it.
 type discardConn struct {
 	net.Conn
 	in       []byte // what is read at once
 	pending  []byte // read, and not handed on yet
-	out      []byte // replies that wait for the next read
 	skipping bool
 	tail     []byte // while skipping: the last bytes before those to come, at most 4
+
+	writing sync.Mutex
+	out     []byte // replies that wait for the next read
 }
 
 // endOfMessage ends a message, the line end before it included (RFC 5321 §4.1.1.4).
