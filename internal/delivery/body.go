@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"maps"
 	"net/mail"
 	"slices"
 	"strings"
@@ -33,6 +34,9 @@ func normal(b notice.Body) (notice.Body, error) {
 	}
 	if b.DefaultLanguage == "" {
 		b.DefaultLanguage = "en"
+		if only := slices.Collect(maps.Keys(b.Texts)); len(only) == 1 {
+			b.DefaultLanguage = only[0]
+		}
 	}
 	switch b.Stacked {
 	case "":

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -140,7 +141,7 @@ func (r *run) attempt(ctx context.Context, due ledger.Due) {
 	if err != nil {
 		r.Logger.Error("render", slog.Int64("notice_id", at.NoticeID), slog.Int("seq", at.Seq), slog.Any("error", err))
 		r.record(ledger.Outcome{Attempt: at, State: notice.DeliveryFailed, NoDot: true, Heard: time.Now(),
-			Reason: notice.ReasonHole, Answer: notice.Answer{Text: err.Error()}})
+			Reason: unmade(err), Answer: notice.Answer{Text: err.Error()}})
 		return
 	}
 	p := r.writer.permit(at)
@@ -186,7 +187,7 @@ func (r *run) record(o ledger.Outcome) {
 func (r *run) mail(due ledger.Due) (notice.Mail, error) {
 	to, err := audience.ParseAddress(due.Recipient.Address)
 	if err != nil {
-		return notice.Mail{}, err
+		return notice.Mail{}, notice.Invalid("address", "%v", err)
 	}
 	m, err := r.program.Render(due.Recipient, due.Text, render.Stamp{
 		MessageID: r.program.MessageID(due.Seq),
@@ -199,6 +200,14 @@ func (r *run) mail(due ledger.Due) (notice.Mail, error) {
 		return notice.Mail{}, err
 	}
 	return notice.Mail{From: r.returnPath, To: to.Wire(), Raw: m.Raw}, nil
+}
+
+// unmade is why a delivery has no mail: a hole in its text, or an address or message that can't be put on the wire.
+func unmade(err error) string {
+	if e, ok := errors.AsType[*notice.Error](err); ok && e.Field != "address" {
+		return notice.ReasonHole
+	}
+	return notice.ReasonUnsendable
 }
 
 // outcome judges an answer: what state the delivery goes to, and when it is tried again.

@@ -89,6 +89,7 @@ const (
 	ReasonExpired         = "expired"          // cancelled: expires_at went by
 	ReasonSuperseded      = "superseded"       // cancelled: a later phase was released
 	ReasonHole            = "hole"             // failed: the text would have had an empty field
+	ReasonUnsendable      = "unsendable"       // failed: no mail could be made for this address
 	ReasonTooLong         = "tried_too_long"   // failed: deferred until it was given up
 )
 
