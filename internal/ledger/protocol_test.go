@@ -347,6 +347,15 @@ func TestAnUnresolvedAttempt(t *testing.T) {
 		d.closeChunk(d.claim("c"))
 		d.wantState(0, notice.DeliveryUncertain)
 	})
+	t.Run("makes a delivery uncertain that is deferred in a cancelled notice", func(t *testing.T) {
+		t.Parallel()
+		d, _ := requeued(t)
+		c := d.claim("c")
+		d.mark(attempt(c, 0))
+		d.must(d.Cancel(t.Context(), d.id, "op"))
+		d.answer(attempt(c, 0), notice.DeliveryDeferred, 450)
+		d.wantState(0, notice.DeliveryUncertain)
+	})
 	t.Run("is resolved by its late refusal", func(t *testing.T) {
 		t.Parallel()
 		d, old := requeued(t)
