@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/directory": {"internal/notice", "internal/render"},
 	"internal/local":     {"internal/notice"},
 	"internal/sink":      {"internal/notice"},
+	"internal/maillog":   {"internal/notice"},
 	"internal/testkit":   {"internal/notice", "internal/ledger", "internal/local", "internal/sink", "migrations"},
 	"internal":           {},
 	"migrations":         {},

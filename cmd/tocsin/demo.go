@@ -43,7 +43,7 @@ func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 			err = cause
 		} else if err != nil && ctx.Err() != nil {
-			err = errors.New("interrupted. Everything that the demo had started is stopped.")
+			err = errors.New("interrupted: everything that the demo had started is stopped")
 		}
 	}()
 

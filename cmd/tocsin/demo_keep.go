@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -36,6 +37,9 @@ func (s *stage) keep(ctx context.Context, acc account) error {
 	}
 	<-ctx.Done()
 	s.say.line("\nStopping.")
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause // a part of it ended before it was told to
+	}
 	return nil
 }
 

@@ -111,7 +111,8 @@ func (s *system) launch(args ...string) *program {
 	p := &program{Cmd: exec.Command(os.Args[0], args...), done: make(chan struct{}), log: &safeBuffer{}}
 	p.Env = append(s.env, "TOCSIN_TEST_AS_PROGRAM=1")
 	p.Stdout, p.Stderr = p.log, p.log
-	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.SysProcAttr = &syscall.SysProcAttr{}
+	dieWithUs(p.SysProcAttr)
 	if err := p.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -35,6 +35,19 @@ func (c *cancelCmd) Run(ctx context.Context, a *app) error {
 	return c.act(ctx, a, "cancel", func(client *api.Client) (notice.Status, error) { return client.Cancel(ctx, c.Key) })
 }
 
+type unholdCmd struct {
+	one
+	Send      bool `xor:"what" required:"" help:"Nothing of it left after the backup: send what it owes."`
+	Uncertain bool `xor:"what" required:"" help:"It may have left: what it owes becomes uncertain, to be settled."`
+	LiftFence bool `help:"Hold no more releases: all that was sent after the backup is accounted for."`
+}
+
+func (c *unholdCmd) Run(ctx context.Context, a *app) error {
+	return c.act(ctx, a, "unhold", func(client *api.Client) (notice.Status, error) {
+		return client.Unhold(ctx, c.Key, notice.Unholding{Send: c.Send, Uncertain: c.Uncertain, Lift: c.LiftFence})
+	})
+}
+
 func (c *one) act(ctx context.Context, a *app, what string, do func(*api.Client) (notice.Status, error)) error {
 	client, err := a.client()
 	if err != nil {
@@ -56,11 +69,18 @@ func printStatus(w io.Writer, st notice.Status) error {
 		fmt.Fprintf(w, "%s may have arrived or not: the relay never answered, so Tocsin does not send them again.\n"+
 			"Look for them in the relay's log, then: tocsin notice settle %s --sent|--requeue --all-uncertain\n\n", many(n, "mail"), st.Key)
 	}
+	if st.State == notice.Held && st.Reason == notice.ReasonRestored {
+		fmt.Fprintf(w, "The ledger was restored from a backup: what left after that backup is unknown to it, and nothing leaves now.\n"+
+			"If nothing of this notice left: tocsin notice unhold %s --send\nIf it may have:                 tocsin notice unhold %s --uncertain\n\n", st.Key, st.Key)
+	}
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s, number %d (%s)\n", st.Key, st.Number, sort(st.Kind, st.Phase))
 	fmt.Fprintf(t, "State\t%s\n", stateAndReason(st))
 	if st.SendAt != nil && !st.State.Finished() {
 		fmt.Fprintf(t, "To be sent at\t%s\n", when(st.SendAt))
+	}
+	if st.HeldUntil != nil {
+		fmt.Fprintf(t, "Held until\t%s\n", when(st.HeldUntil))
 	}
 	if st.ExpiresAt != nil && !st.State.Finished() {
 		fmt.Fprintf(t, "Expires\t%s\n", when(st.ExpiresAt))

@@ -5,11 +5,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tocsin/internal/config"
+	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 	"tocsin/internal/render"
 	"tocsin/internal/send"
@@ -80,6 +82,31 @@ func pool(set []config.Relay, logger *slog.Logger) (*send.Pool, error) {
 		relays = append(relays, r)
 	}
 	return send.New(relays, send.Options{Logger: logger}), nil
+}
+
+// keepHolds makes the planned holds of the settings those of the ledger, as soon as it can be reached. Where the
+// settings do not speak of holds, the ledger's stay.
+func keepHolds(ctx context.Context, db *ledger.DB, holds []config.Hold, logger *slog.Logger) {
+	if holds == nil {
+		return
+	}
+	planned := make([]ledger.Hold, len(holds))
+	for i, h := range holds {
+		planned[i] = ledger.Hold(h)
+	}
+	for {
+		err := db.SetHolds(ctx, planned)
+		if err == nil {
+			logger.Info("planned holds are set", slog.Int("holds", len(planned)))
+			return
+		}
+		logger.Warn("set planned holds, trying again", slog.Any("error", err))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(2 * time.Second):
+		}
+	}
 }
 
 // readiness asks several parts of the installation whether they can be used.

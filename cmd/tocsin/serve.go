@@ -33,7 +33,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{})
+	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Logger: logger})
 	if err != nil {
 		return usage(err)
 	}
@@ -43,6 +43,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	defer tasks.Close()
+	go keepHolds(ctx, db, set.Holds, logger)
 	desk := &delivery.Desk{
 		Ledger:  db,
 		Queue:   tasks,

@@ -26,6 +26,7 @@ type workCmd struct {
 	mailing
 	WorkListen   string `env:"TOCSIN_WORK_LISTEN" placeholder:"ADDR" help:"Where health and metrics are served, as host:port (nowhere)."`
 	MaxOpenMarks string `env:"TOCSIN_MAX_OPEN_MARKS" placeholder:"N" help:"Mails under way at once, the most that a crash leaves uncertain (64)."`
+	MarksDir     string `env:"TOCSIN_MARKS_DIR" placeholder:"DIR" help:"Where the marks are counted too, beside Redis (nowhere)."`
 	Drain        string `env:"TOCSIN_DRAIN" placeholder:"TIME" help:"How long a stopping worker waits for answers (30s)."`
 }
 
@@ -45,16 +46,21 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer relays.Close()
-	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Lease: set.Lease})
-	if err != nil {
-		return usage(err)
-	}
-	defer db.Close()
 	tasks, err := queue.Open(set.RedisURL, logger)
 	if err != nil {
 		return usage(err)
 	}
 	defer tasks.Close()
+	mirrors := []ledger.Mirror{tasks}
+	if set.MarksDir != "" {
+		mirrors = append(mirrors, ledger.MarksDir(set.MarksDir))
+	}
+	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Lease: set.Lease, Worker: holder(), Mirrors: mirrors, Logger: logger})
+	if err != nil {
+		return usage(err)
+	}
+	defer db.Close()
+	go keepHolds(ctx, db, set.Holds, logger)
 	worker, err := delivery.NewWorker(db, tasks, templateSet(set.Mail.TemplateDir), relays, delivery.Options{
 		Name:        holder(),
 		From:        set.Mail.From,
@@ -65,6 +71,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		Drain:       set.Drain,
 		FirstRetry:  set.FirstRetry,
 		Logger:      logger,
+		Compare:     db.CompareMarks,
 	})
 	if err != nil {
 		return usage(err)

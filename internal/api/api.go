@@ -26,8 +26,12 @@ type Desk interface {
 	Pause(ctx context.Context, ref, who string) (notice.Status, error)
 	Resume(ctx context.Context, ref, who string) (notice.Status, error)
 	Cancel(ctx context.Context, ref, who string) (notice.Status, error)
+	// Unhold lets go of a notice that is held because the ledger was restored from a backup.
+	Unhold(ctx context.Context, ref string, u notice.Unholding, who string) (notice.Status, error)
 	// Settle decides about deliveries that need a decision.
 	Settle(ctx context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error)
+	// Reconcile settles deliveries by what a relay's log shows.
+	Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
 	// Test sends one mail per language to that address, outside the ledger; answers are by language.
 	Test(ctx context.Context, body notice.Body, to string) (map[string]notice.Answer, error)
 }
@@ -43,6 +47,8 @@ type Book interface {
 	Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error)
 	// EachDelivery calls fn for every delivery by seq, or only for those in that state, until fn fails.
 	EachDelivery(ctx context.Context, noticeID int64, state *notice.DeliveryState, fn func(notice.Delivery) error) error
+	// Uncertain is a page of a notice's uncertain deliveries by seq.
+	Uncertain(ctx context.Context, ref string, after, limit int) ([]ledger.Uncertain, error)
 	// History lists what a customer, or an address, was to be told. addressKey is "" for what is no address.
 	History(ctx context.Context, idOrAddress, addressKey string) ([]notice.HistoryEntry, error)
 	Customer(ctx context.Context, id string) (notice.Customer, error)

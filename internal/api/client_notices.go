@@ -58,6 +58,12 @@ func (cl *Client) decide(ctx context.Context, ref, verb string) (st notice.Statu
 	return st, err
 }
 
+// Unhold lets go of a notice that is held because the ledger was restored from a backup.
+func (cl *Client) Unhold(ctx context.Context, ref string, u notice.Unholding) (st notice.Status, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/unhold"), body: u}, &st)
+	return st, err
+}
+
 // Settle decides about deliveries that need a decision.
 func (cl *Client) Settle(ctx context.Context, ref string, s notice.Settlement) (done notice.Settled, err error) {
 	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/settle"), body: s}, &done)

@@ -31,6 +31,8 @@ type fake struct {
 	who        string // of the last decision
 	key        string // that History was asked for
 	settled    notice.Settlement
+	reconciled []ledger.Reconciliation
+	unheld     notice.Unholding
 	fail       error                    // what the next calls return
 	onRow      func(notice.CustomerRow) // hears every imported row
 }
@@ -104,6 +106,12 @@ func (f *fake) Resume(_ context.Context, ref, who string) (notice.Status, error)
 
 func (f *fake) Cancel(_ context.Context, ref, who string) (notice.Status, error) {
 	return f.decide(ref, who, notice.Cancelled)
+}
+
+func (f *fake) Unhold(_ context.Context, ref string, u notice.Unholding, who string) (notice.Status, error) {
+	st, err := f.Status(context.Background(), ref)
+	f.unheld, f.who = u, who
+	return st, err
 }
 
 func (f *fake) Settle(_ context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error) {

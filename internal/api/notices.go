@@ -77,8 +77,11 @@ func (s *Server) describeNotices(api huma.API) {
 				return ok(tidyStatus(st), err)
 			}, 404, 409)
 	}
+	register(s, api, op("unhold-notice", http.MethodPost, "/v1/notices/{id}/unhold", "Let go of a notice that a restored ledger holds"),
+		s.unhold, 400, 404, 409, 413, 415, 422)
 	register(s, api, op("settle-notice", http.MethodPost, "/v1/notices/{id}/settle", "Decide about deliveries that need a decision"),
 		s.settle, 400, 404, 409, 413, 415, 422)
+	s.describeReconcile(api)
 	s.describeDeliveries(api)
 }
 
@@ -154,6 +157,24 @@ func (s *Server) awaitEnd(ctx context.Context, ref string, wait time.Duration) e
 	}
 }
 
+// unholdingBody is notice.Unholding, of which only what is meant need be sent.
+type unholdingBody struct {
+	Send      bool `json:"send,omitempty" doc:"nothing of it left after the backup: what is owed is sent"`
+	Uncertain bool `json:"uncertain,omitempty" doc:"it may have left: what is owed becomes uncertain"`
+	Lift      bool `json:"lift,omitempty" doc:"releases are not held any more"`
+}
+
+func (s *Server) unhold(ctx context.Context, in *struct {
+	ID   string `path:"id" doc:"the notice's key or number"`
+	Body unholdingBody
+}) (*answer[notice.Status], error) {
+	if in.Body.Send == in.Body.Uncertain {
+		return nil, notice.Invalid("send", "say either send or uncertain")
+	}
+	st, err := s.desk.Unhold(ctx, in.ID, notice.Unholding(in.Body), requestOf(ctx).who)
+	return ok(tidyStatus(st), err)
+}
+
 // settlementBody is notice.Settlement, of which only what is meant need be sent.
 type settlementBody struct {
 	Sent         bool   `json:"sent,omitempty" doc:"they arrived: uncertain → sent"`
@@ -180,7 +201,7 @@ func (s *Server) settle(ctx context.Context, in *struct {
 func tidyStatus(st notice.Status) notice.Status {
 	st.Counts, st.ByLanguage, st.Suppressed = filled(st.Counts), filled(st.ByLanguage), filled(st.Suppressed)
 	st.CreatedAt = st.CreatedAt.UTC()
-	for _, t := range []**time.Time{&st.SendAt, &st.ExpiresAt, &st.ReleasedAt, &st.FirstSentAt, &st.LastSentAt} {
+	for _, t := range []**time.Time{&st.SendAt, &st.ExpiresAt, &st.HeldUntil, &st.ReleasedAt, &st.FirstSentAt, &st.LastSentAt} {
 		*t = inUTC(*t)
 	}
 	return st

@@ -67,15 +67,18 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/notices",
 		"GET /v1/notices/{id}",
 		"GET /v1/notices/{id}/deliveries",
+		"GET /v1/notices/{id}/uncertain",
 		"POST /v1/customers/import",
 		"POST /v1/notices",
 		"POST /v1/notices/preview",
 		"POST /v1/notices/test",
 		"POST /v1/notices/{id}/cancel",
 		"POST /v1/notices/{id}/pause",
+		"POST /v1/notices/{id}/reconcile",
 		"POST /v1/notices/{id}/release",
 		"POST /v1/notices/{id}/resume",
 		"POST /v1/notices/{id}/settle",
+		"POST /v1/notices/{id}/unhold",
 		"PUT /v1/customers/{id}",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -52,6 +52,7 @@ type Serve struct {
 	Listen      string   // host:port
 	Tokens      []string // none, one, or two while rotating
 	Mail        Mail
+	Holds       []Hold // nil where the file does not speak of them
 }
 
 // Work holds the settings of the command work.
@@ -64,7 +65,9 @@ type Work struct {
 	Drain        time.Duration // how long a stopping worker may finish what it began
 	Lease        time.Duration // how long a chunk stays with a worker that is not heard of; the same in all workers
 	FirstRetry   time.Duration // mean wait before a deferred mail is tried again, which doubles from there
+	MarksDir     string        // where the numbers of marks are kept, beside Redis; "" = nowhere
 	Mail         Mail          // From and at least one relay are set
+	Holds        []Hold        // as of Serve
 }
 
 // Client holds the settings of the commands that speak to the API.
@@ -123,6 +126,7 @@ func (s *Settings) Serve() (Serve, error) {
 		Tokens:      list(r.get("TOCSIN_TOKEN", "", isTokens)),
 		Mail:        r.mail(),
 	}
+	c.Holds = r.holds(c.Mail.Zone)
 	return c, r.err()
 }
 
@@ -138,8 +142,10 @@ func (s *Settings) Work() (Work, error) {
 		Drain:        r.duration("TOCSIN_DRAIN", DefaultDrain, 0),
 		Lease:        r.duration("TOCSIN_LEASE", DefaultLease, 3*time.Second),
 		FirstRetry:   r.duration("TOCSIN_FIRST_RETRY", DefaultFirstRetry, time.Second),
+		MarksDir:     r.get("TOCSIN_MARKS_DIR", "", isDirectory),
 		Mail:         r.mail(),
 	}
+	c.Holds = r.holds(c.Mail.Zone)
 	if !s.hasRelays() {
 		r.add(missing("TOCSIN_SMTP_URL", "smtp://user:password@smtp.example.net:587, or relays in the file that TOCSIN_CONFIG names"))
 	}

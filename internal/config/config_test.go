@@ -190,7 +190,11 @@ func TestErrors(t *testing.T) {
 		{"key twice", nil, nil, "zone: UTC\nzone: UTC\n", []string{"tocsin.yaml:2: zone stands in line 1 already"}},
 		{"secret in the file", nil, nil, "database_url: postgres://x\n", []string{"tocsin.yaml:1: ", `"database_url" is not a setting`}},
 		{"limits", nil, nil, "zone: UTC\nlimits:\n  - {domain: a.example, rate: 1/s}\n", []string{"tocsin.yaml:2: limits is not supported yet"}},
-		{"holds", nil, nil, "holds: []\n", []string{"tocsin.yaml:1: holds is not supported yet"}},
+		{"holds that are no list", nil, nil, "holds: today\n", []string{"tocsin.yaml:1: holds wants a list"}},
+		{"hold's unknown field", nil, nil, "holds:\n- {from: 2026-11-09T21:00, to: 2026-11-10T00:00}\n", []string{"tocsin.yaml:2: ", `"to" is not a field of a hold`}},
+		{"hold that ends before it begins", nil, nil, "holds:\n- {from: 2026-11-09T21:00, until: 2026-11-09T20:00}\n", []string{"tocsin.yaml:2: until is not after start"}},
+		{"hold without an end", nil, nil, "holds:\n- {from: 2026-11-09T21:00}\n", []string{"tocsin.yaml:2: until", "is not a time"}},
+		{"hold's zone", nil, nil, "holds:\n- {from: 2026-11-09T21:00, until: 2026-11-09T22:00, zone: Mars/Olympus}\n", []string{"tocsin.yaml:2: ", "Mars/Olympus"}},
 		{"rate", nil, nil, "relays:\n- url: smtp://x\n  rate: 200/s\n", []string{"tocsin.yaml:3: rate is not supported yet"}},
 		{"relay's unknown field", nil, nil, "relays:\n- {url: smtp://x, port: 25}\n", []string{"tocsin.yaml:2: ", `"port" is not a field of a relay`}},
 		{"relay without a url", nil, nil, "relays:\n- {name: x}\n", []string{"tocsin.yaml:2: the relay has no url"}},
@@ -282,4 +286,37 @@ func FuzzFile(f *testing.F) {
 			parsed.readRelays()
 		}
 	})
+}
+
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	file := write(t, "tocsin.yaml", `zone: Europe/Amsterdam
+holds:
+- {from: 2026-11-09T21:00, until: 2026-11-10T00:00, reason: power feeds}
+- {from: 2026-12-01T01:00, until: 2026-12-01T02:00, zone: UTC}
+`)
+	s, err := Read(nil, append(servers, "TOCSIN_CONFIG="+file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Hold{
+		{From: time.Date(2026, 11, 9, 20, 0, 0, 0, time.UTC), Until: time.Date(2026, 11, 9, 23, 0, 0, 0, time.UTC), Reason: "power feeds"},
+		{From: time.Date(2026, 12, 1, 1, 0, 0, 0, time.UTC), Until: time.Date(2026, 12, 1, 2, 0, 0, 0, time.UTC)},
+	}
+	for i := range c.Holds {
+		c.Holds[i].From, c.Holds[i].Until = c.Holds[i].From.UTC(), c.Holds[i].Until.UTC()
+	}
+	if diff := cmp.Diff(want, c.Holds); diff != "" {
+		t.Errorf("holds (-want +got):\n%s", diff)
+	}
+	if s, err = Read(nil, servers); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = s.Serve(); err != nil || c.Holds != nil {
+		t.Errorf("without a file the holds are %v (%v), want nil: the ledger's stay", c.Holds, err)
+	}
 }

@@ -22,18 +22,21 @@ type file struct {
 	path   string
 	values map[string]value // by the name of the variable
 	relays []*yaml.Node
+
+	holds      []*yaml.Node
+	holdsGiven bool
 }
 
 // inFile lists the settings that the file may hold beside its relays: all that are no secrets.
 var inFile = []string{
 	"TOCSIN_FROM", "TOCSIN_REPLY_TO", "TOCSIN_ZONE", "TOCSIN_TEMPLATE_DIR", "TOCSIN_PUBLIC_URL", "TOCSIN_LISTEN",
 	"TOCSIN_WORK_LISTEN", "TOCSIN_URL", "TOCSIN_MAX_OPEN_MARKS", "TOCSIN_DRAIN", "TOCSIN_LEASE",
-	"TOCSIN_FIRST_RETRY", "TOCSIN_LOG",
+	"TOCSIN_FIRST_RETRY", "TOCSIN_MARKS_DIR", "TOCSIN_LOG",
 }
 
-// later lists what belongs into the file and is not built yet. An operator who writes a rate or a hold relies
-// on it: ignoring it would be worse than not starting.
-var later = []string{"limits", "holds", "rate"}
+// later lists what belongs into the file and is not built yet. An operator who writes a rate relies on it:
+// ignoring it would be worse than not starting.
+var later = []string{"limits", "rate"}
 
 func parseFile(path string, text []byte) (file, error) {
 	f := file{path: path, values: map[string]value{}}
@@ -41,14 +44,14 @@ func parseFile(path string, text []byte) (file, error) {
 	if err != nil || root == nil {
 		return f, err
 	}
-	known := map[string]func(*yaml.Node) error{"relays": f.keepRelays}
+	known := map[string]func(*yaml.Node) error{"relays": f.keepRelays, "holds": f.keepHolds}
 	for _, name := range inFile {
 		known[fileKey(name)] = func(n *yaml.Node) error {
 			text, err := f.scalar(fileKey(name), n)
 			if err != nil || text == "" {
 				return err
 			}
-			if name == "TOCSIN_TEMPLATE_DIR" {
+			if name == "TOCSIN_TEMPLATE_DIR" || name == "TOCSIN_MARKS_DIR" {
 				text = f.beside(text)
 			}
 			f.values[name] = value{name: fileKey(name), text: text, origin: f.at(n)}

@@ -17,6 +17,7 @@ import (
 // Register is what a Desk needs of package ledger.
 type Register interface {
 	Sweeper
+	Reconciler
 	AttributeNames(ctx context.Context) ([]string, error)
 	Find(ctx context.Context, ref string) (id int64, err error)
 	Notice(ctx context.Context, id int64) (ledger.Notice, error)
@@ -28,6 +29,7 @@ type Register interface {
 	Resume(ctx context.Context, id int64, who string) error
 	Cancel(ctx context.Context, id int64, who string) error
 	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
+	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)
 }
 
@@ -143,6 +145,16 @@ func (d *Desk) change(ctx context.Context, ref, who string, f func(context.Conte
 	}
 	d.sweep(ctx)
 	return d.Ledger.Status(ctx, ref)
+}
+
+// Unhold lets go of a notice that the fence against a restored ledger holds.
+func (d *Desk) Unhold(ctx context.Context, ref string, u notice.Unholding, who string) (notice.Status, error) {
+	if u.Send == u.Uncertain {
+		return notice.Status{}, notice.Invalid("send", "say either that what is owed is to be sent or that it becomes uncertain")
+	}
+	return d.change(ctx, ref, who, func(ctx context.Context, id int64, who string) error {
+		return d.Ledger.Unhold(ctx, id, u.Send, u.Lift, who)
+	})
 }
 
 // Settle carries out what an operator decided about deliveries that are uncertain, failed or suppressed.

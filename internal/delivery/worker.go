@@ -36,6 +36,9 @@ type Options struct {
 	GiveUp      time.Duration // how long a delivery without expires_at is tried; 4 h
 	FirstRetry  time.Duration // mean delay of the first retry, which doubles up to 15 min; 30 s
 	Logger      *slog.Logger
+	// Compare compares what the ledger knows with what is known outside of it, so that a restored one is recognised;
+	// nothing is sent before it succeeded once. Nil: there is nothing to compare with.
+	Compare func(ctx context.Context) error
 }
 
 func (o Options) withDefaults() Options {
@@ -104,6 +107,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { w.writer.run(writing) })
 	background.Go(func() { w.sweepUntil(ctx) })
+	if w.Compare != nil {
+		w.compare(ctx)
+		background.Go(func() { w.keepComparing(ctx) })
+	}
 
 	server, err := w.tasks.Serve(queue.Handlers{Chunk: w.chunk, Expand: w.expand}, w.Chunks+1, w.Drain)
 	if err != nil {
@@ -139,6 +146,35 @@ func (w *Worker) drain() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	close(w.draining)
+}
+
+// compare returns when the ledger was compared with what is known outside of it, or ctx has ended.
+func (w *Worker) compare(ctx context.Context) {
+	for failures := 1; ctx.Err() == nil; failures++ {
+		err := w.Compare(ctx)
+		if err == nil {
+			return
+		}
+		if failures == 1 {
+			w.Logger.Warn("nothing is sent until the ledger could be compared with the mirror of its marks", slog.Any("error", err))
+		}
+		pause(ctx, backoff(100*time.Millisecond, 2*time.Second, failures))
+	}
+}
+
+// compareEvery bounds what a copy of the ledger can miss without being recognised.
+const compareEvery = 500 * time.Millisecond
+
+func (w *Worker) keepComparing(ctx context.Context) {
+	failing := false
+	for ctx.Err() == nil {
+		pause(ctx, compareEvery)
+		err := w.Compare(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			w.Logger.Warn("compare the ledger with the mirror of its marks", slog.Any("error", err))
+		}
+		failing = err != nil
+	}
 }
 
 func (w *Worker) sweepUntil(ctx context.Context) {

@@ -40,7 +40,11 @@ func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (
 	if err != nil {
 		return nil, fmt.Errorf("reach the ledger: %w", err)
 	}
-	granted, late, err := commit(ctx, conn.Conn(), marks, outcomes, db.opts.DotGrace)
+	asked := marks
+	if !db.fence.mayMark() {
+		asked = nil
+	}
+	granted, late, err := db.commit(ctx, conn.Conn(), asked, outcomes)
 	conn.Release() // one that is not idle, after an error, is closed by the pool
 	if err != nil {
 		return nil, err
@@ -49,6 +53,9 @@ func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (
 		if err := db.recordLate(ctx, late); err != nil {
 			return nil, err
 		}
+	}
+	if len(asked) < len(marks) {
+		granted = make([]bool, len(marks))
 	}
 	return granted, nil
 }
@@ -61,6 +68,7 @@ const markSQL = `
 	FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[]) AS m(notice_id, seq, chunk_id, epoch)
 	JOIN chunk c ON c.id = m.chunk_id AND c.epoch = m.epoch AND c.lease_until > clock_timestamp() + $5
 	JOIN notice n ON n.id = m.notice_id AND n.state = 'sending' AND (n.expires_at IS NULL OR n.expires_at > clock_timestamp())
+		AND NOT EXISTS (SELECT FROM hold h WHERE h.from_at < clock_timestamp() + $5 AND h.until_at > clock_timestamp())
 	WHERE d.notice_id = m.notice_id AND d.seq = m.seq
 		AND (d.state IN (0, 3) AND d.epoch < m.epoch OR d.state = 1 AND d.epoch = m.epoch)
 	RETURNING m.notice_id, m.seq, m.chunk_id, m.epoch`
@@ -96,7 +104,13 @@ var (
 	outcomeLateSQL = fmt.Sprintf(outcomeSQL, "true")
 )
 
-func commit(ctx context.Context, conn *pgx.Conn, marks []Attempt, outcomes []Outcome, grace time.Duration) (granted []bool, late []Outcome, err error) {
+// markNumberSQL counts the marks of a worker, in the transaction that makes them.
+const markNumberSQL = `
+	INSERT INTO mark_number (worker, number) VALUES ($1, $2)
+	ON CONFLICT (worker) DO UPDATE SET number = mark_number.number + excluded.number, changed_at = clock_timestamp()
+	RETURNING number`
+
+func (db *DB) commit(ctx context.Context, conn *pgx.Conn, marks []Attempt, outcomes []Outcome) (granted []bool, late []Outcome, err error) {
 	var b pgx.Batch
 	b.Queue(`BEGIN`)
 	b.Queue(lockSQL+`FOR SHARE`, chunksOf(marks, outcomes))
@@ -104,12 +118,14 @@ func commit(ctx context.Context, conn *pgx.Conn, marks []Attempt, outcomes []Out
 		b.Queue(outcomeHeldSQL, outcomeArgs(outcomes)...)
 	}
 	if len(marks) > 0 {
-		b.Queue(markSQL, append(attemptArgs(marks), grace)...)
+		b.Queue(markSQL, append(attemptArgs(marks), db.opts.DotGrace)...)
+		b.Queue(markNumberSQL, db.fence.worker, len(marks))
 	}
 	b.Queue(`COMMIT`)
 
 	results := conn.SendBatch(ctx, &b)
 	var recorded, marked map[Attempt]bool
+	var number int64
 	err = func() error {
 		for range 2 { // BEGIN and the locks
 			if _, err := results.Exec(); err != nil {
@@ -125,6 +141,9 @@ func commit(ctx context.Context, conn *pgx.Conn, marks []Attempt, outcomes []Out
 			if marked, err = attemptSet(results); err != nil {
 				return fmt.Errorf("mark deliveries: %w", err)
 			}
+			if err = results.QueryRow().Scan(&number); err != nil {
+				return fmt.Errorf("count the marks: %w", err)
+			}
 		}
 		tag, err := results.Exec()
 		if err == nil && tag.String() != "COMMIT" {
@@ -138,6 +157,7 @@ func commit(ctx context.Context, conn *pgx.Conn, marks []Attempt, outcomes []Out
 	if err := errors.Join(err, results.Close()); err != nil {
 		return nil, nil, err
 	}
+	db.fence.acknowledged(number)
 	for _, m := range marks {
 		granted = append(granted, marked[m])
 	}

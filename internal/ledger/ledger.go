@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,6 +29,10 @@ type Options struct {
 	DotGrace time.Duration // G, how long after its mark a dot may be written; a third of the lease
 	Gate     time.Duration // B, after dot_by, before which nothing uncertain is requeued; 15 min
 	MaxConns int32         // connections to Postgres; 8
+
+	Worker  string       // who marks in this process; empty where nobody does
+	Mirrors []Mirror     // of the marks that workers made, outside of Postgres
+	Logger  *slog.Logger // nil: nothing is logged
 }
 
 func (o Options) withDefaults() Options {
@@ -43,13 +48,17 @@ func (o Options) withDefaults() Options {
 	if o.MaxConns == 0 {
 		o.MaxConns = 8
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	return o
 }
 
 // DB is the ledger.
 type DB struct {
-	pool *pgxpool.Pool
-	opts Options
+	pool  *pgxpool.Pool
+	opts  Options
+	fence *fence
 }
 
 // Open returns the ledger at a Postgres URL. It does not connect: Postgres may be away, now or later,
@@ -71,11 +80,12 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	params["synchronous_commit"] = "on"
 	// Statements here touch few rows through indexes; compiling one costs more than running it.
 	params["jit"] = "off"
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
+	db := &DB{opts: opts, fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
+	cfg.AfterConnect = db.onConnect
+	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
-	return &DB{pool: pool, opts: opts}, nil
+	return db, nil
 }
 
 // Close ends all connections.

@@ -76,11 +76,16 @@ func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who s
 	if err := freeze(ctx, tx, n, a); err != nil {
 		return err
 	}
+	if err := supersede(ctx, tx, n); err != nil {
+		return err
+	}
+	// A notice that is younger than the backup is unknown to a restored ledger: its key may have gone out before.
 	_, err = tx.Exec(ctx, `
-		UPDATE notice SET state = CASE WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END,
+		UPDATE notice SET state = CASE WHEN f.up THEN 'held' WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END,
+			reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
 			released_at = clock_timestamp(), released_by = $2, message_domain = $3,
 			customers = $4, recipients = $5, by_language = $6, suppressed = $7
-		WHERE id = $1`,
+		FROM fence f WHERE id = $1`,
 		n.ID, who, domain, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed)
 	if err != nil {
 		return fmt.Errorf("release notice %d: %w", n.ID, err)
@@ -213,8 +218,8 @@ func count(ctx context.Context, tx pgx.Tx, a Audience, p *notice.Plan) error {
 	return nil
 }
 
-// freeze keeps the planned recipients as those of the notice. Where the incident wrote to a mailbox before,
-// the mail refers to the first of those.
+// freeze keeps the planned recipients as those of the notice. Where the incident wrote to a mailbox before, the mail
+// refers to the first of those; what is still owed does not count, since this notice supersedes it.
 func freeze(ctx context.Context, tx pgx.Tx, n Notice, a Audience) error {
 	wants, texts, err := matches(ctx, tx, a)
 	if err != nil {
@@ -229,7 +234,7 @@ func freeze(ctx context.Context, tx pgx.Tx, n Notice, a Audience) error {
 		LEFT JOIN LATERAL (
 			SELECT '<' || o.message_token || '.' || d.seq || '@' || o.message_domain || '>' AS message_id
 			FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.released_at IS NOT NULL
-			JOIN delivery d ON d.notice_id = o.id AND d.address_key = p.mailbox AND d.state NOT IN (4, 6, 7)
+			JOIN delivery d ON d.notice_id = o.id AND d.address_key = p.mailbox AND d.state IN (1, 2, 5, 8)
 			WHERE me.id = $1 AND p.reason = '' ORDER BY o.released_at, o.id LIMIT 1) first ON true
 		ORDER BY p.seq`,
 		n.ID, a.DefaultLanguage, wants, texts)

@@ -16,7 +16,7 @@ import (
 // (there are few: one per task under way); recipients without a delivery yet are counted as what they will be.
 const statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', n.state, n.reason, n.customers, n.recipients, n.by_language, n.suppressed,
-		n.created_at, n.created_by, n.send_at, n.expires_at, n.released_at, n.released_by,
+		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
 		least(closed.first_sent_at, leased.first_sent_at), greatest(closed.last_sent_at, leased.last_sent_at),
 		ARRAY[closed.c0 + leased.c0 + born.queued, closed.c1 + leased.c1, closed.c2 + leased.c2, closed.c3 + leased.c3,
 			closed.c4 + leased.c4, closed.c5 + leased.c5, closed.c6 + leased.c6 + born.suppressed,
@@ -75,7 +75,7 @@ func (db *DB) Notices(ctx context.Context) ([]notice.Status, error) {
 func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	var counts []int
 	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.State, &s.Reason, &s.Customers, &s.Recipients,
-		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.ReleasedAt, &s.ReleasedBy,
+		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
 		&s.FirstSentAt, &s.LastSentAt, &counts)
 	if err != nil {
 		return s, err

@@ -52,7 +52,9 @@ func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	var next *time.Duration
 	err = db.pool.QueryRow(ctx, `
 		SELECT least((SELECT min(due_at) FROM chunk WHERE open AND due_at > clock_timestamp()),
-			(SELECT min(send_at) FROM notice WHERE state = 'scheduled')) - clock_timestamp()`).Scan(&next)
+			(SELECT min(lease_until) FROM chunk WHERE open AND lease_until > clock_timestamp()),
+			(SELECT min(send_at) FROM notice WHERE state = 'scheduled'),
+			(SELECT min(until_at) FROM hold WHERE until_at > clock_timestamp())) - clock_timestamp()`).Scan(&next)
 	if err != nil {
 		return w, fmt.Errorf("look for what falls due next: %w", err)
 	}
@@ -63,7 +65,8 @@ func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	return w, nil
 }
 
-// advanceNotices starts what was scheduled, expires what is too late, and finishes what has nothing open.
+// advanceNotices starts what was scheduled, expires what is too late, applies planned holds, and finishes what has
+// nothing open.
 func (db *DB) advanceNotices(ctx context.Context) error {
 	for _, statement := range []string{
 		`UPDATE notice SET state = 'cancelled', reason = 'expired'
@@ -74,6 +77,9 @@ func (db *DB) advanceNotices(ctx context.Context) error {
 		if _, err := db.pool.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("bring notices up to date with the clock: %w", err)
 		}
+	}
+	if err := db.applyHolds(ctx); err != nil {
+		return err
 	}
 	rows, err := db.pool.Query(ctx, `
 		SELECT id FROM notice n WHERE state = 'sending' AND expanded = recipients

@@ -51,6 +51,7 @@ type Status struct {
 	CreatedBy   string         `json:"created_by,omitempty"`
 	SendAt      *time.Time     `json:"send_at,omitempty"`
 	ExpiresAt   *time.Time     `json:"expires_at,omitempty"`
+	HeldUntil   *time.Time     `json:"held_until,omitempty"` // when a planned hold ends
 	ReleasedAt  *time.Time     `json:"released_at"`
 	ReleasedBy  string         `json:"released_by,omitempty"`
 	FirstSentAt *time.Time     `json:"first_sent_at"`
@@ -101,6 +102,13 @@ type Settlement struct {
 	Requeue      bool   `json:"requeue"` // send (again): uncertain, failed or suppressed → queued
 	Address      string `json:"address,omitempty"`
 	AllUncertain bool   `json:"all_uncertain,omitempty"`
+}
+
+// Unholding is what an operator decides about a notice that is held because the ledger was restored from a backup.
+type Unholding struct {
+	Send      bool `json:"send"`      // nothing of it left after the backup: send what is owed
+	Uncertain bool `json:"uncertain"` // it may have left: what is owed becomes uncertain
+	Lift      bool `json:"lift"`      // releases need not be held any more: all that was sent after the backup is known
 }
 
 // Settled says what a Settlement did.

@@ -88,6 +88,7 @@ const (
 	ReasonCancelled       = "cancelled"        // cancelled by an operator
 	ReasonExpired         = "expired"          // cancelled: expires_at went by
 	ReasonSuperseded      = "superseded"       // cancelled: a later phase was released
+	ReasonRestored        = "restored"         // held, or uncertain: the ledger came from a backup
 	ReasonHole            = "hole"             // failed: the text would have had an empty field
 	ReasonUnsendable      = "unsendable"       // failed: no mail could be made for this address
 	ReasonTooLong         = "tried_too_long"   // failed: deferred until it was given up

@@ -201,8 +201,8 @@ func (s *server) converse(c net.Conn) {
 		case "RCPT":
 			ok = s.at(c, atRCPT, "250 2.1.5 ok")
 		case "DATA":
-			_, scripted := s.script[atDATA]
-			if ok = s.at(c, atDATA, "354 go on"); ok && !scripted {
+			a, scripted := s.script[atDATA]
+			if ok = s.at(c, atDATA, "354 go on"); ok && (!scripted || strings.HasPrefix(a.say, "354")) {
 				ok = s.at(c, inBody, "") && s.message(c, r)
 			}
 		case "RSET":
@@ -259,6 +259,7 @@ type permit struct {
 	asked  atomic.Int32
 	called chan struct{}   // closed by Wait, may be nil
 	before <-chan struct{} // Wait returns after this, nil = at once
+	deaf   bool            // Wait does not heed the end of its context
 	within time.Duration   // until is so far away; 0 = a minute
 	err    error
 }
@@ -269,7 +270,9 @@ func (p *permit) Wait(ctx context.Context) (time.Time, error) {
 	if p.called != nil {
 		close(p.called)
 	}
-	if p.before != nil {
+	if p.deaf {
+		<-p.before
+	} else if p.before != nil {
 		select {
 		case <-p.before:
 		case <-ctx.Done():

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// TestAPlannedHoldStopsARunningNotice sets the hold as an operator does: in the file of settings, and a restart of
+// the API.
+func TestAPlannedHoldStopsARunningNotice(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3000)
+	s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "under way", sent(200))
+	// The workers know nothing of the file: a hold binds them all the same. It lasts longer than the test waits,
+	// and is then taken out of the file.
+	file := func(holds string) string {
+		return filepath.Join(s.write(map[string]string{"tocsin.yaml": holds}), "tocsin.yaml")
+	}
+	until := time.Now().UTC().Add(time.Hour)
+	hold := fmt.Sprintf("holds:\n- {from: 2020-01-01T00:00, until: %s, zone: UTC, reason: power feeds}\n", until.Format("2006-01-02T15:04"))
+	second := s.launchAPI("TOCSIN_CONFIG=" + file(hold))
+	st := s.await("outage-1", "held", func(st notice.Status) bool { return st.State == notice.Held && st.Counts["sending"] == 0 })
+	if st.Reason != "power feeds" || st.HeldUntil == nil {
+		t.Errorf("held for %q until %v", st.Reason, st.HeldUntil)
+	}
+	before := s.sink.Count()
+	s.await("outage-1", "still held after two sweeps", func(st notice.Status) bool {
+		return st.State == notice.Held && time.Since(until.Add(-time.Hour)) > 4*time.Second
+	})
+	if after := s.sink.Count(); after != before {
+		t.Errorf("%d mails left in the hold", after-before)
+	}
+	second.stop()
+	s.launchAPI("TOCSIN_CONFIG=" + file("holds: []\n"))
+	s.await("outage-1", "finished", finished)
+	if st := s.settled("outage-1", 0); st.Counts["sent"] != 3000 {
+		t.Errorf("ended as %v, want all of 3000 sent", st.Counts)
+	}
+}
+
+// launchAPI starts another server, with more settings.
+func (s *system) launchAPI(env ...string) *program {
+	own := *s
+	own.env = append(append(s.env[:len(s.env):len(s.env)], "TOCSIN_LISTEN="+freeAddress(s.t)), env...)
+	return own.launch("serve")
+}
+
+// TestALaterNoticeOvertakesTheEarlier releases the all-clear while the bad news is still going out.
+func TestALaterNoticeOvertakesTheEarlier(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3000)
+	s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "under way", sent(200))
+	s.must(nil, "notice", "send", s.notice("outage-1.resolved", "incident: outage-1"), "--yes", "--wait")
+	s.await("outage-1", "finished", finished)
+	first, second := s.status("outage-1"), s.status("outage-1.resolved")
+	if first.Counts["cancelled"] == 0 || first.Counts["sent"]+first.Counts["cancelled"] != 3000 {
+		t.Errorf("the earlier notice ended as %v, want it sent or cancelled, and some cancelled", first.Counts)
+	}
+	if second.Counts["sent"] != 3000 {
+		t.Errorf("the later notice ended as %v, want all sent", second.Counts)
+	}
+	for _, row := range s.report("outage-1") {
+		if row.State == notice.DeliveryCancelled && row.Reason != notice.ReasonSuperseded {
+			t.Fatalf("a delivery was cancelled as %q", row.Reason)
+		}
+	}
+	if got, want := s.sink.Count(), first.Counts["sent"]+3000; got != want {
+		t.Errorf("the sink has %d mails, want %d", got, want)
+	}
+}
+
+// TestALedgerRestoredUnderLivingWorkersIsHeld puts back a copy of the data directory that is older than what was
+// sent, while the workers and Redis live on.
+func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(4000)
+	s.work()
+	s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "under way", sent(300))
+	data := s.sql("SHOW data_directory")
+	backup := data + ".backup"
+	s.withoutPostgres(func() { s.shell("cp", "-a", data, backup) })
+	s.await("outage-1", "under way since the backup", sent(s.sink.Count()+500))
+	s.withoutPostgres(func() { s.shell("rm", "-r", data); s.shell("mv", backup, data) })
+	st := s.await("outage-1", "held", func(st notice.Status) bool { return st.State == notice.Held })
+	if st.Reason != notice.ReasonRestored {
+		t.Errorf("held as %q", st.Reason)
+	}
+	// What was marked before may still have left; after the grace nothing does.
+	held := s.sink.Count()
+	// A notice that is released now may be one that the backup does not know.
+	if out, _, code := s.run("notice", "send", s.notice("outage-2"), "--yes", "--json"); code != 1 || s.status("outage-2").State != notice.Held {
+		t.Errorf("a release on a restored ledger exits with %d, want 1 and it held: %s", code, out)
+	}
+	s.must(nil, "notice", "unhold", "outage-1", "--uncertain")
+	s.await("outage-1", "finished", finished)
+	if after := s.sink.Count(); after-held > openMarks {
+		t.Errorf("%d mails left after the ledger was found to be a restored one", after-held)
+	}
+	st = s.settled("outage-1", 4000)
+	if st.Counts["uncertain"] < 500 || st.Counts["sent"]+st.Counts["uncertain"] != 4000 {
+		t.Errorf("ended as %v, want what was owed to be uncertain", st.Counts)
+	}
+	s.must(nil, "notice", "unhold", "outage-2", "--send", "--lift-fence")
+	s.await("outage-2", "finished", finished)
+	s.must(nil, "notice", "send", s.notice("outage-3"), "--yes", "--wait")
+	if st := s.status("outage-3"); st.Counts["sent"] != 4000 {
+		t.Errorf("after the fence was lifted a notice ended as %v", st.Counts)
+	}
+}
+
+func (s *system) withoutPostgres(f func()) {
+	s.t.Helper()
+	if err := s.services.StopPostgres(false); err != nil {
+		s.t.Fatal(err)
+	}
+	f()
+	if err := s.services.StartPostgres(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *system) shell(name string, args ...string) {
+	s.t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+func (s *system) sql(query string) (answer string) {
+	s.t.Helper()
+	conn, err := pgx.Connect(s.t.Context(), s.services.DatabaseURL)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close(s.t.Context())
+	if err := conn.QueryRow(s.t.Context(), query).Scan(&answer); err != nil {
+		s.t.Fatal(err)
+	}
+	return answer
+}

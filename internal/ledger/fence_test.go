@@ -1,0 +1,238 @@
+package ledger_test
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// mirror keeps numbers as Redis or a file would.
+type mirror struct {
+	mu      sync.Mutex
+	numbers map[string]map[string]int64
+}
+
+func (m *mirror) Marks(_ context.Context, ledger string) (map[string]int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.numbers[ledger]), nil
+}
+
+func (m *mirror) KeepMarks(_ context.Context, ledger string, numbers map[string]int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.numbers == nil {
+		m.numbers = map[string]map[string]int64{}
+	}
+	if m.numbers[ledger] == nil {
+		m.numbers[ledger] = map[string]int64{}
+	}
+	maps.Copy(m.numbers[ledger], numbers)
+	return nil
+}
+
+// worker opens the ledger again, as a worker with that mirror does.
+func (d *desk) worker(name string, m *mirror) *ledger.DB {
+	d.t.Helper()
+	db, err := ledger.Open(d.t.Context(), d.url, ledger.Options{Worker: name, Mirrors: []ledger.Mirror{m}})
+	d.must(err)
+	d.t.Cleanup(db.Close)
+	return db
+}
+
+func TestNothingIsMarkedBeforeTheMirrorWasCompared(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	w := d.worker("w", &mirror{})
+	a := attempt(d.claim("w"), 0)
+	granted, err := w.Commit(t.Context(), []ledger.Attempt{a}, nil)
+	if err != nil || len(granted) != 1 || granted[0] {
+		t.Errorf("marked before a comparison: %v %v", granted, err)
+	}
+	d.must(w.CompareMarks(t.Context()))
+	granted, err = w.Commit(t.Context(), []ledger.Attempt{a}, nil)
+	if err != nil || !granted[0] {
+		t.Errorf("not marked after it: %v %v", granted, err)
+	}
+}
+
+// restored returns a notice of three deliveries, one of which was sent by a worker after a backup was taken, on the
+// ledger as that backup has it.
+func restored(t *testing.T) (d *desk, m *mirror, survivor *ledger.DB) {
+	d = release(t, 3)
+	m = &mirror{}
+	survivor = d.worker("survivor", m)
+	d.must(survivor.CompareMarks(t.Context()))
+	c := d.claim("survivor")
+	d.exec(`CREATE TABLE backup AS SELECT * FROM delivery`)
+	a := attempt(c, 0)
+	granted, err := survivor.Commit(t.Context(), []ledger.Attempt{a}, nil)
+	if err != nil || !granted[0] {
+		t.Fatalf("mark: %v %v", granted, err)
+	}
+	d.must(survivor.CompareMarks(t.Context()))
+	_, err = survivor.Commit(t.Context(), nil, []ledger.Outcome{{Attempt: a, State: notice.DeliverySent, Heard: time.Now()}})
+	d.must(err)
+	// A copy of the data directory: all is as it was, the identity too.
+	d.exec(`DELETE FROM delivery; INSERT INTO delivery SELECT * FROM backup; DELETE FROM mark_number;
+		UPDATE chunk SET lease_until = NULL, holder = ''`)
+	return d, m, survivor
+}
+
+func (d *desk) wantHeld() {
+	d.t.Helper()
+	st, err := d.Status(d.t.Context(), d.ref)
+	d.must(err)
+	if st.State != notice.Held || st.Reason != notice.ReasonRestored {
+		d.t.Errorf("the notice is %s (%s), want it held as restored", st.State, st.Reason)
+	}
+}
+
+func TestARestoredLedgerIsRecognised(t *testing.T) {
+	t.Parallel()
+	t.Run("by the mirror, before a new worker marks anything", func(t *testing.T) {
+		t.Parallel()
+		d, m, _ := restored(t)
+		fresh := d.worker("fresh", m)
+		d.must(fresh.CompareMarks(t.Context()))
+		d.wantHeld()
+		if granted, err := fresh.Commit(t.Context(), []ledger.Attempt{attempt(d.claim("fresh"), 0)}, nil); err != nil || granted[0] {
+			t.Errorf("a mark was given on a restored ledger: %v %v", granted, err)
+		}
+	})
+	t.Run("by a worker that lived through it, on its next connection", func(t *testing.T) {
+		t.Parallel()
+		d, _, survivor := restored(t)
+		d.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		for _, db := range []*ledger.DB{survivor, d.DB} {
+			for { // as long as the pool hands out connections that it does not yet know to be gone
+				if _, err := db.State(t.Context(), d.ref); err == nil {
+					break
+				}
+			}
+		}
+		d.wantHeld()
+	})
+	t.Run("by the database that it stands in", func(t *testing.T) {
+		t.Parallel()
+		for _, change := range []string{`system_identifier = system_identifier + 1`, `timeline = timeline + 1`, `database_oid = database_oid + 1`} {
+			d := release(t, 1)
+			d.exec(`UPDATE fence SET ` + change)
+			d.must(d.worker("w", &mirror{}).CompareMarks(t.Context()))
+			d.wantHeld()
+		}
+	})
+	t.Run("and no other is", func(t *testing.T) {
+		t.Parallel()
+		d := release(t, 3)
+		m := &mirror{}
+		d.must(d.worker("a", m).CompareMarks(t.Context()))
+		m.numbers = nil // a mirror that lost what it held
+		w := d.worker("a", m)
+		d.must(w.CompareMarks(t.Context()))
+		d.wantNotice(notice.Sending)
+	})
+}
+
+func TestAfterARestoreTheOperatorChooses(t *testing.T) {
+	t.Parallel()
+	for _, send := range []bool{true, false} {
+		d, m, _ := restored(t)
+		w := d.worker("w", m)
+		d.must(w.CompareMarks(t.Context()))
+		d.wantHeld()
+		// A notice released now may be one that the backup does not know.
+		d.exec(`INSERT INTO customer (id, email, email_key) VALUES ('x', 'x@example.com', 'x@example.com')`)
+		first, firstRef := d.id, d.ref
+		d.send(notice.Body{Key: "later"})
+		d.wantHeld()
+		d.id, d.ref = first, firstRef
+		d.must(d.Unhold(t.Context(), first, send, true, "op"))
+		if send {
+			d.wantCounts(map[string]int{"queued": 3})
+			d.wantNotice(notice.Sending)
+		} else {
+			d.wantCounts(map[string]int{"uncertain": 3})
+			d.wantNotice(notice.Sent)
+		}
+		if err := d.Unhold(t.Context(), first, send, false, "op"); notice.CodeOf(err) != notice.CodeConflict {
+			t.Errorf("unhold again: %v, want a conflict", err)
+		}
+		// The fence is lifted: the next release goes out, and the loss is not found again.
+		d.must(w.CompareMarks(t.Context()))
+		d.send(notice.Body{Key: "after"})
+		d.wantNotice(notice.Sending)
+	}
+}
+
+func TestAPlannedHold(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2)
+	now := time.Now()
+	d.must(d.SetHolds(t.Context(), []ledger.Hold{{From: now.Add(time.Hour), Until: now.Add(2 * time.Hour), Reason: "later"}}))
+	c := d.claim("a")
+	if !d.mark(attempt(c, 0)) {
+		t.Error("a hold that is still to come refuses a mark")
+	}
+	// Ten seconds before it begins a dot could fall into it: the grace is 20 s.
+	d.must(d.SetHolds(t.Context(), []ledger.Hold{{From: now.Add(10 * time.Second), Until: now.Add(time.Hour), Reason: "power feeds"}}))
+	if d.mark(attempt(c, 1)) {
+		t.Error("a mark was given whose dot could fall into the hold")
+	}
+	d.answer(attempt(c, 0), notice.DeliverySent, 250)
+	d.closeChunk(c)
+	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 0 {
+		t.Errorf("%d chunks are due in a hold (%v)", len(w.Chunks), err)
+	}
+	st, err := d.Status(t.Context(), d.ref)
+	d.must(err)
+	if st.State != notice.Held || st.Reason != "power feeds" || st.HeldUntil == nil {
+		t.Errorf("in a hold the notice is %s (%s) until %v", st.State, st.Reason, st.HeldUntil)
+	}
+	if err := d.Unhold(t.Context(), d.id, true, false, "op"); notice.CodeOf(err) != notice.CodeConflict {
+		t.Errorf("a planned hold was lifted by unhold: %v", err)
+	}
+	d.must(d.SetHolds(t.Context(), nil))
+	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 1 {
+		t.Errorf("%d chunks are due after the hold (%v), want 1", len(w.Chunks), err)
+	}
+	d.wantNotice(notice.Sending)
+	d.deliver()
+	d.wantCounts(map[string]int{"sent": 2})
+}
+
+func TestALaterNoticeSupersedesWhatItsRecipientsAreStillOwed(t *testing.T) {
+	t.Parallel()
+	d := release(t, 4)
+	c := d.claim("a")
+	d.mark(attempt(c, 0)) // under way: it may leave
+	d.mark(attempt(c, 1))
+	d.answer(attempt(c, 1), notice.DeliverySent, 250)
+	first, firstRef := d.id, d.ref
+	d.exec(`DELETE FROM customer WHERE id = 'c4'`) // the later notice owes this mailbox nothing
+	d.send(notice.Body{Key: "n2", Incident: "n1"})
+	d.wantCounts(map[string]int{"queued": 3})
+	d.id, d.ref = first, firstRef
+	d.wantCounts(map[string]int{"sending": 1, "sent": 1, "cancelled": 1, "queued": 1})
+	if d.mark(attempt(c, 2)) {
+		t.Error("a superseded delivery was marked")
+	}
+	d.answer(attempt(c, 0), notice.DeliverySent, 250)
+	if !d.mark(attempt(c, 3)) {
+		t.Error("what the later notice does not reach can't be marked")
+	}
+	d.answer(attempt(c, 3), notice.DeliverySent, 250)
+	d.closeChunk(c)
+	d.wantCounts(map[string]int{"sent": 3, "cancelled": 1})
+	d.wantNotice(notice.Sent)
+	var reason string
+	d.must(d.pool.QueryRow(t.Context(), `SELECT reason FROM delivery WHERE state = 7`).Scan(&reason))
+	if reason != notice.ReasonSuperseded {
+		t.Errorf("cancelled as %q", reason)
+	}
+}

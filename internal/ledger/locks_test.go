@@ -1,0 +1,99 @@
+package ledger_test
+
+import (
+	"testing"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// blocked runs f while somebody else holds the chunk's row with that lock, and reports whether f waited for it.
+func (d *desk) blocked(lock string, f func() error) bool {
+	d.t.Helper()
+	ctx := d.t.Context()
+	tx, err := d.pool.Begin(ctx)
+	d.must(err)
+	defer tx.Rollback(ctx) // a second end does nothing
+	_, err = tx.Exec(ctx, `SELECT id FROM chunk FOR `+lock)
+	d.must(err)
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	for {
+		select {
+		case err := <-done:
+			d.must(err)
+			return false
+		default:
+		}
+		var waiting bool
+		d.must(d.pool.QueryRow(ctx, `
+			SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting))
+		if waiting {
+			d.must(tx.Commit(ctx))
+			d.must(<-done)
+			return true
+		}
+	}
+}
+
+func TestWhoStopsANoticeWaitsForTheMarksUnderWay(t *testing.T) {
+	t.Parallel()
+	for what, stop := range map[string]func(d *desk) error{
+		"pause":  func(d *desk) error { return d.Pause(t.Context(), d.id, "op") },
+		"cancel": func(d *desk) error { return d.Cancel(t.Context(), d.id, "op") },
+	} {
+		d := release(t, 1)
+		d.claim("a")
+		if !d.blocked("SHARE", func() error { return stop(d) }) {
+			t.Errorf("%s returned although a mark was being committed", what)
+		}
+	}
+}
+
+func TestMarksAndOutcomesWaitForWhoeverChangesTheirChunk(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	a := attempt(d.claim("a"), 0)
+	if !d.blocked("UPDATE", func() error { _, err := d.Commit(t.Context(), []ledger.Attempt{a}, nil); return err }) {
+		t.Error("a mark did not wait for the chunk's lock")
+	}
+	if !d.blocked("UPDATE", func() error {
+		_, err := d.Commit(t.Context(), nil, []ledger.Outcome{{Attempt: a, State: notice.DeliverySent}})
+		return err
+	}) {
+		t.Error("an outcome did not wait for the chunk's lock")
+	}
+}
+
+func TestAChunkWithAMarkIsOpen(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2)
+	c := d.claim("a")
+	d.mark(attempt(c, 0))
+	d.mark(attempt(c, 1))
+	d.answer(attempt(c, 1), notice.DeliverySent, 250)
+	owed, err := d.CloseChunk(t.Context(), c) // a worker that drains and can wait no longer
+	if err != nil || !owed {
+		t.Errorf("closed: owed %v, %v; want it open for the marked delivery", owed, err)
+	}
+	d.wantNotice(notice.Sending)
+	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 1 {
+		t.Errorf("the sweep found %d chunks (%v), want the one with a mark", len(w.Chunks), err)
+	}
+	d.closeChunk(d.claim("b"))
+	d.wantCounts(map[string]int{"sent": 1, "uncertain": 1})
+	d.wantNotice(notice.Sent)
+}
+
+func TestWhatACancelledNoticeOwesIsFoundWheneverItIsDue(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	// A cancel that died between its state and its barrier.
+	d.exec(`UPDATE chunk SET due_at = clock_timestamp() + interval '1 day'; UPDATE delivery SET due_at = clock_timestamp() + interval '1 day';
+		UPDATE notice SET state = 'cancelled', reason = 'cancelled'`)
+	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 1 {
+		t.Errorf("the sweep found %d chunks (%v), want one", len(w.Chunks), err)
+	}
+	d.closeChunk(d.claim("a"))
+	d.wantCounts(map[string]int{"cancelled": 1})
+}

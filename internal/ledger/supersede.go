@@ -1,0 +1,65 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// supersede cancels what earlier notices of an incident still owe to mailboxes that a notice being released owes a
+// delivery to: old news is not sent after the new. It runs in the release's transaction, when the new notice's
+// recipients are frozen.
+func supersede(ctx context.Context, tx pgx.Tx, n Notice) error {
+	rows, err := tx.Query(ctx, `
+		SELECT o.id FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id
+		WHERE me.id = $1 AND o.state IN ('scheduled', 'sending', 'paused', 'held') ORDER BY o.id`, n.ID)
+	if err != nil {
+		return fmt.Errorf("look for earlier notices of incident %q: %w", n.Incident, err)
+	}
+	earlier, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("look for earlier notices of incident %q: %w", n.Incident, err)
+	}
+	for _, id := range earlier {
+		if err := supersedeOne(ctx, tx, id, n); err != nil {
+			return fmt.Errorf("supersede notice %d: %w", id, err)
+		}
+	}
+	return nil
+}
+
+func supersedeOne(ctx context.Context, tx pgx.Tx, id int64, by Notice) error {
+	if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY id FOR UPDATE`, id); err != nil {
+		return fmt.Errorf("lock its chunks: %w", err)
+	}
+	// What is not expanded yet would be born queued.
+	for done := false; !done; {
+		var err error
+		if _, done, err = expand(ctx, tx, id); err != nil {
+			return err
+		}
+	}
+	tag, err := tx.Exec(ctx, `
+		UPDATE delivery d SET state = CASE WHEN d.unresolved = 0 THEN 7 ELSE 5 END, reason = $3, at = clock_timestamp()
+		FROM recipient r
+		WHERE r.notice_id = $2 AND r.reason = '' AND d.notice_id = $1 AND d.address_key = r.address_key AND d.state IN (0, 3)`,
+		id, by.ID, notice.ReasonSuperseded)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	rows, err := tx.Query(ctx, `SELECT id FROM chunk WHERE notice_id = $1 AND open ORDER BY id`, id)
+	if err != nil {
+		return fmt.Errorf("list its chunks: %w", err)
+	}
+	open, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return fmt.Errorf("list its chunks: %w", err)
+	}
+	if err := recount(ctx, tx, open); err != nil {
+		return err
+	}
+	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", tag.RowsAffected(), by.Key))
+}
