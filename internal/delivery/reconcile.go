@@ -1,0 +1,31 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+
+	"tocsin/internal/ledger"
+)
+
+// Reconciler carries out what a relay's log shows; package ledger does.
+type Reconciler interface {
+	Reconcile(ctx context.Context, id int64, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
+}
+
+// Reconcile settles uncertain deliveries of a notice by what a relay's log shows: what it took is sent, what it
+// never had is sent again.
+func (d *Desk) Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (done ledger.Reconciled, err error) {
+	id, err := d.Ledger.Find(ctx, ref)
+	if err != nil {
+		return done, err
+	}
+	if done, err = d.Ledger.Reconcile(ctx, id, r, who); err != nil {
+		return done, err
+	}
+	if done.Sent+done.Requeued > 0 {
+		d.Logger.Info("reconciled", slog.Int64("notice_id", id), slog.String("who", who),
+			slog.Int("sent", done.Sent), slog.Int("requeued", done.Requeued))
+		d.sweep(ctx)
+	}
+	return done, nil
+}
