@@ -210,7 +210,6 @@ type prepared struct {
 	texts   map[string]notice.Text
 	filter  notice.Filter
 	program *render.Program
-	broken  []string
 }
 
 // prepare checks a normal body; texts are those that were frozen with it, or nil to resolve them now.
