@@ -30,6 +30,12 @@ type daemon struct {
 	process *process // nil while stopped
 }
 
+// settleTimeout is how long what a server left behind that died may keep its successor from starting: Postgres'
+// children outlive it for a moment, and hold its shared memory.
+const settleTimeout = 10 * time.Second
+
+var errEnded = errors.New("it ended")
+
 // start starts the server and waits until it answers.
 func (d *daemon) start(ctx context.Context) error {
 	d.mu.Lock()
@@ -37,8 +43,25 @@ func (d *daemon) start(ctx context.Context) error {
 	if d.process != nil && d.process.running() {
 		return nil
 	}
+	died := d.process != nil // nobody stopped it
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		err := d.startOnce(ctx)
+		if err == nil || !died || !errors.Is(err, errEnded) || time.Since(began) > settleTimeout {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *daemon) startOnce(ctx context.Context) error {
 	p, err := d.home.spawn(d.name, d.headlong, d.argv)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", d.name, err)
@@ -52,7 +75,7 @@ func (d *daemon) start(ctx context.Context) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("start %s: it ended: %v\n%s", d.name, p.err, d.home.logTail(d.name))
+			return fmt.Errorf("start %s: %w: %v\n%s", d.name, errEnded, p.err, d.home.logTail(d.name))
 		case <-ctx.Done():
 			return fmt.Errorf("start %s: no answer: %w\n%s", d.name, err, d.home.logTail(d.name))
 		case <-tick.C:
