@@ -9,7 +9,7 @@ help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## the whole path on this machine, with real servers and a local inbox
-	bin/tocsin demo
+	bin/tocsin demo $(ARGS)
 
 test: lint vulnerabilities race ## all that must be green: style, known vulnerabilities, tests
 

@@ -24,6 +24,8 @@ type noticeCmd struct {
 	Cancel  cancelCmd  `cmd:"" help:"End the sending for good."`
 	Unhold  unholdCmd  `cmd:"" help:"Let go of a notice that a restored ledger holds."`
 	Settle  settleCmd  `cmd:"" help:"Decide about mails that may or may not have arrived."`
+
+	Reconcile reconcileCmd `cmd:"" help:"Look in a relay's log for mails that may or may not have arrived."`
 }
 
 // one is part of the commands about one notice.
@@ -56,6 +58,11 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 	if len(notices) == 0 {
 		fmt.Fprintln(a.stdout, "There is no notice yet.")
 		return nil
+	}
+	for _, st := range notices {
+		if n := st.Counts[notice.DeliveryUncertain.String()]; n > 0 {
+			fmt.Fprintf(a.stdout, "%s of %s may have arrived or not: tocsin notice status %s\n", many(n, "mail"), st.Key, st.Key)
+		}
 	}
 	t := table(a.stdout)
 	fmt.Fprintln(t, "NUMBER\tKEY\tKIND\tPHASE\tSTATE\tRECIPIENTS\tSENT\tRELEASED")

@@ -65,10 +65,7 @@ func (c *one) act(ctx context.Context, a *app, what string, do func(*api.Client)
 
 // printStatus writes where a notice stands; what somebody must decide comes first.
 func printStatus(w io.Writer, st notice.Status) error {
-	if n := st.Counts[notice.DeliveryUncertain.String()]; n > 0 {
-		fmt.Fprintf(w, "%s may have arrived or not: the relay never answered, so Tocsin does not send them again.\n"+
-			"Look for them in the relay's log, then: tocsin notice settle %s --sent|--requeue --all-uncertain\n\n", many(n, "mail"), st.Key)
-	}
+	printUncertain(w, st)
 	if st.State == notice.Held && st.Reason == notice.ReasonRestored {
 		fmt.Fprintf(w, "The ledger was restored from a backup: what left after that backup is unknown to it, and nothing leaves now.\n"+
 			"If nothing of this notice left: tocsin notice unhold %s --send\nIf it may have:                 tocsin notice unhold %s --uncertain\n\n", st.Key, st.Key)
@@ -107,6 +104,17 @@ func printStatus(w io.Writer, st notice.Status) error {
 		tally(t, st.ByLanguage)
 	}
 	return t.Flush()
+}
+
+// printUncertain says first of a notice that somebody must decide something.
+func printUncertain(w io.Writer, st notice.Status) {
+	n := st.Counts[notice.DeliveryUncertain.String()]
+	if n == 0 {
+		return
+	}
+	fmt.Fprintf(w, "%s may have arrived or not: the relay never answered, so Tocsin does not send them again.\n"+
+		"Look for them in the relay's log: tocsin notice reconcile %s --maillog FILE\n"+
+		"Or decide about what is left:     tocsin notice settle %s --sent|--requeue --all-uncertain\n\n", many(n, "mail"), st.Key, st.Key)
 }
 
 // sort says what a notice is: "outage, resolved".
@@ -150,6 +158,9 @@ func (c *settleCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := c.announce(ctx, a, client); err != nil {
+		return err
+	}
 	// A script that calls this has looked at the relay's log; at a terminal it may be a slip.
 	if c.Requeue && !c.Yes && isTerminal(a.stdin) && isTerminal(a.stderr) {
 		if err := a.ask(ctx, "What did arrive after all will arrive twice. Send again? Type yes: ", "yes"); err != nil {
@@ -171,12 +182,30 @@ func (c *settleCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
+// announce says what will be done, and to how many, before it is done.
+func (c *settleCmd) announce(ctx context.Context, a *app, client *api.Client) error {
+	which := "the mail to this address"
+	if c.AllUncertain {
+		st, err := client.Status(ctx, c.Key, 0)
+		if err != nil {
+			return fmt.Errorf("look up the notice: %w", err)
+		}
+		which = many(st.Counts[notice.DeliveryUncertain.String()], "mail") + " that may have arrived or not"
+	}
+	what := "settled as sent"
+	if c.Requeue {
+		what = "to be sent again, under the same Message-ID"
+	}
+	fmt.Fprintf(a.stderr, "Of %s: %s, %s.\n", c.Key, which, what)
+	return nil
+}
+
 func (c *settleCmd) print(w io.Writer, done notice.Settled) {
 	outcome := "settled as sent"
 	if c.Requeue {
 		outcome = "queued to be sent again"
 	}
-	fmt.Fprintf(w, "%s %s.\n", many(done.Changed, "mail"), outcome)
+	fmt.Fprintf(w, "%s %s%s.\n", many(done.Changed, "mail"), outcome, signed(done.Changed))
 	if done.TooEarly > 0 {
 		fmt.Fprintf(w, "%s can't be sent again before %s: until then the relay may still deliver the first.\n", many(done.TooEarly, "mail"), when(done.From))
 	}

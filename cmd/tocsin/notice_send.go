@@ -86,6 +86,7 @@ func (c *sendCmd) print(a *app, r api.Receipt) error {
 		err := document(a.stdout, receipt{r.Number, r.Key, r.State, r.Created, r.Customers, r.Recipients, r.ByLanguage, r.Suppressed})
 		return errors.Join(err, stopped(r.Status))
 	}
+	printUncertain(a.stdout, r.Status)
 	if r.Created {
 		fmt.Fprintf(a.stdout, "%s is released as number %d: %s, %s.\n", r.Key, r.Number, many(r.Recipients, "recipient"), many(r.Customers, "customer"))
 	} else {

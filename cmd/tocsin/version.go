@@ -13,8 +13,14 @@ func (versionCmd) Run(a *app) error {
 	return err
 }
 
-// version is that of the module, or the revision that it was built from.
+// buildVersion is set by the linker: see the Makefile.
+var buildVersion string
+
+// version is what the build was stamped with, or the module's.
 func version() string {
+	if buildVersion != "" {
+		return buildVersion
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -1,0 +1,450 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/notice"
+)
+
+// postfix is a Postfix of the test's own: its configuration, queue and log are in one temporary directory, and the
+// machine's own Postfix, if it has one, is not touched.
+type postfix struct {
+	address string
+	log     string
+}
+
+// startPostfix starts a Postfix that hands all mail on to next. Where there is none to be had the test is skipped:
+// Postfix needs root, and as root it is installed where it lacks.
+func startPostfix(t *testing.T, next net.Addr) postfix {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("Postfix can be run by root alone")
+	}
+	program := findPostfix(t)
+	dir, err := os.MkdirTemp("", "tocsin-postfix-") // the testing package's are closed to Postfix's own user
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p := postfix{address: freeAddress(t), log: filepath.Join(dir, "log", "mail.log")}
+	for _, sub := range []string{"", "etc", "queue", "data", "log"} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, sub), 0o755), os.Chmod(filepath.Join(dir, sub), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owner, err := user.Lookup("postfix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(owner.Uid)
+	gid, _ := strconv.Atoi(owner.Gid)
+	if err := os.Chown(filepath.Join(dir, "data"), uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "etc", "main.cf"), strings.NewReplacer("DIR", dir, "NEXT", smtpNext(next)).Replace(mainCF))
+	write(t, filepath.Join(dir, "etc", "master.cf"), p.address+masterCF)
+
+	cmd := exec.Command(program, "-c", filepath.Join(dir, "etc"), "start-fg")
+	var said safeBuffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	// A process group of its own, so that it ends with all its children; and it ends with us, however we end.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		<-ended
+		if t.Failed() {
+			log, _ := os.ReadFile(p.log)
+			t.Logf("Postfix said:\n%s%s", &said, lastLines(string(log), 60))
+		}
+	})
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		conn, err := net.DialTimeout("tcp", p.address, time.Second)
+		if err == nil {
+			conn.Close()
+			return p
+		}
+		select {
+		case <-ended:
+			t.Fatalf("Postfix does not start:\n%s", &said)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Postfix does not listen:\n%s", &said)
+		}
+	}
+}
+
+func smtpNext(next net.Addr) string {
+	host, port, _ := net.SplitHostPort(next.String())
+	return "[" + host + "]:" + port
+}
+
+const mainCF = `compatibility_level = 3.6
+queue_directory = DIR/queue
+data_directory = DIR/data
+maillog_file = DIR/log/mail.log
+maillog_file_prefixes = DIR/log
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = relay.test
+mydestination =
+local_recipient_maps =
+local_transport = error:none
+alias_maps =
+alias_database =
+mynetworks = 127.0.0.0/8
+smtpd_relay_restrictions = permit_mynetworks, reject
+default_transport = smtp:NEXT
+disable_dns_lookups = yes
+smtpd_peername_lookup = no
+fast_flush_domains =
+`
+
+const masterCF = ` inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+proxymap unix - - n - - proxymap
+postlog unix-dgram n - n - 1 postlogd
+`
+
+// findPostfix returns the program, which is installed where it lacks. No service is started by that: what packages
+// would start services with does nothing, and without a main.cf the machine's Postfix does not start later either.
+func findPostfix(t *testing.T) string {
+	t.Helper()
+	if path, err := exec.LookPath("/usr/sbin/postfix"); err == nil {
+		return path
+	}
+	idle := t.TempDir()
+	for _, name := range []string{"invoke-rc.d", "deb-systemd-invoke", "service"} {
+		if err := os.WriteFile(filepath.Join(idle, name), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answers := exec.Command("debconf-set-selections")
+	answers.Stdin = strings.NewReader("postfix postfix/main_mailer_type select No configuration\n")
+	out, err := answers.CombinedOutput()
+	for _, args := range [][]string{{"update", "-q"}, {"install", "-y", "-q", "--no-install-recommends", "--no-remove",
+		"-o", "DPkg::Path=" + idle + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "postfix"}} {
+		if err != nil {
+			break
+		}
+		get := exec.Command("apt-get", append(args, "-o", "DPkg::Lock::Timeout=300")...)
+		get.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		out, err = get.CombinedOutput()
+	}
+	if err != nil {
+		t.Skipf("there is no Postfix here, and it can't be installed: %v\n%s", err, lastLines(string(out), 5))
+	}
+	return "/usr/sbin/postfix"
+}
+
+// faultyLine stands between a worker and Postfix. Once sprung, of its connections by turns one lets a mail through
+// and keeps the answer to its dot to itself, and the next lets a mail through up to the dot.
+type faultyLine struct {
+	net.Listener
+	to     string
+	sprung chan struct{}
+
+	mu       sync.Mutex
+	unheard  int // answers that were kept back
+	unsent   int // dots that were
+	accepted int
+}
+
+func startFaultyLine(t *testing.T, to string) *faultyLine {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &faultyLine{Listener: ln, to: to, sprung: make(chan struct{})}
+	go l.serve()
+	t.Cleanup(func() { ln.Close() })
+	return l
+}
+
+func (l *faultyLine) serve() {
+	for {
+		client, err := l.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", l.to)
+		if err != nil {
+			client.Close()
+			continue
+		}
+		l.mu.Lock()
+		l.accepted++
+		keepDot := l.accepted%2 == 0
+		l.mu.Unlock()
+		go l.forth(client, server, keepDot)
+		go l.back(client, server, keepDot)
+	}
+}
+
+func (l *faultyLine) isSprung() bool {
+	select {
+	case <-l.sprung:
+		return true
+	default:
+		return false
+	}
+}
+
+var dot = []byte("\r\n.\r\n")
+
+// forth copies what the client sends; when sprung up to the first dot, with it or without.
+func (l *faultyLine) forth(client, server net.Conn, keepDot bool) {
+	defer server.Close()
+	var held []byte // what may be the beginning of a dot
+	b := make([]byte, 1<<15)
+	for {
+		n, err := client.Read(b)
+		data := append(held, b[:n]...)
+		held = nil
+		if keepDot && l.isSprung() {
+			if at := bytes.Index(data, dot); at >= 0 {
+				server.Write(data[:at+2])
+				l.count(&l.unsent)
+				io.Copy(io.Discard, client) // until the worker is dead
+				return
+			}
+			for k := len(dot) - 1; k > 0; k-- {
+				if bytes.HasSuffix(data, dot[:k]) {
+					data, held = data[:len(data)-k], bytes.Clone(dot[:k])
+					break
+				}
+			}
+		}
+		if _, werr := server.Write(data); err != nil || werr != nil {
+			return
+		}
+	}
+}
+
+// back copies what the server answers; when sprung all but the answer to a dot, and nothing after it.
+func (l *faultyLine) back(client, server net.Conn, keepDot bool) {
+	b := make([]byte, 1<<15)
+	for {
+		n, err := server.Read(b)
+		if !keepDot && l.isSprung() && bytes.Contains(b[:n], []byte("queued as")) {
+			l.count(&l.unheard)
+			io.Copy(io.Discard, server)
+			return
+		}
+		if _, werr := client.Write(b[:n]); err != nil || werr != nil {
+			client.Close()
+			return
+		}
+	}
+}
+
+func (l *faultyLine) count(n *int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*n++
+}
+
+func (l *faultyLine) counts() (unheard, unsent int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unheard, l.unsent
+}
+
+func TestReconcileWithPostfix(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	relay := startPostfix(t, s.sink.Addr())
+	line := startFaultyLine(t, relay.address)
+	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+line.Addr().String())
+	const recipients = 1200
+	s.customers(recipients)
+	victim := s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "under way", sent(200))
+	close(line.sprung)
+	s.await("outage-1", "stuck at some dots", func(notice.Status) bool {
+		unheard, unsent := line.counts()
+		return unheard >= 3 && unsent >= 3
+	})
+	victim.kill()
+	// The line is mended; another worker finds what the first one left.
+	line.Close()
+	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+relay.address)
+	s.work()
+	s.await("outage-1", "finished", finished)
+	uncertain := s.status("outage-1").Counts["uncertain"]
+	unheard, unsent := line.counts()
+	if uncertain < unheard+unsent || uncertain > openMarks {
+		t.Fatalf("%d are uncertain; %d answers and %d dots were kept back", uncertain, unheard, unsent)
+	}
+	before := s.messageIDs("outage-1")
+
+	// What Postfix took is found; before the gate nothing else is done.
+	first, code := s.reconcile(relay.log, "--requeue-missing")
+	if code != exitFailed || first.Sent < unheard || first.Requeued != 0 || first.Sent+len(first.Missing) != uncertain || len(first.Missing) < unsent {
+		t.Fatalf("exit code %d, %+v; want at least %d sent and %d missing of %d", code, first, unheard, unsent, uncertain)
+	}
+	begun := 0
+	for _, m := range first.Missing {
+		if !strings.HasPrefix(m.WhyNot, "not before ") {
+			t.Errorf("before the gate: %+v", m)
+		}
+		if m.Log == "begun" {
+			begun++
+		}
+	}
+	if begun == 0 {
+		t.Error("Postfix has logged no Message-ID of a mail that it did not get: nothing was shown")
+	}
+	s.settled("outage-1", len(first.Missing))
+
+	// Past the gate, but in a log that begins with the notice.
+	s.passTheGate()
+	if second, code := s.reconcile(relay.log, "--requeue-missing"); code != exitFailed || second.Sent+second.Requeued != 0 || !strings.HasPrefix(second.Missing[0].WhyNot, "the log must reach from ") {
+		t.Errorf("a log that does not cover the attempts: exit code %d, %+v", code, second)
+	}
+
+	// In a log that covers them exactly those are sent again, once, under their old Message-ID.
+	long := s.withYesterday(relay.log)
+	third, code := s.reconcile(long, "--requeue-missing")
+	if code != exitDone || third.Requeued != len(first.Missing) {
+		t.Errorf("exit code %d, %+v", code, third)
+	}
+	st := s.await("outage-1", "finished", finished)
+	if st.Counts["sent"] != recipients {
+		t.Errorf("ended as %v", st.Counts)
+	}
+	if err := s.sink.WaitFor(t.Context(), recipients); err != nil {
+		t.Error(err)
+	}
+	s.settled("outage-1", 0)
+	for id, address := range before {
+		mails := s.delivered()[address]
+		if len(mails) != 1 || mails[0].MessageID != id {
+			t.Errorf("mailbox of %s has %d mails", id, len(mails))
+		}
+	}
+	if fourth, code := s.reconcile(long, "--requeue-missing"); code != exitDone || fourth.Uncertain != 0 {
+		t.Errorf("once more: exit code %d, %+v", code, fourth)
+	}
+	s.logged(first.Sent)
+	t.Logf("%d uncertain: %d taken by Postfix, %d missing, %d of those with a Message-ID in its log", uncertain, first.Sent, len(first.Missing), begun)
+}
+
+// reconcile runs the command and reads its document.
+func (s *system) reconcile(log string, args ...string) (doc reconciliation, code int) {
+	s.t.Helper()
+	out, errs, code := s.run(append([]string{"notice", "reconcile", "outage-1", "--json", "--maillog", log}, args...)...)
+	if out == "" {
+		s.t.Fatalf("exit code %d: %s", code, errs)
+	}
+	s.decode(out, &doc)
+	return doc, code
+}
+
+// messageIDs are the address keys of a notice's deliveries by Message-ID.
+func (s *system) messageIDs(key string) map[string]string {
+	s.t.Helper()
+	ids := map[string]string{}
+	for _, row := range s.report(key) {
+		a, err := audience.ParseAddress(row.Address)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		ids[row.MessageID] = a.Key()
+	}
+	return ids
+}
+
+func (s *system) connect() *pgx.Conn {
+	s.t.Helper()
+	conn, err := pgx.Connect(s.t.Context(), s.services.DatabaseURL)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return conn
+}
+
+// passTheGate has 20 minutes go by for what is uncertain.
+func (s *system) passTheGate() {
+	s.t.Helper()
+	conn := s.connect()
+	defer conn.Close(s.t.Context())
+	for _, change := range []string{
+		`UPDATE delivery SET dot_by = dot_by - interval '20 minutes' WHERE state = 5`,
+		`UPDATE notice SET released_at = released_at - interval '20 minutes'`,
+	} {
+		if _, err := conn.Exec(s.t.Context(), change); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// withYesterday is a log with a line of the day before in front.
+func (s *system) withYesterday(log string) string {
+	s.t.Helper()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	host := strings.Fields(string(text))[3]
+	line := fmt.Sprintf("%s %s postfix/master[1]: daemon started -- version 3\n", time.Now().AddDate(0, 0, -1).Format(time.Stamp), host)
+	return filepath.Join(s.write(map[string]string{"mail.log": line + string(text)}), "mail.log")
+}
+
+// logged checks that the ledger says who settled what, by which queue id.
+func (s *system) logged(taken int) {
+	s.t.Helper()
+	rows := 0
+	for _, row := range s.report("outage-1") {
+		if strings.HasPrefix(row.Reason, "relay log, queue id ") {
+			rows++
+			if row.State != notice.DeliverySent || row.SMTPCode != 0 || row.SentAt == nil || !strings.HasSuffix(row.Reason, ", by "+operator()) || row.SMTPText == "" {
+				s.t.Errorf("settled by the log: %+v", row)
+			}
+		}
+	}
+	if rows != taken {
+		s.t.Errorf("%d rows were settled by the log, %d taken", rows, taken)
+	}
+	conn := s.connect()
+	defer conn.Close(s.t.Context())
+	var acts int
+	err := conn.QueryRow(s.t.Context(), `SELECT count(*) FROM act WHERE what = 'reconcile' AND who = $1`, operator()).Scan(&acts)
+	if err != nil || acts != 2 {
+		s.t.Errorf("%d acts (%v), want one for what was found and one for what was requeued", acts, err)
+	}
+}
