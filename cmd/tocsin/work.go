@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -116,7 +113,7 @@ func watch(addr string, tokens []string, ready func(context.Context) error, logg
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.Handle("GET /metrics", guard(tokens, metrics(registry())))
+	mux.Handle("GET /metrics", api.RequireToken(tokens, metrics(registry())))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go server.Serve(ln)
 	logger.Info("health and metrics", slog.String("listen", ln.Addr().String()))
@@ -125,22 +122,4 @@ func watch(addr string, tokens []string, ready func(context.Context) error, logg
 
 func metrics(r *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
-}
-
-// guard lets only those pass who hold a token, everybody where there is none.
-func guard(tokens []string, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		given, known := sha256.Sum256([]byte(strings.TrimSpace(token))), 0
-		for _, t := range tokens {
-			sum := sha256.Sum256([]byte(t))
-			known |= subtle.ConstantTimeCompare(given[:], sum[:])
-		}
-		if len(tokens) > 0 && (known == 0 || !strings.EqualFold(scheme, "Bearer")) {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -58,18 +58,38 @@ func (s *Server) admit(r *http.Request) *Problem {
 	if len(s.tokens) == 0 {
 		return admitLocal(r)
 	}
+	return admitToken(r, s.tokens)
+}
+
+// admitToken returns why r may not pass where one of the tokens is wanted (RFC 6750), nil if it may.
+func admitToken(r *http.Request, tokens [][32]byte) *Problem {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return plain(http.StatusUnauthorized, "a bearer token is needed: Authorization: Bearer …")
 	}
 	given, known := sha256.Sum256([]byte(strings.TrimSpace(token))), 0
-	for _, sum := range s.tokens {
+	for _, sum := range tokens {
 		known |= subtle.ConstantTimeCompare(given[:], sum[:])
 	}
 	if known == 0 {
 		return plain(http.StatusUnauthorized, "this token is not known here")
 	}
 	return nil
+}
+
+// RequireToken hands on to next only the requests that hold one of the tokens, all of them where there is none.
+func RequireToken(tokens []string, next http.Handler) http.Handler {
+	hashes := sums(tokens)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(hashes) > 0 {
+			if p := admitToken(r, hashes); p != nil {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+				http.Error(w, p.Detail, p.Status)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // admitLocal stands in for the token on a loopback listener, where any web page in a browser of this machine could
