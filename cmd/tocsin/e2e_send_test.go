@@ -3,11 +3,14 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"tocsin/internal/audience"
@@ -203,6 +206,45 @@ func TestUpdatesOfAnIncidentFormAThread(t *testing.T) {
 		slices.SortFunc(mails, func(a, b sink.Mail) int { return a.At.Compare(b.At) })
 		if len(mails) != 2 || !strings.Contains(mails[1].Raw, "In-Reply-To: "+mails[0].MessageID) {
 			t.Errorf("%s: the second mail does not refer to the first", key)
+		}
+	}
+}
+
+func TestAWorkersMetricsWantTheToken(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	own := *s
+	address := freeAddress(t)
+	own.env = append(s.env[:len(s.env):len(s.env)], "TOCSIN_WORK_LISTEN="+address)
+	own.work()
+	get := func(path, token string) int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		for {
+			answer, err := http.DefaultClient.Do(r)
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				continue // it has not begun to listen
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			return answer.StatusCode
+		}
+	}
+	for _, tt := range []struct {
+		path, token string
+		want        int
+	}{
+		{"/healthz", "", 200}, {"/readyz", "", 200}, {"/metrics", "", 401}, {"/metrics", "wrong", 401}, {"/metrics", "s3cret", 200},
+	} {
+		if got := get(tt.path, tt.token); got != tt.want {
+			t.Errorf("GET %s with token %q: %d, want %d", tt.path, tt.token, got, tt.want)
 		}
 	}
 }

@@ -39,9 +39,11 @@ func (w *Worker) chunk(id int64) error {
 	if !w.closeChunk(claim) {
 		return nil
 	}
-	select {
-	case w.owed <- struct{}{}:
-	default:
+	if !r.stopped.Load() {
+		select {
+		case w.owed <- struct{}{}:
+		default:
+		}
 	}
 	if w.stopping() {
 		// Another worker need not wait for its sweep.
@@ -104,6 +106,7 @@ func (r *run) attemptAll(ctx context.Context) {
 	var err error
 	if r.program, err = r.notices.get(ctx, r.claim.NoticeID); err != nil {
 		r.Logger.Error("prepare notice", slog.Int64("notice_id", r.claim.NoticeID), slog.Any("error", err))
+		r.stopped.Store(true)
 		return
 	}
 	recorded := make(chan struct{})
