@@ -61,22 +61,33 @@ func startPostfix(t *testing.T, next net.Addr) postfix {
 	write(t, filepath.Join(dir, "etc", "main.cf"), strings.NewReplacer("DIR", dir, "NEXT", smtpNext(next)).Replace(mainCF))
 	write(t, filepath.Join(dir, "etc", "master.cf"), p.address+masterCF)
 
-	cmd := exec.Command(program, "-c", filepath.Join(dir, "etc"), "start-fg")
-	var said safeBuffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	// A process group of its own, so that it ends with all its children; and it ends with us, however we end.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	config := filepath.Join(dir, "etc")
+	if out, err := exec.Command(program, "-c", config, "check").CombinedOutput(); err != nil { // makes the queue
+		t.Fatalf("postfix check: %v\n%s", err, out)
+	}
+	programs, err := exec.Command("postconf", "-c", config, "-h", "daemon_directory").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The shell ends Postfix when its standard input ends, which it also does when we die.
+	cmd := exec.Command("/bin/sh", "-c", `exec 3<&0; "$0" -d -c "$1" & read _ <&3; kill $!; wait`,
+		filepath.Join(strings.TrimSpace(string(programs)), "master"), config)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	life, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
+		life.Close()
 		<-ended
 		if t.Failed() {
 			log, _ := os.ReadFile(p.log)
-			t.Logf("Postfix said:\n%s%s", &said, lastLines(string(log), 60))
+			t.Logf("Postfix said:\n%s", lastLines(string(log), 60))
 		}
 	})
 	for deadline := time.Now().Add(30 * time.Second); ; {
@@ -87,11 +98,11 @@ func startPostfix(t *testing.T, next net.Addr) postfix {
 		}
 		select {
 		case <-ended:
-			t.Fatalf("Postfix does not start:\n%s", &said)
+			t.Fatal("Postfix does not start")
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("Postfix does not listen:\n%s", &said)
+			t.Fatal("Postfix does not listen")
 		}
 	}
 }
@@ -225,30 +236,22 @@ func (l *faultyLine) isSprung() bool {
 
 var dot = []byte("\r\n.\r\n")
 
-// forth copies what the client sends; when sprung up to the first dot, with it or without.
+// forth copies what the client sends; once sprung and told to keep a dot, up to the first one.
 func (l *faultyLine) forth(client, server net.Conn, keepDot bool) {
 	defer server.Close()
-	var held []byte // what may be the beginning of a dot
+	var tail []byte // what went before, since a dot may come in parts
 	b := make([]byte, 1<<15)
 	for {
 		n, err := client.Read(b)
-		data := append(held, b[:n]...)
-		held = nil
-		if keepDot && l.isSprung() {
-			if at := bytes.Index(data, dot); at >= 0 {
-				server.Write(data[:at+2])
-				l.count(&l.unsent)
-				io.Copy(io.Discard, client) // until the worker is dead
-				return
-			}
-			for k := len(dot) - 1; k > 0; k-- {
-				if bytes.HasSuffix(data, dot[:k]) {
-					data, held = data[:len(data)-k], bytes.Clone(dot[:k])
-					break
-				}
-			}
+		if seen := append(tail, b[:n]...); keepDot && l.isSprung() && bytes.Contains(seen, dot) {
+			server.Write(b[:max(0, bytes.Index(seen, dot)+2-len(tail))])
+			l.count(&l.unsent)
+			io.Copy(io.Discard, client) // until the worker is dead
+			return
+		} else {
+			tail = bytes.Clone(seen[max(0, len(seen)-len(dot)+1):])
 		}
-		if _, werr := server.Write(data); err != nil || werr != nil {
+		if _, werr := server.Write(b[:n]); err != nil || werr != nil {
 			return
 		}
 	}
@@ -289,11 +292,11 @@ func TestReconcileWithPostfix(t *testing.T) {
 	relay := startPostfix(t, s.sink.Addr())
 	line := startFaultyLine(t, relay.address)
 	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+line.Addr().String())
-	const recipients = 1200
+	const recipients = 2000
 	s.customers(recipients)
 	victim := s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	s.await("outage-1", "under way", sent(200))
+	s.await("outage-1", "under way", sent(100))
 	close(line.sprung)
 	s.await("outage-1", "stuck at some dots", func(notice.Status) bool {
 		unheard, unsent := line.counts()
@@ -328,6 +331,9 @@ func TestReconcileWithPostfix(t *testing.T) {
 	}
 	if begun == 0 {
 		t.Error("Postfix has logged no Message-ID of a mail that it did not get: nothing was shown")
+	}
+	if err := s.sink.WaitFor(t.Context(), recipients-len(first.Missing)); err != nil { // until Postfix has handed it on
+		t.Error(err)
 	}
 	s.settled("outage-1", len(first.Missing))
 

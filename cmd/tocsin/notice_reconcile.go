@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +96,7 @@ func (c *reconcileCmd) Run(ctx context.Context, a *app) error {
 	if err := c.print(a, doc); err != nil {
 		return err
 	}
-	if c.RequeueMissing && len(doc.Missing) > doc.Requeued+doc.Changed {
+	if c.RequeueMissing && (doc.TooEarly+doc.NotCovered > 0 || slices.ContainsFunc(doc.Missing, func(m missing) bool { return m.WhyNot != "" })) {
 		return errTold
 	}
 	return nil
@@ -206,9 +207,12 @@ func whyNot(u ledger.Uncertain, f maillog.Finding, span maillog.Span) string {
 
 // announce says what was found and what will be done, and asks before anything is sent again.
 func (c *reconcileCmd) announce(ctx context.Context, a *app, zone *time.Location, doc reconciliation, r ledger.Reconciliation) error {
-	w := a.stderr
-	fmt.Fprintf(w, "Read %s of %s, from %s to %s; times without a zone are taken as %s.\n", many(doc.Log.Lines, "line"),
-		shown(strings.Join(doc.Log.Sources, ", ")), when(doc.Log.From), when(doc.Log.Until), zone)
+	w, zoneName := a.stderr, zone.String()
+	if zone == time.Local {
+		zoneName = "this machine's (see --log-zone)"
+	}
+	fmt.Fprintf(w, "Read %s of %s, from %s to %s; times that name no zone are in %s.\n", many(doc.Log.Lines, "line"),
+		shown(strings.Join(doc.Log.Sources, ", ")), when(doc.Log.From), when(doc.Log.Until), zoneName)
 	if doc.Log.Flaw != "" {
 		fmt.Fprintf(w, "It can't show that a mail is missing: %s\n", shown(doc.Log.Flaw))
 	}
@@ -238,6 +242,9 @@ func (c *reconcileCmd) print(a *app, doc reconciliation) error {
 	fmt.Fprintf(a.stdout, "%s settled as sent%s.\n", many(doc.Sent, "mail"), signed(doc.Sent))
 	if c.RequeueMissing {
 		fmt.Fprintf(a.stdout, "%s queued to be sent again%s.\n", many(doc.Requeued, "mail"), signed(doc.Requeued))
+	}
+	if n := doc.TooEarly + doc.NotCovered; n > 0 {
+		fmt.Fprintf(a.stdout, "%s can't be sent again yet, by the ledger's clock.\n", many(n, "mail"))
 	}
 	if doc.Changed > 0 {
 		fmt.Fprintf(a.stdout, "%s changed meanwhile and left alone.\n", many(doc.Changed, "mail"))

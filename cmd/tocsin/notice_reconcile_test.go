@@ -94,7 +94,7 @@ func TestReconcileSettlesWhatTheRelayTookAndListsTheRest(t *testing.T) {
 	if diff := cmp.Diff(want, l.got); code != exitDone || diff != "" {
 		t.Errorf("exit code %d (-want +got):\n%s", code, diff)
 	}
-	for _, says := range []string{"Read 6 lines of Postfix on mx1, from ", "taken as UTC", "3 mails of feeds.1 may have arrived or not. The relay took 1: to be settled as sent.", "the other 2."} {
+	for _, says := range []string{"Read 6 lines of Postfix on mx1, from ", "times that name no zone are in UTC.", "3 mails of feeds.1 may have arrived or not. The relay took 1: to be settled as sent.", "the other 2."} {
 		if !strings.Contains(stderr, says) {
 			t.Errorf("before it does anything it does not say %q:\n%s", says, stderr)
 		}
