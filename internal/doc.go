@@ -12,7 +12,7 @@
 //	config     settings from flags, environment and file
 //	directory  a notice's directory: notice.yaml and its texts
 //	local      a throwaway Postgres and Redis
-//	maillog    what relays logged about mails
+//	maillog    what relays, and the sink, logged about mails
 //	sink       an SMTP server that keeps or refuses as told
 //	testkit    fresh databases and relays for tests
 //

@@ -67,7 +67,7 @@ func (w *Worker) closeChunk(c ledger.Claim) (owed bool) {
 			return owed
 		}
 		w.Logger.Warn("close chunk", slog.Int64("chunk_id", c.ChunkID), slog.Any("error", err))
-		if pause(ctx, backoff(50*time.Millisecond, time.Second, failures)); ctx.Err() != nil || w.life.Err() != nil {
+		if pause(ctx, w.backoff(50*time.Millisecond, time.Second, failures)); ctx.Err() != nil || w.life.Err() != nil {
 			return true
 		}
 	}
@@ -230,7 +230,7 @@ func (r *run) outcome(at ledger.Attempt, due ledger.Due, a notice.Answer, refuse
 		case r.program.ExpiresAt == nil && due.Waited > r.GiveUp:
 			o.State, o.Reason = notice.DeliveryFailed, notice.ReasonTooLong
 		default:
-			o.Delay = backoff(r.FirstRetry, 15*time.Minute, tried)
+			o.Delay = r.backoff(r.FirstRetry, 15*time.Minute, tried)
 		}
 	default:
 		o.State = notice.DeliveryUncertain

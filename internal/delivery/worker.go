@@ -19,7 +19,7 @@ import (
 // Tasks hands tasks to handlers until it is shut down; package queue implements it.
 type Tasks interface {
 	Queue
-	Serve(h queue.Handlers, concurrency int, drain time.Duration) (*queue.Server, error)
+	Serve(h queue.Handlers, concurrency int, drain time.Duration) (shutdown func(), err error)
 }
 
 // Options are a worker's settings; the numbers' zero is their default.
@@ -39,6 +39,7 @@ type Options struct {
 	// Compare compares what the ledger knows with what is known outside of it, so that a restored one is recognised;
 	// nothing is sent before it succeeded once. Nil: there is nothing to compare with.
 	Compare func(ctx context.Context) error
+	backoff func(base, ceiling time.Duration, failures int) time.Duration // the simulation's is not random
 }
 
 func (o Options) withDefaults() Options {
@@ -59,6 +60,9 @@ func (o Options) withDefaults() Options {
 	wait(&o.Drain, 30*time.Second)
 	wait(&o.GiveUp, 4*time.Hour)
 	wait(&o.FirstRetry, 30*time.Second)
+	if o.backoff == nil {
+		o.backoff = backoff
+	}
 	return o
 }
 
@@ -93,6 +97,7 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 	o = o.withDefaults()
 	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(),
 		writer: newWriter(l, o.Logger, o.OpenMarks), sending: make(chan struct{}, o.Connections), owed: make(chan struct{}, 1), draining: make(chan struct{})}
+	w.writer.backoff = o.backoff
 	w.notices = &programs{load: w.compile}
 	return w, nil
 }
@@ -112,7 +117,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		background.Go(func() { w.keepComparing(ctx) })
 	}
 
-	server, err := w.tasks.Serve(queue.Handlers{Chunk: w.chunk, Expand: w.expand}, w.Chunks+1, w.Drain)
+	shutdown, err := w.tasks.Serve(queue.Handlers{Chunk: w.chunk, Expand: w.expand}, w.Chunks+1, w.Drain)
 	if err != nil {
 		stopWriting()
 		return fmt.Errorf("take tasks: %w", err)
@@ -122,7 +127,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.Logger.Info("draining", slog.Duration("at_most", w.Drain))
 	over := time.AfterFunc(w.Drain, end)
 	w.drain()
-	background.Go(server.Shutdown)
+	background.Go(shutdown)
 	w.under.Wait()
 	over.Stop()
 	stopWriting()
@@ -158,7 +163,7 @@ func (w *Worker) compare(ctx context.Context) {
 		if failures == 1 {
 			w.Logger.Warn("nothing is sent until the ledger could be compared with the mirror of its marks", slog.Any("error", err))
 		}
-		pause(ctx, backoff(100*time.Millisecond, 2*time.Second, failures))
+		pause(ctx, w.backoff(100*time.Millisecond, 2*time.Second, failures))
 	}
 }
 

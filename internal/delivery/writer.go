@@ -30,6 +30,8 @@ type writer struct {
 	logger *slog.Logger
 	grace  time.Duration
 	slots  chan struct{} // one for each open mark; freed by acknowledged outcomes only
+	// backoff is how long to wait after so many failures; the simulation's is not random.
+	backoff func(base, ceiling time.Duration, failures int) time.Duration
 
 	mu       sync.Mutex
 	marks    []*permit
@@ -43,7 +45,7 @@ type recording struct {
 }
 
 func newWriter(l Ledger, logger *slog.Logger, openMarks int) *writer {
-	return &writer{ledger: l, logger: logger, grace: l.DotGrace(), slots: make(chan struct{}, openMarks), wake: make(chan struct{}, 1)}
+	return &writer{ledger: l, logger: logger, grace: l.DotGrace(), slots: make(chan struct{}, openMarks), backoff: backoff, wake: make(chan struct{}, 1)}
 }
 
 // record has an outcome written; acknowledged is called once it is durable.
@@ -79,7 +81,7 @@ func (w *writer) run(ctx context.Context) {
 				failures++
 				w.logger.Warn("ledger does not take marks and outcomes, asking again",
 					slog.Int("marks", len(marks)), slog.Int("outcomes", len(outcomes)), slog.Any("error", err))
-				pause(ctx, backoff(50*time.Millisecond, time.Second, failures))
+				pause(ctx, w.backoff(50*time.Millisecond, time.Second, failures))
 				continue
 			}
 			failures = 0

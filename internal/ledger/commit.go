@@ -100,7 +100,8 @@ const outcomeSQL = `
 	RETURNING m.notice_id, m.seq, m.chunk_id, m.epoch`
 
 var (
-	outcomeHeldSQL = fmt.Sprintf(outcomeSQL, "c.epoch = m.epoch")
+	// A chunk that was given back is counted: what changes in it then must be counted too, so it goes the late way.
+	outcomeHeldSQL = fmt.Sprintf(outcomeSQL, "c.epoch = m.epoch AND c.lease_until IS NOT NULL")
 	outcomeLateSQL = fmt.Sprintf(outcomeSQL, "true")
 )
 

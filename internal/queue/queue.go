@@ -103,11 +103,9 @@ type Handlers struct {
 	Expand func(id int64) error
 }
 
-// Server takes tasks and hands them to its handlers.
-type Server struct{ asynq *asynq.Server }
-
-// Serve starts to take tasks, at most so many at once.
-func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (*Server, error) {
+// Serve starts to take tasks, at most so many at once. After shutdown is called it takes no more, and shutdown
+// returns when those under way are done, or after the drain.
+func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdown func(), err error) {
 	s := asynq.NewServerFromRedisClient(q.redis, asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   map[string]int{expansions: 2, chunks: 8},
@@ -124,11 +122,8 @@ func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (*Server
 	if err := s.Start(mux); err != nil {
 		return nil, fmt.Errorf("start to take tasks: %w", err)
 	}
-	return &Server{asynq: s}, nil
+	return s.Shutdown, nil
 }
-
-// Shutdown takes no more tasks and waits for those under way, for as long as Serve was told.
-func (s *Server) Shutdown() { s.asynq.Shutdown() }
 
 // handle adapts a handler. asynq's context is left aside: it ends when Redis is away for a while or the worker
 // drains, and neither may cut off an SMTP transaction.

@@ -43,12 +43,12 @@ func TestATaskOfOneGenerationIsQueuedOnce(t *testing.T) {
 		}
 		return nil
 	}
-	s, err := q.Serve(queue.Handlers{Chunk: count, Expand: count}, 2, time.Second)
+	stop, err := q.Serve(queue.Handlers{Chunk: count, Expand: count}, 2, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-all
-	s.Shutdown()
+	stop()
 	if chunks[1] != 3 {
 		t.Errorf("id 1 was handled %d times, want 3: two generations of the chunk and an expansion", chunks[1])
 	}
@@ -57,11 +57,11 @@ func TestATaskOfOneGenerationIsQueuedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := make(chan struct{})
-	if s, err = q.Serve(queue.Handlers{Chunk: func(int64) error { close(again); return nil }}, 1, time.Second); err != nil {
+	if stop, err = q.Serve(queue.Handlers{Chunk: func(int64) error { close(again); return nil }}, 1, time.Second); err != nil {
 		t.Fatal(err)
 	}
 	<-again
-	s.Shutdown()
+	stop()
 }
 
 func TestAHandlerThatCanNotNowIsAskedAgain(t *testing.T) {
@@ -72,7 +72,7 @@ func TestAHandlerThatCanNotNowIsAskedAgain(t *testing.T) {
 	var mu sync.Mutex
 	calls := 0
 	done := make(chan struct{})
-	s, err := q.Serve(queue.Handlers{Chunk: func(int64) error {
+	stop, err := q.Serve(queue.Handlers{Chunk: func(int64) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if calls++; calls == 1 {
@@ -85,7 +85,7 @@ func TestAHandlerThatCanNotNowIsAskedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-done
-	s.Shutdown()
+	stop()
 }
 
 func TestRedisAwayIsAnErrorAndNoPanic(t *testing.T) {

@@ -1,0 +1,218 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// disturb has one thing happen that nobody asked for, or that an operator did.
+func (w *world) disturb() error {
+	switch w.rng.IntN(16) {
+	case 0, 1:
+		a := w.workers[w.rng.IntN(len(w.workers))]
+		w.fault("worker: crash")
+		w.crash(a)
+		w.start()
+		return w.settle("crash", int64(a.n))
+	case 2:
+		a := w.workers[w.rng.IntN(len(w.workers))]
+		w.fault("worker: told to stop")
+		w.drain(a)
+		return w.settle("drain", int64(a.n))
+	case 3, 4, 5:
+		return w.pause()
+	case 6:
+		w.fault("ledger: away for a while")
+		w.down = time.Now().Add(time.Duration(1+w.rng.IntN(30)) * time.Second)
+		return w.settle("ledger away")
+	case 7:
+		return w.disturbQueue()
+	case 8:
+		return w.takeLate()
+	}
+	w.decide()
+	return w.settle("operator")
+}
+
+// pause has a worker stand still; one that is just about to write a dot is the likeliest.
+func (w *world) pause() error {
+	a := w.workers[w.rng.IntN(len(w.workers))]
+	for _, c := range w.waiting() {
+		if (c.kind == "dot" || c.kind == "write") && w.rng.IntN(2) == 0 {
+			a = c.actor
+		}
+	}
+	d := []time.Duration{25 * time.Second, 61 * time.Second, 130 * time.Second, 9 * time.Minute, 14 * time.Minute, 30 * time.Minute}[w.rng.IntN(6)]
+	w.fault("worker: paused")
+	a.asleep = time.Now().Add(d)
+	return w.settle("pause", int64(a.n), int64(d))
+}
+
+// takeLate has the relay take a mail that it has had for a while.
+func (w *world) takeLate() error {
+	if late := w.relay.readable(); len(late) > 0 {
+		w.fault("relay: took it late")
+		w.relay.take(late[w.rng.IntN(len(late))])
+	}
+	return w.settle("relay took what it had")
+}
+
+func (w *world) disturbQueue() error {
+	q := w.queue
+	held, waiting := q.all(true), q.all(false)
+	switch w.rng.IntN(5) {
+	case 0:
+		w.fault("queue: wiped")
+		clear(q.tasks)
+	case 1:
+		w.fault("queue: away")
+		q.setAway(true)
+	case 2:
+		q.setAway(false)
+	case 3:
+		if len(waiting) > 0 {
+			w.fault("queue: a task lost")
+			delete(q.tasks, waiting[w.rng.IntN(len(waiting))].id)
+		}
+	case 4:
+		if len(held) > 0 {
+			w.fault("queue: a task given out twice")
+			held[w.rng.IntN(len(held))].on = nil
+		}
+	}
+	return w.settle("queue")
+}
+
+// decide has an operator decide something.
+func (w *world) decide() {
+	n := w.memory.notices[w.rng.IntN(len(w.memory.notices))]
+	address := w.memory.customers[w.rng.IntN(len(w.memory.customers))].address
+	for _, d := range n.deliveries {
+		if d.state == notice.DeliveryUncertain && w.rng.IntN(4) > 0 {
+			address = d.key
+		}
+	}
+	settle := func(s notice.Settlement) func(ctx context.Context, d *Desk) error {
+		return func(ctx context.Context, d *Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err }
+	}
+	switch w.rng.IntN(16) {
+	case 0:
+		w.release(n)
+	case 1, 2:
+		w.operate("pause", false, func(ctx context.Context, d *Desk) error { _, err := d.Pause(ctx, n.Key, "op"); return err })
+	case 3, 4:
+		w.resume(n)
+	case 5:
+		w.operate("cancel", false, func(ctx context.Context, d *Desk) error { _, err := d.Cancel(ctx, n.Key, "op"); return err })
+	case 6, 7:
+		w.operate("settle as sent", false, settle(notice.Settlement{Sent: true, Address: address}))
+	case 8, 9:
+		w.operate("requeue blindly", false, settle(notice.Settlement{Requeue: true, AllUncertain: true}))
+	default:
+		w.operate("requeue after a look at the relay's log", true, settle(notice.Settlement{Requeue: true, Address: address}))
+	}
+}
+
+// release has an operator release a notice. It is not always the Desk that does: to compile the texts each time would
+// cost as much as all the rest of a schedule.
+func (w *world) release(n *noticeRow) {
+	if w.thorough {
+		w.operate("release", false, func(ctx context.Context, d *Desk) error { _, _, err := d.Release(ctx, n.Key, "op"); return err })
+		return
+	}
+	w.operate("release", false, func(ctx context.Context, d *Desk) error {
+		released, err := d.Ledger.Release(ctx, n.ID, everybody, "example.net", "op")
+		if released {
+			err = d.Queue.EnqueueExpand(ctx, n.ID, expandGeneration())
+		}
+		return err
+	})
+}
+
+// everybody is an audience in which nobody's mail has a hole.
+var everybody = ledger.Audience{DefaultLanguage: "en", Match: func(string) (string, bool) { return "en", true },
+	Each: func(notice.Recipient, string) error { return nil }, Judge: func() error { return nil }}
+
+func (w *world) resume(n *noticeRow) {
+	w.operate("resume", false, func(ctx context.Context, d *Desk) error { _, err := d.Resume(ctx, n.Key, "op"); return err })
+}
+
+// lookAfter is what operators do in peace: release what is a draft still, and resume what is paused.
+func (w *world) lookAfter() (busy bool) {
+	for _, n := range w.memory.notices {
+		switch {
+		case n.tooLate():
+		case n.State == notice.Draft:
+			w.release(n)
+			busy = true
+		case n.State == notice.Paused:
+			w.resume(n)
+			busy = true
+		}
+	}
+	return busy
+}
+
+// instants returns, in order, the times to come at which something runs out or falls due.
+func (w *world) instants(now time.Time) (all []time.Time) {
+	add := func(t time.Time) {
+		if t.After(now) {
+			all = append(all, t)
+		}
+	}
+	for _, c := range w.memory.chunks {
+		if c.open {
+			add(c.leaseUntil)
+			add(c.dueAt)
+		}
+		for _, d := range c.rows() {
+			switch d.state {
+			case notice.DeliverySending:
+				add(d.dotBy)
+			case notice.DeliveryUncertain:
+				if !w.calm {
+					add(d.dotBy.Add(simGate))
+				}
+			}
+		}
+	}
+	for _, n := range w.memory.notices {
+		if n.State == notice.Scheduled {
+			add(*n.SendAt)
+		}
+		if n.ExpiresAt != nil {
+			add(*n.ExpiresAt)
+		}
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	return all
+}
+
+// stop ends all goroutines of a schedule.
+func (w *world) stop() {
+	w.calm = true
+	w.queue.setAway(true)
+	w.mu.Lock()
+	for _, a := range w.operators {
+		a.dead = true
+	}
+	for _, c := range w.parked {
+		if c.actor.worker == nil {
+			c.reply <- errDead
+		}
+	}
+	w.mu.Unlock()
+	for _, a := range slices.Clone(w.workers) {
+		w.crash(a)
+	}
+	synctest.Wait()
+	time.Sleep(2 * w.options.Drain)
+	for _, a := range w.gone {
+		w.bury(a)
+	}
+}

@@ -1,0 +1,89 @@
+package delivery
+
+import (
+	"slices"
+
+	"tocsin/internal/notice"
+)
+
+// transition makes one change of a notice's state.
+func (m *memory) transition(id int64, what string, to notice.State, from ...notice.State) error {
+	n := m.notice(id)
+	if n == nil {
+		return notice.NotFound("there is no notice %d", id)
+	}
+	if n.State == to || to == notice.Sending && n.State == notice.Scheduled {
+		return nil
+	}
+	if !slices.Contains(from, n.State) {
+		return notice.Conflict("notice %d is %s: there is nothing to %s", id, n.State, what)
+	}
+	n.State = to
+	switch {
+	case to == notice.Cancelled:
+		n.reason = notice.ReasonCancelled
+	case to == notice.Sending && n.SendAt != nil && n.SendAt.After(m.now()):
+		n.State = notice.Scheduled
+	}
+	return nil
+}
+
+// barrier is the second transaction of a pause or a cancel.
+func (m *memory) barrier(id int64, to notice.State) {
+	n := m.notice(id)
+	if to != notice.Cancelled {
+		return
+	}
+	for _, c := range m.chunksOf(n) {
+		if c.open {
+			c.dueAt = m.now()
+		}
+	}
+	m.cancelledOnce(n)
+}
+
+// cancelledOnce is what a cancel does that does not look again at each claim and close.
+func (m *memory) cancelledOnce(n *noticeRow) {
+	if m.mutant != cancelOnce {
+		return
+	}
+	for _, c := range m.chunksOf(n) {
+		m.mutant = none
+		m.cancelOwed(c)
+		m.mutant = cancelOnce
+		m.recount(c)
+	}
+}
+
+func (m *memory) status(id int64) notice.Status {
+	n := m.notice(id)
+	return notice.Status{Number: id, Key: n.Key, State: n.State, Reason: n.reason, Customers: n.customers,
+		Recipients: len(n.recipients), Counts: m.count(n).ByName()}
+}
+
+// count counts a notice's deliveries as a report does: chunks at rest by their counts, leased ones row by row.
+func (m *memory) count(n *noticeRow) (sum notice.Counts) {
+	for _, c := range m.chunks {
+		if c.notice != n {
+			continue
+		}
+		counts := c.counts
+		if !c.leaseUntil.IsZero() {
+			counts = notice.Counts{}
+			for _, d := range c.rows() {
+				counts[d.state]++
+			}
+		}
+		for s, k := range counts {
+			sum[s] += k
+		}
+	}
+	for _, r := range n.recipients[n.expanded:] {
+		if r.reason == "" {
+			sum[notice.DeliveryQueued]++
+		} else {
+			sum[notice.DeliverySuppressed]++
+		}
+	}
+	return sum
+}

@@ -1,0 +1,229 @@
+package delivery
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/render"
+	"tocsin/templates"
+)
+
+// tally counts what schedules went through.
+type tally struct {
+	steps  int
+	faults map[string]int
+}
+
+// result is what became of a schedule.
+type result struct {
+	tally
+	hash uint64
+	err  error // what was violated
+}
+
+var simTexts = map[string]notice.Text{"en": {Subject: "Outage", Body: "{{range .Customers}}{{.ID}} {{end}}"}}
+
+// stage is what all schedules share.
+type stage struct {
+	set     *render.Set
+	program *render.Program
+}
+
+func newStage(t testing.TB) stage {
+	t.Helper()
+	set := render.New(templates.FS, nil)
+	p, err := set.Compile(source(simBody("n1"), simTexts, "status@example.net", "", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stage{set, p}
+}
+
+func simBody(key string) notice.Body {
+	return notice.Body{Key: key, Incident: key, Kind: notice.Outage, Phase: "identified", DefaultLanguage: "en", Stacked: notice.StackNever}
+}
+
+// simulate runs the schedule of a seed.
+func simulate(t *testing.T, s stage, seed uint64, broken mutant, tell func(string)) (r result) {
+	synctest.Test(t, func(*testing.T) {
+		w := newWorld(s, seed, broken)
+		w.tell = tell
+		r.err = w.play()
+		w.stop()
+		r.tally, r.hash = w.tally, w.hash
+	})
+	return r
+}
+
+func newWorld(s stage, seed uint64, broken mutant) *world {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	w := &world{rng: rng, set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
+	w.memory = &memory{now: time.Now, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate}, mutant: broken,
+		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, planned: map[[2]int64]int{}}
+	w.memory.sliceSize = w.memory.chunkSize * (1 + rng.IntN(2))
+	w.relay = &simRelay{world: w, copies: map[mailbox]int{}, said: map[mailbox]bool{}, dots: map[ledger.Attempt]bool{}, never: map[ledger.Attempt]bool{}}
+	w.queue = &simQueue{world: w, tasks: map[string]*simTask{}}
+	w.checker = &checker{world: w, asked: map[mailbox]int{}}
+	// Either as many connections and marks as there is work, or one connection: what several goroutines compete for
+	// would go to whichever the Go scheduler runs first.
+	w.options = Options{Chunks: 1 + rng.IntN(2)}
+	if rng.IntN(3) == 0 {
+		w.options.Connections, w.options.OpenMarks = 1, 1+rng.IntN(2)
+	}
+	w.options = w.options.withDefaults()
+	w.thorough = rng.IntN(8) == 0
+	for i := range 1 + rng.IntN(4) {
+		w.memory.customers = append(w.memory.customers, simCustomer{fmt.Sprintf("customer%dx", i), fmt.Sprintf("m%d@example.com", i)})
+	}
+	if rng.IntN(2) == 0 {
+		w.memory.customers = append(w.memory.customers, simCustomer{"customer9x", "m0@example.com"})
+	}
+	if rng.IntN(4) == 0 {
+		w.memory.customers = append(w.memory.customers, simCustomer{"customer8x", ""})
+	}
+	for i := range 1 + rng.IntN(5)/4 {
+		b := simBody(fmt.Sprint("n", i+1))
+		at := func(d time.Duration) *time.Time { t := time.Now().Add(d); return &t }
+		if rng.IntN(8) == 0 {
+			b.SendAt = at(time.Minute)
+		}
+		if rng.IntN(8) == 0 {
+			b.ExpiresAt = at(time.Duration(1+rng.IntN(10)) * time.Minute)
+		}
+		w.memory.draft(b, simTexts)
+	}
+	return w
+}
+
+// play has faults for a while, and then peace until every delivery has reached a final state.
+func (w *world) play() error {
+	for range 1 + w.rng.IntN(3) {
+		w.start()
+	}
+	for _, n := range w.memory.notices {
+		for range 1 + w.rng.IntN(2) {
+			w.release(n)
+		}
+	}
+	if err := w.settle("start"); err != nil {
+		return err
+	}
+	for range 30 + w.rng.IntN(150) {
+		if err := w.step(); err != nil {
+			return err
+		}
+	}
+	w.calm, w.down = true, time.Time{}
+	w.queue.setAway(false)
+	for _, a := range w.workers {
+		a.asleep = time.Time{}
+	}
+	for range 4000 {
+		if w.checker.final() == nil {
+			return nil
+		}
+		if err := w.step(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("the faults stopped, and it never ends: %w", w.checker.final())
+}
+
+// step lets one thing happen.
+func (w *world) step() error {
+	w.reap()
+	if w.oneIn(14) {
+		return w.disturb()
+	}
+	if w.calm && len(w.relay.readable()) > 0 && w.rng.IntN(4) == 0 {
+		return w.takeLate()
+	}
+	calls := w.waiting()
+	tasks, idle := w.queue.all(false), w.idle()
+	if len(idle) == 0 {
+		tasks = nil
+	}
+	n := len(calls) + len(tasks)
+	if n == 0 && w.calm && w.lookAfter() {
+		return w.settle("operator")
+	}
+	if n == 0 || w.oneIn(16) {
+		return w.advance()
+	}
+	if i := w.rng.IntN(n); i < len(calls) {
+		return w.answer(calls[i])
+	} else {
+		t, a := tasks[i-len(calls)], idle[w.rng.IntN(len(idle))]
+		w.queue.hand(t, a)
+		w.quiet = 0
+		return w.settle("task "+t.id, int64(a.n))
+	}
+}
+
+// idle returns the workers that can take a task.
+func (w *world) idle() (idle []*actor) {
+	for _, a := range w.workers {
+		if a.tasks < a.capacity && !a.draining && !time.Now().Before(a.asleep) {
+			idle = append(idle, a)
+		}
+	}
+	return idle
+}
+
+// answer lets a call go on, with whatever happens to it.
+func (w *world) answer(c *simCall) error {
+	w.unpark(c)
+	var err error
+	how := int64(0)
+	switch {
+	case c.attempt != nil:
+		err = w.relay.exchange(c.kind, c.attempt)
+	case c.left:
+		if how = int64(w.rng.IntN(2)); how == 0 {
+			w.fault("ledger: a commit arrived after its sender had given up")
+			_ = c.do()
+		}
+	case time.Now().Before(w.down):
+		how, err = 1, errAway
+	case w.oneIn(20):
+		w.fault("ledger: failed")
+		how, err = 2, errAway
+	case w.oneIn(20):
+		w.fault("ledger: answer lost")
+		_ = c.do()
+		how, err = 3, errLost
+	default:
+		err = c.do()
+	}
+	c.reply <- err
+	w.informed = c.actor.informed
+	return w.settle(c.kind, int64(c.actor.n), c.a, c.b, how)
+}
+
+// advance lets time go by: a little, or until something runs out, or a nanosecond before or after that.
+func (w *world) advance() error {
+	now := time.Now()
+	instants := w.instants(now)
+	d := 10*time.Second + 20*time.Millisecond
+	switch {
+	case w.calm && len(instants) > 0:
+		d = instants[0].Sub(now) + 1
+	case w.calm:
+		// A task that the queue has lost is replaced each time that the wait for it has doubled.
+		d <<= min(w.quiet/8, 12)
+		w.quiet++
+	case len(instants) > 0 && w.rng.IntN(2) == 0:
+		d = max(1, instants[w.rng.IntN(len(instants))].Sub(now)+time.Duration(w.rng.IntN(3)-1))
+	default:
+		d = []time.Duration{time.Millisecond, 200 * time.Millisecond, time.Second, 5 * time.Second, 15 * time.Second,
+			61 * time.Second, 11 * time.Minute, 16 * time.Minute}[w.rng.IntN(8)]
+	}
+	w.fault("time went by")
+	time.Sleep(d)
+	return w.settle("time", int64(d))
+}
