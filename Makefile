@@ -3,7 +3,7 @@ GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test build bench lint vulnerabilities race
+.PHONY: help demo test build bench simulate lint vulnerabilities race
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,11 @@ build: ## bin/tocsin
 
 bench: build ## the throughput of the system as shipped
 	$(GO) test -timeout 20m -run '^$$' -bench System -benchtime 1x ./cmd/tocsin
+
+SIMULATE ?= 1m
+
+simulate: ## the delivery protocol under random faults, for SIMULATE=1m
+	$(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' -v ./internal/delivery -simulate $(SIMULATE)
 
 lint: ## gofmt, vet and staticcheck
 	@echo gofmt -l .

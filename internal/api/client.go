@@ -17,8 +17,8 @@ import (
 
 // Client speaks to a Tocsin server. What the server refuses comes back as the *notice.Error that it was; other
 // errors say in one line what to do about them. GETs are tried again for ten seconds while the server cannot be
-// reached or answers 502, 503 or 504; so are Draft and Release, which a repetition does not change, while the
-// connection is refused. Nothing else is. A Client may be used by several goroutines.
+// reached or answers 502, 503 or 504, everything else only while the connection is refused: nothing has happened then.
+// A Client may be used by several goroutines.
 type Client struct {
 	base     string // without a slash at the end
 	token    string
@@ -57,7 +57,7 @@ type call struct {
 	stream       io.Reader // sent as it is, in place of body
 	contentType  string    // of stream
 	accept       string
-	again        func(error, int) bool // whether to try again, by error or status; nil = never
+	again        func(error, int) bool // whether to try again, by error or status; nil = whileRefused
 	wait         time.Duration         // how much longer than usual an answer may take
 }
 
@@ -96,6 +96,10 @@ func (cl *Client) send(ctx context.Context, c call) (*http.Response, error) {
 			return nil, fmt.Errorf("encode the request: %w", err)
 		}
 	}
+	again := c.again
+	if again == nil {
+		again = whileRefused
+	}
 	var until time.Time
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		resp, err := cl.once(ctx, c, payload)
@@ -106,7 +110,7 @@ func (cl *Client) send(ctx context.Context, c call) (*http.Response, error) {
 			// Counted from the first failure: what was waited for a status before it does not use the time up.
 			until = time.Now().Add(cl.patience)
 		}
-		if c.again == nil || !c.again(err, status(resp)) || time.Now().Add(pause).After(until) {
+		if !again(err, status(resp)) || time.Now().Add(pause).After(until) {
 			return nil, cl.explain(resp, err)
 		}
 		if resp != nil {
@@ -127,6 +131,9 @@ func (cl *Client) once(ctx context.Context, c call, payload []byte) (*http.Respo
 		target += "?" + c.query.Encode()
 	}
 	body, contentType := c.stream, c.contentType
+	if body != nil {
+		body = io.NopCloser(body) // a connection that is refused would close the file, and it is tried again
+	}
 	if payload != nil {
 		body, contentType = bytes.NewReader(payload), "application/json"
 	}

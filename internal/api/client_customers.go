@@ -11,7 +11,7 @@ import (
 )
 
 // ImportCustomers sends a customer file, which is streamed and may be of any size. strict keeps none of it if any
-// row is bad. It is not tried again.
+// row is bad.
 func (cl *Client) ImportCustomers(ctx context.Context, file io.Reader, format Format, strict bool) (r notice.ImportReport, err error) {
 	c := call{method: http.MethodPost, path: "/v1/customers/import", stream: file, contentType: string(format)}
 	if strict {

@@ -15,7 +15,7 @@ import (
 
 // Draft makes a draft of the notice, or replaces the one with the same key.
 func (cl *Client) Draft(ctx context.Context, body notice.Body) (r Receipt, err error) {
-	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/notices", body: body, again: whileRefused}, &r)
+	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/notices", body: body}, &r)
 	return r, err
 }
 
@@ -34,7 +34,7 @@ func (cl *Client) Test(ctx context.Context, body notice.Body, to string) ([]Test
 
 // Release lets the notice go out. Created says whether this call released it.
 func (cl *Client) Release(ctx context.Context, ref string) (r Receipt, err error) {
-	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/release"), again: whileRefused}, &r)
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/release")}, &r)
 	return r, err
 }
 

@@ -72,9 +72,10 @@ const firstGeneration = "0.0"
 
 // chunkGeneration names a task of a chunk, so that one in the queue is not joined by a second at each sweep, and
 // yet one that a lost worker or Redis took away is replaced: it changes with each claim, and, while nobody claims,
-// after half a minute and then each time that the wait has doubled.
+// after half a minute, then each time that the wait has doubled, and from a quarter of an hour on at each quarter.
 func chunkGeneration(c ledger.DueChunk) string {
-	return fmt.Sprintf("%d.%d", c.Epoch, bits.Len(uint(c.Overdue/(30*time.Second))))
+	doubled := bits.Len(uint(min(c.Overdue, 15*time.Minute) / (30 * time.Second)))
+	return fmt.Sprintf("%d.%d", c.Epoch, doubled+int(c.Overdue/(15*time.Minute)))
 }
 
 // expandGeneration changes twice a minute.

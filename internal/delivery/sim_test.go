@@ -20,7 +20,7 @@ var (
 )
 
 // simShare is how many schedules every run of the tests goes through.
-const simShare = 2000
+const simShare = 1000
 
 // TestSimulation runs the real Worker and Desk through schedules full of faults, and looks after every step whether
 // the promise still holds: nothing twice, nothing lost, no word in the report that is not true.
