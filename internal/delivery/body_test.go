@@ -105,7 +105,9 @@ func TestATaskIsReplacedOnlyWhenItMayBeLost(t *testing.T) {
 	if len(names) > 10 {
 		t.Errorf("a chunk that nobody claims for an hour is enqueued %d times", len(names))
 	}
-	long := func(d time.Duration) string { return chunkGeneration(ledger.DueChunk{Epoch: 7, Overdue: 8*time.Hour + d}) }
+	long := func(d time.Duration) string {
+		return chunkGeneration(ledger.DueChunk{Epoch: 7, Overdue: 8*time.Hour + d})
+	}
 	if long(0) == long(15*time.Minute) {
 		t.Error("a chunk that was paused for hours and then lost is not replaced within a quarter of an hour")
 	}
