@@ -3,7 +3,7 @@ GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test build bench simulate lint vulnerabilities race
+.PHONY: help demo test build bench simulate chaos lint vulnerabilities race
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,11 @@ SIMULATE ?= 1m
 
 simulate: ## the delivery protocol under random faults, for SIMULATE=1m
 	$(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' -v ./internal/delivery -simulate $(SIMULATE)
+
+CHAOS_SEED ?= 11,22,33,clock
+
+chaos: ## the promise while everything is being broken: a quarter of an hour
+	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 60m -chaos.seed=$(CHAOS_SEED)
 
 lint: ## gofmt, vet and staticcheck
 	@echo gofmt -l .

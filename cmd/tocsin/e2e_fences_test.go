@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"tocsin/internal/local"
 	"tocsin/internal/notice"
 )
 
@@ -122,6 +124,59 @@ func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	if st := s.status("outage-3"); st.Counts["sent"] != 4000 {
 		t.Errorf("after the fence was lifted a notice ended as %v", st.Counts)
 	}
+}
+
+// TestADumpThatIsRestoredIsHeld moves the ledger by dump and restore into another database while a notice goes out:
+// what left after the dump must not leave again from there.
+func TestADumpThatIsRestoredIsHeld(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(2000)
+	first := s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "under way", sent(100))
+	dump := filepath.Join(t.TempDir(), "dump.sql")
+	s.shell(postgresProgram(t, "pg_dump"), "-f", dump, s.services.DatabaseURL)
+	s.await("outage-1", "finished", finished)
+	first.stop()
+	count := s.sink.Count()
+
+	url, drop, err := local.NewDatabase(t.Context(), s.services.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { drop(context.Background()) }) // its server ends with the test anyway
+	s.shell(postgresProgram(t, "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-f", dump, url)
+	restored := *s
+	address := freeAddress(t)
+	restored.env = append(s.env[:len(s.env):len(s.env)], "DATABASE_URL="+url, "TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address)
+	restored.launch("serve")
+	restored.work()
+	st := restored.await("outage-1", "held", func(st notice.Status) bool { return st.State == notice.Held })
+	if st.Reason != notice.ReasonRestored {
+		t.Errorf("held as %q", st.Reason)
+	}
+	restored.must(nil, "notice", "unhold", "outage-1", "--uncertain", "--lift-fence")
+	st = restored.await("outage-1", "finished", finished)
+	if st.Counts["uncertain"] == 0 || st.Counts["sent"]+st.Counts["uncertain"] != 2000 {
+		t.Errorf("the restored notice ended as %v, want what was owed to be uncertain", st.Counts)
+	}
+	if more := s.sink.Count() - count; more != 0 {
+		t.Errorf("%d mails left from the restored ledger", more)
+	}
+}
+
+// postgresProgram finds a program that comes with the server.
+func postgresProgram(t *testing.T, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	if err != nil || len(found) == 0 {
+		t.Skipf("there is no %s on this machine", name)
+	}
+	return found[len(found)-1]
 }
 
 func (s *system) withoutPostgres(f func()) {

@@ -27,6 +27,7 @@ import (
 // TestMain lets the test binary be the program: a process that a test can kill runs the same Run as main.
 func TestMain(m *testing.M) {
 	if os.Getenv("TOCSIN_TEST_AS_PROGRAM") == "" {
+		prepareChaos()
 		os.Exit(m.Run())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -108,7 +109,13 @@ func freeAddress(t *testing.T) string {
 // launch starts a process that ends with the test at the latest.
 func (s *system) launch(args ...string) *program {
 	s.t.Helper()
-	p := &program{Cmd: exec.Command(os.Args[0], args...), done: make(chan struct{}), log: &safeBuffer{}}
+	return s.launchBinary(os.Args[0], args...)
+}
+
+// launchBinary is launch with another build of the program.
+func (s *system) launchBinary(binary string, args ...string) *program {
+	s.t.Helper()
+	p := &program{Cmd: exec.Command(binary, args...), done: make(chan struct{}), log: &safeBuffer{}}
 	p.Env = append(s.env, "TOCSIN_TEST_AS_PROGRAM=1")
 	p.Stdout, p.Stderr = p.log, p.log
 	p.SysProcAttr = &syscall.SysProcAttr{}

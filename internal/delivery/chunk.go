@@ -151,8 +151,9 @@ func (r *run) attempt(ctx context.Context, due ledger.Due) {
 	answer, err := r.sender.Send(ctx, m, p)
 	if err != nil {
 		// Nothing was tried: the delivery stays as it is, and the sweep brings the chunk again.
-		r.Logger.Warn("no relay", slog.Int64("chunk_id", at.ChunkID), slog.Any("error", err))
-		r.stopped.Store(true)
+		if !r.stopped.Swap(true) {
+			r.Logger.Warn("no relay", slog.Int64("chunk_id", at.ChunkID), slog.Any("error", err))
+		}
 		<-r.writer.slots
 		return
 	}

@@ -105,6 +105,25 @@ func TestRedisAwayIsAnErrorAndNoPanic(t *testing.T) {
 	}
 }
 
+func TestMarksAreKeptPerLedger(t *testing.T) {
+	q := open(t)
+	ctx := t.Context()
+	if got, err := q.Marks(ctx, "a"); err != nil || len(got) != 0 {
+		t.Errorf("marks before any were kept: %v, %v", got, err)
+	}
+	for _, numbers := range []map[string]int64{{"w/1": 1, "w/2": 2}, {"w/1": 3}} {
+		if err := q.KeepMarks(ctx, "a", numbers); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.KeepMarks(ctx, "b", map[string]int64{"w/1": 9}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := q.Marks(ctx, "a"); err != nil || len(got) != 2 || got["w/1"] != 3 || got["w/2"] != 2 {
+		t.Errorf("marks: %v, %v", got, err)
+	}
+}
+
 type busy string
 
 func (b busy) Error() string { return string(b) }
