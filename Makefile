@@ -61,7 +61,8 @@ race: ## the tests, with the race detector where it can be had
 	fi; \
 	if $(RACE_WORKS); then \
 		echo "$(GO) test -race -timeout 20m ./..."; \
-		CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...; \
+		CGO_ENABLED=1 $(GO) test -race -timeout 20m ./... && \
+		$(GO) test -run '^TestASeedReplaysExactly$$' ./internal/delivery; \
 	else \
 		echo "no C compiler: testing WITHOUT the race detector"; \
 		$(GO) test -timeout 20m ./...; \

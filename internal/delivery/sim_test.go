@@ -84,17 +84,6 @@ func (t tally) String() string {
 	return b.String()
 }
 
-func TestASeedReplaysExactly(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	for seed := range uint64(100) {
-		first, again := simulate(t, s, seed, none, nil), simulate(t, s, seed, none, nil)
-		if first.hash != again.hash || first.steps != again.steps {
-			t.Errorf("seed %d took %d steps to %x, and then %d to %x", seed, first.steps, first.hash, again.steps, again.hash)
-		}
-	}
-}
-
 // TestEachMutantIsCaught leaves out one rule of the protocol at a time: a simulation that does not see it gone proves
 // nothing.
 func TestEachMutantIsCaught(t *testing.T) {
