@@ -58,10 +58,11 @@ func newWire(t *testing.T, upstream string, seed uint64) *wire {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.open.Go(func() { w.accept(l) })
 		return l
 	}
 	w.plain, w.secure = listen(), listen()
+	w.open.Go(func() { w.accept(w.plain) })
+	w.open.Go(func() { w.accept(w.secure) })
 	t.Cleanup(func() {
 		close(w.ended)
 		w.plain.Close()
