@@ -28,7 +28,10 @@ type importCmd struct {
 
 // Run sends the file while it is being read. Good rows are kept though others are bad, unless the import is strict.
 func (c *importCmd) Run(ctx context.Context, a *app) error {
-	format := c.format()
+	format, err := c.format()
+	if err != nil {
+		return usage(err)
+	}
 	client, err := a.client()
 	if err != nil {
 		return err
@@ -65,13 +68,15 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-func (c *importCmd) format() api.Format {
+func (c *importCmd) format() (api.Format, error) {
 	ending := strings.ToLower(filepath.Ext(c.File))
 	switch {
-	case c.Format == "ndjson" || c.Format == "" && (ending == ".ndjson" || ending == ".jsonl"):
-		return api.FormatNDJSON
+	case c.Format == "csv" || c.Format == "" && (ending == ".csv" || c.File == "-"):
+		return api.FormatCSV, nil
+	case c.Format == "ndjson" || ending == ".ndjson" || ending == ".jsonl":
+		return api.FormatNDJSON, nil
 	}
-	return api.FormatCSV
+	return "", fmt.Errorf("%s ends neither in .csv nor in .ndjson or .jsonl: say --format csv or --format ndjson", c.File)
 }
 
 // print shows the first bad rows; somebody who has thousands of them has made one mistake.
@@ -141,8 +146,7 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 
 type deleteCmd struct {
 	remote
-	ID   string `arg:"" help:"External id of the customer."`
-	JSON bool   `name:"json" help:"Print what was deleted as JSON."`
+	ID string `arg:"" help:"External id of the customer."`
 }
 
 func (c *deleteCmd) Run(ctx context.Context, a *app) error {
@@ -152,9 +156,6 @@ func (c *deleteCmd) Run(ctx context.Context, a *app) error {
 	}
 	if err := client.DeleteCustomer(ctx, c.ID); err != nil {
 		return fmt.Errorf("delete customer %s: %w", shown(c.ID), err)
-	}
-	if c.JSON {
-		return document(a.stdout, map[string]any{"id": c.ID, "deleted": true})
 	}
 	_, err = fmt.Fprintf(a.stdout, "Customer %s is deleted.\n", shown(c.ID))
 	return err

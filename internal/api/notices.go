@@ -142,12 +142,6 @@ func (s *Server) awaitEnd(ctx context.Context, ref string, wait time.Duration) e
 	defer ticker.Stop()
 	for {
 		state, err := s.book.State(ctx, ref)
-		if err == nil && state == notice.Cancelled {
-			var st notice.Status
-			if st, err = s.book.Status(ctx, ref); err == nil && !st.Settled() {
-				state = notice.Sending // as good as: its last mails are at the relays
-			}
-		}
 		if err != nil || state.Finished() {
 			return err
 		}
@@ -166,7 +160,7 @@ func (s *Server) awaitEnd(ctx context.Context, ref string, wait time.Duration) e
 // unholdingBody is notice.Unholding, of which only what is meant need be sent.
 type unholdingBody struct {
 	Send      bool `json:"send,omitempty" doc:"nothing of it left after the backup: what is owed is sent"`
-	Uncertain bool `json:"uncertain,omitempty" doc:"it may have left: what is owed becomes uncertain, which is what happens where neither is said"`
+	Uncertain bool `json:"uncertain,omitempty" doc:"it may have left: what is owed becomes uncertain"`
 	Lift      bool `json:"lift,omitempty" doc:"releases are not held any more"`
 }
 
@@ -174,7 +168,7 @@ func (s *Server) unhold(ctx context.Context, in *struct {
 	ID   string `path:"id" doc:"the notice's key or number"`
 	Body unholdingBody
 }) (*answer[notice.Status], error) {
-	if in.Body.Send && in.Body.Uncertain {
+	if in.Body.Send == in.Body.Uncertain {
 		return nil, notice.Invalid("send", "say either send or uncertain")
 	}
 	st, err := s.desk.Unhold(ctx, in.ID, notice.Unholding(in.Body), requestOf(ctx).who)

@@ -300,9 +300,7 @@ func (m *memory) advance() (done []int64) {
 		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
 			if n.ExpiresAt != nil && !n.ExpiresAt.After(now) && !m.finished(n) {
 				n.State, n.reason = notice.Cancelled, notice.ReasonExpired
-				if m.mutant == cancelOnce {
-					m.cancelNow(n)
-				}
+				m.cancelledOnce(n)
 			}
 		}
 		if n.State == notice.Scheduled && !n.SendAt.After(now) {

@@ -365,6 +365,7 @@ func TestAnUnresolvedAttempt(t *testing.T) {
 		t.Parallel()
 		d, _ := requeued(t)
 		d.must(d.Cancel(t.Context(), d.id, "op"))
+		d.closeChunk(d.claim("c"))
 		d.wantState(0, notice.DeliveryUncertain)
 	})
 	t.Run("makes a delivery uncertain that is deferred in a cancelled notice", func(t *testing.T) {
@@ -381,6 +382,7 @@ func TestAnUnresolvedAttempt(t *testing.T) {
 		d, old := requeued(t)
 		d.answer(old, notice.DeliveryFailed, 550)
 		d.must(d.Cancel(t.Context(), d.id, "op"))
+		d.closeChunk(d.claim("c"))
 		d.wantState(0, notice.DeliveryCancelled)
 	})
 	t.Run("is named when the delivery fails", func(t *testing.T) {
