@@ -128,8 +128,7 @@ func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 		if _, err := tx.Exec(ctx, `UPDATE chunk SET lease_until = NULL, holder = '' WHERE id = $1 AND epoch = $2`, c.ChunkID, c.Epoch); err != nil {
 			return fmt.Errorf("give up the lease of chunk %d: %w", c.ChunkID, err)
 		}
-		// An answer under this lease can have come after its notice was finished.
-		if err := recountAndReopen(ctx, tx, []int64{c.ChunkID}); err != nil {
+		if err := recount(ctx, tx, []int64{c.ChunkID}); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `SELECT open FROM chunk WHERE id = $1`, c.ChunkID).Scan(&owed)

@@ -133,10 +133,6 @@ func Migrate(ctx context.Context, url string) (applied int, err error) {
 	if err != nil {
 		return len(done), fmt.Errorf("migrate: %w", err)
 	}
-	// Whoever was connected before the tables were there has not done this.
-	if _, err := conn.ExecContext(ctx, identifySQL); err != nil {
-		return len(done), fmt.Errorf("note the database that the ledger stands in: %w", err)
-	}
 	return len(done), nil
 }
 

@@ -85,22 +85,6 @@ func TestAChunkWithAMarkIsOpen(t *testing.T) {
 	d.wantNotice(notice.Sent)
 }
 
-// TestAnOutcomeAfterTheChunkWasGivenBackIsCounted is a worker whose drain is over while its answer is being written:
-// the epoch is still its own, the lease is not.
-func TestAnOutcomeAfterTheChunkWasGivenBackIsCounted(t *testing.T) {
-	t.Parallel()
-	d := release(t, 1)
-	c := d.claim("a")
-	d.mark(attempt(c, 0))
-	d.closeChunk(c)
-	d.answer(attempt(c, 0), notice.DeliverySent, 250)
-	d.wantCounts(map[string]int{"sent": 1})
-	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 0 {
-		t.Errorf("%d chunks are due (%v), want none: nothing is open", len(w.Chunks), err)
-	}
-	d.wantNotice(notice.Sent)
-}
-
 func TestWhatACancelledNoticeOwesIsFoundWheneverItIsDue(t *testing.T) {
 	t.Parallel()
 	d := release(t, 1)
