@@ -133,6 +133,12 @@ func Migrate(ctx context.Context, url string) (applied int, err error) {
 	if err != nil {
 		return len(done), fmt.Errorf("migrate: %w", err)
 	}
+	// Whoever was connected before the tables were there has not noted where the ledger stands.
+	if _, err := conn.ExecContext(ctx, `
+		INSERT INTO fence (system_identifier, timeline, database_oid)
+		SELECT is_system, is_timeline, is_oid FROM (`+identitySQL+`) i WHERE ledger IS NULL ON CONFLICT DO NOTHING`); err != nil {
+		return len(done), fmt.Errorf("note the database that the ledger stands in: %w", err)
+	}
 	return len(done), nil
 }
 
