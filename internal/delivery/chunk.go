@@ -23,7 +23,9 @@ func (w *Worker) chunk(id int64) error {
 	}
 	defer w.under.Done()
 	ctx := w.life
-	claim, ok, err := w.ledger.Claim(ctx, id, w.Name)
+	asking, asked := context.WithTimeout(ctx, 2*askTimeout)
+	claim, ok, err := w.ledger.Claim(asking, id, w.Name)
+	asked()
 	if err != nil || !ok {
 		return err
 	}
@@ -62,7 +64,9 @@ func (w *Worker) closeChunk(c ledger.Claim) (owed bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.life), w.ledger.Lease())
 	defer cancel()
 	for failures := 1; ; failures++ {
-		owed, err := w.ledger.CloseChunk(ctx, c)
+		call, done := context.WithTimeout(ctx, askTimeout)
+		owed, err := w.ledger.CloseChunk(call, c)
+		done()
 		if err == nil {
 			return owed
 		}
@@ -72,6 +76,9 @@ func (w *Worker) closeChunk(c ledger.Claim) (owed bool) {
 		}
 	}
 }
+
+// askTimeout bounds one question to the ledger: a Postgres that drops packets answers nothing for a long time.
+const askTimeout = 10 * time.Second
 
 // run is one claim being worked.
 type run struct {
@@ -91,7 +98,9 @@ func (r *run) renew(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		held, err := r.ledger.Renew(ctx, r.claim.ChunkID, r.claim.Epoch)
+		asking, asked := context.WithTimeout(ctx, askTimeout)
+		held, err := r.ledger.Renew(asking, r.claim.ChunkID, r.claim.Epoch)
+		asked()
 		if err != nil && ctx.Err() == nil {
 			r.Logger.Warn("renew", slog.Int64("chunk_id", r.claim.ChunkID), slog.Any("error", err))
 		}
@@ -214,6 +223,10 @@ func unmade(err error) string {
 	return notice.ReasonUnsendable
 }
 
+// leastTries is how often a delivery is tried before it is given up for having been owed for too long: a pause, a
+// hold or a relay that was away is no fault of its mailbox.
+const leastTries = 8
+
 // outcome judges an answer: what state the delivery goes to, and when it is tried again.
 func (r *run) outcome(at ledger.Attempt, due ledger.Due, a notice.Answer, refused bool) ledger.Outcome {
 	o := ledger.Outcome{Attempt: at, NoDot: a.NoDot, Answer: a, Heard: time.Now()}
@@ -228,7 +241,7 @@ func (r *run) outcome(at ledger.Attempt, due ledger.Due, a notice.Answer, refuse
 		switch {
 		case refused || a.Code == 0 && tried == 1:
 			// No fault of the mailbox: at once due.
-		case r.program.ExpiresAt == nil && due.Waited > r.GiveUp:
+		case r.program.ExpiresAt == nil && due.Waited > r.GiveUp && tried >= leastTries:
 			o.State, o.Reason = notice.DeliveryFailed, notice.ReasonTooLong
 		default:
 			o.Delay = r.backoff(r.FirstRetry, 15*time.Minute, tried)

@@ -47,7 +47,9 @@ type Sender interface {
 // sweep puts what Postgres says is due into the queue, and returns when something more falls due (below zero:
 // nothing is known to). What Redis does not take now the next sweep brings again.
 func sweep(ctx context.Context, l Sweeper, q Queue, logger *slog.Logger) (next time.Duration, err error) {
-	work, err := l.Sweep(ctx)
+	asking, asked := context.WithTimeout(ctx, 2*askTimeout)
+	work, err := l.Sweep(asking)
+	asked()
 	if err != nil {
 		return -1, err
 	}

@@ -246,7 +246,7 @@ func (d *Desk) from() string {
 
 func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
-		Filter: p.filter, FilterText: audience.Format(p.filter), BrokenDomains: p.body.BrokenDomains,
+		Body: p.body, Filter: p.filter, FilterText: audience.Format(p.filter), BrokenDomains: p.body.BrokenDomains,
 		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Judge: look.judge,
 	}
 }

@@ -43,7 +43,7 @@ func (m *memory) commit(seen map[int64]view, marks []ledger.Attempt, outcomes []
 		}
 		// One statement updates a row once, whatever it is joined with.
 		v := seen[o.ChunkID]
-		held := v.epoch == o.Epoch && (!v.leaseUntil.IsZero() || m.mutant == restUncounted)
+		held := v.epoch == o.Epoch && !v.leaseUntil.IsZero()
 		if d := m.delivery(o.Attempt); held && !touched[d] && m.settleBy(d, v, o) {
 			recorded[o.Attempt], touched[d] = true, true
 		}

@@ -257,6 +257,9 @@ func (m *memory) closeChunk(claim ledger.Claim) (held, owed bool) {
 	m.cancelOwed(c)
 	c.leaseUntil, c.holder = time.Time{}, ""
 	m.recount(c)
+	if c.open && c.notice.State == notice.Sent {
+		c.notice.State = notice.Sending
+	}
 	return true, c.open
 }
 

@@ -21,7 +21,6 @@ const (
 	staysClosed       mutant = "a late answer does not reopen"
 	cancelOnce        mutant = "a cancel looks once"
 	countsAdded       mutant = "counts are added up"
-	restUncounted     mutant = "an outcome does not count a chunk that was given back"
 	keyDropped        mutant = "a mailbox is owed more than once"
 	slicedByCustomer  mutant = "slices are by customer"
 )
@@ -30,4 +29,4 @@ const (
 // against a restored ledger is looked at.
 var mutants = []mutant{dotBeforeMark, ackAssumed, noEpoch, counterForEpoch, uncertainRetried, takeoverRetries, takeoverForgets,
 	leaseUnchecked, noLock, stateUnchecked, noGate, sweepSkipsSending, sweepSkipsStopped, staysClosed, cancelOnce, countsAdded,
-	restUncounted, keyDropped, slicedByCustomer}
+	keyDropped, slicedByCustomer}

@@ -120,8 +120,10 @@ func (p *pair) release(seed uint64) {
 	}
 	p.id = id
 	p.memory.draft(b, simTexts)
+	audience := everybody
+	audience.Body = b
 	for range 2 {
-		want, wantErr := p.real.Release(p.t.Context(), p.id, everybody, "example.net", "op")
+		want, wantErr := p.real.Release(p.t.Context(), p.id, audience, "example.net", "op")
 		got, err := p.sim.Release(p.t.Context(), 1, everybody, "example.net", "op")
 		p.same("release", want, got, wantErr, err)
 		_, want, wantErr = p.real.Expand(p.t.Context(), p.id)

@@ -156,7 +156,7 @@ func (w *Worker) drain() {
 // compare returns when the ledger was compared with what is known outside of it, or ctx has ended.
 func (w *Worker) compare(ctx context.Context) {
 	for failures := 1; ctx.Err() == nil; failures++ {
-		err := w.Compare(ctx)
+		err := w.askCompare(ctx)
 		if err == nil {
 			return
 		}
@@ -167,6 +167,12 @@ func (w *Worker) compare(ctx context.Context) {
 	}
 }
 
+func (w *Worker) askCompare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return w.Compare(ctx)
+}
+
 // compareEvery bounds what a copy of the ledger can miss without being recognised.
 const compareEvery = 500 * time.Millisecond
 
@@ -174,7 +180,7 @@ func (w *Worker) keepComparing(ctx context.Context) {
 	failing := false
 	for ctx.Err() == nil {
 		pause(ctx, compareEvery)
-		err := w.Compare(ctx)
+		err := w.askCompare(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
 			w.Logger.Warn("compare the ledger with the mirror of its marks", slog.Any("error", err))
 		}

@@ -128,7 +128,8 @@ func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 		if _, err := tx.Exec(ctx, `UPDATE chunk SET lease_until = NULL, holder = '' WHERE id = $1 AND epoch = $2`, c.ChunkID, c.Epoch); err != nil {
 			return fmt.Errorf("give up the lease of chunk %d: %w", c.ChunkID, err)
 		}
-		if err := recount(ctx, tx, []int64{c.ChunkID}); err != nil {
+		// An answer under this lease can have come after its notice was finished.
+		if err := recountAndReopen(ctx, tx, []int64{c.ChunkID}); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `SELECT open FROM chunk WHERE id = $1`, c.ChunkID).Scan(&owed)
@@ -166,7 +167,7 @@ func recount(ctx context.Context, tx pgx.Tx, chunks []int64) error {
 func (db *DB) Finish(ctx context.Context, id int64) error {
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		// A statement of its own, so that the next one sees every chunk that was closed or reopened under the lock.
-		if _, err := tx.Exec(ctx, `SELECT 1 FROM notice WHERE id = $1 FOR UPDATE`, id); err != nil {
+		if _, err := tx.Exec(ctx, `SELECT 1 FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `

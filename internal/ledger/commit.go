@@ -222,7 +222,7 @@ func recountAndReopen(ctx context.Context, tx pgx.Tx, chunks []int64) error {
 		return err
 	}
 	// Locked even where nothing is reopened: a Finish under way must see these chunks.
-	_, err := tx.Exec(ctx, `SELECT 1 FROM notice WHERE id IN (SELECT notice_id FROM chunk WHERE id = ANY($1)) ORDER BY id FOR UPDATE`, chunks)
+	_, err := tx.Exec(ctx, `SELECT 1 FROM notice WHERE id IN (SELECT notice_id FROM chunk WHERE id = ANY($1)) ORDER BY id FOR NO KEY UPDATE`, chunks)
 	if err != nil {
 		return fmt.Errorf("lock the notices: %w", err)
 	}

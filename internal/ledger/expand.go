@@ -35,7 +35,7 @@ func expand(ctx context.Context, tx pgx.Tx, id int64) (due []int64, done bool, e
 	var at time.Time
 	err = tx.QueryRow(ctx, `
 		SELECT state, expanded, recipients, CASE WHEN state = 'cancelled' THEN clock_timestamp() ELSE greatest(send_at, clock_timestamp()) END
-		FROM notice WHERE id = $1 FOR UPDATE`, id).Scan(&state, &lo, &recipients, &at)
+		FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state, &lo, &recipients, &at)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, true, nil
 	}

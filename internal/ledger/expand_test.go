@@ -21,7 +21,7 @@ func TestExpandersThatAreKilledMakeEachRowOnce(t *testing.T) {
 	b := notice.Body{Key: "n1", Incident: "n1", Kind: notice.Outage, Phase: "identified"}
 	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
 	d.must(err)
-	if _, err := d.Release(t.Context(), id, anybody, "example.net", "test"); err != nil {
+	if _, err := d.Release(t.Context(), id, all(b), "example.net", "test"); err != nil {
 		t.Fatal(err)
 	}
 	d.id, d.ref = id, "n1"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -34,8 +35,8 @@ type fence struct {
 	logger  *slog.Logger
 
 	mu       sync.Mutex
-	number   int64 // marks of this worker whose commit was acknowledged
-	compared bool  // the mirrors were compared once
+	known    map[string]int64 // marks by worker: this one's as acknowledged, the others' as last compared
+	compared bool             // the mirrors were compared once
 }
 
 // identitySQL compares the ledger with the database that it stands in. The timeline is that of the log being
@@ -45,9 +46,26 @@ const identitySQL = `
 		('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint AS is_timeline, d.oid::bigint AS is_oid
 	FROM pg_control_system() s, pg_database d LEFT JOIN fence f ON true WHERE d.datname = current_database()`
 
+// identifySQL notes the database that a new ledger stands in; a ledger that knows its own is left as it is.
+const identifySQL = `
+	INSERT INTO fence (system_identifier, timeline, database_oid)
+	SELECT is_system, is_timeline, is_oid FROM (` + identitySQL + `) i WHERE ledger IS NULL ON CONFLICT DO NOTHING`
+
+// checkTimeout bounds the check of a new connection, which the pool does not.
+const checkTimeout = 5 * time.Second
+
 // onConnect checks a new connection before anything else uses it.
 func (db *DB) onConnect(ctx context.Context, conn *pgx.Conn) error {
-	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return db.checkFence(ctx, tx) })
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	raised := false
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
+		raised, err = db.checkFence(ctx, tx)
+		return err
+	})
+	if err == nil && raised {
+		db.fence.forget()
+	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42P01" {
 		return nil // no such table: the schema is older than the fence, and Ready says so
 	}
@@ -57,35 +75,53 @@ func (db *DB) onConnect(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) error {
-	tag, err := tx.Exec(ctx, `
-		INSERT INTO fence (system_identifier, timeline, database_oid)
-		SELECT is_system, is_timeline, is_oid FROM (`+identitySQL+`) i WHERE ledger IS NULL ON CONFLICT DO NOTHING`)
+func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, err error) {
+	tag, err := tx.Exec(ctx, identifySQL)
 	if err != nil || tag.RowsAffected() == 1 {
-		return err
+		return false, err
 	}
 	var changed bool
 	err = tx.QueryRow(ctx, `
 		SELECT (system_identifier, timeline, database_oid) IS DISTINCT FROM (is_system, is_timeline, is_oid)
 		FROM (`+identitySQL+`) i`).Scan(&changed)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if changed {
-		return db.raise(ctx, tx, "the ledger stands in another database than the one it was written in")
+		return true, db.raise(ctx, tx, "the ledger stands in another database than the one it was written in")
 	}
-	db.fence.mu.Lock()
-	known := db.fence.number
-	db.fence.mu.Unlock()
-	if known == 0 {
-		return nil
+	known := db.fence.remembered()
+	if len(known) == 0 {
+		return false, nil
 	}
+	inside, err := markNumbers(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	for worker, number := range known {
+		if inside[worker] < number {
+			return true, db.raise(ctx, tx, "the ledger has lost marks that this process knows of")
+		}
+	}
+	return false, nil
+}
+
+// markNumbers returns how many marks the ledger knows of each worker.
+func markNumbers(ctx context.Context, q interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}) (map[string]int64, error) {
+	numbers := map[string]int64{}
+	rows, err := q.Query(ctx, `SELECT worker, number FROM mark_number`)
+	if err != nil {
+		return nil, fmt.Errorf("read the numbers of marks: %w", err)
+	}
+	var worker string
 	var number int64
-	err = tx.QueryRow(ctx, `SELECT coalesce((SELECT number FROM mark_number WHERE worker = $1), 0)`, db.fence.worker).Scan(&number)
-	if err == nil && number < known {
-		err = db.raise(ctx, tx, "the ledger has lost marks of a worker that is still running")
+	_, err = pgx.ForEachRow(rows, []any{&worker, &number}, func() error { numbers[worker] = number; return nil })
+	if err != nil {
+		return nil, fmt.Errorf("read the numbers of marks: %w", err)
 	}
-	return err
+	return numbers, nil
 }
 
 // raise holds what is unfinished, and the releases to come. The ledger's identity becomes that of the database it
@@ -97,6 +133,10 @@ func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string) error {
 		FROM (`+identitySQL+`) i`, reason)
 	if err != nil {
 		return fmt.Errorf("raise the fence: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `
+		SELECT id FROM notice WHERE state IN ('scheduled', 'sending', 'paused', 'held') ORDER BY id FOR NO KEY UPDATE`); err != nil {
+		return fmt.Errorf("lock what is unfinished: %w", err)
 	}
 	rows, err := tx.Query(ctx, `
 		UPDATE notice SET state = 'held', reason = $1, held_until = NULL
@@ -113,20 +153,41 @@ func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string) error {
 			return err
 		}
 	}
-	// Each process has its own count; what was lost is gone from the ledger, so counting starts from what it has.
-	db.fence.mu.Lock()
-	db.fence.number = 0
-	db.fence.mu.Unlock()
 	db.fence.logger.Error("the ledger was restored from a backup: unfinished notices and new releases are held; see notice unhold",
 		slog.String("reason", reason), slog.Int("held", len(held)))
 	return nil
 }
 
-// acknowledged notes the number of marks that a commit has brought this worker to.
+// acknowledged notes the number of marks that a commit has brought this worker to; 0 says nothing.
 func (f *fence) acknowledged(number int64) {
+	if number > 0 {
+		f.remember(map[string]int64{f.worker: number})
+	}
+}
+
+// remember notes numbers that the ledger had: it must never have fewer.
+func (f *fence) remember(numbers map[string]int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.number = max(f.number, number)
+	if f.known == nil {
+		f.known = map[string]int64{}
+	}
+	for worker, n := range numbers {
+		f.known[worker] = max(f.known[worker], n)
+	}
+}
+
+func (f *fence) remembered() map[string]int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.known)
+}
+
+// forget begins anew with what the ledger has, once it is known for a restored one: what it lost is lost.
+func (f *fence) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = nil
 }
 
 // mayMark reports whether the mirrors were compared since this process began: before that nothing is known.
@@ -163,15 +224,9 @@ func (db *DB) compareMarks(ctx context.Context, ledger string, m Mirror) error {
 	if err != nil {
 		return fmt.Errorf("read the mirror of marks: %w", err)
 	}
-	inside := map[string]int64{}
-	rows, err := db.pool.Query(ctx, `SELECT worker, number FROM mark_number`)
+	inside, err := markNumbers(ctx, db.pool)
 	if err != nil {
-		return fmt.Errorf("read the numbers of marks: %w", err)
-	}
-	var worker string
-	var number int64
-	if _, err := pgx.ForEachRow(rows, []any{&worker, &number}, func() error { inside[worker] = number; return nil }); err != nil {
-		return fmt.Errorf("read the numbers of marks: %w", err)
+		return err
 	}
 	behind := map[string]int64{}
 	for worker, number := range inside {
@@ -189,6 +244,9 @@ func (db *DB) compareMarks(ctx context.Context, ledger string, m Mirror) error {
 		if err := db.raiseForLost(ctx, lost); err != nil {
 			return err
 		}
+		db.fence.forget()
+	} else {
+		db.fence.remember(inside)
 	}
 	if len(behind) == 0 {
 		return nil
@@ -228,6 +286,10 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 		}
 	}
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
+		// The fence before any notice, as raise and release lock them.
+		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR UPDATE`); err != nil {
+			return fmt.Errorf("lock the fence: %w", err)
+		}
 		if !send {
 			if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY id FOR UPDATE`, id); err != nil {
 				return fmt.Errorf("lock the chunks of notice %d: %w", id, err)
@@ -235,7 +297,7 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 		}
 		var state notice.State
 		var until *time.Time
-		err := tx.QueryRow(ctx, `SELECT state, held_until FROM notice WHERE id = $1 FOR UPDATE`, id).Scan(&state, &until)
+		err := tx.QueryRow(ctx, `SELECT state, held_until FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state, &until)
 		if err != nil {
 			return fmt.Errorf("lock notice %d: %w", id, err)
 		}
@@ -258,7 +320,7 @@ func unhold(ctx context.Context, tx pgx.Tx, id int64, send, lift bool, who strin
 	if !send {
 		what = "unhold as uncertain"
 		_, err := tx.Exec(ctx, `
-			UPDATE delivery SET state = 5, at = clock_timestamp(), dot_by = clock_timestamp(), reason = $2,
+			UPDATE delivery SET state = 5, unresolved = -1, at = clock_timestamp(), dot_by = clock_timestamp(), reason = $2,
 				reply = 'whether it left before the ledger was restored is not known'
 			WHERE notice_id = $1 AND state IN (0, 1, 3)`, id, notice.ReasonRestored)
 		if err != nil {

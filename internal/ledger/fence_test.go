@@ -9,6 +9,7 @@ import (
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // mirror keeps numbers as Redis or a file would.
@@ -234,5 +235,109 @@ func TestALaterNoticeSupersedesWhatItsRecipientsAreStillOwed(t *testing.T) {
 	d.must(d.pool.QueryRow(t.Context(), `SELECT reason FROM delivery WHERE state = 7`).Scan(&reason))
 	if reason != notice.ReasonSuperseded {
 		t.Errorf("cancelled as %q", reason)
+	}
+}
+
+func TestALaterPhaseIsNotOvertakenByAnEarlier(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2) // identified
+	ctx := t.Context()
+	b := notice.Body{Key: "first", Incident: "n1", Kind: notice.Outage, Phase: "investigating"}
+	id, _, err := d.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
+	d.must(err)
+	if _, err := d.Release(ctx, id, all(b), "example.net", "test"); err != nil {
+		t.Fatal(err)
+	}
+	d.wantCounts(map[string]int{"queued": 2})
+}
+
+func TestADraftThatWasReplacedMeanwhileIsNotReleased(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.exec(`INSERT INTO customer (id, email, email_key) VALUES ('1', 'a@example.com', 'a@example.com')`)
+	seen := notice.Body{Key: "k", Incident: "k", Kind: notice.Outage, Phase: "identified"}
+	changed := seen
+	changed.Severity = "major"
+	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: changed, Texts: map[string]notice.Text{}, Who: "test"})
+	d.must(err)
+	if released, err := d.Release(t.Context(), id, all(seen), "example.net", "test"); released || notice.CodeOf(err) != notice.CodeConflict {
+		t.Errorf("released what nobody had looked at: %v %v", released, err)
+	}
+}
+
+func TestWhoWasConnectedBeforeTheTablesWereThereCanRelease(t *testing.T) {
+	t.Parallel()
+	url := testkit.EmptyPostgres(t)
+	db, err := ledger.Open(t.Context(), url, ledger.Options{MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	if err := db.Ready(t.Context()); err == nil {
+		t.Error("a ledger without tables is ready")
+	}
+	if _, err := ledger.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.PutCustomer(t.Context(), notice.CustomerRow{Customer: notice.Customer{ID: "1", Email: "a@example.com"}, EmailKey: "a@example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	b := notice.Body{Key: "k", Incident: "k", Kind: notice.Outage, Phase: "identified"}
+	id, _, err := db.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if released, err := db.Release(t.Context(), id, all(b), "example.net", "test"); err != nil || !released {
+		t.Fatalf("release: %v %v", released, err)
+	}
+	if state, err := db.State(t.Context(), "k"); err != nil || state != notice.Sending {
+		t.Errorf("the notice is %s (%v), want sending", state, err)
+	}
+	if err := db.CompareMarks(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestALateAnswerAfterAnUnholdReopensTheNotice(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	c := d.claim("a")
+	d.mark(attempt(c, 0))
+	d.exec(`UPDATE notice SET state = 'held', reason = 'restored'`)
+	d.must(d.Unhold(t.Context(), d.id, false, true, "op"))
+	d.wantNotice(notice.Sent)
+	d.answer(attempt(c, 0), notice.DeliveryDeferred, 450)
+	d.closeChunk(c)
+	d.wantState(0, notice.DeliveryDeferred)
+	d.wantNotice(notice.Sending)
+}
+
+func TestAWorkerWithoutMarksOfItsOwnKnowsThoseOfTheOthers(t *testing.T) {
+	t.Parallel()
+	d := release(t, 3)
+	m := &mirror{}
+	idle, busy := d.worker("idle", m), d.worker("busy", m)
+	d.must(idle.CompareMarks(t.Context()))
+	d.must(busy.CompareMarks(t.Context()))
+	granted, err := busy.Commit(t.Context(), []ledger.Attempt{attempt(d.claim("busy"), 0)}, nil)
+	if err != nil || !granted[0] {
+		t.Fatalf("mark: %v %v", granted, err)
+	}
+	d.must(idle.CompareMarks(t.Context()))
+	// The data directory is put back, and busy dies: idle is the first to connect.
+	d.exec(`DELETE FROM mark_number; UPDATE delivery SET state = 0, epoch = 0, tries = 0, dot_by = NULL`)
+	d.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	for {
+		if _, err := idle.State(t.Context(), d.ref); err == nil {
+			break
+		}
+	}
+	for {
+		if state, err := d.State(t.Context(), d.ref); err == nil {
+			if state != notice.Held {
+				t.Errorf("the notice is %s, want it held before anything is compared", state)
+			}
+			break
+		}
 	}
 }

@@ -3,7 +3,8 @@
 // The delivery protocol is that of docs/guarantees.md. Two of its rules hold for all code in this package:
 // whatever changes a delivery first locks its chunk row in a statement of its own (the lease holder FOR SHARE,
 // everybody else FOR UPDATE, ids ascending), and time is the database's clock_timestamp(). A notice row is locked
-// after chunk rows, never before them.
+// after chunk rows, never before them, and FOR NO KEY UPDATE: an update of a chunk may hold a key lock on it already,
+// with which FOR UPDATE would make a deadlock of two.
 package ledger
 
 import (
@@ -133,10 +134,8 @@ func Migrate(ctx context.Context, url string) (applied int, err error) {
 	if err != nil {
 		return len(done), fmt.Errorf("migrate: %w", err)
 	}
-	// Whoever was connected before the tables were there has not noted where the ledger stands.
-	if _, err := conn.ExecContext(ctx, `
-		INSERT INTO fence (system_identifier, timeline, database_oid)
-		SELECT is_system, is_timeline, is_oid FROM (`+identitySQL+`) i WHERE ledger IS NULL ON CONFLICT DO NOTHING`); err != nil {
+	// Whoever was connected before the tables were there has not done this.
+	if _, err := conn.ExecContext(ctx, identifySQL); err != nil {
 		return len(done), fmt.Errorf("note the database that the ledger stands in: %w", err)
 	}
 	return len(done), nil

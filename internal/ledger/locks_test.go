@@ -3,6 +3,8 @@ package ledger_test
 import (
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
@@ -85,6 +87,22 @@ func TestAChunkWithAMarkIsOpen(t *testing.T) {
 	d.wantNotice(notice.Sent)
 }
 
+// TestAnOutcomeAfterTheChunkWasGivenBackIsCounted is a worker whose drain is over while its answer is being written:
+// the epoch is still its own, the lease is not.
+func TestAnOutcomeAfterTheChunkWasGivenBackIsCounted(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	c := d.claim("a")
+	d.mark(attempt(c, 0))
+	d.closeChunk(c)
+	d.answer(attempt(c, 0), notice.DeliverySent, 250)
+	d.wantCounts(map[string]int{"sent": 1})
+	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 0 {
+		t.Errorf("%d chunks are due (%v), want none: nothing is open", len(w.Chunks), err)
+	}
+	d.wantNotice(notice.Sent)
+}
+
 func TestWhatACancelledNoticeOwesIsFoundWheneverItIsDue(t *testing.T) {
 	t.Parallel()
 	d := release(t, 1)
@@ -96,4 +114,32 @@ func TestWhatACancelledNoticeOwesIsFoundWheneverItIsDue(t *testing.T) {
 	}
 	d.closeChunk(d.claim("a"))
 	d.wantCounts(map[string]int{"cancelled": 1})
+}
+
+// TestChunksOfANoticeAreClosedAtOnce is what a worker does after a pause: it gives back all that it holds.
+func TestChunksOfANoticeAreClosedAtOnce(t *testing.T) {
+	t.Parallel()
+	const chunks = 12
+	d := release(t, chunks*ledger.ChunkSize)
+	rows, err := d.pool.Query(t.Context(), `SELECT id FROM chunk`)
+	d.must(err)
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	d.must(err)
+	var claims []ledger.Claim
+	for _, id := range ids {
+		c, ok, err := d.Claim(t.Context(), id, "a")
+		if err != nil || !ok {
+			t.Fatalf("claim: %v %v", ok, err)
+		}
+		claims = append(claims, c)
+	}
+	closed := make(chan error)
+	for _, c := range claims {
+		go func() { _, err := d.CloseChunk(t.Context(), c); closed <- err }()
+	}
+	for range claims {
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -39,6 +39,9 @@ func (d MarksDir) Marks(_ context.Context, ledger string) (map[string]int64, err
 		if err != nil {
 			return nil, fmt.Errorf("read the marks: %w", err)
 		}
+		if len(text) == 0 {
+			continue // what a power cut can leave of a file that was being made
+		}
 		if numbers[worker], err = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err != nil {
 			return nil, fmt.Errorf("%s holds no number: %w", e.Name(), err)
 		}
@@ -52,7 +55,7 @@ func (d MarksDir) KeepMarks(_ context.Context, ledger string, numbers map[string
 		path := filepath.Join(string(d), ledger+"."+url.QueryEscape(worker))
 		// The process is part of the name: two that put back the same worker's number must not share a file.
 		fresh := fmt.Sprintf("%s.%d.new", path, os.Getpid())
-		if err := os.WriteFile(fresh, []byte(strconv.FormatInt(n, 10)+"\n"), 0o600); err != nil {
+		if err := writeSynced(fresh, strconv.FormatInt(n, 10)+"\n"); err != nil {
 			return fmt.Errorf("write the marks: %w", err)
 		}
 		if err := os.Rename(fresh, path); err != nil {
@@ -60,4 +63,16 @@ func (d MarksDir) KeepMarks(_ context.Context, ledger string, numbers map[string
 		}
 	}
 	return nil
+}
+
+func writeSynced(path, text string) (err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.WriteString(text); err != nil {
+		return err
+	}
+	return f.Sync()
 }

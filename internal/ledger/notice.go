@@ -61,7 +61,7 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 	}
 	var state notice.State
 	var same bool
-	err = tx.QueryRow(ctx, `SELECT id, state, body = $2::jsonb FROM notice WHERE key = $1 FOR UPDATE`,
+	err = tx.QueryRow(ctx, `SELECT id, state, body = $2::jsonb FROM notice WHERE key = $1 FOR NO KEY UPDATE`,
 		d.Body.Key, body).Scan(&id, &state, &same)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

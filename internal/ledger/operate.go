@@ -61,7 +61,7 @@ func (db *DB) Resume(ctx context.Context, id int64, who string) error {
 func (db *DB) transition(ctx context.Context, id int64, who, what, update string, to notice.State) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		var state notice.State
-		err := tx.QueryRow(ctx, `SELECT state FROM notice WHERE id = $1 FOR UPDATE`, id).Scan(&state)
+		err := tx.QueryRow(ctx, `SELECT state FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return notice.NotFound("there is no notice %d", id)
 		}
@@ -186,7 +186,7 @@ func (db *DB) settleOne(ctx context.Context, tx pgx.Tx, id int64, r unsettled, s
 		return false, nil
 	case r.State == notice.DeliveryUncertain:
 		update = `
-			UPDATE delivery SET state = 0, unresolved = CASE WHEN unresolved = 0 THEN epoch ELSE -1 END,
+			UPDATE delivery SET state = 0, unresolved = CASE WHEN unresolved = 0 AND epoch <> 0 THEN epoch ELSE -1 END,
 				owed_at = clock_timestamp(), due_at = clock_timestamp(), at = clock_timestamp(), reason = 'requeued by ' || $4
 			WHERE notice_id = $1 AND seq = $2 AND epoch = $3 AND state = 5`
 	case s.Requeue && (r.State == notice.DeliveryFailed || r.State == notice.DeliverySuppressed):

@@ -57,6 +57,13 @@ var anybody = ledger.Audience{
 	Judge:           func() error { return nil },
 }
 
+// all is the audience of everybody for a body.
+func all(b notice.Body) ledger.Audience {
+	a := anybody
+	a.Body = b
+	return a
+}
+
 func (d *desk) send(b notice.Body) {
 	d.t.Helper()
 	ctx := d.t.Context()
@@ -67,7 +74,7 @@ func (d *desk) send(b notice.Body) {
 	id, _, err := d.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "test"})
 	d.must(err)
 	d.id, d.ref = id, b.Key
-	if _, err := d.Release(ctx, id, anybody, "example.net", "test"); err != nil {
+	if _, err := d.Release(ctx, id, all(b), "example.net", "test"); err != nil {
 		d.t.Fatal(err)
 	}
 	for done := false; !done; {
@@ -507,7 +514,7 @@ func TestTheCountsAddUpWhileANoticeIsExpanded(t *testing.T) {
 	b := notice.Body{Key: "big", Incident: "big", Kind: notice.Outage, Phase: "identified"}
 	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
 	d.must(err)
-	if _, err := d.Release(t.Context(), id, anybody, "example.net", "test"); err != nil {
+	if _, err := d.Release(t.Context(), id, all(b), "example.net", "test"); err != nil {
 		t.Fatal(err)
 	}
 	d.id, d.ref = id, "big"
@@ -591,7 +598,7 @@ func TestADraftIsReplacedAndARepeatedBodyIsTheSameNotice(t *testing.T) {
 	}
 	id, err := d.Find(t.Context(), "k")
 	d.must(err)
-	if _, err := d.Release(t.Context(), id, anybody, "example.net", "test"); err != nil {
+	if _, err := d.Release(t.Context(), id, all(b), "example.net", "test"); err != nil {
 		t.Fatal(err)
 	}
 	if created, err := put(b); err != nil || created {

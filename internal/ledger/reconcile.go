@@ -278,7 +278,7 @@ func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, id int64, missing n
 		}
 	}
 	tag, err := tx.Exec(ctx, `
-		UPDATE delivery d SET state = 0, unresolved = CASE WHEN unresolved = 0 THEN d.epoch ELSE -1 END,
+		UPDATE delivery d SET state = 0, unresolved = CASE WHEN unresolved = 0 AND d.epoch <> 0 THEN d.epoch ELSE -1 END,
 			owed_at = clock_timestamp(), due_at = clock_timestamp(), at = clock_timestamp(),
 			reason = 'not in the relay''s log, requeued by ' || $4
 		FROM unnest($2::int[], $3::bigint[]) AS m(seq, epoch)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,6 +13,7 @@ import (
 
 // Audience says who is to be told, and how what is found is judged.
 type Audience struct {
+	Body            notice.Body // that of the draft which was looked at
 	Filter          notice.Filter
 	FilterText      string   // its parenthesised form
 	BrokenDomains   []string // A-labels, lower-cased
@@ -45,9 +47,16 @@ func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
 // end in. A notice that was released before is left as it is, and released is false.
 func (db *DB) Release(ctx context.Context, id int64, a Audience, domain, who string) (released bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		n, err := readNotice(ctx, tx, id, "FOR UPDATE OF n")
+		// The fence is locked before any notice, so that one that is raised meanwhile holds this release.
+		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR SHARE`); err != nil {
+			return fmt.Errorf("lock the fence: %w", err)
+		}
+		n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")
 		if err != nil || n.State.Released() {
 			return err
+		}
+		if !reflect.DeepEqual(n.Body, a.Body) {
+			return notice.Conflict("notice %q was replaced while it was being released: look at it again", n.Key)
 		}
 		released = true
 		return release(ctx, tx, n, a, domain, who)
@@ -80,7 +89,7 @@ func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who s
 		return err
 	}
 	// A notice that is younger than the backup is unknown to a restored ledger: its key may have gone out before.
-	_, err = tx.Exec(ctx, `
+	tag, err := tx.Exec(ctx, `
 		UPDATE notice SET state = CASE WHEN f.up THEN 'held' WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END,
 			reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
 			released_at = clock_timestamp(), released_by = $2, message_domain = $3,
@@ -89,6 +98,9 @@ func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who s
 		n.ID, who, domain, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed)
 	if err != nil {
 		return fmt.Errorf("release notice %d: %w", n.ID, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("release notice %d: the ledger has no fence: run `tocsin migrate`", n.ID)
 	}
 	return recordAct(ctx, tx, n.ID, who, "release", fmt.Sprintf("%d recipients", p.Recipients))
 }

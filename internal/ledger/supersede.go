@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,18 +11,23 @@ import (
 )
 
 // supersede cancels what earlier notices of an incident still owe to mailboxes that a notice being released owes a
-// delivery to: old news is not sent after the new. It runs in the release's transaction, when the new notice's
-// recipients are frozen.
+// delivery to: old news is not sent after the new. Earlier is one whose phase does not come after this one's: a
+// scheduled "completed" is not overtaken by today's "reminder". It runs in the release's transaction, when the new
+// notice's recipients are frozen.
 func supersede(ctx context.Context, tx pgx.Tx, n Notice) error {
 	rows, err := tx.Query(ctx, `
 		SELECT o.id FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id
-		WHERE me.id = $1 AND o.state IN ('scheduled', 'sending', 'paused', 'held') ORDER BY o.id`, n.ID)
+		WHERE me.id = $1 AND o.state IN ('scheduled', 'sending', 'paused', 'held') AND o.body->>'phase' = ANY($2) ORDER BY o.id`,
+		n.ID, upTo(n.Body))
 	if err != nil {
 		return fmt.Errorf("look for earlier notices of incident %q: %w", n.Incident, err)
 	}
 	earlier, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
 		return fmt.Errorf("look for earlier notices of incident %q: %w", n.Incident, err)
+	}
+	if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = ANY($1) ORDER BY id FOR UPDATE`, earlier); err != nil {
+		return fmt.Errorf("lock the chunks of earlier notices: %w", err)
 	}
 	for _, id := range earlier {
 		if err := supersedeOne(ctx, tx, id, n); err != nil {
@@ -31,10 +37,13 @@ func supersede(ctx context.Context, tx pgx.Tx, n Notice) error {
 	return nil
 }
 
+// upTo returns the phases up to a body's own.
+func upTo(b notice.Body) []string {
+	phases := notice.Phases[b.Kind]
+	return phases[:slices.Index(phases, b.Phase)+1]
+}
+
 func supersedeOne(ctx context.Context, tx pgx.Tx, id int64, by Notice) error {
-	if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY id FOR UPDATE`, id); err != nil {
-		return fmt.Errorf("lock its chunks: %w", err)
-	}
 	// What is not expanded yet would be born queued.
 	for done := false; !done; {
 		var err error
