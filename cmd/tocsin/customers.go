@@ -21,17 +21,14 @@ type customersCmd struct {
 type importCmd struct {
 	remote
 	File   string `arg:"" help:"The file; - is standard input."`
-	Format string `enum:"csv,ndjson," default:"" placeholder:"csv|ndjson" help:"What the file is; by default its name's ending says it, and standard input is CSV."`
+	Format string `enum:"csv,ndjson," default:"" placeholder:"csv|ndjson" help:"What the file is; by default CSV, unless its name ends in .ndjson or .jsonl."`
 	Strict bool   `help:"Import nothing if any row is bad."`
 	JSON   bool   `name:"json" help:"Print the report as JSON."`
 }
 
 // Run sends the file while it is being read. Good rows are kept though others are bad, unless the import is strict.
 func (c *importCmd) Run(ctx context.Context, a *app) error {
-	format, err := c.format()
-	if err != nil {
-		return usage(err)
-	}
+	format := c.format()
 	client, err := a.client()
 	if err != nil {
 		return err
@@ -68,15 +65,13 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-func (c *importCmd) format() (api.Format, error) {
+func (c *importCmd) format() api.Format {
 	ending := strings.ToLower(filepath.Ext(c.File))
 	switch {
-	case c.Format == "csv" || c.Format == "" && (ending == ".csv" || c.File == "-"):
-		return api.FormatCSV, nil
-	case c.Format == "ndjson" || ending == ".ndjson" || ending == ".jsonl":
-		return api.FormatNDJSON, nil
+	case c.Format == "ndjson" || c.Format == "" && (ending == ".ndjson" || ending == ".jsonl"):
+		return api.FormatNDJSON
 	}
-	return "", fmt.Errorf("%s ends neither in .csv nor in .ndjson or .jsonl: say --format csv or --format ndjson", c.File)
+	return api.FormatCSV
 }
 
 // print shows the first bad rows; somebody who has thousands of them has made one mistake.
@@ -146,7 +141,8 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 
 type deleteCmd struct {
 	remote
-	ID string `arg:"" help:"External id of the customer."`
+	ID   string `arg:"" help:"External id of the customer."`
+	JSON bool   `name:"json" help:"Print what was deleted as JSON."`
 }
 
 func (c *deleteCmd) Run(ctx context.Context, a *app) error {
@@ -156,6 +152,9 @@ func (c *deleteCmd) Run(ctx context.Context, a *app) error {
 	}
 	if err := client.DeleteCustomer(ctx, c.ID); err != nil {
 		return fmt.Errorf("delete customer %s: %w", shown(c.ID), err)
+	}
+	if c.JSON {
+		return document(a.stdout, map[string]any{"id": c.ID, "deleted": true})
 	}
 	_, err = fmt.Fprintf(a.stdout, "Customer %s is deleted.\n", shown(c.ID))
 	return err

@@ -26,7 +26,6 @@ func TestExitCodes(t *testing.T) {
 		{"two decisions", "notice settle feeds.1 --sent --requeue --all-uncertain", 2, "can't be used together"},
 		{"unknown format of a report", "report feeds.1 --format xml", 2, "--format"},
 		{"unknown state", "report feeds.1 --state lost", 2, `"lost"`},
-		{"format of a file that its name does not say", "customers import customers.txt", 2, "--format csv"},
 		{"bad setting", "notice list --url nowhere", 2, "TOCSIN_URL (flag --url)"},
 		{"settings' file is away", "notice list --config /does/not/exist", 2, "TOCSIN_CONFIG (flag --config)"},
 		{"work without settings", "work", 2, "TOCSIN_FROM: is not set"},

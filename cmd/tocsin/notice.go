@@ -201,7 +201,7 @@ func (c *testCmd) Run(ctx context.Context, a *app) error {
 	}
 	mails, err := client.Test(ctx, body, c.To)
 	if err != nil {
-		return fmt.Errorf("send the test mails: %w", err)
+		return fmt.Errorf("send the test mails: %w", directory.Locate(c.Dir, err))
 	}
 	if c.JSON {
 		err = document(a.stdout, map[string]any{"mails": mails})

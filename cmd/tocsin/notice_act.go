@@ -37,8 +37,8 @@ func (c *cancelCmd) Run(ctx context.Context, a *app) error {
 
 type unholdCmd struct {
 	one
-	Send      bool `xor:"what" required:"" help:"Nothing of it left after the backup: send what it owes."`
-	Uncertain bool `xor:"what" required:"" help:"It may have left: what it owes becomes uncertain, to be settled."`
+	Send      bool `xor:"what" help:"Nothing of it left after the backup: send what it owes."`
+	Uncertain bool `xor:"what" help:"It may have left: what it owes becomes uncertain, to be settled (what happens without --send)."`
 	LiftFence bool `help:"Hold no more releases: all that was sent after the backup is accounted for."`
 }
 
@@ -192,7 +192,7 @@ func (c *settleCmd) announce(ctx context.Context, a *app, client *api.Client) er
 		}
 		which = many(st.Counts[notice.DeliveryUncertain.String()], "mail") + " that may have arrived or not"
 	}
-	what := "settled as sent"
+	what := "to be settled as sent"
 	if c.Requeue {
 		what = "to be sent again, under the same Message-ID"
 	}

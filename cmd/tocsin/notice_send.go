@@ -102,7 +102,7 @@ func (c *sendCmd) print(a *app, r api.Receipt) error {
 // follow shows progress until nothing is left to be sent, and prints what came of it.
 func (c *sendCmd) follow(ctx context.Context, a *app, client *api.Client, r api.Receipt) error {
 	progress := newSending(a.stderr)
-	for !r.State.Finished() && r.State != notice.Held {
+	for !r.Status.Settled() && r.State != notice.Held {
 		progress.show(r.Status, time.Now())
 		st, err := client.Status(ctx, r.Key, time.Second)
 		if err != nil {

@@ -141,8 +141,7 @@ func (s *Server) awaitEnd(ctx context.Context, ref string, wait time.Duration) e
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
 	for {
-		state, err := s.book.State(ctx, ref)
-		if err != nil || state.Finished() {
+		if ended, err := s.ended(ctx, ref); err != nil || ended {
 			return err
 		}
 		select {
@@ -157,10 +156,21 @@ func (s *Server) awaitEnd(ctx context.Context, ref string, wait time.Duration) e
 	}
 }
 
+// ended reports whether nothing of a notice is under way any more. One that is cancelled still has mails at relays
+// for a moment; only of that one it is worth counting.
+func (s *Server) ended(ctx context.Context, ref string) (bool, error) {
+	state, err := s.book.State(ctx, ref)
+	if err != nil || state != notice.Cancelled {
+		return state.Finished(), err
+	}
+	st, err := s.book.Status(ctx, ref)
+	return st.Settled(), err
+}
+
 // unholdingBody is notice.Unholding, of which only what is meant need be sent.
 type unholdingBody struct {
 	Send      bool `json:"send,omitempty" doc:"nothing of it left after the backup: what is owed is sent"`
-	Uncertain bool `json:"uncertain,omitempty" doc:"it may have left: what is owed becomes uncertain"`
+	Uncertain bool `json:"uncertain,omitempty" doc:"it may have left: what is owed becomes uncertain, which is what happens where neither is said"`
 	Lift      bool `json:"lift,omitempty" doc:"releases are not held any more"`
 }
 
@@ -168,7 +178,7 @@ func (s *Server) unhold(ctx context.Context, in *struct {
 	ID   string `path:"id" doc:"the notice's key or number"`
 	Body unholdingBody
 }) (*answer[notice.Status], error) {
-	if in.Body.Send == in.Body.Uncertain {
+	if in.Body.Send && in.Body.Uncertain {
 		return nil, notice.Invalid("send", "say either send or uncertain")
 	}
 	st, err := s.desk.Unhold(ctx, in.ID, notice.Unholding(in.Body), requestOf(ctx).who)

@@ -149,7 +149,7 @@ func (d *Desk) change(ctx context.Context, ref, who string, f func(context.Conte
 
 // Unhold lets go of a notice that the fence against a restored ledger holds.
 func (d *Desk) Unhold(ctx context.Context, ref string, u notice.Unholding, who string) (notice.Status, error) {
-	if u.Send == u.Uncertain {
+	if u.Send && u.Uncertain {
 		return notice.Status{}, notice.Invalid("send", "say either that what is owed is to be sent or that it becomes uncertain")
 	}
 	return d.change(ctx, ref, who, func(ctx context.Context, id int64, who string) error {

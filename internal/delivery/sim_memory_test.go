@@ -300,7 +300,9 @@ func (m *memory) advance() (done []int64) {
 		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
 			if n.ExpiresAt != nil && !n.ExpiresAt.After(now) && !m.finished(n) {
 				n.State, n.reason = notice.Cancelled, notice.ReasonExpired
-				m.cancelledOnce(n)
+				if m.mutant == cancelOnce {
+					m.cancelNow(n)
+				}
 			}
 		}
 		if n.State == notice.Scheduled && !n.SendAt.After(now) {

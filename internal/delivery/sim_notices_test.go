@@ -30,29 +30,23 @@ func (m *memory) transition(id int64, what string, to notice.State, from ...noti
 
 // barrier is the second transaction of a pause or a cancel.
 func (m *memory) barrier(id int64, to notice.State) {
-	n := m.notice(id)
-	if to != notice.Cancelled {
-		return
+	if to == notice.Cancelled {
+		m.cancelNow(m.notice(id))
 	}
-	for _, c := range m.chunksOf(n) {
-		if c.open {
-			c.dueAt = m.now()
-		}
-	}
-	m.cancelledOnce(n)
 }
 
-// cancelledOnce is what a cancel does that does not look again at each claim and close.
-func (m *memory) cancelledOnce(n *noticeRow) {
-	if m.mutant != cancelOnce {
-		return
-	}
+// cancelNow cancels what a cancelled notice owes, which the mutant that looks only once does here and nowhere else.
+func (m *memory) cancelNow(n *noticeRow) {
+	mutant := m.mutant
+	m.mutant = none
 	for _, c := range m.chunksOf(n) {
-		m.mutant = none
-		m.cancelOwed(c)
-		m.mutant = cancelOnce
-		m.recount(c)
+		if c.open {
+			m.cancelOwed(c)
+			c.dueAt = m.now()
+			m.recount(c)
+		}
 	}
+	m.mutant = mutant
 }
 
 func (m *memory) status(id int64) notice.Status {

@@ -15,13 +15,13 @@ import (
 // Customer returns the customer with that external id; a notice.Error of class not_found where there is none.
 func (db *DB) Customer(ctx context.Context, id string) (c notice.Customer, err error) {
 	if !storable(id) {
-		return c, noCustomer(id)
+		return c, noCustomer()
 	}
 	err = db.pool.QueryRow(ctx, `
 		SELECT id, name, email, alternate_email, language, time_zone, attributes FROM customer WHERE id = $1`, id).
 		Scan(&c.ID, &c.Name, &c.Email, &c.AlternateEmail, &c.Language, &c.TimeZone, &c.Attributes)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return c, noCustomer(id)
+		return c, noCustomer()
 	}
 	if err != nil {
 		return c, fmt.Errorf("read a customer: %w", err)
@@ -56,14 +56,14 @@ func (db *DB) PutCustomer(ctx context.Context, row notice.CustomerRow) (created 
 // have frozen of the customer stays, and so does its history.
 func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 	if !storable(id) {
-		return noCustomer(id)
+		return noCustomer()
 	}
 	tag, err := db.pool.Exec(ctx, `DELETE FROM customer WHERE id = $1`, id)
 	if err != nil {
 		return fmt.Errorf("delete a customer: %w", err)
 	}
 	if tag.RowsAffected() == 0 {
-		return noCustomer(id)
+		return noCustomer()
 	}
 	return nil
 }
@@ -82,7 +82,8 @@ func (db *DB) AttributeNames(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-func noCustomer(id string) error { return notice.NotFound("there is no customer %q", id) }
+// noCustomer does not repeat the id: whoever asked knows it, and an id may be a name.
+func noCustomer() error { return notice.NotFound("there is no such customer") }
 
 // present returns the attributes that have a value; never nil, because the column holds an object.
 func present(attributes map[string]string) map[string]string {

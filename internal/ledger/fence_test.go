@@ -207,6 +207,19 @@ func TestAPlannedHold(t *testing.T) {
 	d.wantCounts(map[string]int{"sent": 2})
 }
 
+func TestANoticeThatIsReleasedInAPlannedHoldIsHeldAtOnce(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	d.must(d.SetHolds(t.Context(), []ledger.Hold{{From: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour), Reason: "power feeds"}}))
+	d.send(notice.Body{Key: "in-hold"})
+	d.wantNotice(notice.Held)
+	d.must(d.SetHolds(t.Context(), nil))
+	if _, err := d.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.wantNotice(notice.Sending)
+}
+
 func TestALaterNoticeSupersedesWhatItsRecipientsAreStillOwed(t *testing.T) {
 	t.Parallel()
 	d := release(t, 4)

@@ -78,10 +78,9 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 		return 0, false, err
 	}
 	_, err = tx.Exec(ctx, `
-		UPDATE notice SET incident_id = $2, body = $3, texts = $4, filter = $5, send_at = $6, expires_at = $7,
-			created_at = clock_timestamp(), created_by = $8
+		UPDATE notice SET incident_id = $2, body = $3, texts = $4, filter = $5, send_at = $6, expires_at = $7
 		WHERE id = $1`,
-		id, incident, body, d.Texts, d.Filter, d.Body.SendAt, d.Body.ExpiresAt, d.Who)
+		id, incident, body, d.Texts, d.Filter, d.Body.SendAt, d.Body.ExpiresAt)
 	if err != nil {
 		return 0, false, fmt.Errorf("replace draft %q: %w", d.Body.Key, err)
 	}

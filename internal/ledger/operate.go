@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,12 +33,23 @@ func (db *DB) stop(ctx context.Context, id int64, who, what, update string, to n
 	}
 	// The barrier: whoever marks holds these rows, and who comes after it sees the new state.
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
+		rows, err := tx.Query(ctx, `
 			SELECT id FROM chunk WHERE notice_id = $1 AND (lease_until IS NOT NULL OR open) ORDER BY id FOR UPDATE`, id)
-		if err == nil && to == notice.Cancelled {
-			_, err = tx.Exec(ctx, `UPDATE chunk SET due_at = clock_timestamp() WHERE notice_id = $1 AND open`, id)
+		if err != nil {
+			return err
 		}
-		return err
+		chunks, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil || to != notice.Cancelled {
+			return err
+		}
+		// What no worker has marked is cancelled at once; the rest as its answers come.
+		if err := cancelOwed(ctx, tx, id, 0, math.MaxInt32); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE chunk SET due_at = clock_timestamp() WHERE id = ANY($1) AND open`, chunks); err != nil {
+			return err
+		}
+		return recount(ctx, tx, chunks)
 	})
 	if err != nil {
 		return fmt.Errorf("wait until nothing more of notice %d is marked: %w", id, err)

@@ -365,7 +365,6 @@ func TestAnUnresolvedAttempt(t *testing.T) {
 		t.Parallel()
 		d, _ := requeued(t)
 		d.must(d.Cancel(t.Context(), d.id, "op"))
-		d.closeChunk(d.claim("c"))
 		d.wantState(0, notice.DeliveryUncertain)
 	})
 	t.Run("makes a delivery uncertain that is deferred in a cancelled notice", func(t *testing.T) {
@@ -382,7 +381,6 @@ func TestAnUnresolvedAttempt(t *testing.T) {
 		d, old := requeued(t)
 		d.answer(old, notice.DeliveryFailed, 550)
 		d.must(d.Cancel(t.Context(), d.id, "op"))
-		d.closeChunk(d.claim("c"))
 		d.wantState(0, notice.DeliveryCancelled)
 	})
 	t.Run("is named when the delivery fails", func(t *testing.T) {
@@ -441,6 +439,7 @@ func TestCancelReachesWhatIsNotMarked(t *testing.T) {
 	d.mark(attempt(c, 0))
 	d.mark(attempt(c, 1))
 	d.must(d.Cancel(t.Context(), d.id, "op"))
+	d.wantCounts(map[string]int{"sending": 2, "cancelled": 1})
 	d.answer(attempt(c, 0), notice.DeliverySent, 250)
 	d.answer(attempt(c, 1), notice.DeliveryDeferred, 450)
 	d.closeChunk(c)

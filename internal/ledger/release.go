@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -59,7 +60,7 @@ func (db *DB) Release(ctx context.Context, id int64, a Audience, domain, who str
 			return notice.Conflict("notice %q was replaced while it was being released: look at it again", n.Key)
 		}
 		released = true
-		return release(ctx, tx, n, a, domain, who)
+		return release(ctx, tx, n, a, domain, who, db.opts.DotGrace)
 	})
 	if err != nil {
 		return false, err
@@ -67,7 +68,7 @@ func (db *DB) Release(ctx context.Context, id int64, a Audience, domain, who str
 	return released, nil
 }
 
-func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who string) error {
+func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who string, grace time.Duration) error {
 	var late bool
 	if err := tx.QueryRow(ctx, `SELECT coalesce($1 <= clock_timestamp(), false)`, n.ExpiresAt).Scan(&late); err != nil {
 		return fmt.Errorf("compare expires_at with the clock: %w", err)
@@ -101,6 +102,13 @@ func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who s
 	}
 	if tag.RowsAffected() != 1 {
 		return fmt.Errorf("release notice %d: the ledger has no fence: run `tocsin migrate`", n.ID)
+	}
+	// In a planned hold it is held from the start, not only once the next sweep has come by.
+	_, err = tx.Exec(ctx, `
+		UPDATE notice SET state = 'held', reason = h.reason, held_until = h.until_at
+		FROM (`+holdNow+` ORDER BY until_at DESC LIMIT 1) h WHERE id = $2 AND state = 'sending'`, grace, n.ID)
+	if err != nil {
+		return fmt.Errorf("hold notice %d: %w", n.ID, err)
 	}
 	return recordAct(ctx, tx, n.ID, who, "release", fmt.Sprintf("%d recipients", p.Recipients))
 }

@@ -59,6 +59,12 @@ type Status struct {
 	RatePerS    float64        `json:"rate_per_s"` // mails accepted per second between the first and the last
 }
 
+// Settled reports whether nothing of the notice is under way any more: a cancelled one still has mails at relays for
+// a moment.
+func (s Status) Settled() bool {
+	return s.State.Finished() && s.Counts[DeliveryQueued.String()]+s.Counts[DeliverySending.String()]+s.Counts[DeliveryDeferred.String()] == 0
+}
+
 // Delivery is one row of the ledger with what it was frozen with: a row of the report.
 type Delivery struct {
 	Seq       int           `json:"seq"`
@@ -107,7 +113,7 @@ type Settlement struct {
 // Unholding is what an operator decides about a notice that is held because the ledger was restored from a backup.
 type Unholding struct {
 	Send      bool `json:"send"`      // nothing of it left after the backup: send what is owed
-	Uncertain bool `json:"uncertain"` // it may have left: what is owed becomes uncertain
+	Uncertain bool `json:"uncertain"` // it may have left: what is owed becomes uncertain; so too where neither is said
 	Lift      bool `json:"lift"`      // releases need not be held any more: all that was sent after the backup is known
 }
 
