@@ -37,7 +37,8 @@ func startPostfix(t *testing.T, next net.Addr) postfix {
 	if os.Getuid() != 0 {
 		t.Skip("Postfix can be run by root alone")
 	}
-	program := findPostfix(t)
+	// Without a main.cf the machine's own Postfix does not start later either.
+	program := installed(t, "/usr/sbin/postfix", "postfix", "postfix postfix/main_mailer_type select No configuration")
 	dir, err := os.MkdirTemp("", "tocsin-postfix-") // the testing package's are closed to Postfix's own user
 	if err != nil {
 		t.Fatal(err)
@@ -149,24 +150,30 @@ proxymap unix - - n - - proxymap
 postlog unix-dgram n - n - 1 postlogd
 `
 
-// findPostfix returns the program, which is installed where it lacks. No service is started by that: what packages
-// would start services with does nothing, and without a main.cf the machine's Postfix does not start later either.
-func findPostfix(t *testing.T) string {
+// installed returns a program, which root has installed from Debian's package where it lacks; where that can't be,
+// the test is skipped. No service is started by that: what packages would start services with does nothing. answers
+// are for debconf.
+func installed(t *testing.T, program, pkg string, answers ...string) string {
 	t.Helper()
-	if path, err := exec.LookPath("/usr/sbin/postfix"); err == nil {
+	if path, err := exec.LookPath(program); err == nil {
 		return path
 	}
+	if os.Getuid() != 0 {
+		t.Skipf("there is no %s here, and only root can install it", program)
+	}
+	installing.Lock()
+	defer installing.Unlock()
 	idle := t.TempDir()
 	for _, name := range []string{"invoke-rc.d", "deb-systemd-invoke", "service"} {
 		if err := os.WriteFile(filepath.Join(idle, name), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	answers := exec.Command("debconf-set-selections")
-	answers.Stdin = strings.NewReader("postfix postfix/main_mailer_type select No configuration\n")
-	out, err := answers.CombinedOutput()
+	selections := exec.Command("debconf-set-selections")
+	selections.Stdin = strings.NewReader(strings.Join(answers, "\n") + "\n")
+	out, err := selections.CombinedOutput()
 	for _, args := range [][]string{{"update", "-q"}, {"install", "-y", "-q", "--no-install-recommends", "--no-remove",
-		"-o", "DPkg::Path=" + idle + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "postfix"}} {
+		"-o", "DPkg::Path=" + idle + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", pkg}} {
 		if err != nil {
 			break
 		}
@@ -175,10 +182,13 @@ func findPostfix(t *testing.T) string {
 		out, err = get.CombinedOutput()
 	}
 	if err != nil {
-		t.Skipf("there is no Postfix here, and it can't be installed: %v\n%s", err, lastLines(string(out), 5))
+		t.Skipf("there is no %s here, and it can't be installed: %v\n%s", program, err, lastLines(string(out), 5))
 	}
-	return "/usr/sbin/postfix"
+	return program
 }
+
+// installing lets one apt-get of ours run at a time: "update" does not wait for another.
+var installing sync.Mutex
 
 // faultyLine stands between a worker and Postfix. Once sprung, of its connections by turns one lets a mail through
 // and keeps the answer to its dot to itself, and the next lets a mail through up to the dot.

@@ -146,6 +146,11 @@ func away(err error) bool {
 // validation is the problem document of what huma found wrong before any handler ran. Huma repeats the values that
 // were sent; this keeps only which fields they stood in.
 func validation(ctx context.Context, m *huma.ErrorModel) *Problem {
+	if m.Status == http.StatusUnsupportedMediaType {
+		p := unsupported("application/json")
+		p.RequestID = requestOf(ctx).id
+		return p
+	}
 	if m.Status == http.StatusInternalServerError {
 		// The one thing that huma calls so here, and that is the client's doing.
 		m = &huma.ErrorModel{Status: http.StatusBadRequest, Detail: "the body broke off"}

@@ -106,13 +106,13 @@ func TestABodyOverOneMebibyteIsRefused(t *testing.T) {
 func TestAnotherMediaTypeIsRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for path, media := range map[string]string{
-		"/v1/notices":          "application/yaml",
-		"/v1/customers/import": "application/json",
+	for path, media := range map[string][2]string{
+		"/v1/notices":          {"application/yaml", "Content-Type must be application/json"},
+		"/v1/customers/import": {"application/json", "Content-Type must be text/csv or application/x-ndjson"},
 	} {
-		resp, text := b.send(t, "POST", path, `{}`, "Content-Type", media)
-		if p := problemIn(t, resp, text); p.Status != http.StatusUnsupportedMediaType {
-			t.Errorf("%s as %s: status %d: %s", path, media, p.Status, text)
+		resp, text := b.send(t, "POST", path, `{}`, "Content-Type", media[0])
+		if p := problemIn(t, resp, text); p.Status != http.StatusUnsupportedMediaType || p.Detail != media[1] {
+			t.Errorf("%s as %s: status %d: %s", path, media[0], p.Status, text)
 		}
 	}
 }
