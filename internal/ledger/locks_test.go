@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -140,6 +141,43 @@ func TestChunksOfANoticeAreClosedAtOnce(t *testing.T) {
 	for range claims {
 		if err := <-closed; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestADraftIsPutByManyAtOnce is the impatient operator: of all presses of a key one makes the notice, and none fails.
+func TestADraftIsPutByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	const keys, presses = 10, 6
+	type press struct {
+		key     int
+		created bool
+		err     error
+	}
+	done := make(chan press)
+	for key := range keys {
+		b := notice.Body{Key: fmt.Sprintf("n%d", key), Incident: "one", Kind: notice.Outage, Phase: "identified"}
+		for range presses {
+			go func() {
+				_, created, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
+				done <- press{key, created, err}
+			}()
+		}
+	}
+	created := map[int]int{}
+	for range keys * presses {
+		p := <-done
+		if p.err != nil {
+			t.Error(p.err)
+		}
+		if p.created {
+			created[p.key]++
+		}
+	}
+	for key := range keys {
+		if created[key] != 1 {
+			t.Errorf("n%d was created %d times", key, created[key])
 		}
 	}
 }

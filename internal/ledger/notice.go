@@ -48,6 +48,10 @@ type Draft struct {
 // the key is new.
 func (db *DB) PutDraft(ctx context.Context, d Draft) (id int64, created bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		// Presses of one key come one after the other: notice and incident, locked in either order, would block two for ever.
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(1, hashtext($1))`, d.Body.Key); err != nil {
+			return fmt.Errorf("wait for other presses of %q: %w", d.Body.Key, err)
+		}
 		id, created, err = putDraft(ctx, tx, d)
 		return err
 	})
@@ -114,12 +118,8 @@ func insertDraft(ctx context.Context, tx pgx.Tx, d Draft, body []byte) (id int64
 	}
 	err = tx.QueryRow(ctx, `
 		INSERT INTO notice (key, incident_id, body, texts, filter, message_token, send_at, expires_at, created_by)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (key) DO NOTHING RETURNING id`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
 		d.Body.Key, incident, body, d.Texts, d.Filter, hex.EncodeToString(token), d.Body.SendAt, d.Body.ExpiresAt, d.Who).Scan(&id)
-	if errors.Is(err, pgx.ErrNoRows) {
-		// Another press of the same key committed in between: now it can be seen, and locked.
-		return putDraft(ctx, tx, d)
-	}
 	if err != nil {
 		return 0, false, fmt.Errorf("insert draft %q: %w", d.Body.Key, err)
 	}
