@@ -227,9 +227,12 @@ func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 }
 
 func (m *memory) cancelOwed(c *chunkRow) {
-	if c.notice.State != notice.Cancelled || m.mutant == cancelOnce {
-		return
+	if c.notice.State == notice.Cancelled && m.mutant != cancelOnce {
+		c.cancelOwed()
 	}
+}
+
+func (c *chunkRow) cancelOwed() {
 	for _, d := range c.rows() {
 		if d.state.Owed() {
 			d.state, d.reason = notice.DeliveryCancelled, c.notice.reason

@@ -37,16 +37,13 @@ func (m *memory) barrier(id int64, to notice.State) {
 
 // cancelNow cancels what a cancelled notice owes, which the mutant that looks only once does here and nowhere else.
 func (m *memory) cancelNow(n *noticeRow) {
-	mutant := m.mutant
-	m.mutant = none
 	for _, c := range m.chunksOf(n) {
 		if c.open {
-			m.cancelOwed(c)
+			c.cancelOwed()
 			c.dueAt = m.now()
 			m.recount(c)
 		}
 	}
-	m.mutant = mutant
 }
 
 func (m *memory) status(id int64) notice.Status {
