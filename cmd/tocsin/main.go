@@ -39,6 +39,7 @@ type commands struct {
 	Migrate   migrateCmd   `cmd:"" help:"Create the tables in Postgres, or bring them up to date."`
 	Serve     serveCmd     `cmd:"" help:"Serve the API that all other commands speak to."`
 	Work      workCmd      `cmd:"" help:"Send what is due; run as many as you like."`
+	Check     checkCmd     `cmd:"" help:"Try everything that serve and work need, and say what to mend."`
 	Customers customersCmd `cmd:"" help:"Import, look up and delete customers."`
 	Notice    noticeCmd    `cmd:"" help:"Check, send and follow notices."`
 	Report    reportCmd    `cmd:"" help:"Say what became of every mail of a notice."`

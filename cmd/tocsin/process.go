@@ -63,25 +63,34 @@ func templateSet(dir string) *render.Set {
 func pool(set []config.Relay, logger *slog.Logger) (*send.Pool, error) {
 	var relays []send.Relay
 	for _, s := range set {
-		r, err := send.ParseRelay(s.URL)
+		r, err := relay(s)
 		if err != nil {
-			return nil, usage(notice.Invalid(s.Origin, "%v", err))
+			return nil, usage(err)
 		}
-		switch {
-		case s.Password != "" && r.Password != "":
-			return nil, usage(notice.Invalid(s.Origin, "has a password in its url, and password_file too: keep one of the two"))
-		case s.Password != "" && r.User == "":
-			return nil, usage(notice.Invalid(s.Origin, "has a password_file and no user: smtp://user@host:587"))
-		case s.Password != "":
-			r.Password = s.Password
-		}
-		if s.Name != "" {
-			r.Name = s.Name
-		}
-		r.Connections = s.Connections
 		relays = append(relays, r)
 	}
 	return send.New(relays, send.Options{Logger: logger}), nil
+}
+
+// relay is a relay of the settings as package send knows it.
+func relay(s config.Relay) (send.Relay, error) {
+	r, err := send.ParseRelay(s.URL)
+	if err != nil {
+		return r, notice.Invalid(s.Origin, "%v", err)
+	}
+	switch {
+	case s.Password != "" && r.Password != "":
+		return r, notice.Invalid(s.Origin, "has a password in its url, and password_file too: keep one of the two")
+	case s.Password != "" && r.User == "":
+		return r, notice.Invalid(s.Origin, "has a password_file and no user: smtp://user@host:587")
+	case s.Password != "":
+		r.Password = s.Password
+	}
+	if s.Name != "" {
+		r.Name = s.Name
+	}
+	r.Connections = s.Connections
+	return r, nil
 }
 
 // keepHolds makes the planned holds of the settings those of the ledger, as soon as it can be reached. Where the

@@ -72,7 +72,17 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	}
 	cfg.MaxConns = opts.MaxConns
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
-	params := cfg.ConnConfig.RuntimeParams
+	setSession(cfg.ConnConfig.RuntimeParams)
+	db := &DB{opts: opts, fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
+	cfg.AfterConnect = db.onConnect
+	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	return db, nil
+}
+
+// setSession fills in what every connection of Tocsin asks for.
+func setSession(params map[string]string) {
 	if params["application_name"] == "" {
 		params["application_name"] = "tocsin"
 	}
@@ -81,12 +91,6 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	params["synchronous_commit"] = "on"
 	// Statements here touch few rows through indexes; compiling one costs more than running it.
 	params["jit"] = "off"
-	db := &DB{opts: opts, fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
-	cfg.AfterConnect = db.onConnect
-	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-		return nil, fmt.Errorf("open the ledger: %w", err)
-	}
-	return db, nil
 }
 
 // Close ends all connections.

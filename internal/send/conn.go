@@ -62,6 +62,7 @@ func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn
 		RootCAs:            r.RootCAs,
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: r.TLS == TLSOpportunistic, // RFC 7435: better than plain text, which is the alternative
+		VerifyConnection:   p.o.secured,
 	}
 	c := &conn{relay: r, o: &p.o, raw: raw}
 	wire := raw

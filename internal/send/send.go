@@ -9,6 +9,7 @@ package send
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,8 @@ type Options struct {
 	StepTimeout    time.Duration // of each step before the dot (RFC 5321 §4.5.3.2): 5 min
 	AnswerTimeout  time.Duration // how long the answer to the dot is waited for: 10 min
 	IdleTimeout    time.Duration // after which an unused connection is closed: 60 s
+
+	secured func(tls.ConnectionState) error // hears of each TLS handshake; nil: nobody does
 }
 
 func (o Options) withDefaults() Options {

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/mail"
+	"strings"
+	"sync"
+
+	"tocsin/internal/api"
+	"tocsin/internal/audience"
+	"tocsin/internal/config"
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/queue"
+	"tocsin/internal/send"
+)
+
+type checkCmd struct {
+	mailing
+	JSON bool `name:"json" help:"Print a JSON document."`
+}
+
+// Run tries what serve and work need, side by side, and fails if something is in the way of their work.
+func (c *checkCmd) Run(ctx context.Context, a *app) error {
+	return c.try(ctx, a, net.DefaultResolver)
+}
+
+func (c *checkCmd) try(ctx context.Context, a *app, dns *net.Resolver) error {
+	findings := check(ctx, a.settings, dns)
+	var err error
+	if findings.Count(notice.LevelError) > 0 {
+		err = errTold
+	}
+	if c.JSON {
+		doc := struct {
+			Findings notice.Findings `json:"findings"`
+			Warnings int             `json:"warnings"`
+			Errors   int             `json:"errors"`
+		}{findings, findings.Count(notice.LevelWarning), findings.Count(notice.LevelError)}
+		if failed := document(a.stdout, doc); failed != nil {
+			return failed
+		}
+		return err
+	}
+	printFindings(a.stdout, findings, isTerminal(a.stdout))
+	return err
+}
+
+// check tries each part that is set; what the settings lack is a finding too.
+func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (all notice.Findings) {
+	work, err := settings.Work()
+	serve, serveErr := settings.Serve()
+	all = checkSettings(serve, err, serveErr)
+
+	type part struct {
+		name string
+		try  func() notice.Findings
+	}
+	var parts []part
+	if work.DatabaseURL != "" {
+		parts = append(parts, part{"postgres", func() notice.Findings { return ledger.Check(ctx, work.DatabaseURL) }})
+	}
+	if work.RedisURL != "" {
+		parts = append(parts, part{"redis", func() notice.Findings { return queue.Check(ctx, work.RedisURL) }})
+	}
+	for i, set := range work.Mail.Relays {
+		r, err := relay(set)
+		if err != nil {
+			all = append(all, wrongSetting(err).Of("settings")...)
+			continue
+		}
+		name := r.Name
+		if len(work.Mail.Relays) > 1 && set.Name == "" {
+			name = fmt.Sprintf("%s (%d)", name, i+1)
+		}
+		parts = append(parts, part{"relay " + name, func() notice.Findings { return send.Check(ctx, r) }})
+	}
+	if work.Mail.From != "" {
+		parts = append(parts, part{"from", func() notice.Findings { return checkFrom(ctx, work.Mail.From, dns) }})
+	}
+	found := make([]notice.Findings, len(parts))
+	var trying sync.WaitGroup
+	for i, p := range parts {
+		trying.Go(func() { found[i] = p.try().Of(p.name) })
+	}
+	trying.Wait()
+	for _, f := range found {
+		all = append(all, f...)
+	}
+	return all
+}
+
+// checkSettings turns what is wrong with the settings into findings, each mistake once.
+func checkSettings(serve config.Serve, errs ...error) (f notice.Findings) {
+	errs = append(errs, api.CheckListen(serve.Listen, serve.Tokens))
+	said := map[string]bool{}
+	for _, err := range errs {
+		for _, one := range wrongSetting(err) {
+			if !said[one.Message] {
+				said[one.Message] = true
+				f = append(f, one)
+			}
+		}
+	}
+	if len(f) == 0 {
+		f.OK("all that serve and work need is set")
+	}
+	return f.Of("settings")
+}
+
+func wrongSetting(err error) (f notice.Findings) {
+	if err == nil {
+		return nil
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		f.Error("mend it; the README lists the settings", "%s", line)
+	}
+	return f
+}
+
+func checkFrom(ctx context.Context, from string, dns *net.Resolver) (f notice.Findings) {
+	mailbox, err := mail.ParseAddress(from)
+	if err != nil {
+		f.Error(`write it like "Example Status <status@example.net>"`, "TOCSIN_FROM is no mailbox")
+		return f
+	}
+	a, err := audience.ParseAddress(mailbox.Address)
+	if err != nil {
+		f.Error(`write it like "Example Status <status@example.net>"`, "TOCSIN_FROM: %v", err)
+		return f
+	}
+	f.OK("the address is well formed")
+	return append(f, send.CheckSender(ctx, a.Domain, dns)...)
+}
+
+// printFindings writes a block for each part: a line a finding, with what to do below it.
+func printFindings(w io.Writer, all notice.Findings, colour bool) {
+	part := ""
+	for _, f := range all {
+		if f.Part != part {
+			if part != "" {
+				fmt.Fprintln(w)
+			}
+			part = f.Part
+			fmt.Fprintln(w, shown(part))
+		}
+		level := fmt.Sprintf("%-7s", f.Level)
+		if colour {
+			level = map[notice.Level]string{notice.LevelOK: "\x1b[32m", notice.LevelWarning: "\x1b[33m", notice.LevelError: "\x1b[31m"}[f.Level] + level + "\x1b[0m"
+		}
+		fmt.Fprintf(w, "  %s  %s\n", level, hang(shown(f.Message), 11))
+		if f.Advice != "" {
+			fmt.Fprintf(w, "           → %s\n", hang(shown(f.Advice), 13))
+		}
+	}
+	fmt.Fprintf(w, "\n%s and %s.\n", many(all.Count(notice.LevelError), "error"), many(all.Count(notice.LevelWarning), "warning"))
+}
+
+// hang breaks a text at spaces so that it fits a hundred columns when it begins so far from the left.
+func hang(text string, indent int) string {
+	var b strings.Builder
+	column := indent
+	for i, word := range strings.Fields(text) {
+		switch n := len([]rune(word)); {
+		case i == 0:
+			column += n
+		case column+1+n > 100:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent + n
+		default:
+			b.WriteByte(' ')
+			column += 1 + n
+		}
+		b.WriteString(word)
+	}
+	return b.String()
+}

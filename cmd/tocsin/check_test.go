@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"tocsin/internal/config"
+	"tocsin/internal/ledger"
+	"tocsin/internal/local"
+	"tocsin/internal/notice"
+	"tocsin/internal/sink"
+	"tocsin/internal/testkit"
+)
+
+// inOrder is an installation in which nothing is wrong: its environment but for what changes replaces or, with
+// an empty value, takes out.
+func inOrder(t *testing.T, changes ...string) (env []string) {
+	t.Helper()
+	s, err := local.Start(t.Context(), local.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if _, err := ledger.Migrate(t.Context(), s.DatabaseURL); err != nil {
+		t.Fatal(err)
+	}
+	opts, err := redis.ParseURL(s.RedisURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(opts)
+	defer client.Close()
+	if err := client.ConfigSet(t.Context(), "appendonly", "yes").Err(); err != nil {
+		t.Fatal(err)
+	}
+	relay := relaySink(t, sink.Options{User: "ada", Password: "s3cret"})
+	return append([]string{
+		"DATABASE_URL=" + s.DatabaseURL, "REDIS_URL=" + s.RedisURL, "TOCSIN_SMTP_URL=smtp://ada:s3cret@" + relay,
+		"TOCSIN_FROM=Example Status <status@example.net>", "TOCSIN_TOKEN=t0ken",
+	}, changes...)
+}
+
+func relaySink(t *testing.T, o sink.Options) (addr string) {
+	t.Helper()
+	s := sink.New(o)
+	if err := s.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(t.Context()) }()
+	t.Cleanup(func() {
+		s.Close()
+		<-ended
+		if s.Count() > 0 {
+			t.Errorf("check sent %d mails", s.Count())
+		}
+	})
+	return s.Addr().String()
+}
+
+func TestCheckOfAnInstallationInOrder(t *testing.T) {
+	t.Parallel()
+	settings, err := config.Read(nil, inOrder(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dns := testkit.DNS(t, testkit.Zone{
+		"com":                {NS: []string{"a.gtld-servers.net"}},
+		"example.net":        {MX: []string{"mx.example.net"}, TXT: []string{"v=spf1 mx -all"}},
+		"_dmarc.example.net": {TXT: []string{"v=DMARC1; p=reject"}},
+	})
+	var out, errs bytes.Buffer
+	a := &app{stdout: &out, stderr: &errs, settings: settings}
+	if code := a.exit((&checkCmd{}).try(t.Context(), a, dns)); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	if !strings.Contains(out.String(), "\n0 errors and 0 warnings.\n") || errs.Len() > 0 {
+		t.Errorf("%s%s", &out, &errs)
+	}
+}
+
+func TestCheckNamesEachFaultAndWhatToDo(t *testing.T) {
+	t.Parallel()
+	certs := newCertificates(t)
+	expired := relaySink(t, sink.Options{ImplicitTLS: true, TLS: &tls.Config{Certificates: []tls.Certificate{certs.expired}}})
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("t0ken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := inOrder(t, "TOCSIN_ZONE=Europe/Nowhere", "TOCSIN_TOKEN=", "TOCSIN_TOKEN_FILE="+token)
+	for i, e := range env {
+		switch {
+		case strings.HasPrefix(e, "TOCSIN_SMTP_URL="):
+			env[i] = "TOCSIN_SMTP_URL=" + strings.Replace(strings.TrimPrefix(e, "TOCSIN_SMTP_URL="), "s3cret", "wr0ng", 1) + ",smtps://" + expired
+		case strings.HasPrefix(e, "REDIS_URL="):
+			env[i] = strings.Replace(e, "redis://:", "redis://:wr0ng", 1)
+		}
+	}
+	var out, errs bytes.Buffer
+	if code := Run(t.Context(), []string{"check", "--json"}, strings.NewReader(""), &out, &errs, env); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	var doc struct {
+		Findings         notice.Findings
+		Warnings, Errors int
+	}
+	if err := json.Unmarshal(out.Bytes(), &doc); err != nil || errs.Len() > 0 {
+		t.Fatalf("%v: %s%s", err, &out, &errs)
+	}
+	for part, message := range map[string]string{
+		"settings":            "Europe/Nowhere",
+		"redis":               "refuses the password",
+		"relay 127.0.0.1 (1)": "refuses the password of the user (535)",
+		"relay 127.0.0.1 (2)": "its certificate expired on",
+	} {
+		found := false
+		for _, f := range doc.Findings {
+			found = found || f.Part == part && f.Level != notice.LevelOK && strings.Contains(f.Message, message) && f.Advice != ""
+		}
+		if !found {
+			t.Errorf("%s: nothing says %q: %+v", part, message, doc.Findings)
+		}
+	}
+	if doc.Errors != doc.Findings.Count(notice.LevelError) || doc.Errors < 3 {
+		t.Errorf("%d errors are counted", doc.Errors)
+	}
+	for _, secret := range []string{"s3cret", "wr0ng", "t0ken"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("it tells %q: %s", secret, &out)
+		}
+	}
+}

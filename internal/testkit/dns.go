@@ -1,0 +1,94 @@
+package testkit
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// Zone is what a name server of DNS answers, by name without the dot at its end. Other names do not exist.
+type Zone map[string]Records
+
+// Records are those of one name.
+type Records struct {
+	MX     []string // host names; "." is the null MX
+	A      []string
+	TXT    []string
+	NS     []string
+	Broken bool // the name server answers SERVFAIL
+}
+
+// DNS returns a resolver that asks a name server of this test for everything.
+func DNS(t testing.TB, zone Zone) *net.Resolver {
+	t.Helper()
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	go func() {
+		packet := make([]byte, 4096)
+		for {
+			n, from, err := server.ReadFrom(packet)
+			if err != nil {
+				return
+			}
+			var m dnsmessage.Message
+			if m.Unpack(packet[:n]) != nil || len(m.Questions) != 1 {
+				continue
+			}
+			if reply, err := zone.answer(m); err == nil {
+				server.WriteTo(reply, from)
+			}
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}
+}
+
+func (z Zone) answer(m dnsmessage.Message) ([]byte, error) {
+	q := m.Questions[0]
+	records, known := z[strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))]
+	m.Header = dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true, RecursionAvailable: true}
+	switch {
+	case !known:
+		m.RCode = dnsmessage.RCodeNameError
+	case records.Broken:
+		m.RCode = dnsmessage.RCodeServerFailure
+	}
+	m.Additionals, m.Answers = nil, nil
+	add := func(body dnsmessage.ResourceBody) {
+		m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 60}, Body: body})
+	}
+	switch q.Type {
+	case dnsmessage.TypeMX:
+		for _, host := range records.MX {
+			name, err := dnsmessage.NewName(strings.TrimSuffix(host, ".") + ".")
+			if err != nil {
+				return nil, err
+			}
+			add(&dnsmessage.MXResource{Pref: 10, MX: name})
+		}
+	case dnsmessage.TypeNS:
+		for _, host := range records.NS {
+			name, err := dnsmessage.NewName(strings.TrimSuffix(host, ".") + ".")
+			if err != nil {
+				return nil, err
+			}
+			add(&dnsmessage.NSResource{NS: name})
+		}
+	case dnsmessage.TypeA:
+		for _, ip := range records.A {
+			add(&dnsmessage.AResource{A: [4]byte(net.ParseIP(ip).To4())})
+		}
+	case dnsmessage.TypeTXT:
+		for _, text := range records.TXT {
+			add(&dnsmessage.TXTResource{TXT: []string{text}})
+		}
+	}
+	return m.Pack()
+}
