@@ -9,6 +9,7 @@
 //	send       message → SMTP relay; answers sent, later, never or uncertain
 //	delivery   the heart: release, expand, attempt, retry, sweep
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses
+//	metrics    what Prometheus is told of a worker and of the ledger
 //	config     settings from flags, environment and file
 //	directory  a notice's directory: notice.yaml and its texts
 //	local      a throwaway Postgres and Redis

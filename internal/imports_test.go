@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"internal/send":      {"internal/notice"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/delivery"},
+	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/delivery"},
 	"internal/config":    {"internal/notice"},
 	"internal/directory": {"internal/notice", "internal/render"},
 	"internal/local":     {"internal/notice"},

@@ -9,6 +9,7 @@ import (
 	"tocsin/internal/api"
 	"tocsin/internal/delivery"
 	"tocsin/internal/ledger"
+	"tocsin/internal/metrics"
 	"tocsin/internal/queue"
 )
 
@@ -65,6 +66,8 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
+	reg := registry()
+	reg.MustRegister(metrics.NewStanding(db.Standing, logger))
 	logger.Info("serving", slog.String("listen", ln.Addr().String()))
 	return api.NewServer(api.Options{
 		Desk:     desk,
@@ -72,7 +75,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Log:      logger,
 		Tokens:   set.Tokens,
 		Ready:    readiness(db.Ready, tasks.Ready),
-		Registry: registry(),
+		Registry: reg,
 		Version:  version(),
 	}).Serve(ctx, ln)
 }

@@ -15,6 +15,7 @@ import (
 	"tocsin/internal/api"
 	"tocsin/internal/delivery"
 	"tocsin/internal/ledger"
+	"tocsin/internal/metrics"
 	"tocsin/internal/queue"
 )
 
@@ -58,7 +59,9 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer db.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
-	worker, err := delivery.NewWorker(db, tasks, templateSet(set.Mail.TemplateDir), relays, delivery.Options{
+	reg := registry()
+	measure := metrics.NewWorker(reg)
+	worker, err := delivery.NewWorker(measure.Ledger(db), tasks, templateSet(set.Mail.TemplateDir), measure.Sender(relays), delivery.Options{
 		Name:        holder(),
 		From:        set.Mail.From,
 		ReplyTo:     set.Mail.ReplyTo,
@@ -73,8 +76,9 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return usage(err)
 	}
+	measure.OpenMarks(worker.Open, set.MaxOpenMarks)
 	if set.Listen != "" {
-		stop, err := watch(set.Listen, set.Tokens, readiness(db.Ready, tasks.Ready), logger)
+		stop, err := watch(set.Listen, set.Tokens, readiness(db.Ready, tasks.Ready), reg, logger)
 		if err != nil {
 			return err
 		}
@@ -93,7 +97,7 @@ func holder() string {
 }
 
 // watch serves a worker's health and metrics until stop is called.
-func watch(addr string, tokens []string, ready func(context.Context) error, logger *slog.Logger) (stop func(), err error) {
+func watch(addr string, tokens []string, ready func(context.Context) error, reg *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
 	if err := api.CheckListen(addr, tokens); err != nil {
 		return nil, usage(err)
 	}
@@ -113,13 +117,9 @@ func watch(addr string, tokens []string, ready func(context.Context) error, logg
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.Handle("GET /metrics", api.RequireToken(tokens, metrics(registry())))
+	mux.Handle("GET /metrics", api.RequireToken(tokens, promhttp.HandlerFor(reg, promhttp.HandlerOpts{})))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go server.Serve(ln)
 	logger.Info("health and metrics", slog.String("listen", ln.Addr().String()))
 	return func() { server.Close() }, nil
-}
-
-func metrics(r *prometheus.Registry) http.Handler {
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }

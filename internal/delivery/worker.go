@@ -102,6 +102,9 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 	return w, nil
 }
 
+// Open is how many deliveries are marked, or about to be, and not yet recorded.
+func (w *Worker) Open() int { return len(w.writer.slots) }
+
 // Run works until ctx ends, then drains: no attempt is begun any more, answers are waited for as long as
 // Options.Drain, and what is under way is recorded and given back.
 func (w *Worker) Run(ctx context.Context) error {

@@ -81,7 +81,7 @@ func refused(f *notice.Findings, cfg *pgx.ConnConfig, err error) {
 	case isDNS && dns.IsNotFound:
 		f.Error("mend the host name in DATABASE_URL, or the DNS", "the name %s is not known", cfg.Host)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-		f.Error("start Postgres, or mend host and port in DATABASE_URL", "nothing listens for %s", place(cfg))
+		f.Error("start Postgres, or mend host and port in DATABASE_URL", "nothing listens at %s", net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))))
 	case isTLS:
 		f.Error("renew the server's certificate, or name its authority: sslrootcert=… in DATABASE_URL", "the certificate of Postgres does not verify: %s", cause(err))
 	default:
