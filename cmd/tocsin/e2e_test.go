@@ -40,6 +40,7 @@ type system struct {
 	t        *testing.T
 	services *local.Services
 	sink     *sink.Sink
+	server   *program
 	env      []string
 }
 
@@ -68,8 +69,8 @@ func (s *safeBuffer) String() string {
 }
 
 // start sets up a system without workers. Its leases are a tenth of the usual, so that what a crash leaves is
-// found soon.
-func start(t *testing.T) *system {
+// found soon. More variables of the environment may be given.
+func start(t *testing.T, more ...string) *system {
 	t.Helper()
 	s := &system{t: t, services: testkit.OwnServices(t)}
 	s.sink = sink.New(sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond})
@@ -91,7 +92,8 @@ func start(t *testing.T) *system {
 		"TOCSIN_SMTP_URL=smtp://" + s.sink.Addr().String(), "TOCSIN_FROM=Example Status <status@example.net>",
 		"TOCSIN_LISTEN=" + api, "TOCSIN_URL=http://" + api, "TOCSIN_TOKEN=s3cret", "TOCSIN_LEASE=6s", "TOCSIN_FIRST_RETRY=1s", "TOCSIN_DRAIN=5s",
 	}
-	s.launch("serve")
+	s.env = append(s.env, more...)
+	s.server = s.launch("serve")
 	s.must(nil, "notice", "list", "--json") // which tries until the server answers
 	return s
 }
