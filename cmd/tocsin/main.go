@@ -40,6 +40,7 @@ type commands struct {
 	Serve     serveCmd     `cmd:"" help:"Serve the API that all other commands speak to."`
 	Work      workCmd      `cmd:"" help:"Send what is due; run as many as you like."`
 	Check     checkCmd     `cmd:"" help:"Try everything that serve and work need, and say what to mend."`
+	Health    healthCmd    `cmd:"" hidden:"" help:"Succeed if a URL answers with 200."`
 	Customers customersCmd `cmd:"" help:"Import, look up and delete customers."`
 	Notice    noticeCmd    `cmd:"" help:"Check, send and follow notices."`
 	Report    reportCmd    `cmd:"" help:"Say what became of every mail of a notice."`
