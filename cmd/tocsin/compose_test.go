@@ -223,6 +223,7 @@ func TestTheCompositionSendsANotice(t *testing.T) {
 		t.Fatalf("migrate ended with %d", code)
 	}
 	serve := c.start("serve", io.Discard)
+	c.image.owns(t, serve)
 	var workers []*program // --scale work=4
 	for range 4 {
 		workers = append(workers, c.start("work", io.Discard))

@@ -2,6 +2,8 @@ package main
 
 import (
 	"debug/elf"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -158,5 +160,20 @@ func (i *image) isStatic(t *testing.T) {
 	out, err := i.command("", nil, "/tocsin", "version").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "from-the-dockerfile") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// owns fails the test where root's process did not become one of the image's user.
+func (i *image) owns(t *testing.T, p *program) {
+	t.Helper()
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", p.Process.Pid))
+	if os.Getuid() != 0 || errors.Is(err, fs.ErrNotExist) {
+		return // it runs as whoever tests, or this system does not tell
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uid := info.Sys().(*syscall.Stat_t).Uid; uid != i.uid {
+		t.Errorf("it runs as user %d, want %d", uid, i.uid)
 	}
 }
