@@ -43,8 +43,9 @@ var mayImport = map[string][]string{
 
 // confined are modules that only the named packages may import.
 var confined = map[string][]string{
-	"github.com/hibiken/asynq": {"internal/queue"},
-	"github.com/jackc/pgx":     {"internal/ledger", "internal/local", "internal/testkit"},
+	"github.com/hibiken/asynq":    {"internal/queue"},
+	"github.com/hibiken/asynqmon": {"internal/queue"},
+	"github.com/jackc/pgx":        {"internal/ledger", "internal/local", "internal/testkit"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

@@ -76,6 +76,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Tokens:   set.Tokens,
 		Ready:    readiness(db.Ready, tasks.Ready),
 		Registry: reg,
+		Queues:   tasks.Pages("/queues"),
 		Version:  version(),
 	}).Serve(ctx, ln)
 }

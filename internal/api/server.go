@@ -23,6 +23,8 @@ type Options struct {
 	Ready func(ctx context.Context) error
 	// Registry holds the metrics of the process; the server adds its own. nil = those alone.
 	Registry *prometheus.Registry
+	// Queues are pages to look at the queue, below /queues; nil = none.
+	Queues http.Handler
 	// Version is Tocsin's, for the OpenAPI document.
 	Version string
 	// Drain is how long Serve lets running requests finish; 0 = 30 s.
@@ -71,6 +73,9 @@ func NewServer(o Options) *Server {
 	}
 	s.registry.MustRegister(s.seconds)
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	if o.Queues != nil {
+		s.serveQueues(o.Queues)
+	}
 	s.mux.HandleFunc("GET /openapi.json", serveDocument(s.describe(o.Version)))
 	return s
 }
