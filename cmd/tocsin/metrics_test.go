@@ -189,7 +189,9 @@ func TestTheAlertsAskWhatThereIs(t *testing.T) {
 		t.Log("promtool is not installed: Prometheus' own check of the rules is left out")
 		return
 	}
-	if out, err := exec.CommandContext(t.Context(), promtool, "check", "rules", file).CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
+	for _, args := range [][]string{{"check", "rules", file}, {"test", "rules", "testdata/alerts.yml"}} {
+		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %q: %v: %s", args, err, out)
+		}
 	}
 }
