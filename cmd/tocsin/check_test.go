@@ -43,7 +43,7 @@ func inOrder(t *testing.T, changes ...string) (env []string) {
 	relay := relaySink(t, sink.Options{User: "ada", Password: "s3cret"})
 	return append([]string{
 		"DATABASE_URL=" + s.DatabaseURL, "REDIS_URL=" + s.RedisURL, "TOCSIN_SMTP_URL=smtp://ada:s3cret@" + relay,
-		"TOCSIN_FROM=Example Status <status@example.net>", "TOCSIN_TOKEN=t0ken",
+		"TOCSIN_FROM=Example Status <status@tocsin.net>", "TOCSIN_TOKEN=t0ken",
 	}, changes...)
 }
 
@@ -72,9 +72,9 @@ func TestCheckOfAnInstallationInOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	dns := testkit.DNS(t, testkit.Zone{
-		"com":                {NS: []string{"a.gtld-servers.net"}},
-		"example.net":        {MX: []string{"mx.example.net"}, TXT: []string{"v=spf1 mx -all"}},
-		"_dmarc.example.net": {TXT: []string{"v=DMARC1; p=reject"}},
+		"com":               {NS: []string{"a.gtld-servers.net"}},
+		"tocsin.net":        {MX: []string{"mx.tocsin.net"}, TXT: []string{"v=spf1 mx -all"}},
+		"_dmarc.tocsin.net": {TXT: []string{"v=DMARC1; p=reject"}},
 	})
 	var out, errs bytes.Buffer
 	a := &app{stdout: &out, stderr: &errs, settings: settings}

@@ -18,6 +18,10 @@ import (
 func CheckSender(ctx context.Context, domain string, dns *net.Resolver) (f notice.Findings) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
+	if madeUp(domain) {
+		f.Warning("set TOCSIN_FROM to an address at a domain of your own before sending in earnest", "%s is a domain for examples (RFC 2606)", domain)
+		return f
+	}
 	// A name server of a closed network says "no such name" to everything: that would be no finding about the domain.
 	if _, err := dns.LookupNS(ctx, "com."); err != nil {
 		unanswered(&f, "whether "+domain+" takes mail, and its SPF and DMARC, are not known")
@@ -27,6 +31,16 @@ func CheckSender(ctx context.Context, domain string, dns *net.Resolver) (f notic
 	checkSPF(ctx, &f, domain, dns)
 	checkDMARC(ctx, &f, domain, dns)
 	return f
+}
+
+// madeUp reports whether a domain is one of those that exist for examples and tests.
+func madeUp(domain string) bool {
+	for _, reserved := range []string{"example.com", "example.net", "example.org", "example", "test", "invalid", "localhost"} {
+		if domain == reserved || strings.HasSuffix(domain, "."+reserved) {
+			return true
+		}
+	}
+	return false
 }
 
 // silent reports whether a lookup failed for another reason than that there is no such record.
