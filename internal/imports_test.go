@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/delivery"},
 	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/delivery"},
 	"internal/config":    {"internal/notice"},
-	"internal/directory": {"internal/notice", "internal/render"},
+	"internal/directory": {"internal/notice", "internal/audience", "internal/render"},
 	"internal/local":     {"internal/notice"},
 	"internal/sink":      {"internal/notice"},
 	"internal/maillog":   {"internal/notice"},

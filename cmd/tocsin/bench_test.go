@@ -202,7 +202,7 @@ func prepareBench(ctx context.Context, client *api.Client) (notice.Body, error) 
 	if err != nil {
 		return body, err
 	}
-	body.Audience = ""
+	body.Audience = notice.Audience{}
 	_, err = client.Draft(ctx, body)
 	return body, err
 }

@@ -15,7 +15,7 @@ import (
 type customersCmd struct {
 	Import  importCmd  `cmd:"" help:"Import customers from a CSV or NDJSON file."`
 	History historyCmd `cmd:"" help:"Say what a customer or an address was told, and what became of it."`
-	Delete  deleteCmd  `cmd:"" help:"Delete a customer; what was sent stays in the reports."`
+	Delete  deleteCmd  `cmd:"" help:"Erase a customer; reports keep their counts, without name and address."`
 }
 
 type importCmd struct {
@@ -33,36 +33,34 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	file, size := a.stdin, int64(-1)
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return fmt.Errorf("import customers: %w", err)
-		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
-		}
-		file = f
+	file, size, err := a.open(c.File)
+	if err != nil {
+		return fmt.Errorf("import customers: %w", err)
 	}
+	defer file.Close()
 	bar := newUpload(a.stderr, size)
 	report, err := client.ImportCustomers(ctx, io.TeeReader(file, bar), format, c.Strict)
 	bar.finish()
 	if err != nil {
 		return fmt.Errorf("import customers: %w", err)
 	}
-	if report.Rejected == nil {
-		report.Rejected = []notice.Rejection{}
+	return printImport(a.stdout, report, c.JSON, c.Strict)
+}
+
+// open opens a file for an import, - being standard input; size is -1 where it is not known.
+func (a *app) open(path string) (file io.ReadCloser, size int64, err error) {
+	if path == "-" {
+		return io.NopCloser(a.stdin), -1, nil
 	}
-	if c.JSON {
-		err = document(a.stdout, report)
-	} else {
-		err = c.print(a.stdout, report)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, -1, err
 	}
-	if err == nil && len(report.Rejected) > 0 {
-		return errTold
+	size = -1
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
 	}
-	return err
+	return f, size, nil
 }
 
 func (c *importCmd) format() api.Format {
@@ -74,14 +72,29 @@ func (c *importCmd) format() api.Format {
 	return api.FormatCSV
 }
 
-// print shows the first bad rows; somebody who has thousands of them has made one mistake.
-func (c *importCmd) print(w io.Writer, r notice.ImportReport) error {
+// printImport writes what became of a file; it fails where rows were rejected. People are shown the first bad rows:
+// somebody who has thousands of them has made one mistake.
+func printImport(w io.Writer, r notice.ImportReport, asJSON, strict bool) error {
+	r.Rejected = append([]notice.Rejection{}, r.Rejected...)
+	var err error
+	if asJSON {
+		err = document(w, r)
+	} else {
+		err = printRejections(w, r, strict)
+	}
+	if err == nil && len(r.Rejected) > 0 {
+		return errTold
+	}
+	return err
+}
+
+func printRejections(w io.Writer, r notice.ImportReport, strict bool) error {
 	fmt.Fprintf(w, "%s read: %s inserted, %s updated, %s unchanged, %s rejected\n", many(r.Read, "row"),
 		count(r.Inserted), count(r.Updated), count(r.Unchanged), count(len(r.Rejected)))
 	if len(r.Rejected) == 0 {
 		return nil
 	}
-	if c.Strict {
+	if strict {
 		fmt.Fprintln(w, "Nothing was imported, because the import was to be strict.")
 	}
 	const most = 20
@@ -156,7 +169,7 @@ func (c *deleteCmd) Run(ctx context.Context, a *app) error {
 	if c.JSON {
 		return document(a.stdout, map[string]any{"id": c.ID, "deleted": true})
 	}
-	_, err = fmt.Fprintf(a.stdout, "Customer %s is deleted.\n", shown(c.ID))
+	_, err = fmt.Fprintf(a.stdout, "Customer %s is erased; what an operator wrote into a notice stays as it is.\n", shown(c.ID))
 	return err
 }
 

@@ -35,17 +35,18 @@ func main() {
 type commands struct {
 	Config string `env:"TOCSIN_CONFIG" placeholder:"FILE" help:"Settings, as YAML."`
 
-	Demo      demoCmd      `cmd:"" help:"Show everything on this machine: real servers, mail into a local inbox."`
-	Migrate   migrateCmd   `cmd:"" help:"Create the tables in Postgres, or bring them up to date."`
-	Serve     serveCmd     `cmd:"" help:"Serve the API that all other commands speak to."`
-	Work      workCmd      `cmd:"" help:"Send what is due; run as many as you like."`
-	Check     checkCmd     `cmd:"" help:"Try everything that serve and work need, and say what to mend."`
-	Health    healthCmd    `cmd:"" hidden:"" help:"Succeed if a URL answers with 200."`
-	Customers customersCmd `cmd:"" help:"Import, look up and delete customers."`
-	Notice    noticeCmd    `cmd:"" help:"Check, send and follow notices."`
-	Report    reportCmd    `cmd:"" help:"Say what became of every mail of a notice."`
-	Sink      sinkCmd      `cmd:"" help:"Run an SMTP server that keeps mail instead of delivering it."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Demo         demoCmd         `cmd:"" help:"Show everything on this machine: real servers, mail into a local inbox."`
+	Migrate      migrateCmd      `cmd:"" help:"Create the tables in Postgres, or bring them up to date."`
+	Serve        serveCmd        `cmd:"" help:"Serve the API that all other commands speak to."`
+	Work         workCmd         `cmd:"" help:"Send what is due; run as many as you like."`
+	Check        checkCmd        `cmd:"" help:"Try everything that serve and work need, and say what to mend."`
+	Health       healthCmd       `cmd:"" hidden:"" help:"Succeed if a URL answers with 200."`
+	Customers    customersCmd    `cmd:"" help:"Import, look up and delete customers."`
+	Suppressions suppressionsCmd `cmd:"" help:"Keep the list of addresses that are never mailed."`
+	Notice       noticeCmd       `cmd:"" help:"Check, send and follow notices."`
+	Report       reportCmd       `cmd:"" help:"Say what became of every mail of a notice."`
+	Sink         sinkCmd         `cmd:"" help:"Run an SMTP server that keeps mail instead of delivering it."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 
 // app is what a command runs in.

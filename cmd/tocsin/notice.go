@@ -60,7 +60,7 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 		return nil
 	}
 	for _, st := range notices {
-		if n := st.Counts[notice.DeliveryUncertain.String()]; n > 0 {
+		if n := st.Counts[notice.DeliveryUncertain.String()]; n > 0 && st.RowsDroppedAt == nil {
 			fmt.Fprintf(a.stdout, "%s of %s may have arrived or not: tocsin notice status %s\n", many(n, "mail"), st.Key, st.Key)
 		}
 	}
@@ -134,15 +134,15 @@ func mailed(p notice.Plan) (n int) {
 
 // printPlan writes the dry run.
 func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
-	audience := p.Filter
-	if audience == "" {
-		audience = "every customer"
-	}
 	mails := mailed(p)
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s (%s)\n", shown(body.Key), sort(body.Kind, body.Phase))
-	fmt.Fprintf(t, "Audience\t%s\n", shown(audience))
+	fmt.Fprintf(t, "Audience\t%s\n", shown(whom(body.Audience, p.Filter)))
 	fmt.Fprintf(t, "Customers\t%s\n", count(p.Customers))
+	if len(p.Excluded) > 0 {
+		fmt.Fprintln(t, "Left out\t")
+		tally(t, p.Excluded)
+	}
 	fmt.Fprintf(t, "Recipients\t%s\n", count(p.Recipients))
 	fmt.Fprintf(t, "To be mailed\t%s\n", count(mails))
 	tally(t, p.ByLanguage)
@@ -153,6 +153,7 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "Suppressed\t%s\n", count(p.Recipients-mails))
 		tally(t, p.Suppressed)
 	}
+	printDifference(t, p.Previous)
 	if len(p.Fallback) > 0 {
 		fmt.Fprintln(t, "Default language for\t")
 		wanted := maps.Clone(p.Fallback)
@@ -174,6 +175,39 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "… and %s more\t\t\t\n", count(more))
 	}
 	return t.Flush()
+}
+
+// whom says in words who is to be told; filter is in its parenthesised form.
+func whom(a notice.Audience, filter string) string {
+	var source string
+	switch {
+	case a.Customers != nil:
+		source = "the list of " + many(len(a.Customers), "customer")
+	case a.Notice != "" && a.IncludeNew:
+		source = "who stood on " + a.Notice + ", and who has come to its audience since"
+	case a.Notice != "":
+		source = "who stood on " + a.Notice
+	case filter == "":
+		return "every customer"
+	default:
+		return filter
+	}
+	if filter != "" {
+		source += ", of them " + filter
+	}
+	return source
+}
+
+// printDifference compares a dry run with the incident's notice before it.
+func printDifference(w io.Writer, d *notice.Difference) {
+	switch {
+	case d == nil:
+	case d.RowsDroppedAt != nil:
+		fmt.Fprintf(w, "Against %s\tits rows were dropped\n", d.Key)
+	default:
+		fmt.Fprintf(w, "Against %s\t\n", d.Key)
+		fmt.Fprintf(w, "  it reached them too\t%s\n  new\t%s\n  it reached, this does not\t%s\n", count(d.Same), count(d.New), count(d.Left))
+	}
 }
 
 // printSamples writes one mail per language as its reader sees it.

@@ -89,6 +89,9 @@ func printStatus(w io.Writer, st notice.Status) error {
 	if st.RatePerS > 0 {
 		fmt.Fprintf(t, "Rate\t%.0f mails/s\n", st.RatePerS)
 	}
+	if st.RowsDroppedAt != nil {
+		fmt.Fprintf(t, "Rows dropped\t%s, because they were old; the counts are kept\n", when(st.RowsDroppedAt))
+	}
 	fmt.Fprintf(t, "Customers\t%s\nRecipients\t%s\n", count(st.Customers), count(st.Recipients))
 	for _, s := range notice.DeliveryStates {
 		if n := st.Counts[s.String()]; n > 0 {
@@ -109,7 +112,7 @@ func printStatus(w io.Writer, st notice.Status) error {
 // printUncertain says first of a notice that somebody must decide something.
 func printUncertain(w io.Writer, st notice.Status) {
 	n := st.Counts[notice.DeliveryUncertain.String()]
-	if n == 0 {
+	if n == 0 || st.RowsDroppedAt != nil {
 		return
 	}
 	fmt.Fprintf(w, "%s may have arrived or not: the relay never answered, so Tocsin does not send them again.\n"+

@@ -49,6 +49,13 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 }
 
 func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *notice.DeliveryState, w io.Writer) error {
+	st, err := client.Status(ctx, c.Key, 0)
+	if err != nil {
+		return err
+	}
+	if st.RowsDroppedAt != nil {
+		return document(w, map[string]any{"deliveries": []notice.Delivery{}, "rows_dropped_at": st.RowsDroppedAt})
+	}
 	rows := json.NewEncoder(w)
 	rows.SetEscapeHTML(false)
 	between := ""
@@ -63,7 +70,7 @@ func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *no
 		}
 		between = ","
 	}
-	_, err := fmt.Fprintln(w, "]}")
+	_, err = fmt.Fprintln(w, "]}")
 	return err
 }
 
@@ -75,7 +82,7 @@ func (c *reportCmd) writeTable(ctx context.Context, client *api.Client, state *n
 	if err != nil {
 		return err
 	}
-	if err := printStatus(w, st); err != nil {
+	if err := printStatus(w, st); err != nil || st.RowsDroppedAt != nil {
 		return err
 	}
 	if state != nil {

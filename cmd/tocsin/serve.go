@@ -17,6 +17,7 @@ type serveCmd struct {
 	logged
 	mailing
 	Listen    string `env:"TOCSIN_LISTEN" placeholder:"ADDR" help:"Where to listen, as host:port (127.0.0.1:8080)."`
+	Retention string `env:"TOCSIN_RETENTION" placeholder:"DAYS" help:"How long the rows of finished notices are kept, such as 400d (for ever)."`
 	PublicURL string `env:"TOCSIN_PUBLIC_URL" placeholder:"URL" help:"Where readers of mails reach this server."`
 }
 
@@ -45,6 +46,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer tasks.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
+	go dropOldRows(ctx, db, set.Retention, logger)
 	desk := &delivery.Desk{
 		Ledger:  db,
 		Queue:   tasks,

@@ -7,6 +7,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
@@ -53,9 +54,16 @@ type Book interface {
 	History(ctx context.Context, idOrAddress, addressKey string) ([]notice.HistoryEntry, error)
 	Customer(ctx context.Context, id string) (notice.Customer, error)
 	PutCustomer(ctx context.Context, row notice.CustomerRow) (created bool, err error)
+	// DeleteCustomer erases a customer, also from what was frozen of them.
 	DeleteCustomer(ctx context.Context, id string) error
 	// ImportCustomers takes in a customer file; strict keeps none of it if any row is bad.
 	ImportCustomers(ctx context.Context, rows ledger.CustomerRows, strict bool) (notice.ImportReport, error)
+	// Suppressions is a page of the list of addresses that are never mailed, by number.
+	Suppressions(ctx context.Context, after int64, limit int) ([]notice.Suppression, error)
+	Suppress(ctx context.Context, key, reason, who string) (s notice.Suppression, created bool, err error)
+	Unsuppress(ctx context.Context, key string) error
+	UnsuppressNumber(ctx context.Context, number int64) error
+	ImportSuppressions(ctx context.Context, rows ledger.SuppressionRows, who string) (notice.ImportReport, error)
 }
 
 // Receipt is the status document of a notice and whether the call made the difference: created the draft, or
@@ -92,6 +100,8 @@ type (
 	deliveryList struct {
 		Deliveries []notice.Delivery `json:"deliveries"`
 		Next       *int              `json:"next"` // the seq to go on after; null at the end
+		// RowsDroppedAt is when the notice's rows were dropped because they were old; the counts of its status stay.
+		RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"`
 	}
 	historyList struct {
 		Deliveries []notice.HistoryEntry `json:"deliveries"`

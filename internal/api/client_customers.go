@@ -36,7 +36,7 @@ func (cl *Client) PutCustomer(ctx context.Context, c notice.Customer) (kept noti
 	return kept, err
 }
 
-// DeleteCustomer forgets the customer; what was sent stays in the ledger.
+// DeleteCustomer erases the customer; what was sent stays counted, without a name or an address.
 func (cl *Client) DeleteCustomer(ctx context.Context, id string) error {
 	return cl.do(ctx, call{method: http.MethodDelete, path: customerPath(id, "")}, nil)
 }

@@ -40,7 +40,7 @@ func (s *Server) describeCustomers(api huma.API) {
 	put := op("put-customer", http.MethodPut, "/v1/customers/{id}", "Create or replace a customer")
 	put.Responses = map[string]*huma.Response{"201": jsonResponse[notice.Customer](api, "Created")}
 	register(s, api, put, s.putCustomer, 400, 413, 415, 422)
-	register(s, api, op("delete-customer", http.MethodDelete, "/v1/customers/{id}", "Forget a customer; what was sent stays in the ledger"),
+	register(s, api, op("delete-customer", http.MethodDelete, "/v1/customers/{id}", "Erase a customer; what was sent stays counted, without a name or an address"),
 		func(ctx context.Context, in *customerInput) (*struct{}, error) {
 			return nil, s.book.DeleteCustomer(ctx, in.ID)
 		}, 404)
@@ -111,8 +111,7 @@ func (in *importInput) Resolve(ctx huma.Context) []error {
 const drainLimit = 64 << 20
 
 func (s *Server) importCustomers(ctx context.Context, in *importInput) (*answer[notice.ImportReport], error) {
-	media, _, _ := mime.ParseMediaType(in.format)
-	format, known := map[Format]audience.FileFormat{FormatCSV: audience.FormatCSV, FormatNDJSON: audience.FormatNDJSON}[Format(media)]
+	format, known := map[Format]audience.FileFormat{FormatCSV: audience.FormatCSV, FormatNDJSON: audience.FormatNDJSON}[Format(mediaType(in.format))]
 	if !known {
 		return nil, unsupported(string(FormatCSV), string(FormatNDJSON))
 	}
@@ -122,6 +121,12 @@ func (s *Server) importCustomers(ctx context.Context, in *importInput) (*answer[
 	}
 	report.Rejected = orEmpty(report.Rejected)
 	return ok(report, err)
+}
+
+// mediaType is a Content-Type without its parameters.
+func mediaType(header string) string {
+	media, _, _ := mime.ParseMediaType(header)
+	return media
 }
 
 func (s *Server) readCustomers(ctx context.Context, in *importInput, format audience.FileFormat) (notice.ImportReport, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -39,7 +40,7 @@ func (s *Server) describeDeliveries(api huma.API) {
 		Summary:     "What became of each delivery of a notice",
 		Tags:        []string{"notices"},
 		Responses:   map[string]*huma.Response{"200": response},
-	}, s.deliveries, 404, 422)
+	}, s.deliveries, 404, 409, 422)
 }
 
 func (s *Server) deliveries(ctx context.Context, in *deliveriesInput) (*huma.StreamResponse, error) {
@@ -62,12 +63,18 @@ func (s *Server) deliveries(ctx context.Context, in *deliveriesInput) (*huma.Str
 		if in.Search != "" {
 			return nil, notice.Invalid("search", "does not go with CSV, which is the whole report")
 		}
+		if st.RowsDroppedAt != nil {
+			// A report without its rows must not look whole.
+			return nil, notice.Conflict("the rows of notice %s were dropped on %s, because they were old; its status has the counts",
+				st.Key, st.RowsDroppedAt.UTC().Format(time.DateOnly))
+		}
 		return &huma.StreamResponse{Body: func(hctx huma.Context) { s.report(hctx, st, state) }}, nil
 	}
 	list, err := s.page(ctx, st.Number, notice.DeliveryPage{After: in.After, Limit: in.Limit, State: state, Search: in.Search})
 	if err != nil {
 		return nil, err
 	}
+	list.RowsDroppedAt = inUTC(st.RowsDroppedAt)
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		hctx.SetHeader("Content-Type", "application/json")
 		// A client that has gone is all that can fail here.

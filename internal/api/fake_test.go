@@ -33,6 +33,7 @@ type fake struct {
 	settled    notice.Settlement
 	reconciled []ledger.Reconciliation
 	unheld     notice.Unholding
+	suppressed []notice.Suppression
 	fail       error                    // what the next calls return
 	onRow      func(notice.CustomerRow) // hears every imported row
 }
@@ -73,7 +74,7 @@ func (f *fake) Draft(_ context.Context, b notice.Body, who string) (notice.Statu
 }
 
 func (f *fake) Preview(_ context.Context, b notice.Body) (notice.Plan, error) {
-	return notice.Plan{Customers: 3, Recipients: 2, Filter: b.Audience}, f.fail
+	return notice.Plan{Customers: 3, Recipients: 2, Filter: b.Audience.Filter}, f.fail
 }
 
 func (f *fake) decide(ref, who string, to notice.State) (notice.Status, error) {
@@ -305,4 +306,66 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+func (f *fake) Suppressions(_ context.Context, after int64, limit int) (page []notice.Suppression, err error) {
+	defer f.lock()()
+	for _, s := range f.suppressed {
+		if s.Number > after && len(page) < limit {
+			page = append(page, s)
+		}
+	}
+	return page, f.fail
+}
+
+func (f *fake) Suppress(_ context.Context, key, reason, who string) (notice.Suppression, bool, error) {
+	defer f.lock()()
+	for i, s := range f.suppressed {
+		if s.Address == key {
+			f.suppressed[i].Reason = reason
+			return f.suppressed[i], false, f.fail
+		}
+	}
+	s := notice.Suppression{Number: int64(len(f.suppressed) + 1), Address: key, Reason: reason, AddedBy: who,
+		AddedAt: time.Date(2026, 11, 9, 3, 14, 7, 0, time.UTC)}
+	f.suppressed = append(f.suppressed, s)
+	return s, true, f.fail
+}
+
+func (f *fake) Unsuppress(_ context.Context, key string) error {
+	return f.unsuppress(func(s notice.Suppression) bool { return s.Address == key })
+}
+
+func (f *fake) UnsuppressNumber(_ context.Context, number int64) error {
+	return f.unsuppress(func(s notice.Suppression) bool { return s.Number == number })
+}
+
+func (f *fake) unsuppress(which func(notice.Suppression) bool) error {
+	defer f.lock()()
+	n := len(f.suppressed)
+	if f.suppressed = slices.DeleteFunc(f.suppressed, which); len(f.suppressed) == n {
+		return notice.NotFound("it is not on the list of suppressions")
+	}
+	return f.fail
+}
+
+func (f *fake) ImportSuppressions(ctx context.Context, rows ledger.SuppressionRows, who string) (r notice.ImportReport, err error) {
+	for {
+		row, rejected, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			return r, nil
+		}
+		if err != nil {
+			return r, err
+		}
+		r.Read++
+		if rejected != nil {
+			r.Rejected = append(r.Rejected, *rejected)
+			continue
+		}
+		if _, _, err := f.Suppress(ctx, row.Key, row.Reason, who); err != nil {
+			return r, err
+		}
+		r.Inserted++
+	}
 }

@@ -32,7 +32,10 @@ func ok[T any](body T, err error) (*answer[T], error) {
 }
 
 type (
-	noticeInput struct{ Body notice.Body }
+	noticeInput struct {
+		RawBody []byte
+		Body    notice.Body
+	}
 	refInput    struct {
 		ID string `path:"id" doc:"the notice's key or number"`
 	}
@@ -45,15 +48,22 @@ func (s *Server) describeNotices(api huma.API) {
 	draft := op("draft-notice", http.MethodPost, "/v1/notices", "Make a draft, or replace the one with the same key")
 	draft.Description = "After release the same body answers with created: false, and another body is a conflict."
 	draft.DefaultStatus = http.StatusCreated
+	draft.MaxBodyBytes = maxNoticeBody
 	draft.Responses = map[string]*huma.Response{"200": jsonResponse[Receipt](api, "The notice was there already; a draft has been replaced")}
 	register(s, api, draft, s.draft, 400, 409, 413, 415, 422)
-	register(s, api, op("preview-notice", http.MethodPost, "/v1/notices/preview", "The dry run: what a release would do, with a sample per language"),
+	preview := op("preview-notice", http.MethodPost, "/v1/notices/preview", "The dry run: what a release would do, with a sample per language")
+	preview.MaxBodyBytes = maxNoticeBody
+	register(s, api, preview,
 		func(ctx context.Context, in *noticeInput) (*answer[notice.Plan], error) {
+			if err := checkSize(in.RawBody, in.Body); err != nil {
+				return nil, err
+			}
 			p, err := s.desk.Preview(ctx, in.Body)
 			return ok(tidyPlan(p), err)
 		}, 400, 413, 415, 422)
-	register(s, api, op("test-notice", http.MethodPost, "/v1/notices/test", "Send one mail per language to one address, outside the ledger"),
-		s.test, 400, 413, 415, 422)
+	test := op("test-notice", http.MethodPost, "/v1/notices/test", "Send one mail per language to one address, outside the ledger")
+	test.MaxBodyBytes = maxNoticeBody
+	register(s, api, test, s.test, 400, 413, 415, 422)
 	register(s, api, op("list-notices", http.MethodGet, "/v1/notices", "All notices, the newest first"), s.list)
 	register(s, api, op("get-notice", http.MethodGet, "/v1/notices/{id}", "Where a notice stands"), s.status, 404, 422)
 	release := op("release-notice", http.MethodPost, "/v1/notices/{id}/release", "Freeze body and audience, and let it go out")
@@ -86,6 +96,9 @@ func (s *Server) describeNotices(api huma.API) {
 }
 
 func (s *Server) draft(ctx context.Context, in *noticeInput) (*answer[Receipt], error) {
+	if err := checkSize(in.RawBody, in.Body); err != nil {
+		return nil, err
+	}
 	st, created, err := s.desk.Draft(ctx, in.Body, requestOf(ctx).who)
 	out, err := ok(Receipt{Status: tidyStatus(st), Created: created}, err)
 	if err == nil && created {
@@ -94,7 +107,13 @@ func (s *Server) draft(ctx context.Context, in *noticeInput) (*answer[Receipt], 
 	return out, err
 }
 
-func (s *Server) test(ctx context.Context, in *struct{ Body testRequest }) (*answer[testReport], error) {
+func (s *Server) test(ctx context.Context, in *struct {
+	RawBody []byte
+	Body    testRequest
+}) (*answer[testReport], error) {
+	if err := checkSize(in.RawBody, in.Body.Body); err != nil {
+		return nil, err
+	}
 	answers, err := s.desk.Test(ctx, in.Body.Body, in.Body.To)
 	if err != nil {
 		return nil, err
@@ -211,7 +230,7 @@ func (s *Server) settle(ctx context.Context, in *struct {
 func tidyStatus(st notice.Status) notice.Status {
 	st.Counts, st.ByLanguage, st.Suppressed = filled(st.Counts), filled(st.ByLanguage), filled(st.Suppressed)
 	st.CreatedAt = st.CreatedAt.UTC()
-	for _, t := range []**time.Time{&st.SendAt, &st.ExpiresAt, &st.HeldUntil, &st.ReleasedAt, &st.FirstSentAt, &st.LastSentAt} {
+	for _, t := range []**time.Time{&st.SendAt, &st.ExpiresAt, &st.HeldUntil, &st.ReleasedAt, &st.FirstSentAt, &st.LastSentAt, &st.RowsDroppedAt} {
 		*t = inUTC(*t)
 	}
 	return st
@@ -219,7 +238,10 @@ func tidyStatus(st notice.Status) notice.Status {
 
 func tidyPlan(p notice.Plan) notice.Plan {
 	p.ByLanguage, p.Suppressed, p.Fallback = filled(p.ByLanguage), filled(p.Suppressed), filled(p.Fallback)
-	p.Holes = orEmpty(p.Holes)
+	p.Holes, p.Excluded = orEmpty(p.Holes), filled(p.Excluded)
+	if p.Previous != nil {
+		p.Previous.RowsDroppedAt = inUTC(p.Previous.RowsDroppedAt)
+	}
 	return p
 }
 

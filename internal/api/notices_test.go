@@ -54,9 +54,9 @@ func TestPreviewTestAndSettle(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), context.Background()
 	in := body("k")
-	in.Audience = `plan = "gold"`
+	in.Audience.Filter = `plan = "gold"`
 	p, err := b.client.Preview(ctx, in)
-	if err != nil || p.Customers != 3 || p.Filter != in.Audience {
+	if err != nil || p.Customers != 3 || p.Filter != in.Audience.Filter {
 		t.Errorf("preview: %+v, %v", p, err)
 	}
 	mails, err := b.client.Test(ctx, in, "me@example.org")

@@ -17,7 +17,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// maxBody is how large a JSON body may be.
+// maxBody is how large a JSON body may be, but for that of a notice.
 const maxBody = 1 << 20
 
 // describe registers every operation and returns the OpenAPI 3.1 document of them all.
@@ -31,16 +31,18 @@ func (s *Server) describe(version string) []byte {
 	config.Formats = map[string]huma.Format{"application/json": format, "json": format} // the latter for …+json
 	config.RejectUnknownQueryParameters = true
 	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[notice.Audience](), reflect.TypeFor[audienceSchema]())
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	config.Transformers = []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
 		if m, ok := v.(*huma.ErrorModel); ok {
-			return validation(ctx.Context(), m), nil
+			return invalid(ctx.Context(), m), nil
 		}
 		return v, nil
 	}}
 	api := humago.New(s.mux, config)
 	s.describeNotices(api)
 	s.describeCustomers(api)
+	s.describeSuppressions(api)
 	s.describeProcess(api)
 	refine(config.Components.Schemas.Map())
 	document, err := json.Marshal(api.OpenAPI())
@@ -61,7 +63,10 @@ func serveDocument(document []byte) http.HandlerFunc {
 // register adds an operation whose errors become problems. failures are the statuses, beside 401 and 500, that it
 // is documented to refuse with.
 func register[I, O any](s *Server, api huma.API, op huma.Operation, handle func(context.Context, *I) (*O, error), failures ...int) {
-	op.MaxBodyBytes, op.BodyReadTimeout = maxBody+1, -1 // huma refuses a body of exactly its limit
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = maxBody
+	}
+	op.MaxBodyBytes, op.BodyReadTimeout = op.MaxBodyBytes+1, -1 // huma refuses a body of exactly its limit
 	if op.Security == nil {
 		op.Security = []map[string][]string{{"token": {}}}
 		failures = append(failures, http.StatusUnauthorized)

@@ -58,6 +58,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"DELETE /v1/customers/{id}",
+		"DELETE /v1/suppressions/{number}",
 		"GET /healthz",
 		"GET /metrics",
 		"GET /openapi.json",
@@ -68,6 +69,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/notices/{id}",
 		"GET /v1/notices/{id}/deliveries",
 		"GET /v1/notices/{id}/uncertain",
+		"GET /v1/suppressions",
 		"POST /v1/customers/import",
 		"POST /v1/notices",
 		"POST /v1/notices/preview",
@@ -79,6 +81,9 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/notices/{id}/resume",
 		"POST /v1/notices/{id}/settle",
 		"POST /v1/notices/{id}/unhold",
+		"POST /v1/suppressions",
+		"POST /v1/suppressions/import",
+		"POST /v1/suppressions/remove",
 		"PUT /v1/customers/{id}",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

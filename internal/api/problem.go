@@ -15,6 +15,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/danielgtaylor/huma/v2/validation"
 
 	"tocsin/internal/notice"
 )
@@ -146,9 +147,9 @@ func away(err error) bool {
 	return false
 }
 
-// validation is the problem document of what huma found wrong before any handler ran. Huma repeats the values that
+// invalid is the problem document of what huma found wrong before any handler ran. Huma repeats the values that
 // were sent; this keeps only which fields they stood in.
-func validation(ctx context.Context, m *huma.ErrorModel) *Problem {
+func invalid(ctx context.Context, m *huma.ErrorModel) *Problem {
 	if m.Status == http.StatusUnsupportedMediaType {
 		p := unsupported("application/json")
 		p.RequestID = requestOf(ctx).id
@@ -191,6 +192,8 @@ func fieldError(d *huma.ErrorDetail) FieldError {
 	switch d.Message {
 	case "unexpected property":
 		e.Message = "unknown field"
+	case validation.MsgExpectedMatchExactlyOneSchema:
+		e.Message = "is neither a filter nor an object of filter and customers, or of filter, notice and include_new"
 	case "unknown query parameter":
 		e.Message = "unknown parameter"
 	}

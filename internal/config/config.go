@@ -52,7 +52,8 @@ type Serve struct {
 	Listen      string   // host:port
 	Tokens      []string // none, one, or two while rotating
 	Mail        Mail
-	Holds       []Hold // nil where the file does not speak of them
+	Holds       []Hold        // nil where the file does not speak of them
+	Retention   time.Duration // how long the rows of finished notices are kept; 0 = for ever
 }
 
 // Work holds the settings of the command work.
@@ -125,6 +126,7 @@ func (s *Settings) Serve() (Serve, error) {
 		Listen:      r.get("TOCSIN_LISTEN", DefaultListen, isListen),
 		Tokens:      list(r.get("TOCSIN_TOKEN", "", isTokens)),
 		Mail:        r.mail(),
+		Retention:   r.retention(),
 	}
 	c.Holds = r.holds(c.Mail.Zone)
 	return c, r.err()

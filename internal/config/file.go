@@ -31,7 +31,7 @@ type file struct {
 var inFile = []string{
 	"TOCSIN_FROM", "TOCSIN_REPLY_TO", "TOCSIN_ZONE", "TOCSIN_TEMPLATE_DIR", "TOCSIN_PUBLIC_URL", "TOCSIN_LISTEN",
 	"TOCSIN_WORK_LISTEN", "TOCSIN_URL", "TOCSIN_MAX_OPEN_MARKS", "TOCSIN_DRAIN", "TOCSIN_LEASE",
-	"TOCSIN_FIRST_RETRY", "TOCSIN_MARKS_DIR", "TOCSIN_LOG",
+	"TOCSIN_FIRST_RETRY", "TOCSIN_MARKS_DIR", "TOCSIN_LOG", "TOCSIN_RETENTION",
 }
 
 // later lists what belongs into the file and is not built yet. An operator who writes a rate relies on it:

@@ -131,6 +131,22 @@ func (r *reader) duration(name string, byDefault, least time.Duration) time.Dura
 	return d
 }
 
+// leastRetention is above every time that the protocol and its operators need the rows for.
+const leastRetention = 7
+
+// retention returns how long the rows of finished notices are kept, in whole days; 0 for ever.
+func (r *reader) retention() (keep time.Duration) {
+	r.get("TOCSIN_RETENTION", "", func(text string) error {
+		days, err := strconv.Atoi(strings.TrimSuffix(text, "d"))
+		if err != nil || !strings.HasSuffix(text, "d") || days < leastRetention || days > 100*366 {
+			return fmt.Errorf("is not a number of days such as 400d, of %dd or more", leastRetention)
+		}
+		keep = time.Duration(days) * 24 * time.Hour
+		return nil
+	})
+	return keep
+}
+
 func isLog(text string) error {
 	if text != "text" && text != "json" {
 		return errors.New("is neither text nor json")

@@ -77,8 +77,9 @@ func normalPlaces(b notice.Body) (notice.Body, error) {
 	if b.SendAt != nil && b.ExpiresAt != nil && !b.ExpiresAt.After(*b.SendAt) {
 		return b, notice.Invalid("expires_at", "is not after send_at: nothing would be sent")
 	}
-	b.Audience = strings.TrimSpace(b.Audience)
-	return b, nil
+	var err error
+	b.Audience, err = normalAudience(b.Key, b.Audience)
+	return b, err
 }
 
 func utc(t *time.Time) *time.Time {

@@ -15,10 +15,10 @@ func TestTwoWaysToWriteTheSameBodyAreOne(t *testing.T) {
 	t.Parallel()
 	local := time.FixedZone("", 3600)
 	at := time.Date(2026, 11, 6, 9, 0, 0, 0, local)
-	short := notice.Body{Key: "k", Kind: notice.Outage, Phase: "identified", BrokenDomains: []string{"Bücher.example", "mail.example"}, SendAt: &at, Audience: ` plan = "gold" `}
+	short := notice.Body{Key: "k", Kind: notice.Outage, Phase: "identified", BrokenDomains: []string{"Bücher.example", "mail.example"}, SendAt: &at, Audience: notice.Audience{Filter: ` plan = "gold" `}}
 	utc := at.UTC()
 	long := notice.Body{Key: "k", Incident: "k", Kind: notice.Outage, Phase: "identified", DefaultLanguage: "en", Stacked: notice.StackNever,
-		BrokenDomains: []string{"mail.example", "xn--bcher-kva.example", "mail.example"}, SendAt: &utc, Audience: `plan = "gold"`}
+		BrokenDomains: []string{"mail.example", "xn--bcher-kva.example", "mail.example"}, SendAt: &utc, Audience: notice.Audience{Filter: `plan = "gold"`}}
 	a, err := normal(short)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +48,14 @@ func TestABodyIsRefusedAtItsField(t *testing.T) {
 		},
 		"broken_domains": func(b *notice.Body) { b.BrokenDomains = []string{"no domain"} },
 		"reply_to":       func(b *notice.Body) { b.ReplyTo = "nobody" },
-		"expires_at":     func(b *notice.Body) { b.SendAt, b.ExpiresAt = &later, &sooner },
+		"audience": func(b *notice.Body) {
+			b.Audience = notice.Audience{Customers: []string{"C1"}, Notice: "earlier"}
+		},
+		"audience.customers":    func(b *notice.Body) { b.Audience.Customers = []string{} },
+		"audience.customers[1]": func(b *notice.Body) { b.Audience.Customers = []string{"C1", "  "} },
+		"audience.notice":       func(b *notice.Body) { b.Audience.Notice = "k" },
+		"audience.include_new":  func(b *notice.Body) { b.Audience.IncludeNew = true },
+		"expires_at":            func(b *notice.Body) { b.SendAt, b.ExpiresAt = &later, &sooner },
 	}
 	for field, spoil := range tests {
 		b := notice.Body{Key: "k", Kind: notice.Outage, Phase: "identified"}

@@ -19,6 +19,8 @@ type Register interface {
 	Sweeper
 	Reconciler
 	AttributeNames(ctx context.Context) ([]string, error)
+	UnknownCustomers(ctx context.Context, ids []string) (first, n int, err error)
+	Listed(ctx context.Context, id int64) ([]string, error)
 	Find(ctx context.Context, ref string) (id int64, err error)
 	Notice(ctx context.Context, id int64) (ledger.Notice, error)
 	Released(ctx context.Context, b notice.Body) (released, same bool, err error)
@@ -52,17 +54,17 @@ func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.
 	if b, err = normal(b); err != nil {
 		return st, false, err
 	}
-	released, same, err := d.Ledger.Released(ctx, b)
+	released, same, err := d.Ledger.Released(ctx, b.Kept())
 	if err != nil {
 		return st, false, err
 	}
 	// What was released is not checked again: a template or an attribute that has gone since changes nothing.
 	if !released || !same {
-		p, err := d.prepare(ctx, b, nil)
+		p, err := d.prepare(ctx, b, nil, 0)
 		if err != nil {
 			return st, false, err
 		}
-		draft := ledger.Draft{Body: b, Texts: p.texts, Filter: audience.Format(p.filter), Who: who}
+		draft := ledger.Draft{Body: b.Kept(), Customers: b.Audience.Customers, Texts: p.texts, Filter: audience.Format(p.choice.Filter), Who: who}
 		if _, created, err = d.Ledger.PutDraft(ctx, draft); err != nil {
 			return st, false, err
 		}
@@ -76,7 +78,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, er
 	if b, err = normal(b); err != nil {
 		return plan, err
 	}
-	p, err := d.prepare(ctx, b, nil)
+	p, err := d.prepare(ctx, b, nil, 0)
 	if err != nil {
 		return plan, err
 	}
@@ -101,7 +103,7 @@ func (d *Desk) Release(ctx context.Context, ref, who string) (st notice.Status, 
 		return st, false, err
 	}
 	if !n.State.Released() {
-		p, err := d.prepare(ctx, n.Body, n.Texts)
+		p, err := d.prepare(ctx, n.Body, n.Texts, id)
 		if err != nil {
 			return st, false, err
 		}
@@ -208,12 +210,13 @@ func (d *Desk) domain() string {
 type prepared struct {
 	body    notice.Body
 	texts   map[string]notice.Text
-	filter  notice.Filter
+	choice  ledger.Choice
 	program *render.Program
 }
 
-// prepare checks a normal body; texts are those that were frozen with it, or nil to resolve them now.
-func (d *Desk) prepare(ctx context.Context, b notice.Body, texts map[string]notice.Text) (p prepared, err error) {
+// prepare checks a normal body; texts are those that were frozen with it in a draft of that number, or nil to resolve
+// them now.
+func (d *Desk) prepare(ctx context.Context, b notice.Body, texts map[string]notice.Text, draft int64) (p prepared, err error) {
 	p = prepared{body: b, texts: texts}
 	if texts == nil {
 		if p.texts, err = d.Set.Texts(b); err != nil {
@@ -223,17 +226,8 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, texts map[string]noti
 	if p.program, err = d.Set.Compile(source(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
 		return p, err
 	}
-	if p.filter, err = audience.ParseFilter(b.Audience); err != nil {
-		return p, err
-	}
-	if len(p.filter.Attributes()) == 0 {
-		return p, nil
-	}
-	known, err := d.Ledger.AttributeNames(ctx)
-	if err != nil {
-		return p, err
-	}
-	return p, audience.CheckAttributes(b.Audience, p.filter, known)
+	p.choice, err = d.choose(ctx, b.Audience, draft)
+	return p, err
 }
 
 // from is the sender for texts that are only looked at, where none is configured.
@@ -246,7 +240,7 @@ func (d *Desk) from() string {
 
 func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
-		Body: p.body, Filter: p.filter, FilterText: audience.Format(p.filter), BrokenDomains: p.body.BrokenDomains,
+		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), BrokenDomains: p.body.BrokenDomains,
 		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Judge: look.judge,
 	}
 }

@@ -126,15 +126,6 @@ func (d doc) text(name string, n *yaml.Node) (string, error) {
 	return n.Value, nil
 }
 
-func (d doc) audience(to *string) reader {
-	return func(name string, n *yaml.Node) error {
-		if n.Kind == yaml.MappingNode {
-			return d.wrong(n, `an audience given as a mapping is not supported yet; want a filter such as 'server = "s639"'`)
-		}
-		return into(d, to)(name, n)
-	}
-}
-
 func (d doc) parameters(to *map[string]string) reader {
 	return func(name string, n *yaml.Node) error {
 		if n.Kind != yaml.MappingNode {

@@ -16,8 +16,8 @@ import (
 // inText is how the API names a place in a text of a body: texts.nl.body:3.
 var inText = regexp.MustCompile(`^texts\.([A-Za-z0-9-]+)\.(subject|body)(?::(\d+))?$`)
 
-// Locate returns err with the place that the API names in a notice's texts turned into one in the files of the
-// directory that they were read from. Any other error is returned as it is.
+// Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
+// one in the files of the directory that they were read from. Any other error is returned as it is.
 func Locate(dir string, err error) error {
 	e, ok := errors.AsType[*notice.Error](err)
 	if !ok {
@@ -25,13 +25,20 @@ func Locate(dir string, err error) error {
 	}
 	located := *e
 	located.Field = Place(dir, e.Field)
+	if place, id, ok := listPlace(dir, e.Field); ok {
+		located.Field, located.Message = place, fmt.Sprintf("%q %s", id, e.Message)
+	}
 	return &located
 }
 
 // Place turns the API's name of a place in a notice's texts into one in the files of its directory: texts.nl.body:3
-// into nl.md:7, below four lines of front matter. What names no such place is returned as it is.
+// into nl.md:7, below four lines of front matter; and a field of its audience into the line of the manifest. What names
+// no such place is returned as it is.
 func Place(dir, field string) string {
 	m := inText.FindStringSubmatch(field)
+	if m == nil && (field == "audience" || strings.HasPrefix(field, "audience.")) {
+		return manifestPlace(dir, field)
+	}
 	if m == nil {
 		return field
 	}

@@ -30,7 +30,8 @@ type Due struct {
 }
 
 // Claim takes the lease of a chunk for holder; ok is false when somebody else has it or nothing in it is open.
-// What the previous holder left marked becomes uncertain, and what a stopped notice still owes is cancelled.
+// What the previous holder left marked becomes uncertain, what a stopped notice still owes is cancelled, and what was
+// put on the list of suppressions meanwhile is left out.
 func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim, ok bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		c, ok, err = db.claim(ctx, tx, chunkID, holder)
@@ -61,6 +62,9 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 		return c, false, fmt.Errorf("settle what the last holder of chunk %d left: %w", chunkID, err)
 	}
 	if err := cancelOwed(ctx, tx, c.NoticeID, lo, hi); err != nil {
+		return c, false, err
+	}
+	if err := suppressOwed(ctx, tx, c.NoticeID, lo, hi); err != nil {
 		return c, false, err
 	}
 	rows, err := tx.Query(ctx, `

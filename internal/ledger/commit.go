@@ -73,21 +73,24 @@ const markSQL = `
 		AND (d.state IN (0, 3) AND d.epoch < m.epoch OR d.state = 1 AND d.epoch = m.epoch)
 	RETURNING m.notice_id, m.seq, m.chunk_id, m.epoch`
 
-// outcomeSQL has one hole: the lease's condition on the chunk, or "true" on the late path.
+// outcomeSQL has one hole: the lease's condition on the chunk, or "true" on the late path. What was erased while it was
+// being sent is not tried again, and a reply, which may repeat the address, is not kept.
 const outcomeSQL = `
 	UPDATE delivery d SET
 		epoch = greatest(d.epoch, m.epoch),
 		tries = d.tries + (d.epoch < m.epoch)::int,
 		unresolved = CASE WHEN m.state IN (3, 4) AND d.unresolved = m.epoch THEN 0 ELSE d.unresolved END,
-		state = CASE WHEN m.state = 3 AND n.state = 'cancelled'
+		state = CASE WHEN m.state = 3 AND (n.state = 'cancelled' OR d.address_key LIKE 'erased:%%')
 			THEN CASE WHEN d.unresolved IN (0, m.epoch) THEN 7 ELSE 5 END ELSE m.state END,
-		reason = CASE WHEN m.state = 3 AND n.state = 'cancelled' THEN n.reason
+		reason = CASE WHEN m.state = 3 AND d.address_key LIKE 'erased:%%' THEN 'erased'
+			WHEN m.state = 3 AND n.state = 'cancelled' THEN n.reason
 			WHEN m.state = 4 AND d.unresolved NOT IN (0, m.epoch) THEN concat_ws(', ', nullif(m.reason, ''), 'an earlier attempt is unresolved')
 			ELSE m.reason END,
 		due_at = CASE WHEN m.state = 3 THEN clock_timestamp() + m.delay ELSE d.due_at END,
 		at = clock_timestamp(),
 		sent_at = CASE WHEN m.state = 2 THEN clock_timestamp() - m.age ELSE d.sent_at END,
-		code = m.code, enhanced = m.enhanced, relay = m.relay, reply = m.reply
+		code = m.code, enhanced = m.enhanced, relay = m.relay,
+		reply = CASE WHEN d.address_key LIKE 'erased:%%' THEN '' ELSE m.reply END
 	FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::smallint[], $6::bool[], $7::interval[], $8::interval[],
 			$9::smallint[], $10::text[], $11::text[], $12::text[], $13::text[])
 		AS m(notice_id, seq, chunk_id, epoch, state, nodot, delay, age, code, enhanced, relay, reply, reason)

@@ -52,22 +52,6 @@ func (db *DB) PutCustomer(ctx context.Context, row notice.CustomerRow) (created 
 	return created, nil
 }
 
-// DeleteCustomer forgets a customer; a notice.Error of class not_found where there is none. What released notices
-// have frozen of the customer stays, and so does its history.
-func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
-	if !storable(id) {
-		return noCustomer()
-	}
-	tag, err := db.pool.Exec(ctx, `DELETE FROM customer WHERE id = $1`, id)
-	if err != nil {
-		return fmt.Errorf("delete a customer: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return noCustomer()
-	}
-	return nil
-}
-
 // AttributeNames returns the name of every attribute that some customer has, sorted bytewise. It reads all customers.
 func (db *DB) AttributeNames(ctx context.Context) ([]string, error) {
 	rows, err := db.pool.Query(ctx, `

@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-func TestHistoryIsNewestFirstAndOutlivesTheCustomer(t *testing.T) {
+func TestHistoryIsNewestFirstAndForgetsWhoWasErased(t *testing.T) {
 	t.Parallel()
 	db := openStore(t)
 	// The numbers are in another order than the releases.
@@ -34,7 +34,8 @@ func TestHistoryIsNewestFirstAndOutlivesTheCustomer(t *testing.T) {
 	db.seed(t, "unexpanded", released, 3, 0)
 
 	for _, c := range []struct{ name, asked, key, want string }{
-		{"a customer", "c0", "", "third/1 second/0 first/0 unexpanded/0"},
+		{"a customer", "c2", "", "third/2 second/2 first/2 unexpanded/2"},
+		{"one who was erased, and is back on one notice", "c0", "", "unexpanded/0"},
 		{"an address", "M1@X.example", "m1@x.example", "third/1 second/1 first/1 unexpanded/1"},
 		{"an id that looks like an address", "m1@x.example", "m1@x.example", "third/1 second/1 first/1 unexpanded/1"},
 		{"nobody", "c99", "", ""},
@@ -61,7 +62,7 @@ func TestHistoryIsNewestFirstAndOutlivesTheCustomer(t *testing.T) {
 	}
 	e := got[0]
 	if e.Number != third || e.Kind != notice.Outage || e.Phase != "identified" || e.Subject != "Mail ligt plat" ||
-		e.Delivery.MessageID != "<token-third.1@example.net>" || strings.Join(e.Delivery.Customers, " ") != "c0 c1" {
+		e.Delivery.MessageID != "<token-third.1@example.net>" || strings.Join(e.Delivery.Customers, " ") != "c1 (erased)" {
 		t.Errorf("the newest entry is %+v", e)
 	}
 }

@@ -28,6 +28,7 @@ type Notice struct {
 	ReleasedAt    *time.Time
 	SendAt        *time.Time
 	ExpiresAt     *time.Time
+	RowsDroppedAt *time.Time // when its rows were dropped because they were old
 }
 
 // MessageID is the Message-ID, in angle brackets, of the delivery with that seq: the same for every attempt.
@@ -37,10 +38,11 @@ func (n Notice) MessageID(seq int) string {
 
 // Draft is a notice to be kept, not yet released.
 type Draft struct {
-	Body   notice.Body // normalised: equal bodies are equal values
-	Texts  map[string]notice.Text
-	Filter string // the audience in its parenthesised form
-	Who    string
+	Body      notice.Body // normalised, as it is kept: equal bodies are equal values
+	Customers []string    // the list that the audience's digest stands for
+	Texts     map[string]notice.Text
+	Filter    string // the audience's filter in its parenthesised form
+	Who       string
 }
 
 // PutDraft keeps a draft, in the place of the draft of the same key if there is one. After release the body is
@@ -88,7 +90,7 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 	if err != nil {
 		return 0, false, fmt.Errorf("replace draft %q: %w", d.Body.Key, err)
 	}
-	return id, false, nil
+	return id, false, keepList(ctx, tx, id, d.Customers)
 }
 
 // Released reports whether a body's key has been released, and with an equal body.
@@ -123,7 +125,7 @@ func insertDraft(ctx context.Context, tx pgx.Tx, d Draft, body []byte) (id int64
 	if err != nil {
 		return 0, false, fmt.Errorf("insert draft %q: %w", d.Body.Key, err)
 	}
-	return id, true, nil
+	return id, true, keepList(ctx, tx, id, d.Customers)
 }
 
 func putIncident(ctx context.Context, tx pgx.Tx, b notice.Body) (id int64, err error) {
@@ -183,9 +185,9 @@ type querier interface {
 
 func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice, err error) {
 	err = q.QueryRow(ctx, `
-		SELECT n.id, n.key, i.key, n.state, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at
+		SELECT n.id, n.key, i.key, n.state, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at, n.rows_dropped_at
 		FROM notice n JOIN incident i ON i.id = n.incident_id WHERE n.id = $1 `+lock, id).
-		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt)
+		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.RowsDroppedAt)
 	if err != nil {
 		return n, fmt.Errorf("read notice %d: %w", id, err)
 	}

@@ -112,16 +112,21 @@ type unsettled struct {
 	Epoch    int64
 	From     *time.Time // when an uncertain one can be requeued
 	TooEarly bool
+	Erased   bool // it has no address any more
 }
 
 func (db *DB) settle(ctx context.Context, tx pgx.Tx, id int64, s notice.Settlement, key, who string) (done notice.Settled, err error) {
 	var state notice.State
-	err = tx.QueryRow(ctx, `SELECT state FROM notice WHERE id = $1`, id).Scan(&state)
+	var dropped *time.Time
+	err = tx.QueryRow(ctx, `SELECT state, rows_dropped_at FROM notice WHERE id = $1`, id).Scan(&state, &dropped)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return done, notice.NotFound("there is no notice %d", id)
 	}
 	if err != nil {
 		return done, fmt.Errorf("read notice %d: %w", id, err)
+	}
+	if dropped != nil {
+		return done, rowsDropped(id, *dropped)
 	}
 	if s.Requeue && state != notice.Sending && state != notice.Paused && state != notice.Sent {
 		return done, notice.Conflict("notice %d is %s: nothing of it can be requeued", id, state)
@@ -167,7 +172,8 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, id int64, s notice.S
 		return nil, nil, fmt.Errorf("lock the chunks to settle: %w", err)
 	}
 	rows, err = tx.Query(ctx, `
-		SELECT d.seq, d.state, d.epoch, d.dot_by + $4, coalesce(d.dot_by + $4 >= clock_timestamp(), false)
+		SELECT d.seq, d.state, d.epoch, d.dot_by + $4, coalesce(d.dot_by + $4 >= clock_timestamp(), false),
+			coalesce(d.address_key LIKE 'erased:%', false)
 		FROM chunk c JOIN delivery d ON d.notice_id = c.notice_id AND d.seq >= c.lo AND d.seq < c.hi
 		WHERE c.id = ANY($1) AND CASE WHEN $2 THEN d.state = 5 ELSE d.address_key = $3 END ORDER BY d.seq`,
 		chunks, s.AllUncertain, key, db.opts.Gate)
@@ -190,6 +196,10 @@ func (db *DB) settleOne(ctx context.Context, tx pgx.Tx, id int64, r unsettled, s
 			UPDATE delivery SET state = 2, sent_at = coalesce(sent_at, at), at = clock_timestamp(), code = 0, enhanced = '',
 				reply = '', reason = 'settled by ' || $4
 			WHERE notice_id = $1 AND seq = $2 AND epoch = $3 AND state = 5`
+	case r.Erased:
+		done.Skipped++
+		done.Reasons = append(done.Reasons, "its customers were erased, so there is no address to send it to")
+		return false, nil
 	case r.State == notice.DeliveryUncertain && r.TooEarly:
 		done.TooEarly++
 		if done.From == nil || done.From.Before(*r.From) {

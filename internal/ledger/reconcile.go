@@ -223,7 +223,8 @@ func settleTaken(ctx context.Context, tx pgx.Tx, id int64, found named, proofs [
 	// The relay's clock says when; what it can't be is before the release or in the future.
 	tag, err := tx.Exec(ctx, `
 		UPDATE delivery d SET state = 2, sent_at = least(greatest(m.taken_at, n.released_at), clock_timestamp()),
-			at = clock_timestamp(), code = 0, enhanced = '', reply = m.reply, reason = m.reason
+			at = clock_timestamp(), code = 0, enhanced = '', reason = m.reason,
+			reply = CASE WHEN d.address_key LIKE 'erased:%' THEN '' ELSE m.reply END
 		FROM unnest($2::int[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[]) AS m(seq, epoch, taken_at, reason, reply)
 		JOIN notice n ON n.id = $1
 		WHERE d.notice_id = $1 AND d.seq = m.seq AND d.epoch = m.epoch AND d.state = 5`,
@@ -240,7 +241,7 @@ func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, id int64, missing n
 	// What is still to come is not in any log, whatever its reader says.
 	rows, err := tx.Query(ctx, `
 		SELECT seq, m_epoch, same, requeue_from, gate_open, $7::timestamptz <= log_from AND least($8::timestamptz, clock_timestamp()) >= log_until
-		FROM (SELECT d.seq, m.epoch, d.epoch = m.epoch AND d.state = 5 AND d.dot_by IS NOT NULL, `+windowColumns+`
+		FROM (SELECT d.seq, m.epoch, d.epoch = m.epoch AND d.state = 5 AND d.dot_by IS NOT NULL AND d.address_key NOT LIKE 'erased:%', `+windowColumns+`
 			FROM unnest($5::int[], $6::bigint[]) AS m(seq, epoch)
 			JOIN delivery d ON d.notice_id = $4 AND d.seq = m.seq JOIN notice n ON n.id = d.notice_id)
 			AS looked(seq, m_epoch, same, log_from, log_until, requeue_from, gate_open)`,

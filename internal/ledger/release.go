@@ -15,8 +15,8 @@ import (
 // Audience says who is to be told, and how what is found is judged.
 type Audience struct {
 	Body            notice.Body // that of the draft which was looked at
-	Filter          notice.Filter
-	FilterText      string   // its parenthesised form
+	Choice          Choice
+	FilterText      string   // its filter in its parenthesised form
 	BrokenDomains   []string // A-labels, lower-cased
 	DefaultLanguage string
 	// Match returns the language of the text for a customer who wants that one, and whether it is theirs.
@@ -86,6 +86,9 @@ func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who s
 	if err := freeze(ctx, tx, n, a); err != nil {
 		return err
 	}
+	if err := keepList(ctx, tx, n.ID, nil); err != nil {
+		return err
+	}
 	if err := supersede(ctx, tx, n); err != nil {
 		return err
 	}
@@ -120,6 +123,12 @@ func plan(ctx context.Context, tx pgx.Tx, a Audience) (p notice.Plan, err error)
 	}
 	p = notice.Plan{ByLanguage: map[string]int{}, Suppressed: map[string]int{}, Fallback: map[string]int{}, Filter: a.FilterText, Holes: []notice.Hole{}}
 	if err := count(ctx, tx, a, &p); err != nil {
+		return p, err
+	}
+	if p.Excluded, err = a.Choice.excluded(ctx, tx); err != nil {
+		return p, err
+	}
+	if err := compare(ctx, tx, a.Body, &p); err != nil {
 		return p, err
 	}
 	if err := inspect(ctx, tx, a); err != nil {
@@ -158,8 +167,16 @@ func inspect(ctx context.Context, tx pgx.Tx, a Audience) error {
 
 // layOut fills "planned": one row a mailbox, complete with all customers who share it, and one for each customer
 // without a usable mailbox (their mailbox holds a tab, which no address can). Language and zone are those that
-// most of the sharers have, ties going to the first by external id; address and role are the first one's.
+// most of the sharers have, ties going to the first by external id; address and role are the first one's. The list of
+// suppressions is asked for the mailbox that was found: an alternate that stands on it is not used either.
 func layOut(ctx context.Context, tx pgx.Tx, a Audience) error {
+	// An erasure waits for releases under way: what it erases must not be frozen afterwards.
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, erasureLock); err != nil {
+		return fmt.Errorf("keep erasures waiting: %w", err)
+	}
+	if err := layOutStood(ctx, tx, a.Choice); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `
 		CREATE TEMPORARY TABLE planned (
 			seq integer, mailbox text COLLATE "C", address text, role text, reason text,
@@ -172,7 +189,7 @@ func layOut(ctx context.Context, tx pgx.Tx, a Audience) error {
 	if a.BrokenDomains == nil {
 		args[0] = []string{}
 	}
-	where, err := filterSQL(a.Filter, &args)
+	where, err := a.Choice.sql(&args)
 	if err != nil {
 		return err
 	}
@@ -196,7 +213,8 @@ func layOut(ctx context.Context, tx pgx.Tx, a Audience) error {
 		)
 		INSERT INTO planned
 		SELECT row_number() OVER (ORDER BY mailbox) - 1, mailbox,
-			(array_agg(address ORDER BY id))[1], (array_agg(role ORDER BY id))[1], min(reason),
+			(array_agg(address ORDER BY id))[1], (array_agg(role ORDER BY id))[1],
+			CASE WHEN min(reason) <> '' THEN min(reason) WHEN `+suppressedSQL("mailbox")+` THEN 'suppression_list' ELSE '' END,
 			(array_agg(language ORDER BY language <> '' DESC, language_votes DESC, id))[1],
 			(array_agg(time_zone ORDER BY time_zone <> '' DESC, zone_votes DESC, id))[1],
 			jsonb_agg(jsonb_build_object('id', id, 'name', name, 'attributes', attributes) ORDER BY id)
@@ -247,7 +265,7 @@ func freeze(ctx context.Context, tx pgx.Tx, n Notice, a Audience) error {
 	}
 	_, err = tx.Exec(ctx, `
 		INSERT INTO recipient (notice_id, seq, address_key, address, role, reason, text, language, time_zone, in_reply_to, customers)
-		SELECT $1, p.seq, CASE WHEN p.reason = '' THEN p.mailbox END, p.address, p.role, p.reason,
+		SELECT $1, p.seq, CASE WHEN p.reason IN ('', 'suppression_list') THEN p.mailbox END, p.address, p.role, p.reason,
 			coalesce(m.text, $2), p.language, p.time_zone, coalesce(first.message_id, ''), p.customers
 		FROM planned p
 		LEFT JOIN unnest($3::text[], $4::text[]) AS m(want, text) ON m.want = p.language
@@ -255,7 +273,7 @@ func freeze(ctx context.Context, tx pgx.Tx, n Notice, a Audience) error {
 			SELECT '<' || o.message_token || '.' || d.seq || '@' || o.message_domain || '>' AS message_id
 			FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.released_at IS NOT NULL
 			JOIN delivery d ON d.notice_id = o.id AND d.address_key = p.mailbox AND d.state IN (1, 2, 5, 8)
-			WHERE me.id = $1 AND p.reason = '' ORDER BY o.released_at, o.id LIMIT 1) first ON true
+			WHERE me.id = $1 AND p.reason IN ('', 'suppression_list') ORDER BY o.released_at, o.id LIMIT 1) first ON true
 		ORDER BY p.seq`,
 		n.ID, a.DefaultLanguage, wants, texts)
 	if err != nil {

@@ -12,9 +12,11 @@ import (
 
 // deliveryColumns and deliveryTables read what scanDelivery scans. They start from recipient, because a row of that
 // is a row of the report from the release on: until the expansion has come to it, it shows what it will be born as.
+// An erased customer is still counted on the row.
 const (
 	deliveryColumns = `
-		n.message_token, n.message_domain, r.seq, r.address, jsonb_path_query_array(r.customers, '$[*].id'), r.text, r.time_zone,
+		n.message_token, n.message_domain, r.seq, r.address,
+		jsonb_path_query_array(r.customers, '$[*].id') || coalesce((SELECT jsonb_agg('(erased)'::text) FROM generate_series(1, r.erased)), '[]'), r.text, r.time_zone,
 		s.state, CASE WHEN coalesce(d.reason, '') <> '' THEN d.reason WHEN s.state = 6 THEN r.reason
 			WHEN r.role = 'alternate' THEN 'alternate' ELSE '' END,
 		coalesce(d.tries, 0), coalesce(d.relay, ''), coalesce(d.code, 0), coalesce(d.enhanced, ''), coalesce(d.reply, ''),

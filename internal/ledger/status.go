@@ -13,14 +13,16 @@ import (
 
 // statusSQL reads notices and their counts in one statement, so in one snapshot: whatever workers do meanwhile,
 // the counts add up. A chunk's own counts are exact while it has no lease; a leased one is counted row by row
-// (there are few: one per task under way); recipients without a delivery yet are counted as what they will be.
+// (there are few: one per task under way); recipients without a delivery yet are counted as what they will be. Where
+// the rows were dropped, what they came to was kept.
 const statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', n.state, n.reason, n.customers, n.recipients, n.by_language, n.suppressed,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
-		least(closed.first_sent_at, leased.first_sent_at), greatest(closed.last_sent_at, leased.last_sent_at),
-		ARRAY[closed.c0 + leased.c0 + born.queued, closed.c1 + leased.c1, closed.c2 + leased.c2, closed.c3 + leased.c3,
+		least(closed.first_sent_at, leased.first_sent_at, n.kept_first_sent_at),
+		greatest(closed.last_sent_at, leased.last_sent_at, n.kept_last_sent_at), n.rows_dropped_at,
+		coalesce(n.kept_counts, ARRAY[closed.c0 + leased.c0 + born.queued, closed.c1 + leased.c1, closed.c2 + leased.c2, closed.c3 + leased.c3,
 			closed.c4 + leased.c4, closed.c5 + leased.c5, closed.c6 + leased.c6 + born.suppressed,
-			closed.c7 + leased.c7, closed.c8 + leased.c8]::int[]
+			closed.c7 + leased.c7, closed.c8 + leased.c8]::int[])
 	FROM notice n
 	JOIN incident i ON i.id = n.incident_id
 	CROSS JOIN LATERAL (
@@ -76,7 +78,7 @@ func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	var counts []int
 	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.State, &s.Reason, &s.Customers, &s.Recipients,
 		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
-		&s.FirstSentAt, &s.LastSentAt, &counts)
+		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts)
 	if err != nil {
 		return s, err
 	}

@@ -52,7 +52,7 @@ type Body struct {
 	Severity        string            `json:"severity,omitempty" yaml:"severity"`
 	Template        string            `json:"template,omitempty" yaml:"template"`
 	Parameters      map[string]string `json:"parameters,omitempty" yaml:"parameters"`
-	Audience        string            `json:"audience,omitempty" yaml:"audience"`
+	Audience        Audience          `json:"audience,omitzero" yaml:"audience"`
 	DefaultLanguage string            `json:"default_language,omitempty" yaml:"default_language"`
 	Stacked         Stacking          `json:"stacked,omitempty" yaml:"stacked"`
 	Zone            string            `json:"zone,omitempty" yaml:"zone"`

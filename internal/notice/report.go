@@ -10,10 +10,29 @@ type Plan struct {
 	Suppressed map[string]int `json:"suppressed"`        // recipients not to be mailed, per reason
 	Alternates int            `json:"alternates"`        // recipients reached at their alternate
 	Fallback   map[string]int `json:"fallback"`          // wanted languages without a text ("" = none wanted), and how many get the default
-	Filter     string         `json:"filter"`            // the audience in its parenthesised form, "" = every customer
+	Filter     string         `json:"filter"`            // the audience's filter in its parenthesised form, "" = none
+	Excluded   map[string]int `json:"excluded"`          // customers who are not on the audience, per what leaves them out
+	Previous   *Difference    `json:"previous"`          // against the incident's notice before this one; null = it is the first
 	HoleCount  int            `json:"hole_count"`        // recipients whose mail would have an empty field
 	Holes      []Hole         `json:"holes"`             // the first twenty of them
 	Samples    []Sample       `json:"samples,omitempty"` // one mail per language
+}
+
+// What leaves customers out of an audience, in the order in which they are counted.
+const (
+	ExcludedByList   = "not_listed"    // they are not on the list
+	ExcludedByNotice = "not_on_notice" // they did not stand on the earlier notice
+	ExcludedByFilter = "filter"        // the filter does not hold for them
+)
+
+// Difference compares a dry run with the incident's notice that was released last, mailbox by mailbox. A notice has
+// reached a mailbox when it was sent there, may have been, or is still owed to it.
+type Difference struct {
+	Key           string     `json:"key"`                       // of that notice
+	Same          int        `json:"same"`                      // recipients to be mailed whom it has reached
+	New           int        `json:"new"`                       // recipients to be mailed whom it has not reached
+	Left          int        `json:"left"`                      // mailboxes that it has reached and this one would not mail
+	RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"` // its rows are gone: nothing could be compared
 }
 
 // Hole is a recipient whose mail would have an empty field.
@@ -57,6 +76,8 @@ type Status struct {
 	FirstSentAt *time.Time     `json:"first_sent_at"`
 	LastSentAt  *time.Time     `json:"last_sent_at"`
 	RatePerS    float64        `json:"rate_per_s"` // mails accepted per second between the first and the last
+	// RowsDroppedAt is when the notice's rows were dropped because they were old. The counts stay.
+	RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"`
 }
 
 // Settled reports whether nothing of the notice is under way any more: a cancelled one still has mails at relays for

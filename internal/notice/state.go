@@ -88,6 +88,7 @@ const (
 	ReasonCancelled       = "cancelled"        // cancelled by an operator
 	ReasonExpired         = "expired"          // cancelled: expires_at went by
 	ReasonSuperseded      = "superseded"       // cancelled: a later phase was released
+	ReasonErased          = "erased"           // cancelled: all its customers were erased
 	ReasonRestored        = "restored"         // held, or uncertain: the ledger came from a backup
 	ReasonHole            = "hole"             // failed: the text would have had an empty field
 	ReasonUnsendable      = "unsendable"       // failed: no mail could be made for this address

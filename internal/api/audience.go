@@ -1,0 +1,57 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"tocsin/internal/notice"
+)
+
+// maxNoticeBody is how large the body of a notice may be with its list of customers, of which 200,000 take 2 to 6 MiB.
+// All the rest has the limit of any other body.
+const maxNoticeBody = 16 << 20
+
+// checkSize refuses a notice that is too large without its list.
+func checkSize(raw []byte, b notice.Body) error {
+	size := len(raw)
+	if size > maxBody && len(b.Audience.Customers) > 0 {
+		rest, err := json.Marshal(b.Kept())
+		if err != nil {
+			return fmt.Errorf("encode the body: %w", err)
+		}
+		size = len(rest)
+	}
+	if size <= maxBody {
+		return nil
+	}
+	p := plain(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB, its list of customers not counted")
+	p.Code = notice.CodeInvalid
+	return p
+}
+
+// audienceSchema describes notice.Audience, which Go's types can't: a filter alone is a text.
+type audienceSchema struct{}
+
+// Schema makes audienceSchema a huma.SchemaProvider.
+func (audienceSchema) Schema(huma.Registry) *huma.Schema {
+	text, most, longest := &huma.Schema{Type: huma.TypeString}, notice.MaxListed, 1000
+	object := &huma.Schema{
+		Type:                 huma.TypeObject,
+		AdditionalProperties: false,
+		Properties: map[string]*huma.Schema{
+			"filter": text,
+			"customers": {Type: huma.TypeArray, MaxItems: &most, Items: &huma.Schema{Type: huma.TypeString, MaxLength: &longest},
+				Description: "external ids: these customers alone"},
+			"notice": {Type: huma.TypeString, Description: "the key of an earlier notice: whoever stood on it, whatever became of the mail"},
+			"include_new": {Type: huma.TypeBoolean,
+				Description: "and whoever matches the earlier notice's own audience now, though they did not stand on it"},
+		},
+	}
+	return &huma.Schema{
+		Description: "Who is to be told: an AIP-160 filter over customers, or an object of a filter and a list of customers or an earlier notice. Absent = every customer.",
+		OneOf:       []*huma.Schema{text, object},
+	}
+}

@@ -1,0 +1,61 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tocsin/internal/notice"
+)
+
+func TestAnAudienceIsATextOrAnObject(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]notice.Audience{
+		`"plan = \"gold\""`:                        {Filter: `plan = "gold"`},
+		`{"filter":"plan:*"}`:                      {Filter: "plan:*"},
+		`{"customers":["C1","C2"],"filter":"a:*"}`: {Customers: []string{"C1", "C2"}, Filter: "a:*"},
+		`{"notice":"earlier","include_new":true}`:  {Notice: "earlier", IncludeNew: true},
+	} {
+		b := setup(t)
+		resp, text := b.send(t, "POST", "/v1/notices", `{"key":"k","kind":"outage","phase":"resolved","audience":`+sent+`}`, "Content-Type", "application/json")
+		if resp.StatusCode != http.StatusCreated {
+			t.Errorf("%s: %s", sent, text)
+			continue
+		}
+		if diff := cmp.Diff(want, b.bodies[1].Audience); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", sent, diff)
+		}
+	}
+	b := setup(t)
+	for _, sent := range []string{`7`, `["C1"]`, `{"customers":"list.csv"}`, `{"customers":[1]}`, `{"customer":["secret"]}`,
+		`{"customers_sha256":"secret"}`, `{"include_new":"yes"}`} {
+		resp, text := b.send(t, "POST", "/v1/notices", `{"key":"k","kind":"outage","phase":"resolved","audience":`+sent+`}`, "Content-Type", "application/json")
+		p := problemIn(t, resp, text)
+		if p.Status != 422 || len(p.Errors) != 1 || p.Errors[0].Field != "audience" || !strings.Contains(text, "neither a filter nor an object") || strings.Contains(text, "secret") {
+			t.Errorf("%s: %s", sent, text)
+		}
+	}
+}
+
+// TestAListOf200000CustomersFits sends it as the command line does, and holds everything beside it to one mebibyte.
+func TestAListOf200000CustomersFits(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	in := body("k")
+	for i := range 200_000 {
+		in.Audience.Customers = append(in.Audience.Customers, fmt.Sprintf("customer-%012d", i))
+	}
+	if _, err := b.client.Draft(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(in, b.bodies[1]); diff != "" {
+		t.Error("the list did not arrive whole")
+	}
+	in.ReplyTo = strings.Repeat("x", maxBody)
+	if _, err := b.client.Draft(t.Context(), in); notice.CodeOf(err) != notice.CodeInvalid {
+		t.Errorf("a mebibyte beside the list: %v", err)
+	}
+}

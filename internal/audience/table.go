@@ -1,0 +1,216 @@
+package audience
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"tocsin/internal/notice"
+)
+
+// table reads a file of one value a line: a CSV whose header names the wanted columns, other columns being ignored,
+// or, where its first line names none, the bare values of the first wanted column.
+type table struct {
+	reader Reader
+	wanted []string
+	at     []int // per wanted column, its place in a record; -1 for none
+	width  int   // of a record
+	bare   bool
+}
+
+// newTable returns a table of the file; the first of the wanted columns is the one that a header must name.
+func newTable(r io.Reader, wanted ...string) (*table, error) {
+	t := &table{reader: Reader{lines: lines{from: bufio.NewReaderSize(r, 64<<10)}}, wanted: wanted}
+	first, err := t.reader.lines.next()
+	for err == nil && !first.long && strings.TrimSpace(first.text) == "" {
+		first, err = t.reader.lines.next()
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, notice.Invalid("file", "is empty")
+	case err != nil:
+		return nil, err
+	case first.long:
+		return nil, notice.Invalid("file", "line %d %s", first.number, lineTooLong)
+	case strings.HasPrefix(first.text, "\xff\xfe"), strings.HasPrefix(first.text, "\xfe\xff"):
+		return nil, notice.Invalid("file", "is UTF-16; save it as UTF-8")
+	case strings.Contains(first.text, "\r"):
+		return nil, notice.Invalid("file", "has lines that end in CR alone; save it with LF or CRLF")
+	}
+	h := &header{delimiter: delimiterOf(first.text)}
+	t.reader.lines.pos--
+	if names := strings.Split(first.text, string(h.delimiter)); t.find(names) {
+		t.reader.csv = h
+		_, err := t.reader.lines.next()
+		return t, err
+	}
+	if !strings.ContainsAny(first.text, ",;\t") {
+		t.bare, t.at = true, make([]int, len(wanted))
+		for i := range t.at[1:] {
+			t.at[i+1] = -1
+		}
+		return t, nil
+	}
+	return nil, notice.Invalid("file", "line %d has several columns, and none of them is named %s", first.number, wanted[0])
+}
+
+// find looks for the wanted columns in a header; false where the first is not among them.
+func (t *table) find(names []string) bool {
+	for i, name := range names {
+		names[i] = strings.ToLower(strings.TrimSpace(strings.Trim(strings.TrimSpace(name), `"`)))
+	}
+	t.width = len(names)
+	for _, name := range t.wanted {
+		t.at = append(t.at, slices.Index(names, name))
+	}
+	return t.at[0] >= 0
+}
+
+// next returns the line of the next record that is not blank, and its wanted cells, "" for one that it does not have;
+// bad says what is wrong with it. The error is io.EOF after the last.
+func (t *table) next() (line int, cells []string, bad string, err error) {
+	for {
+		line, record, bad, err := t.read()
+		if err != nil || bad != "" {
+			return line, nil, bad, err
+		}
+		if !slices.ContainsFunc(record, func(c string) bool { return strings.TrimSpace(c) != "" }) {
+			continue
+		}
+		if !t.bare && len(record) != t.width {
+			return line, nil, fmt.Sprintf("has %d cells where the header has %d", len(record), t.width), nil
+		}
+		cells = make([]string, len(t.wanted))
+		for i, at := range t.at {
+			if at >= 0 {
+				cells[i] = strings.TrimSpace(record[at])
+			}
+		}
+		return line, cells, "", nil
+	}
+}
+
+func (t *table) read() (line int, record []string, bad string, err error) {
+	if !t.bare {
+		record, line, bad, err = t.reader.record()
+		return line, record, bad, err
+	}
+	t.reader.lines.keep()
+	ln, err := t.reader.lines.next()
+	if ln.long {
+		bad = lineTooLong
+	}
+	return ln.number, []string{ln.text}, bad, err
+}
+
+// ListedID is an external id in a file, and its line.
+type ListedID struct {
+	ID   string
+	Line int
+}
+
+// ReadList reads a list of customers: a CSV with a header that names the column id, or the bare ids, one a line. Its
+// error is a *notice.Error that names the line, unless the file could not be read. Memory grows with the file.
+func ReadList(r io.Reader) ([]ListedID, error) {
+	t, err := newTable(r, columnID)
+	if err != nil {
+		return nil, err
+	}
+	var ids []ListedID
+	for {
+		line, cells, bad, err := t.next()
+		switch {
+		case errors.Is(err, io.EOF) && len(ids) == 0:
+			return nil, notice.Invalid("file", "names no customer")
+		case errors.Is(err, io.EOF):
+			return ids, nil
+		case err != nil:
+			return nil, fmt.Errorf("read the list: %w", err)
+		case bad == "":
+			var id string
+			if id, bad = CheckListed(cells[0]); bad == "" {
+				ids = append(ids, ListedID{ID: id, Line: line})
+			}
+		}
+		if bad != "" {
+			return nil, notice.Invalid(fmt.Sprintf("line %d", line), "%s", bad)
+		}
+		if len(ids) > notice.MaxListed {
+			return nil, notice.Invalid("file", "names more than %d customers", notice.MaxListed)
+		}
+	}
+}
+
+// CheckListed puts an id of a list in the form in which customers' ids are kept, and returns what is wrong with it,
+// "" for nothing.
+func CheckListed(id string) (clean, reason string) {
+	if clean, reason = cleanText(id, maxID); reason == "" && clean == "" {
+		reason = "has no id"
+	}
+	return clean, reason
+}
+
+// SuppressionReader reads a file of suppressions: a CSV with a header that names the columns address and, if it likes,
+// reason, or the bare addresses, one a line.
+type SuppressionReader struct {
+	table  *table
+	reason string
+}
+
+// NewSuppressionReader returns a reader of the file; reason is for rows that give none. Its error is a *notice.Error
+// if that can't be such a file.
+func NewSuppressionReader(r io.Reader, reason string) (*SuppressionReader, error) {
+	if reason == "" {
+		reason = notice.SuppressedRequest
+	}
+	reason, err := CheckReason(reason)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTable(r, "address", "reason")
+	if err != nil {
+		return nil, err
+	}
+	return &SuppressionReader{table: t, reason: reason}, nil
+}
+
+// Next returns the next good row, or else why a row is rejected, or else the error that ends the file: io.EOF after
+// the last row. A rejection never repeats the address.
+func (r *SuppressionReader) Next() (row notice.SuppressionRow, _ *notice.Rejection, err error) {
+	line, cells, bad, err := r.table.next()
+	if err != nil {
+		return row, nil, err
+	}
+	if bad != "" {
+		return row, reject(line, "", bad), nil
+	}
+	address, err := ParseAddress(cells[0])
+	if err != nil {
+		return row, reject(line, "address", reasonOf(err)), nil
+	}
+	row = notice.SuppressionRow{Line: line, Key: address.Key(), Reason: r.reason}
+	if cells[1] != "" {
+		if row.Reason, err = CheckReason(cells[1]); err != nil {
+			return row, reject(line, "reason", reasonOf(err)), nil
+		}
+	}
+	return row, nil, nil
+}
+
+// CheckReason puts the reason of a suppression in the form in which it is kept. Its error is a *notice.Error.
+func CheckReason(text string) (string, error) {
+	clean, reason := cleanText(text, notice.MaxReason)
+	switch {
+	case reason != "":
+		return "", notice.Invalid("reason", "%s", reason)
+	case clean == "":
+		return "", notice.Invalid("reason", "is empty; say bounced, complaint, request or some words of your own")
+	case !utf8.ValidString(clean) || strings.Contains(clean, "@"):
+		return "", notice.Invalid("reason", "holds an @: an address does not belong there")
+	}
+	return clean, nil
+}

@@ -1,0 +1,129 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// normalAudience checks what of an audience can be checked without the ledger.
+func normalAudience(key string, a notice.Audience) (notice.Audience, error) {
+	a.Filter, a.Notice = strings.TrimSpace(a.Filter), strings.TrimSpace(a.Notice)
+	switch {
+	case a.Customers != nil && a.Notice != "":
+		return a, notice.Invalid("audience", "is either a list of customers or an earlier notice's, not both")
+	case a.Customers != nil && len(a.Customers) == 0:
+		return a, notice.Invalid("audience.customers", "names no customer")
+	case len(a.Customers) > notice.MaxListed:
+		return a, notice.Invalid("audience.customers", "names more than %d customers", notice.MaxListed)
+	case a.IncludeNew && a.Notice == "":
+		return a, notice.Invalid("audience.include_new", "goes with notice: it adds who has come to an earlier notice's audience since")
+	case a.Notice == key && key != "":
+		return a, notice.Invalid("audience.notice", "names the notice itself")
+	}
+	if a.Customers == nil {
+		return a, nil
+	}
+	ids := make([]string, len(a.Customers))
+	for i, id := range a.Customers {
+		clean, reason := audience.CheckListed(id)
+		if reason != "" {
+			return a, notice.Invalid(fmt.Sprintf("audience.customers[%d]", i), "%s", reason)
+		}
+		ids[i] = clean
+	}
+	a.Customers = ids
+	a.Sum(key)
+	return a, nil
+}
+
+// choose checks a normal audience against the ledger and returns whom it chooses. The list of one that was kept is the
+// draft's.
+func (d *Desk) choose(ctx context.Context, a notice.Audience, draft int64) (c ledger.Choice, err error) {
+	if c.Filter, err = audience.ParseFilter(a.Filter); err != nil {
+		return c, err
+	}
+	if len(c.Filter.Attributes()) > 0 {
+		known, err := d.Ledger.AttributeNames(ctx)
+		if err != nil {
+			return c, err
+		}
+		if err := audience.CheckAttributes(a.Filter, c.Filter, known); err != nil {
+			return c, err
+		}
+	}
+	switch {
+	case a.Customers != nil:
+		c.Customers = a.Customers
+		return c, d.checkListed(ctx, a.Customers)
+	case a.Digest != "":
+		c.Customers, err = d.Ledger.Listed(ctx, draft)
+		return c, err
+	case a.Notice != "":
+		return c, d.goBack(ctx, a, &c)
+	}
+	return c, nil
+}
+
+// checkListed refuses a list with an id that no customer has. It says where, and not which: an id may be anything.
+func (d *Desk) checkListed(ctx context.Context, ids []string) error {
+	first, n, err := d.Ledger.UnknownCustomers(ctx, ids)
+	if err != nil || n == 0 {
+		return err
+	}
+	more := ""
+	if n > 1 {
+		more = fmt.Sprintf("; neither is it of %d more in the list", n-1)
+	}
+	return notice.Invalid(fmt.Sprintf("audience.customers[%d]", first), "is the id of no customer%s", more)
+}
+
+// farBack is over how many notices an audience may go back.
+const farBack = 20
+
+// goBack resolves an audience that names an earlier notice. Who is new to that one is chosen by its own audience,
+// which may name a still earlier one.
+func (d *Desk) goBack(ctx context.Context, a notice.Audience, c *ledger.Choice) error {
+	for range farBack {
+		id, err := d.Ledger.Find(ctx, a.Notice)
+		if notice.CodeOf(err) == notice.CodeNotFound {
+			return notice.Invalid("audience.notice", "there is no notice %q", a.Notice)
+		}
+		if err != nil {
+			return err
+		}
+		earlier, err := d.Ledger.Notice(ctx, id)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !earlier.State.Released():
+			return notice.Invalid("audience.notice", "notice %q is a draft: nobody stands on it yet", earlier.Key)
+		case earlier.RowsDroppedAt != nil:
+			return notice.Invalid("audience.notice", "who stood on notice %q is not known any more: its rows were dropped on %s",
+				earlier.Key, earlier.RowsDroppedAt.UTC().Format(time.DateOnly))
+		}
+		c.Notice = id
+		if !a.IncludeNew {
+			return nil
+		}
+		a = earlier.Body.Audience
+		if a.Digest != "" {
+			return notice.Invalid("audience.include_new", "notice %q went to a list of customers: nobody can be new to it", earlier.Key)
+		}
+		c.New = &ledger.Choice{}
+		c = c.New
+		if c.Filter, err = audience.ParseFilter(a.Filter); err != nil {
+			return fmt.Errorf("read the audience of notice %d: %w", id, err)
+		}
+		if a.Notice == "" {
+			return nil
+		}
+	}
+	return notice.Invalid("audience.notice", "goes back over more than %d notices: name an earlier one of them", farBack)
+}

@@ -1,0 +1,174 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// Choice says which customers are on an audience. The zero Choice is all of them.
+type Choice struct {
+	Filter    notice.Filter
+	Customers []string // of these alone, by external id; nil: of all
+	Notice    int64    // of those who stood on that notice's rows, whatever became of the rows; 0: of all
+	New       *Choice  // beside those, whom this chooses; nil: nobody
+}
+
+// layOutStood fills "stood", which the conditions of c read, with who stood on the notices that it goes back to. A
+// table with a key is what keeps the conditions fast: no plan was good for 200,000 ids out of jsonb.
+func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
+	_, err := tx.Exec(ctx, `
+		CREATE TEMPORARY TABLE stood (
+			notice_id bigint, customer_id text COLLATE "C", PRIMARY KEY (notice_id, customer_id)
+		) ON COMMIT DROP`)
+	if err != nil {
+		return fmt.Errorf("make the table of who stood on an earlier notice: %w", err)
+	}
+	for at := &c; at != nil && at.Notice != 0; at = at.New {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO stood SELECT r.notice_id, c->>'id' FROM recipient r, jsonb_array_elements(r.customers) c
+			WHERE r.notice_id = $1 ON CONFLICT DO NOTHING`, at.Notice)
+		if err != nil {
+			return fmt.Errorf("read who stood on notice %d: %w", at.Notice, err)
+		}
+	}
+	return nil
+}
+
+// sql is the choice as a condition over "customer c", true or false, never NULL.
+func (c Choice) sql(args *[]any) (string, error) {
+	source, err := c.source(args)
+	if err != nil {
+		return "", err
+	}
+	filter, err := filterSQL(c.Filter, args)
+	return "(" + source + " AND " + filter + ")", err
+}
+
+// source is the condition without the filter.
+func (c Choice) source(args *[]any) (string, error) {
+	switch {
+	case c.Customers != nil:
+		return "c.id = ANY(" + bind(args, c.Customers) + "::text[])", nil
+	case c.Notice != 0:
+		stood := "EXISTS (SELECT FROM stood s WHERE s.notice_id = " + bind(args, c.Notice) + " AND s.customer_id = c.id)"
+		if c.New == nil {
+			return stood, nil
+		}
+		also, err := c.New.sql(args)
+		return "(" + stood + " OR " + also + ")", err
+	}
+	return "true", nil
+}
+
+// excluded counts the customers whom a choice leaves out, per what does.
+func (c Choice) excluded(ctx context.Context, tx pgx.Tx) (map[string]int, error) {
+	var args []any
+	source, err := c.source(&args)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := filterSQL(c.Filter, &args)
+	if err != nil {
+		return nil, err
+	}
+	var elsewhere, filtered int
+	err = tx.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE NOT in_source), count(*) FILTER (WHERE in_source AND NOT in_filter)
+		FROM (SELECT `+source+` AS in_source, `+filter+` AS in_filter FROM customer c) k`, args...).Scan(&elsewhere, &filtered)
+	if err != nil {
+		return nil, fmt.Errorf("count whom the audience leaves out: %w", err)
+	}
+	counts := map[string]int{}
+	if elsewhere > 0 {
+		what := notice.ExcludedByList
+		if c.Notice != 0 {
+			what = notice.ExcludedByNotice
+		}
+		counts[what] = elsewhere
+	}
+	if filtered > 0 {
+		counts[notice.ExcludedByFilter] = filtered
+	}
+	return counts, nil
+}
+
+// UnknownCustomers looks for ids that no customer has: it returns the place in ids of the first, -1 for none, and how
+// many there are.
+func (db *DB) UnknownCustomers(ctx context.Context, ids []string) (first, n int, err error) {
+	err = db.pool.QueryRow(ctx, `
+		SELECT coalesce(min(i), 0) - 1, count(*) FROM unnest($1::text[]) WITH ORDINALITY AS l(id, i)
+		WHERE NOT EXISTS (SELECT FROM customer c WHERE c.id = l.id)`, ids).Scan(&first, &n)
+	if err != nil {
+		return -1, 0, fmt.Errorf("look for unknown customers: %w", err)
+	}
+	return first, n, nil
+}
+
+// Listed returns the list of customers that a draft goes to, by id; never nil. Who was erased since the draft was
+// made is not on it.
+func (db *DB) Listed(ctx context.Context, id int64) ([]string, error) {
+	rows, err := db.pool.Query(ctx, `SELECT customer_id FROM listed WHERE notice_id = $1 ORDER BY customer_id`, id)
+	if err != nil {
+		return nil, fmt.Errorf("read the list of notice %d: %w", id, err)
+	}
+	ids, err := pgx.AppendRows([]string{}, rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read the list of notice %d: %w", id, err)
+	}
+	return ids, nil
+}
+
+// keepList makes these the customers that a draft is listed for, in the place of all earlier ones.
+func keepList(ctx context.Context, tx pgx.Tx, id int64, ids []string) error {
+	// An erasure that runs meanwhile must not leave an id behind.
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, erasureLock); err != nil {
+		return fmt.Errorf("keep erasures waiting: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM listed WHERE notice_id = $1`, id); err != nil {
+		return fmt.Errorf("forget the list of notice %d: %w", id, err)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO listed SELECT $1, c.id FROM customer c WHERE c.id = ANY($2::text[]) ON CONFLICT DO NOTHING`, id, ids)
+	if err != nil {
+		return fmt.Errorf("keep the list of notice %d: %w", id, err)
+	}
+	return nil
+}
+
+// compare sets the difference between the planned recipients and the incident's notice that was released last.
+func compare(ctx context.Context, tx pgx.Tx, b notice.Body, p *notice.Plan) error {
+	var id int64
+	d := notice.Difference{}
+	err := tx.QueryRow(ctx, `
+		SELECT o.id, o.key, o.rows_dropped_at FROM notice o JOIN incident i ON i.id = o.incident_id
+		WHERE i.key = $1 AND o.key <> $2 AND o.released_at IS NOT NULL ORDER BY o.released_at DESC, o.id DESC LIMIT 1`,
+		b.Incident, b.Key).Scan(&id, &d.Key, &d.RowsDroppedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err == nil && d.RowsDroppedAt == nil {
+		err = tx.QueryRow(ctx, `
+			WITH reached AS (
+				SELECT r.address_key FROM recipient r LEFT JOIN delivery d ON d.notice_id = r.notice_id AND d.seq = r.seq
+				WHERE r.notice_id = $1 AND r.address_key IS NOT NULL
+					AND coalesce(d.state, CASE WHEN r.reason = '' THEN 0 ELSE 6 END) NOT IN (4, 6, 7)
+			)
+			SELECT count(*) FILTER (WHERE p.mailbox IS NOT NULL AND o.address_key IS NOT NULL),
+				count(*) FILTER (WHERE o.address_key IS NULL), count(*) FILTER (WHERE p.mailbox IS NULL)
+			FROM (SELECT mailbox FROM planned WHERE reason = '') p FULL JOIN reached o ON o.address_key = p.mailbox`, id).
+			Scan(&d.Same, &d.New, &d.Left)
+	}
+	if err != nil {
+		return fmt.Errorf("compare with the notice before this one: %w", err)
+	}
+	p.Previous = &d
+	return nil
+}

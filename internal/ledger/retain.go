@@ -1,0 +1,97 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// retainSlice is how many rows one transaction drops.
+const retainSlice = 5000
+
+// DropOldRows drops a slice of the rows of notices that are finished and whose last mail left, or was to leave, longer
+// ago than keep; more says that there may be more to drop. What a notice came to is kept first, in the notice itself,
+// so that its status stays the same; its key stays taken. Rows that are still uncertain go too: so long afterwards no
+// relay's log can tell. Several may drop at once.
+func (db *DB) DropOldRows(ctx context.Context, keep time.Duration) (rows int, more bool, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		rows, more, err = dropOldRows(ctx, tx, keep)
+		return err
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("drop old rows: %w", err)
+	}
+	return rows, more, nil
+}
+
+func dropOldRows(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, more bool, err error) {
+	var id int64
+	err = tx.QueryRow(ctx, `
+		SELECT id FROM notice n WHERE rows_dropped_at IS NOT NULL AND EXISTS (SELECT FROM recipient WHERE notice_id = n.id)
+		ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return keepSummary(ctx, tx, keep)
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	tag, err := tx.Exec(ctx, `
+		WITH slice AS (SELECT seq, customers FROM recipient WHERE notice_id = $1 ORDER BY seq LIMIT $2),
+		members AS (DELETE FROM member m USING slice s, jsonb_array_elements(s.customers) c
+			WHERE m.notice_id = $1 AND m.customer_id = c->>'id'),
+		deliveries AS (DELETE FROM delivery d USING slice s WHERE d.notice_id = $1 AND d.seq = s.seq)
+		DELETE FROM recipient r USING slice s WHERE r.notice_id = $1 AND r.seq = s.seq`, id, retainSlice)
+	return int(tag.RowsAffected()), true, err
+}
+
+// keepSummary writes what the next old notice came to into the notice, and drops its chunks: from then on nothing of it
+// can change.
+func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, more bool, err error) {
+	var id int64
+	err = tx.QueryRow(ctx, `
+		SELECT id FROM notice n
+		WHERE rows_dropped_at IS NULL AND state IN ('sent', 'cancelled') AND greatest(released_at, send_at) < clock_timestamp() - $1::interval
+			AND expanded = recipients
+			AND NOT EXISTS (SELECT FROM chunk WHERE notice_id = n.id
+				AND (open OR lease_until > clock_timestamp() OR last_sent_at >= clock_timestamp() - $1::interval))
+		ORDER BY id LIMIT 1`, keep).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	// Chunks are locked before their notice. What was reopened meanwhile is left to a later call.
+	chunks, err := collect[int64](ctx, tx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY id FOR UPDATE`, id)
+	if err != nil {
+		return 0, false, err
+	}
+	// The counts of a chunk that was never given back are not exact.
+	if err := recount(ctx, tx, chunks); err != nil {
+		return 0, false, err
+	}
+	_, err = tx.Exec(ctx, `
+		UPDATE notice n SET rows_dropped_at = clock_timestamp(), kept_first_sent_at = k.first, kept_last_sent_at = k.last,
+			kept_counts = ARRAY[k.c0, k.c1, k.c2, k.c3, k.c4, k.c5, k.c6, k.c7, k.c8]::int[]
+		FROM (SELECT min(first_sent_at) AS first, max(last_sent_at) AS last, bool_or(open OR coalesce(lease_until > clock_timestamp(), false)) AS busy,
+			sum(counts[1]) c0, sum(counts[2]) c1, sum(counts[3]) c2, sum(counts[4]) c3, sum(counts[5]) c4,
+			sum(counts[6]) c5, sum(counts[7]) c6, sum(counts[8]) c7, sum(counts[9]) c8
+			FROM chunk WHERE notice_id = $1) k
+		WHERE n.id = $1 AND n.rows_dropped_at IS NULL AND n.state IN ('sent', 'cancelled') AND NOT k.busy`, id)
+	if err != nil {
+		return 0, false, err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM chunk c USING notice n WHERE n.id = $1 AND c.notice_id = n.id AND n.rows_dropped_at IS NOT NULL`, id)
+	return 0, true, err
+}
+
+// rowsDropped says that a notice is too old for what was asked of it.
+func rowsDropped(id int64, at time.Time) error {
+	return notice.Conflict("the rows of notice %d were dropped on %s, because they were old: only its counts are kept",
+		id, at.UTC().Format(time.DateOnly))
+}

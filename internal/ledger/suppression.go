@@ -1,0 +1,198 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// erasedPrefix begins what stands for an address key that was erased. No address can: its local part would need quotes.
+const erasedPrefix = "erased:"
+
+// erasedSQL is what stands for an address key on the list of suppressions once its customer was erased.
+func erasedSQL(key string) string {
+	return "('" + erasedPrefix + "' || encode(sha256((SELECT key FROM erasure) || convert_to(" + key + ", 'UTF8')), 'hex'))"
+}
+
+// suppressedSQL is the condition that an address key stands on the list of suppressions, in clear or as a hash. Where
+// none stands as a hash, none is made: CASE is what sees to that.
+func suppressedSQL(key string) string {
+	return `(EXISTS (SELECT FROM suppression s WHERE s.address_key = ` + key + `)
+		OR CASE WHEN (SELECT EXISTS (SELECT FROM suppression WHERE starts_with(address_key, '` + erasedPrefix + `')))
+			THEN EXISTS (SELECT FROM suppression s WHERE s.address_key = ` + erasedSQL(key) + `) ELSE false END)`
+}
+
+// Suppressions returns a page of the list of suppressions by number, beginning after that one; empty, never nil,
+// where there is none.
+func (db *DB) Suppressions(ctx context.Context, after int64, limit int) ([]notice.Suppression, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT number, CASE WHEN starts_with(address_key, '`+erasedPrefix+`') THEN '' ELSE address_key END, reason, added_by, added_at
+		FROM suppression WHERE number > $1 ORDER BY number LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the suppressions: %w", err)
+	}
+	all, err := pgx.AppendRows([]notice.Suppression{}, rows, pgx.RowToStructByPos[notice.Suppression])
+	if err != nil {
+		return nil, fmt.Errorf("read the suppressions: %w", err)
+	}
+	for i := range all {
+		all[i].AddedAt = all[i].AddedAt.UTC()
+	}
+	return all, nil
+}
+
+// Suppress puts an address key on the list, or gives one that stands there another reason, and returns the entry and
+// whether it is new.
+func (db *DB) Suppress(ctx context.Context, key, reason, who string) (s notice.Suppression, created bool, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		if err := unhide(ctx, tx, []string{key}); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `
+			INSERT INTO suppression AS s (address_key, reason, added_by) VALUES ($1, $2, $3)
+			ON CONFLICT (address_key) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = clock_timestamp()
+			RETURNING number, address_key, reason, added_by, added_at, xmax = 0`, key, reason, who).
+			Scan(&s.Number, &s.Address, &s.Reason, &s.AddedBy, &s.AddedAt, &created)
+	})
+	if err != nil {
+		return s, false, fmt.Errorf("suppress an address: %w", err)
+	}
+	s.AddedAt = s.AddedAt.UTC()
+	return s, created, nil
+}
+
+// unhide puts the keys themselves in the place of their hashes.
+func unhide(ctx context.Context, tx pgx.Tx, keys []string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE suppression s SET address_key = k.key FROM (SELECT DISTINCT key FROM unnest($1::text[]) AS key) k
+		WHERE s.address_key = `+erasedSQL("k.key"), keys)
+	return err
+}
+
+// hide puts hashes in the place of those keys that no customer has any more.
+func hide(ctx context.Context, tx pgx.Tx, keys []string) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE suppression s SET address_key = `+erasedSQL("s.address_key")+`
+		WHERE s.address_key = ANY($1) AND s.address_key <> '' AND NOT EXISTS (SELECT FROM customer c
+			WHERE c.email_key = s.address_key AND c.email_key <> '' OR c.alternate_email_key = s.address_key AND c.alternate_email_key <> '')`, keys)
+	if err != nil {
+		return fmt.Errorf("hide suppressions: %w", err)
+	}
+	return nil
+}
+
+// Unsuppress takes an address key off the list, in clear or as a hash; a notice.Error of class not_found where it
+// does not stand there.
+func (db *DB) Unsuppress(ctx context.Context, key string) error {
+	return db.unsuppress(ctx, `DELETE FROM suppression WHERE address_key IN ($1, `+erasedSQL("$1::text")+`)`, key)
+}
+
+// UnsuppressNumber takes an entry off the list by its number.
+func (db *DB) UnsuppressNumber(ctx context.Context, number int64) error {
+	return db.unsuppress(ctx, `DELETE FROM suppression WHERE number = $1`, number)
+}
+
+func (db *DB) unsuppress(ctx context.Context, query string, arg any) error {
+	tag, err := db.pool.Exec(ctx, query, arg)
+	if err != nil {
+		return fmt.Errorf("take an address off the suppressions: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return notice.NotFound("it is not on the list of suppressions")
+	}
+	return nil
+}
+
+// SuppressionRows is a file of suppressions, read row by row. Next returns a good row, or why a row is rejected;
+// io.EOF after the last. Any other error ends the import.
+type SuppressionRows interface {
+	Next() (notice.SuppressionRow, *notice.Rejection, error)
+}
+
+// suppressionSlice is how many rows of a file go to Postgres at once.
+const suppressionSlice = 5000
+
+// ImportSuppressions keeps the suppressions of a file in one transaction; of rows with the same address the last one
+// counts. After an error nothing is kept. Memory grows with the rejections, not with the file.
+func (db *DB) ImportSuppressions(ctx context.Context, rows SuppressionRows, who string) (report notice.ImportReport, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		report = notice.ImportReport{Rejected: []notice.Rejection{}}
+		for done := false; !done; {
+			var keys, reasons []string
+			if keys, reasons, done, err = nextSuppressions(rows, &report); err != nil {
+				return fmt.Errorf("read a file of suppressions: %w", err)
+			}
+			if err := suppressAll(ctx, tx, keys, reasons, who, &report); err != nil {
+				return fmt.Errorf("keep a file of suppressions: %w", err)
+			}
+		}
+		return nil
+	})
+	return report, err
+}
+
+// nextSuppressions reads a slice of a file; done at its end.
+func nextSuppressions(rows SuppressionRows, report *notice.ImportReport) (keys, reasons []string, done bool, err error) {
+	for len(keys) < suppressionSlice {
+		row, rejection, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			return keys, reasons, true, nil
+		}
+		if err != nil {
+			return nil, nil, true, err
+		}
+		report.Read++
+		if rejection != nil {
+			report.Rejected = append(report.Rejected, *rejection)
+			continue
+		}
+		keys, reasons = append(keys, row.Key), append(reasons, row.Reason)
+	}
+	return keys, reasons, false, nil
+}
+
+func suppressAll(ctx context.Context, tx pgx.Tx, keys, reasons []string, who string, report *notice.ImportReport) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := unhide(ctx, tx, keys); err != nil {
+		return err
+	}
+	var inserted, updated int
+	err := tx.QueryRow(ctx, `
+		WITH merged AS (
+			INSERT INTO suppression AS s (address_key, reason, added_by)
+			SELECT DISTINCT ON (key) key, reason, $3 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS m(key, reason, i)
+			ORDER BY key COLLATE "C", i DESC
+			ON CONFLICT (address_key) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = clock_timestamp()
+			WHERE s.reason <> excluded.reason
+			RETURNING xmax = 0 AS inserted)
+		SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged`, keys, reasons, who).
+		Scan(&inserted, &updated)
+	if err != nil {
+		return err
+	}
+	report.Inserted += inserted
+	report.Updated += updated
+	report.Unchanged += len(keys) - inserted - updated
+	return nil
+}
+
+// suppressOwed leaves out of a claimed chunk what was put on the list since the release. What was tried, or was
+// requeued by an operator, stays as it is.
+func suppressOwed(ctx context.Context, tx pgx.Tx, noticeID int64, lo, hi int) error {
+	_, err := tx.Exec(ctx, `
+		UPDATE delivery d SET state = 6, reason = 'suppression_list', at = clock_timestamp()
+		FROM suppression s
+		WHERE d.notice_id = $1 AND d.seq >= $2 AND d.seq < $3 AND d.state = 0 AND d.tries = 0 AND d.reason = ''
+			AND s.address_key = d.address_key`, noticeID, lo, hi)
+	if err != nil {
+		return fmt.Errorf("leave out what is suppressed of notice %d: %w", noticeID, err)
+	}
+	return nil
+}
