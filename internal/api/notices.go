@@ -36,7 +36,7 @@ type (
 		RawBody []byte
 		Body    notice.Body
 	}
-	refInput    struct {
+	refInput struct {
 		ID string `path:"id" doc:"the notice's key or number"`
 	}
 )

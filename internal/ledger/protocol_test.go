@@ -66,6 +66,12 @@ func all(b notice.Body) ledger.Audience {
 
 func (d *desk) send(b notice.Body) {
 	d.t.Helper()
+	d.sendTo(b, ledger.Choice{})
+}
+
+// sendTo releases and expands a notice to whom a choice chooses.
+func (d *desk) sendTo(b notice.Body, c ledger.Choice) {
+	d.t.Helper()
 	ctx := d.t.Context()
 	if b.Incident == "" {
 		b.Incident = b.Key
@@ -74,7 +80,9 @@ func (d *desk) send(b notice.Body) {
 	id, _, err := d.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "test"})
 	d.must(err)
 	d.id, d.ref = id, b.Key
-	if _, err := d.Release(ctx, id, all(b), "example.net", "test"); err != nil {
+	a := all(b)
+	a.Choice = c
+	if _, err := d.Release(ctx, id, a, "example.net", "test"); err != nil {
 		d.t.Fatal(err)
 	}
 	for done := false; !done; {

@@ -167,7 +167,7 @@ func suppressAll(ctx context.Context, tx pgx.Tx, keys, reasons []string, who str
 	err := tx.QueryRow(ctx, `
 		WITH merged AS (
 			INSERT INTO suppression AS s (address_key, reason, added_by)
-			SELECT DISTINCT ON (key) key, reason, $3 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS m(key, reason, i)
+			SELECT DISTINCT ON (key COLLATE "C") key, reason, $3 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS m(key, reason, i)
 			ORDER BY key COLLATE "C", i DESC
 			ON CONFLICT (address_key) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = clock_timestamp()
 			WHERE s.reason <> excluded.reason

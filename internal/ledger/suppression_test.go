@@ -1,0 +1,143 @@
+package ledger_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+func (d *desk) suppress(keys ...string) {
+	d.t.Helper()
+	for _, key := range keys {
+		_, _, err := d.Suppress(d.t.Context(), key, notice.SuppressedRequest, "test")
+		d.must(err)
+	}
+}
+
+func TestASuppressedMailboxHasItsRowAndNoMail(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.exec(`INSERT INTO customer (id, email, email_key, alternate_email, alternate_email_key) VALUES
+		('a', 'A@x.example', 'a@x.example', '', ''), ('b', 'a@x.example', 'a@x.example', '', ''),
+		('c', 'c@broken.example', 'c@broken.example', 'c@alt.example', 'c@alt.example'),
+		('d', 'd@broken.example', 'd@broken.example', 'd@alt.example', 'd@alt.example'),
+		('e', 'e@x.example', 'e@x.example', 'e@alt.example', 'e@alt.example')`)
+	// c's alternate would be used, and may not; d's primary would not be used anyway; e's alternate would not be.
+	d.suppress("a@x.example", "c@alt.example", "d@broken.example", "e@alt.example")
+	b := notice.Body{Key: "n1", Incident: "n1", BrokenDomains: []string{"broken.example"}}
+	a := all(b)
+	a.BrokenDomains = b.BrokenDomains
+	p, err := d.Plan(t.Context(), a)
+	d.must(err)
+	if p.Customers != 5 || p.Recipients != 4 || p.Suppressed["suppression_list"] != 2 || p.Alternates != 1 || p.ByLanguage["en"] != 2 {
+		t.Errorf("the plan is %+v", p)
+	}
+	b.Kind, b.Phase = notice.Outage, "identified"
+	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
+	d.must(err)
+	a.Body = b
+	if _, err := d.Release(t.Context(), id, a, "example.net", "test"); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = d.Expand(t.Context(), id)
+	d.must(err)
+	d.id, d.ref = id, "n1"
+	d.wantCounts(map[string]int{"queued": 2, "suppressed": 2})
+	rows, err := d.Deliveries(t.Context(), id, notice.DeliveryPage{After: -1, Limit: 10})
+	d.must(err)
+	var told []string
+	for _, r := range rows {
+		told = append(told, strings.TrimSpace(r.Address+" "+r.Reason))
+	}
+	want := []string{"A@x.example suppression_list", "c@alt.example suppression_list", "d@alt.example alternate", "e@x.example"}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	// An operator can have it sent all the same; the list is not asked again for it.
+	done, err := d.Settle(t.Context(), id, notice.Settlement{Requeue: true, Address: "a@x.example"}, "a@x.example", "op")
+	if err != nil || done.Changed != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	d.deliver()
+	d.wantCounts(map[string]int{"sent": 3, "suppressed": 1})
+	d.wantNotice(notice.Sent)
+}
+
+// TestWhatIsSuppressedAfterTheReleaseIsLeftOutOfTheNextClaim and stays what it is where it was tried.
+func TestWhatIsSuppressedAfterTheReleaseIsLeftOutOfTheNextClaim(t *testing.T) {
+	t.Parallel()
+	d := release(t, 4)
+	c := d.claim("w")
+	d.mark(attempt(c, 0))
+	d.answer(attempt(c, 0), notice.DeliveryDeferred, 451)
+	d.suppress("c1@example.com", "c2@example.com", "c4@example.com")
+	if !d.mark(attempt(c, 1)) {
+		t.Error("the claim that is under way was cut off")
+	}
+	d.answer(attempt(c, 1), notice.DeliverySent, 250)
+	d.closeChunk(c)
+	d.deliver()
+	d.wantCounts(map[string]int{"sent": 3, "suppressed": 1})
+	d.wantState(3, notice.DeliverySuppressed)
+	d.wantNotice(notice.Sent)
+	done, err := d.Settle(t.Context(), d.id, notice.Settlement{Requeue: true, Address: "c4@example.com"}, "c4@example.com", "op")
+	if err != nil || done.Changed != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	d.wantNotice(notice.Sending)
+	d.deliver()
+	d.wantCounts(map[string]int{"sent": 4})
+}
+
+// suppressions is a file.
+type suppressions []notice.SuppressionRow
+
+func (s *suppressions) Next() (row notice.SuppressionRow, _ *notice.Rejection, err error) {
+	if len(*s) == 0 {
+		return row, nil, io.EOF
+	}
+	row, *s = (*s)[0], (*s)[1:]
+	if row.Key == "" {
+		return row, &notice.Rejection{Line: row.Line, Column: "address"}, nil
+	}
+	return row, nil, nil
+}
+
+func TestTheListOfSuppressions(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	ctx := t.Context()
+	d.suppress("a@x.example")
+	report, err := d.ImportSuppressions(ctx, &suppressions{{Key: "a@x.example", Reason: "bounced"}, {Line: 2}, {Key: "b@x.example", Reason: "old"},
+		{Key: "b@x.example", Reason: "complaint"}}, "importer")
+	d.must(err)
+	if report.Read != 4 || report.Inserted != 1 || report.Updated != 1 || report.Unchanged != 1 || len(report.Rejected) != 1 {
+		t.Errorf("the report is %+v", report)
+	}
+	list := func(after int64, limit int) (text string) {
+		all, err := d.Suppressions(ctx, after, limit)
+		d.must(err)
+		for _, s := range all {
+			text += s.Address + "=" + s.Reason + "/" + s.AddedBy + " "
+		}
+		return text
+	}
+	if got := list(0, 10); got != "a@x.example=bounced/importer b@x.example=complaint/importer " {
+		t.Errorf("the list is %s", got)
+	}
+	if got := list(0, 1) + list(1, 10); !strings.HasPrefix(got, "a@x.example=") || strings.Count(got, "=") != 2 {
+		t.Errorf("in pages: %s", got)
+	}
+	d.must(d.Unsuppress(ctx, "a@x.example"))
+	if err := d.Unsuppress(ctx, "a@x.example"); notice.CodeOf(err) != notice.CodeNotFound {
+		t.Errorf("removed twice: %v", err)
+	}
+	if err := d.UnsuppressNumber(ctx, 4711); notice.CodeOf(err) != notice.CodeNotFound {
+		t.Errorf("no such number: %v", err)
+	}
+}
