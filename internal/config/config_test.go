@@ -320,3 +320,20 @@ holds:
 		t.Errorf("without a file the holds are %v (%v), want nil: the ledger's stay", c.Holds, err)
 	}
 }
+
+func TestRetentionIsInDays(t *testing.T) {
+	t.Parallel()
+	env := []string{"DATABASE_URL=postgres://127.0.0.1/x", "REDIS_URL=redis://127.0.0.1"}
+	for text, want := range map[string]time.Duration{"": 0, "400d": 400 * 24 * time.Hour, "7d": 7 * 24 * time.Hour} {
+		c, err := settings(t, nil, env, "retention: "+text).Serve()
+		if err != nil || c.Retention != want {
+			t.Errorf("%q: %s, %v", text, c.Retention, err)
+		}
+	}
+	for _, text := range []string{"400", "6d", "0d", "-8d", "d", "9600h", "99999d", "1y"} {
+		_, err := settings(t, nil, append(env, "TOCSIN_RETENTION="+text), "").Serve()
+		if err == nil || !strings.Contains(err.Error(), "TOCSIN_RETENTION (environment)") || !strings.Contains(err.Error(), "400d") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

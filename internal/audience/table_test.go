@@ -1,0 +1,106 @@
+package audience
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tocsin/internal/notice"
+)
+
+func TestReadList(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, file, want string }{
+		{"bare ids", "C1\n  C2 \r\n\n\tC1\n", "C1/1 C2/2 C1/4"},
+		{"a header alone names the column", "id\nC1\n", "C1/2"},
+		{"other columns are ignored", "\ufeffname;ID;plan\nAnn;C1;gold\n\n\"B;\nb\";\"C\"\"2\";\n;C3;x\n", "C1/2 C\"2/4 C3/6"},
+		{"a last line without an end", "id,name\nC1,x", "C1/2"},
+		{"ids of digits", "007\n12\n", "007/1 12/2"},
+		{"an empty file", "", "file: is empty"},
+		{"a file of blank lines", "\n \n", "file: is empty"},
+		{"a header without rows", "id\n", "file: names no customer"},
+		{"columns without an id", "name,email\nAnn,a@x.example\n", "file: line 1 has several columns, and none of them is named id"},
+		{"a row without an id", "id,name\nC1,Ann\n,Bob\n", "line 3: has no id"},
+		{"a row that is too short", "id,name\nC1\n", "line 2: has 1 cells where the header has 2"},
+		{"a stray quote", "id,name\nC1,\"Ann\nC2,Bob\n", "line 2: has a quote that is never closed"},
+		{"a control character", "C1\nC\x072\n", "line 2: holds the control character U+0007"},
+		{"not UTF-8", "C1\nC\xff\n", "line 2: is not UTF-8"},
+		{"an id that is too long", strings.Repeat("x", 256) + "\n", "line 1: is longer than 255 bytes"},
+		{"UTF-16", "\xff\xfei\x00d\x00", "file: is UTF-16; save it as UTF-8"},
+	} {
+		list, err := ReadList(strings.NewReader(c.file))
+		var got []string
+		for _, l := range list {
+			got = append(got, fmt.Sprint(l.ID, "/", l.Line))
+		}
+		text := strings.Join(got, " ")
+		if err != nil {
+			text = err.Error()
+			if notice.CodeOf(err) != notice.CodeInvalid {
+				t.Errorf("%s: %v is no domain error", c.name, err)
+			}
+		}
+		if text != c.want {
+			t.Errorf("%s: %s, want %s", c.name, text, c.want)
+		}
+	}
+}
+
+func TestReadSuppressions(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, file, want string }{
+		{"bare addresses", "A@x.example\n\nno-at\nb@B\u00fccher.example\n", "1:a@x.example=old | 3!address | 4:b@xn--bcher-kva.example=old | "},
+		{"with reasons", "reason,x,address\nbounced,1,A@x.example\n,2,b@x.example\na@b.example,3,c@x.example\nmoved,4,\nlate\n",
+			"2:a@x.example=bounced | 3:b@x.example=old | 4!reason | 5!address | 6! | "},
+		{"columns without an address", "mail,reason\nx@x.example,y\n", "line 1 has several columns, and none of them is named address"},
+	} {
+		r, err := NewSuppressionReader(strings.NewReader(c.file), "old")
+		if err != nil {
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %s", c.name, err, c.want)
+			}
+			continue
+		}
+		var got string
+		for {
+			row, rejected, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rejected != nil {
+				got += fmt.Sprintf("%d!%s | ", rejected.Line, rejected.Column)
+				continue
+			}
+			got += fmt.Sprintf("%d:%s=%s | ", row.Line, row.Key, row.Reason)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+func FuzzReadList(f *testing.F) {
+	f.Add("id,name\nC1,x\n")
+	f.Add("C1\nC2\n")
+	f.Add("name;\"id\"\n\"a\nb\";C1\n")
+	f.Fuzz(func(t *testing.T, file string) {
+		list, err := ReadList(strings.NewReader(file))
+		if err == nil && len(list) == 0 {
+			t.Error("neither ids nor an error")
+		}
+		last := 0
+		for _, l := range list {
+			if clean, reason := CheckListed(l.ID); clean != l.ID || reason != "" || l.Line <= last {
+				t.Errorf("id %q of line %d after line %d: %s", l.ID, l.Line, last, reason)
+			}
+			last = l.Line
+		}
+	})
+}
