@@ -21,6 +21,9 @@ type Choice struct {
 // layOutStood fills "stood", which the conditions of c read, with who stood on the notices that it goes back to. A
 // table with a key is what keeps the conditions fast: no plan was good for 200,000 ids out of jsonb.
 func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
+	if c.Notice == 0 {
+		return nil
+	}
 	_, err := tx.Exec(ctx, `
 		CREATE TEMPORARY TABLE stood (
 			notice_id bigint, customer_id text COLLATE "C", PRIMARY KEY (notice_id, customer_id)
@@ -67,6 +70,10 @@ func (c Choice) source(args *[]any) (string, error) {
 
 // excluded counts the customers whom a choice leaves out, per what does.
 func (c Choice) excluded(ctx context.Context, tx pgx.Tx) (map[string]int, error) {
+	counts := map[string]int{}
+	if c.Customers == nil && c.Notice == 0 && c.Filter.Op == notice.FilterAll {
+		return counts, nil
+	}
 	var args []any
 	source, err := c.source(&args)
 	if err != nil {
@@ -83,7 +90,6 @@ func (c Choice) excluded(ctx context.Context, tx pgx.Tx) (map[string]int, error)
 	if err != nil {
 		return nil, fmt.Errorf("count whom the audience leaves out: %w", err)
 	}
-	counts := map[string]int{}
 	if elsewhere > 0 {
 		what := notice.ExcludedByList
 		if c.Notice != 0 {

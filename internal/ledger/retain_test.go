@@ -125,10 +125,15 @@ func TestTheRowsOfOldNoticesAreDroppedAndTheirCountsKept(t *testing.T) {
 func TestWhatIsNotOldOrNotFinishedKeepsItsRows(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(d *desk){
-		"young":                func(d *desk) { d.deliver(); d.age("364 days") },
-		"still owed":           func(d *desk) { d.age("400 days") },
-		"paused":               func(d *desk) { d.age("400 days"); d.must(d.Pause(d.t.Context(), d.id, "test")) },
-		"being cancelled":      func(d *desk) { d.age("400 days"); d.must(d.Cancel(d.t.Context(), d.id, "test")) },
+		"young":      func(d *desk) { d.deliver(); d.age("364 days") },
+		"still owed": func(d *desk) { d.age("400 days") },
+		"paused":     func(d *desk) { d.age("400 days"); d.must(d.Pause(d.t.Context(), d.id, "test")) },
+		"cancelled, and a mark is out": func(d *desk) {
+			c := d.claim("w")
+			d.mark(attempt(c, 0))
+			d.age("400 days")
+			d.must(d.Cancel(d.t.Context(), d.id, "test"))
+		},
 		"requeued a while ago": func(d *desk) { d.age("400 days"); d.deliver() },
 		"a claim is under way": func(d *desk) {
 			c := d.claim("w")
@@ -152,7 +157,6 @@ func TestWhatIsNotOldOrNotFinishedKeepsItsRows(t *testing.T) {
 		t.Parallel()
 		d := release(t, 3)
 		d.must(d.Cancel(t.Context(), d.id, "test"))
-		d.closeChunk(d.claim("w"))
 		d.age("400 days")
 		if n := d.drop(); n != 3 {
 			t.Errorf("%d rows were dropped", n)
