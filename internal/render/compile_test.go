@@ -197,6 +197,8 @@ func FuzzCompile(f *testing.F) {
 	f.Add("{{", "{{range $i, $c := .Customers}}{{$c.Name}}{{end}}[a](b{{$.Language}})")
 	f.Add("x", "qzxpaaaa `{{.Customer.ID}}` <https://{{.Customer.ID}}> ![{{.Notice.Key}}](x \"{{.Notice.Key}}\")\n\n[r]: {{.Notice.Key}}")
 	f.Add("x", "{{\"{{\"}}{{with $x := (or .Customer)}}{{$x.Name}}{{end}}\n    code {{.Customer.ID}}\n```{{.Customer.ID}}\n{{if .Windows}}\n```\n")
+	f.Add("x", "{{range .Windows}}- {{.}}\n{{end}}")
+	f.Add("x", "> 1. {{if .Windows}}a\n>    {{else}}b\n\nc\n{{end}}\n- {{range .Customers}}\n  {{.ID}}{{end}} x")
 	f.Fuzz(func(t *testing.T, subject, body string) {
 		p, err := tryCompile(own(subject, body))
 		if err != nil {
@@ -214,6 +216,9 @@ func FuzzCompile(f *testing.F) {
 		}
 		if strings.ContainsFunc(m.Text, func(r rune) bool { return r != '\n' && r != '\t' && forbidden(r) }) {
 			t.Errorf("a mark is left in the text part: %q", m.Text)
+		}
+		if strings.Contains(m.HTML, "<"+controlTag) || strings.Contains(m.HTML, "qzx") && !strings.Contains(letters(body), "qzx") {
+			t.Errorf("what stands for a control is left in the HTML part: %q", m.HTML)
 		}
 	})
 }

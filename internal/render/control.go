@@ -65,12 +65,13 @@ func (controlParser) Close(ast.Node, text.Reader, parser.Context) {}
 func (controlParser) CanInterruptParagraph() bool                 { return true }
 func (controlParser) CanAcceptIndentedLine() bool                 { return false }
 
+// controlTag is the element that controls stand in until expandHTML takes it away.
+const controlTag = "control"
+
 func (controlParser) RegisterFuncs(r renderer.NodeRendererFuncRegisterer) {
 	r.Register(kindControl, func(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if entering {
-			for _, token := range n.(*control).tokens {
-				_, _ = w.WriteString(token)
-			}
+			_, _ = w.WriteString("<" + controlTag + ">" + strings.Join(n.(*control).tokens, "") + "</" + controlTag + ">")
 		}
 		return ast.WalkContinue, nil
 	})

@@ -153,24 +153,34 @@ func (c *converter) convert(src source, pieces []piece) (htmlBody, textBody stri
 			return r
 		}, p.literal))
 	}
+	htmlBody, textBody, err = c.parse(src, t, md.String())
+	if err == nil {
+		return htmlBody, textBody, nil
+	}
+	return c.parse(src, t, t.unfold(md.String()))
+}
+
+// parse converts Markdown with tokens.
+func (c *converter) parse(src source, t *tokens, md string) (htmlBody, textBody string, err error) {
 	pc := parser.NewContext()
 	pc.Set(tokensKey, t)
-	doc := c.markdown.Parser().Parse(text.NewReader(md.Bytes()), parser.WithContext(pc))
+	doc := c.markdown.Parser().Parse(text.NewReader([]byte(md)), parser.WithContext(pc))
 	var out bytes.Buffer
-	if err := c.markdown.Renderer().Render(&out, md.Bytes(), doc); err != nil {
+	if err := c.markdown.Renderer().Render(&out, []byte(md), doc); err != nil {
 		return "", "", fmt.Errorf("convert %s to HTML: %w", src.label, err)
 	}
 	htmlBody, bad := t.expandHTML(out.String(), src)
 	if bad != nil {
 		return "", "", bad
 	}
-	return htmlBody, plainTemplate(doc, md.Bytes(), t), nil
+	return htmlBody, plainTemplate(doc, []byte(md), t), nil
 }
 
 var markup = regexp.MustCompile(`<(/?)([a-z0-9]+)[^>]*>`)
 
 // expandHTML puts the actions back into converted Markdown. It refuses an if that begins in one element and ends in
-// another: half of a list item or of bold text would be left where the condition does not hold.
+// another, or begins within a sentence and ends on a line of its own: half of a list item or of bold text would be
+// left where the condition does not hold.
 func (t *tokens) expandHTML(s string, src source) (string, *notice.Error) {
 	var b strings.Builder
 	n := nesting{source: src}
@@ -190,13 +200,17 @@ func (t *tokens) expandHTML(s string, src source) (string, *notice.Error) {
 			break
 		}
 		tag, name, closing := s[m[0]:m[1]], s[m[4]:m[5]], m[2] < m[3]
+		at = m[1]
+		if name == controlTag {
+			n.block = !closing
+			continue
+		}
 		depth := len(n.open)
 		n.controls(t, tag)
 		if len(n.open) != depth {
 			n.fail(n.line())
 		}
 		b.WriteString(t.expand(tag, "raw"))
-		at = m[1]
 		switch {
 		case name == "br" || name == "hr" || name == "img":
 		case closing:
@@ -214,13 +228,15 @@ func (t *tokens) expandHTML(s string, src source) (string, *notice.Error) {
 // nesting is the elements and the controls that are open at a point of the HTML.
 type nesting struct {
 	source source
+	block  bool // what comes is controls on a line of their own
 	open   []open
 	err    *notice.Error
 }
 
 type open struct {
-	name string // of an element, or if, range, with
-	line int    // of a control; 0 = an element
+	name  string // of an element, or if, range, with
+	line  int    // of a control; 0 = an element
+	block bool   // a control on a line of its own
 }
 
 func (n *nesting) line() int {
@@ -256,9 +272,9 @@ func (n *nesting) controls(t *tokens, s string) {
 		}
 		switch a.keyword {
 		case "if", "range", "with":
-			n.open = append(n.open, open{a.keyword, a.line})
+			n.open = append(n.open, open{a.keyword, a.line, n.block})
 		case "else", "end":
-			if top.line == 0 {
+			if top.line == 0 || top.block != n.block {
 				n.fail(n.line())
 				return
 			}

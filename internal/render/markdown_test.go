@@ -62,6 +62,36 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 			"- a\n\n- b", "<ul>\n<li>\n<p>a</p>\n</li>\n<li>\n<p>b</p>\n</li>\n</ul>\n", "- a\n\n- b\n"},
 		"numbers print as the reader writes them": {
 			"{{number .Customer.Attributes.seats}} {{len .Customers}} {{12345}}", "<p>1,234.5 2 12,345</p>\n", "1,234.5 2 12,345\n"},
+		"a range that begins where its item does": {
+			"Who:\n\n{{range .Customers}}- {{.Name}}\n{{end}}\nBye",
+			"<p>Who:</p>\n<ul>\n<li>Ann &amp; *Bo*</li>\n<li>Cy</li>\n</ul>\n<p>Bye</p>\n", "Who:\n\n- Ann & *Bo*\n- Cy\n\nBye\n"},
+		"a range over lines": {
+			"{{range .Customers}}{{.Name}}\n{{end}}", "<p>Ann &amp; *Bo*</p>\n<p>Cy</p>\n", "Ann & *Bo*\n\nCy\n"},
+		"a range that ends with its item": {
+			"Who: {{range .Customers}}\n1. {{.Name}}{{end}}\nBye",
+			"<p>Who:</p>\n<ol>\n<li>Ann &amp; *Bo*</li>\n<li>Cy</li>\n</ol>\n<p>Bye</p>\n", "Who:\n\n1. Ann & *Bo*\n2. Cy\n\nBye\n"},
+		"an if and a range that begin and end together": {
+			"{{if .Customers}}{{range .Customers}}- {{.Name}}{{if .Attributes.plan}} ({{.Attributes.plan}}){{end}}\n{{end}}{{end}}",
+			"<ul>\n<li>Ann &amp; *Bo* (gold)</li>\n<li>Cy (gold)</li>\n</ul>\n", "- Ann & *Bo* (gold)\n- Cy (gold)\n"},
+		"else where the paragraph begins": {
+			"{{if .Customer.Attributes.empty}}a\n{{else if .Customer.Attributes.plan}}b\n\nc\n{{else}}d\n{{end}}e",
+			"<p>b</p>\n<p>c</p>\n<p>e</p>\n", "b\n\nc\n\ne\n"},
+		"an if around a title and its paragraph": {
+			"{{if .Customer.Attributes.plan}}## Title\n\nText{{else}}\nNo{{end}}\nBye",
+			"<h2>Title</h2>\n<p>Text</p>\n<p>Bye</p>\n", "Title\n-----\n\nText\n\nBye\n"},
+		"a range in an item": {
+			"- x\n  {{range .Customers}}- {{.Name}}\n  {{end}}\n- y",
+			"<ul>\n<li>x\n<ul>\n<li>Ann &amp; *Bo*</li>\n<li>Cy</li>\n</ul>\n</li>\n<li>y</li>\n</ul>\n", "- x\n  - Ann & *Bo*\n  - Cy\n- y\n"},
+		"an if that begins with its item": {
+			"- {{if .Customer.Attributes.empty}}a\n  {{else}}b\n  {{end}}\n- {{range .Customers}}{{.ID}}\n  {{end}}\n",
+			"<ul>\n<li>\nb\n</li>\n<li>\n7\n8\n</li>\n</ul>\n", "- b\n- 7\n  8\n"},
+		"a range in a block of code": {
+			"x\n```\n{{range .Customers}}{{.Name}}\n{{end}}\n```", "<p>x</p>\n<pre><code>Ann &amp; *Bo*\nCy\n\n</code></pre>\n", "x\n\n    Ann & *Bo*\n    Cy\n\n"},
+		"a range in a quotation": {
+			"> {{range .Customers}}- {{.Name}}\n> {{end}}",
+			"<blockquote>\n<ul>\n<li>Ann &amp; *Bo*</li>\n<li>Cy</li>\n</ul>\n</blockquote>\n", "> - Ann & *Bo*\n> - Cy\n"},
+		"lines that an if holds stay in their paragraph": {
+			"{{if .Customer.Attributes.plan}}Hello\nworld{{end}}\nbye", "<p>Hello\nworld\nbye</p>\n", "Hello world bye\n"},
 		"trimming joins lines": {
 			"a\n{{- if .Customer.Attributes.plan}} b{{end}}", "<p>a b</p>\n", "a b\n"},
 		"words that look like a token": {

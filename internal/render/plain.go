@@ -35,6 +35,7 @@ type plainWriter struct {
 	out    strings.Builder
 	prefix string // of every line
 	marker string // of the next line only
+	later  string // the marker of the lines after it
 	lists  int
 }
 
@@ -74,7 +75,7 @@ func (w *plainWriter) blank() {
 
 func (w *plainWriter) line(kind rune, words string) {
 	fmt.Fprintf(&w.out, "%c%s%c%s%c%s\n", kind, w.prefix, markMarker, w.marker, markWords, words)
-	w.marker = ""
+	w.marker = w.later
 }
 
 func (w *plainWriter) block(n ast.Node) {
@@ -113,7 +114,8 @@ func (w *plainWriter) block(n ast.Node) {
 
 func (w *plainWriter) list(l *ast.List) {
 	w.lists++
-	id, outer := w.lists, w.prefix
+	id, outer, outerLater := w.lists, w.prefix, w.later
+	w.later = ""
 	indent := 2
 	if l.IsOrdered() {
 		indent = 3
@@ -131,8 +133,15 @@ func (w *plainWriter) list(l *ast.List) {
 			w.blank()
 		}
 		w.prefix, w.marker = outer+strings.Repeat(" ", indent), "- "
+		mark := `"- "`
 		if l.IsOrdered() {
 			w.marker = fmt.Sprintf("{{item $ %d}}%c ", id, l.Marker)
+			mark = fmt.Sprintf(`(item $ %d) "%c "`, id, l.Marker)
+		}
+		if _, ok := c.FirstChild().(*control); ok {
+			// Only when the mail is written is it known which line of the item is the first one.
+			w.out.WriteString("{{mark $ " + mark + "}}")
+			w.marker, w.later = "{{marker $}}", "{{marker $}}"
 		}
 		for b := c.FirstChild(); b != nil; b = b.NextSibling() {
 			if w.control(b) {
@@ -143,8 +152,9 @@ func (w *plainWriter) list(l *ast.List) {
 			}
 			w.block(b)
 		}
-		w.prefix, w.marker = outer, ""
+		w.prefix, w.marker, w.later = outer, "", ""
 	}
+	w.marker, w.later = outerLater, outerLater
 }
 
 // inline writes the inline children of n; a newline in it is a hard line break.

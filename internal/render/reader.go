@@ -31,6 +31,7 @@ type reader struct {
 	noticeIn *time.Location // the zone of wall-clock times
 	rtl      bool
 	counters map[int]int // the next number of each ordered list
+	pending  string      // the marker of a list item that has no line yet
 }
 
 type customer struct {
@@ -50,7 +51,7 @@ type window struct{ Start, End moment }
 
 var templateFuncs = map[string]any{
 	"out": out, "raw": raw, "url": urlText, "query": queryText, "number": number, "date": date, "default": fallback,
-	"start": start, "item": item,
+	"start": start, "item": item, "mark": mark, "marker": marker,
 }
 
 // out prints a value in a sentence. It is where a mail with a hole in it stops: printing nothing is an error.
@@ -192,6 +193,19 @@ func start(r *reader, list, first int) string {
 func item(r *reader, list int) string {
 	r.counters[list]++
 	return strconv.Itoa(r.counters[list] - 1)
+}
+
+// mark keeps the marker of a list item of the text part for its first line.
+func mark(r *reader, parts ...string) string {
+	r.pending = strings.Join(parts, "")
+	return ""
+}
+
+// marker returns the marker of a list item of the text part once.
+func marker(r *reader) string {
+	m := r.pending
+	r.pending = ""
+	return m
 }
 
 // hole is the error of a text that would have a hole in it for this reader.

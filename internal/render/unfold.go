@@ -1,0 +1,127 @@
+package render
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// unfold gives the controls of every group that runs over several lines ({{if}}, {{else}} and {{end}}, say) lines of
+// their own, where each of them stands at the beginning or at the end of a line:
+//
+//	{{range .Windows}}- {{.}}
+//	{{end}}
+//
+// is what everybody writes, and what Markdown would take for a paragraph in which a range begins and does not end.
+// Indentation, the marks of a quotation and that of a list item are kept. md is Markdown with tokens for actions.
+func (t *tokens) unfold(md string) string {
+	lines := strings.Split(md, "\n")
+	alone := t.groups(lines)
+	for i, line := range lines {
+		indent, head, rest, tail := t.edges(line)
+		cells := append(append(head, rest), tail...)
+		if !slices.ContainsFunc(cells, func(c string) bool { _, ok := alone[c]; return ok }) {
+			continue
+		}
+		var cut []string
+		together := ""
+		flush := func() {
+			if strings.TrimSpace(together) != "" {
+				cut = append(cut, further(indent)+together)
+			}
+			together = ""
+		}
+		for _, c := range cells {
+			if at, ok := alone[c]; ok {
+				flush()
+				cut = append(cut, at+c)
+			} else {
+				together += c
+			}
+		}
+		flush()
+		// What comes first stands where it stood: behind the mark of its list item.
+		if own := further(indent); strings.HasPrefix(cut[0], own) {
+			cut[0] = indent + strings.TrimPrefix(cut[0], own)
+		}
+		lines[i] = strings.Join(cut, "\n")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// further is the indentation of what comes below a line, in the same list item.
+func further(indent string) string {
+	return bullet.ReplaceAllStringFunc(indent, func(m string) string { return strings.Repeat(" ", len(m)) })
+}
+
+// groups returns the tokens of the groups whose controls can all have a line to themselves, with the indentation
+// that it must have: that of where the group begins. A token stands in the text once.
+func (t *tokens) groups(lines []string) map[string]string {
+	type group struct {
+		tokens   []string
+		indent   string
+		line     int
+		several  bool // lines
+		midwords bool // one of its controls has words on both sides
+	}
+	var open []*group
+	alone := map[string]string{}
+	for i, line := range lines {
+		indent, head, _, tail := t.edges(line)
+		edge := map[string]bool{}
+		for _, token := range append(head, tail...) {
+			edge[token] = true
+		}
+		for _, token := range t.form.FindAllString(line, -1) {
+			keyword := t.get(token).keyword
+			switch keyword {
+			case "if", "range", "with":
+				open = append(open, &group{line: i, indent: further(indent)})
+			case "else", "end":
+			default:
+				continue
+			}
+			g := open[len(open)-1] // the vetter has seen that they match
+			g.tokens = append(g.tokens, token)
+			g.several = g.several || g.line != i
+			g.midwords = g.midwords || !edge[token]
+			if keyword != "end" {
+				continue
+			}
+			open = open[:len(open)-1]
+			if g.several && !g.midwords {
+				for _, token := range g.tokens {
+					alone[token] = g.indent
+				}
+			}
+		}
+	}
+	return alone
+}
+
+var (
+	indentation = regexp.MustCompile(`^[ \t>]*(?:(?:[-*+]|[0-9]{1,9}[.)])[ \t]+)?`)
+	bullet      = regexp.MustCompile(`[^ \t>]+`)
+)
+
+// edges cuts a line into the controls that it begins with and ends in, and the rest.
+func (t *tokens) edges(line string) (indent string, head []string, rest string, tail []string) {
+	indent = indentation.FindString(line)
+	rest = line[len(indent):]
+	all := t.form.FindAllStringIndex(rest, -1)
+	control := func(at []int) bool { return t.get(rest[at[0]:at[1]]).keyword != "" }
+	from, to := 0, len(rest)
+	for len(all) > 0 && control(all[0]) && strings.TrimSpace(rest[from:all[0][0]]) == "" {
+		head = append(head, rest[all[0][0]:all[0][1]])
+		from, all = all[0][1], all[1:]
+	}
+	n := len(all)
+	for n > 0 && control(all[n-1]) && strings.TrimSpace(rest[all[n-1][1]:to]) == "" {
+		n--
+		to = all[n][0]
+	}
+	for _, at := range all[n:] {
+		tail = append(tail, rest[at[0]:at[1]])
+	}
+	return indent, head, rest[from:to], tail
+}
