@@ -1,10 +1,12 @@
-// Package templates holds the layouts and the notice templates that Tocsin brings along.
+// Package templates holds the layouts and the ready texts that Tocsin brings along.
 package templates
 
 import "embed"
 
-// FS holds layout.html, layout.txt and one folder per template with one file per language, such as
-// outage/en.md. A language or a template is added by adding files.
+// FS holds layout.html, layout.txt, and a folder per template: template.yaml says for which phases it has texts and
+// which parameters it takes, and <phase>/<language>.md is a text, such as outage/identified/en.md; a template with
+// one text for all its phases has it as <language>.md. parts/<name>/<language>.md is what a line {{template "name"}} of
+// a text stands for. A language or a template is added by adding files; tocsin templates check names what is missing.
 //
-//go:embed layout.* */*.md
+//go:embed layout.* */*.md */*/*.md */template.yaml
 var FS embed.FS

@@ -45,6 +45,7 @@ type commands struct {
 	Suppressions suppressionsCmd `cmd:"" help:"Keep the list of addresses that are never mailed."`
 	Notice       noticeCmd       `cmd:"" help:"Check, send and follow notices."`
 	Report       reportCmd       `cmd:"" help:"Say what became of every mail of a notice."`
+	Templates    templatesCmd    `cmd:"" help:"Check the ready texts."`
 	Sink         sinkCmd         `cmd:"" help:"Run an SMTP server that keeps mail instead of delivering it."`
 	Version      versionCmd      `cmd:"" help:"Print the version."`
 }

@@ -111,6 +111,12 @@ func (s *Settings) Log() (string, error) {
 	return r.get("TOCSIN_LOG", "text", isLog), r.err()
 }
 
+// TemplateDir returns the directory that goes before the built-in templates, "" = none.
+func (s *Settings) TemplateDir() (string, error) {
+	r := reader{s: s}
+	return r.get("TOCSIN_TEMPLATE_DIR", "", isDirectory), r.err()
+}
+
 // Database returns DATABASE_URL, all that migrate needs.
 func (s *Settings) Database() (string, error) {
 	r := reader{s: s}

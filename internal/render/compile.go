@@ -60,10 +60,15 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string]textFile{}
-	if src.Body.Template != "" && len(src.Body.Texts) == 0 {
-		// A template that has changed or gone since the texts were frozen only costs its line numbers.
-		files, _ = s.template(src.Body.Template)
+	// A template that has changed or gone since the texts were frozen costs its line numbers, and what it knows of
+	// parameters: then any parameter may be absent, and a hole is found when a mail is written.
+	files, ready := map[string]textFile{}, src.Body.Template != "" && len(src.Body.Texts) == 0
+	var optional map[string]string
+	if ready {
+		if t, err := s.template(src.Body.Template, src.Body.Phase); err == nil {
+			files, _ = s.texts(t)
+			optional = t.Optional
+		}
 	}
 	tags := map[string]language.Tag{}
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
@@ -71,12 +76,13 @@ func (s *Set) Compile(src Source) (*Program, error) {
 			return nil, err
 		}
 		subject := source{label: "texts." + key + ".subject", text: texts[key].Subject}
-		body := source{label: "texts." + key + ".body", first: 1, text: texts[key].Body}
-		if f, ok := files[key]; ok && f.text == texts[key] {
-			subject.label, body.label, body.first = f.name+" subject", f.name, f.bodyLine
+		body := source{label: "texts." + key + ".body", body: true, text: texts[key].Body}
+		f, ok := files[key]
+		if ok = ok && f.text == texts[key]; ok {
+			subject.label, body.label, body.places = f.subject, f.name, f.places
 		}
 		c := &compiled{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key])}
-		v := vetter{parameters: p.parameters, sites: &c.sites}
+		v := vetter{parameters: p.parameters, optional: optional, anyParameter: ready && !ok, sites: &c.sites}
 		if err := s.compileText(c, v, subject, body); err != nil {
 			return nil, err
 		}

@@ -115,7 +115,7 @@ func TestErrorsOfATemplateNameItsFileAndLine(t *testing.T) {
 	for name, tt := range map[string]struct{ file, want string }{
 		"in the body":    {"---\n# a remark\nsubject: x\n---\nfine\n\n{{.Foo}}\n", "t/nl.md:7: .Foo does not exist"},
 		"a parameter":    {"---\nsubject: x\n---\n{{.Parameters.component}}\n{{.Parameters.region}}\n", "t/nl.md:5: .Parameters.region does not exist: the notice gives the parameters component"},
-		"in the subject": {"---\nsubject: {{.Foo}}\n---\nfine\n", "t/nl.md subject: .Foo does not exist"},
+		"in the subject": {"---\nsubject: {{.Foo}}\n---\nfine\n", "t/nl.md:2: .Foo does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -29,6 +29,8 @@ func depths(t *tokens, controls []string) (change, low int) {
 		switch t.get(token).keyword {
 		case "if", "range", "with":
 			change++
+		case "else":
+			low = min(low, change-1) // one that belongs to what began further up
 		case "end":
 			change--
 		}

@@ -30,6 +30,9 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 		"else between two lists": {
 			"{{if .Customer.Attributes.empty}}\n- a\n{{else}}\n- b\n{{end}}\n- c",
 			"<ul>\n<li>b</li>\n<li>c</li>\n</ul>\n", "- b\n- c\n"},
+		"a list before an else": {
+			"{{if .Customer.Attributes.plan}}\n{{range .Customers}}\n- {{.Name}}\n{{end}}\n{{else}}\n- c\n\nx\n{{end}}",
+			"<ul>\n<li>Ann &amp; *Bo*</li>\n<li>Cy</li>\n</ul>\n", "- Ann & *Bo*\n- Cy\n"},
 		"else if on a line of its own": {
 			"{{if .Customer.Attributes.empty}}\na\n{{else if eq .Customer.Attributes.plan \"gold\"}}\nb\n{{else}}\nc\n{{end}}",
 			"<p>b</p>\n", "b\n"},

@@ -101,7 +101,7 @@ func TestAMessageHasTheHeadersOfADelivery(t *testing.T) {
 		"From":             `"Example Status" <status@example.net>`,
 		"To":               "<Jörg.Bäcker@xn--bcher-kva.example>",
 		"Reply-To":         "<support@example.net>",
-		"Subject":          "Storing van mail server s639 / Disruption of mail server s639",
+		"Subject":          "Storing: mail server s639 / Problem with mail server s639",
 		"Date":             "Mon, 09 Nov 2026 03:14:07 +0100",
 		"Message-Id":       "<4f0c9a.17@example.net>",
 		"In-Reply-To":      "<77aa01.17@example.net>",
@@ -118,7 +118,7 @@ func TestAMessageHasTheHeadersOfADelivery(t *testing.T) {
 	if p.text != m.Text || p.html != m.HTML {
 		t.Error("the parts are not what the message says")
 	}
-	for _, want := range []string{"Op dit moment is mail server s639", "At the moment mail server s639", "\n* * *\n"} {
+	for _, want := range []string{"Op dit moment is mail server s639", "At the moment, mail server s639", "\n* * *\n"} {
 		if !strings.Contains(p.text, want) {
 			t.Errorf("the text part lacks %q:\n%s", want, p.text)
 		}

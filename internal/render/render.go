@@ -12,12 +12,7 @@ package render
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
-	"maps"
-	"path"
-	"slices"
-	"strings"
 	_ "time/tzdata" // recipients' zones do not depend on what the machine has installed
 
 	"tocsin/internal/notice"
@@ -32,7 +27,7 @@ type Set struct {
 }
 
 // New returns the set of the built-in templates. What overlay has goes before them: a template's folder as a whole,
-// and layout.html and layout.txt each. A nil overlay has nothing. A layout that does not work is an error of Compile.
+// a part's folder as a whole, and layout.html and layout.txt each. A nil overlay has nothing. A layout that does not work is an error of Compile.
 func New(builtin, overlay fs.FS) *Set {
 	s := &Set{builtin: builtin, overlay: overlay, converter: newConverter()}
 	s.layouts, s.layoutErr = s.parseLayouts()
@@ -48,74 +43,22 @@ func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
 		}
 		return canonicalTexts(b.Texts)
 	}
-	files, err := s.template(b.Template)
+	t, err := s.template(b.Template, b.Phase)
 	if err != nil {
 		return nil, err
+	}
+	if err := t.takes(b.Parameters); err != nil {
+		return nil, err
+	}
+	files, problems := s.texts(t)
+	if len(problems) > 0 {
+		return nil, problems[0]
 	}
 	texts := make(map[string]notice.Text, len(files))
 	for key, f := range files {
 		texts[key] = f.text
 	}
 	return texts, nil
-}
-
-// textFile is one language of a template.
-type textFile struct {
-	name     string // such as outage/nl.md
-	text     notice.Text
-	bodyLine int
-}
-
-// template reads the files of a template, per language.
-func (s *Set) template(name string) (map[string]textFile, error) {
-	if name == "" {
-		return nil, notice.Invalid("texts", "the notice has neither texts nor a template")
-	}
-	all := s.templates()
-	from, ok := all[name]
-	if !ok {
-		return nil, notice.Invalid("template", "%q is none of the templates: %s", name,
-			strings.Join(slices.Sorted(maps.Keys(all)), ", "))
-	}
-	paths, err := fs.Glob(from, name+"/*.md")
-	if err != nil {
-		return nil, fmt.Errorf("list template %s: %w", name, err)
-	}
-	files := make(map[string]textFile, len(paths))
-	for _, p := range paths {
-		key, _, err := canonical(strings.TrimSuffix(path.Base(p), ".md"))
-		if err != nil {
-			return nil, notice.Invalid(p, "%v", err)
-		}
-		if other, twice := files[key]; twice {
-			return nil, notice.Invalid(p, "is the same language as %s", other.name)
-		}
-		content, err := fs.ReadFile(from, p)
-		if err != nil {
-			return nil, fmt.Errorf("read template: %w", err)
-		}
-		f := textFile{name: p}
-		if f.text, f.bodyLine, err = readText(p, content); err != nil {
-			return nil, err
-		}
-		files[key] = f
-	}
-	return files, nil
-}
-
-// templates returns where each template's folder is.
-func (s *Set) templates() map[string]fs.FS {
-	all := map[string]fs.FS{}
-	for _, from := range []fs.FS{s.builtin, s.overlay} {
-		if from == nil {
-			continue
-		}
-		files, _ := fs.Glob(from, "*/*.md")
-		for _, f := range files {
-			all[path.Dir(f)] = from
-		}
-	}
-	return all
 }
 
 // file reads a layout, the overlay's if it has one.

@@ -14,14 +14,14 @@ import (
 // stands on a line, then the Markdown body. A byte order mark and CRLF are tolerated. The subject may be quoted as in
 // YAML and need not be, whatever it holds. Its error is an *notice.Error with name and line.
 func ReadText(name string, file []byte) (notice.Text, error) {
-	t, _, err := readText(name, file)
+	t, _, _, err := readText(name, file)
 	return t, err
 }
 
-// readText also returns the line of the file in which the body begins.
-func readText(name string, file []byte) (t notice.Text, bodyLine int, err error) {
-	bad := func(line int, format string, args ...any) (notice.Text, int, error) {
-		return notice.Text{}, 0, notice.Invalid(name+":"+strconv.Itoa(line), format, args...)
+// readText also returns the line of the subject, and that in which the body begins.
+func readText(name string, file []byte) (t notice.Text, subjectLine, bodyLine int, err error) {
+	bad := func(line int, format string, args ...any) (notice.Text, int, int, error) {
+		return notice.Text{}, 0, 0, notice.Invalid(name+":"+strconv.Itoa(line), format, args...)
 	}
 	file = bytes.TrimPrefix(file, []byte("\uFEFF"))
 	if !utf8.Valid(file) {
@@ -50,14 +50,14 @@ func readText(name string, file []byte) (t notice.Text, bodyLine int, err error)
 			if strings.TrimSpace(t.Body) == "" {
 				return bad(number, "there is no text after the front matter")
 			}
-			return t, number + 1, nil
+			return t, subjectLine, number + 1, nil
 		case line == "" || strings.HasPrefix(line, "#"):
 		case !colon || key != "subject":
 			return bad(number, "%q is not known here: the front matter has one line, subject: …", strings.TrimSpace(key))
 		case seen:
 			return bad(number, "the subject is given twice")
 		default:
-			seen = true
+			seen, subjectLine = true, number
 			t.Subject = unquote(strings.TrimSpace(value))
 			if t.Subject == "" || t.Subject == "|" || t.Subject == ">" {
 				return bad(number, "the subject must stand on this line")

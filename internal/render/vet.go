@@ -13,16 +13,21 @@ import (
 
 // source is one subject or body before it is compiled, and where it stands for whoever reads an error about it.
 type source struct {
-	label string // such as outage/nl.md or texts.nl.body
-	first int    // the line that it begins in; 0 = a subject, which needs no line
-	text  string
+	label  string   // such as outage/identified/nl.md or texts.nl.body
+	body   bool     // a subject needs no line
+	places []string // of each line of the body, where these are not the label and the line
+	text   string
 }
 
+// at returns file and line of a line of the text.
 func (s source) at(line int) string {
-	if s.first == 0 {
+	switch {
+	case !s.body:
 		return s.label
+	case line <= len(s.places):
+		return s.places[line-1]
 	}
-	return s.label + ":" + strconv.Itoa(s.first+line-1)
+	return s.label + ":" + strconv.Itoa(line)
 }
 
 // site is a place of a text where something is printed or formatted, for errors that only a recipient shows.
@@ -48,9 +53,11 @@ type action struct {
 
 // vetter walks the parse tree of one text, refuses all that is not in the vocabulary, and rewrites the rest.
 type vetter struct {
-	source     source
-	parameters map[string]string
-	sites      *[]site // filled
+	source       source
+	parameters   map[string]string
+	optional     map[string]string // parameters that a template may have and the notice need not give
+	anyParameter bool              // whatever the notice does not give may be absent
+	sites        *[]site           // filled
 
 	pieces []piece
 	err    *notice.Error
@@ -339,7 +346,8 @@ func (v *vetter) field(n parse.Node, k kind, path string, names []string) kind {
 		case kindAttributes:
 			k = kindText
 		case kindParameters:
-			if _, ok := v.parameters[name]; !ok {
+			_, given := v.parameters[name]
+			if _, known := v.optional[name]; !given && !known && !v.anyParameter {
 				v.fail(n, "%s does not exist: %s", path, v.given())
 			}
 			k = kindText

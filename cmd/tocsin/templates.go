@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+type templatesCmd struct {
+	Check templatesCheckCmd `cmd:"" help:"Say what the ready texts lack: a language, a phase, a field that can't exist."`
+}
+
+type templatesCheckCmd struct {
+	Dir string `arg:"" optional:"" help:"Templates that go before the built-in ones, instead of those of TOCSIN_TEMPLATE_DIR."`
+}
+
+// Run tries every text that a notice could use with the directory in front, and fails if anything is wrong.
+func (c *templatesCheckCmd) Run(a *app) error {
+	dir, err := c.Dir, error(nil)
+	if dir == "" {
+		dir, err = a.settings.TemplateDir()
+	} else if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
+		err = notice.Invalid(dir, "is no directory")
+	}
+	if err != nil {
+		return usage(err)
+	}
+	texts, problems := templateSet(dir).Check()
+	for _, err := range problems {
+		fmt.Fprintln(a.stdout, within(dir, err))
+	}
+	if len(problems) > 0 {
+		fmt.Fprintf(a.stderr, "%s in %s\n", many(len(problems), "mistake"), many(texts, "text"))
+		return errTold
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s, and nothing is missing\n", many(texts, "text"))
+	return err
+}
+
+// within says what is wrong with a file of dir by a path that an editor finds.
+func within(dir string, err error) string {
+	e, ok := errors.AsType[*notice.Error](err)
+	if !ok || dir == "" {
+		return err.Error()
+	}
+	return filepath.Join(dir, filepath.FromSlash(e.Field)) + ": " + strings.TrimSpace(e.Message)
+}

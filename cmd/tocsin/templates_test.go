@@ -1,0 +1,53 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tocsin/templates"
+)
+
+// TestTemplatesCheckNamesWhatIsMissing looks at a copy of the shipped templates as an operator makes one, before and
+// after texts are taken out of it.
+func TestTemplatesCheckNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "texts")
+	if err := os.CopyFS(dir, templates.FS); err != nil {
+		t.Fatal(err)
+	}
+	check := func(code int, env string, args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if got := Run(t.Context(), append([]string{"templates", "check"}, args...), nil, &out, &errs, []string{env}); got != code {
+			t.Errorf("templates check %q with %q: exit %d, want %d: %s%s", args, env, got, code, &out, &errs)
+		}
+		return out.String() + errs.String()
+	}
+	for _, said := range []string{check(exitDone, ""), check(exitDone, "", dir), check(exitDone, "TOCSIN_TEMPLATE_DIR="+dir)} {
+		if said != "50 texts, and nothing is missing\n" {
+			t.Errorf("said %q", said)
+		}
+	}
+	if said := check(exitUsage, "", filepath.Join(dir, "gone")); !strings.Contains(said, "gone: is no directory") {
+		t.Errorf("of a directory that is not there it said %q", said)
+	}
+	if err := os.Remove(filepath.Join(dir, "outage", "resolved", "nl.md")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "maintenance", "reminder")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "postmortem", "sv.md"), "---\nsubject: s\n---\nx\n\n{{.Parameters.kompponent}}\n")
+	want := []string{
+		dir + "/maintenance/reminder: has no text: add maintenance/reminder/en.md and the like",
+		dir + "/outage/resolved/nl.md: is missing: outage/investigating/nl.md has that language",
+		dir + "/postmortem/sv.md:6: .Parameters.kompponent does not exist: the notice gives the parameters component",
+		"3 mistakes in 44 texts\n",
+	}
+	if got := check(exitFailed, "TOCSIN_TEMPLATE_DIR="+dir); got != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}

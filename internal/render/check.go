@@ -1,0 +1,137 @@
+package render
+
+import (
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+// Check looks through all templates and layouts and returns what is wrong with them, in the order of their names: a
+// language that a phase lacks, a phase without a text, a field that can't exist, a mail that would have a hole in it.
+// Each is an *notice.Error whose Field is a file, with its line if that is at fault. It also returns the number of
+// texts that it looked at.
+func (s *Set) Check() (texts int, problems []error) {
+	if s.layoutErr != nil {
+		return 0, []error{s.layoutErr} // without a layout there is no mail to try the texts with
+	}
+	all, seen := s.templates(), map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		n, p := s.checkTemplate(all[name], name)
+		texts += n
+		for _, problem := range p {
+			if text := problem.Error(); !seen[text] { // a part of many texts is named once
+				seen[text] = true
+				problems = append(problems, problem)
+			}
+		}
+	}
+	return texts, problems
+}
+
+func (s *Set) checkTemplate(from fs.FS, name string) (texts int, problems []error) {
+	m, err := readManifest(from, name)
+	if err != nil {
+		return 0, []error{err}
+	}
+	found := phasesOf(from, name)
+	phases := m.Phases
+	for _, phase := range found {
+		switch {
+		case kindOf(phase) == "":
+			problems = append(problems, notice.Invalid(path.Join(name, phase), "is named after no phase of a notice"))
+		case len(m.Phases) > 0 && !slices.Contains(m.Phases, phase):
+			problems = append(problems, notice.Invalid(path.Join(name, phase), "is no phase of %s", path.Join(name, manifestName)))
+		case len(m.Phases) == 0:
+			phases = append(phases, phase)
+		}
+	}
+	if own, _ := fs.Glob(from, name+"/*.md"); len(m.Phases) == 0 && len(own) > 0 {
+		phases = anyPhase()
+	}
+	if len(phases) == 0 {
+		return 0, append(problems, notice.Invalid(name, "has no text"))
+	}
+	texts, more := s.checkPhases(folder{manifest: m, name: name, from: from}, phases)
+	return texts, append(problems, more...)
+}
+
+// anyPhase is every phase, for a template whose texts are for any of them.
+func anyPhase() []string {
+	return append(slices.Clone(notice.Phases[notice.Maintenance]), notice.Phases[notice.Outage]...)
+}
+
+func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []error) {
+	files := map[string]map[string]textFile{} // by folder and language
+	languages := map[string]string{}          // and a file that is in it
+	for _, phase := range phases {
+		found, err := s.template(t.name, phase)
+		if err != nil || found.name != t.name {
+			problems = append(problems, notice.Invalid(path.Join(t.name, phase), "has no text: add %s and the like",
+				path.Join(t.name, phase, "en.md")))
+			continue
+		}
+		if files[found.dir] == nil {
+			var bad []error
+			files[found.dir], bad = s.texts(found)
+			problems = append(problems, bad...)
+			for _, language := range slices.Sorted(maps.Keys(files[found.dir])) {
+				texts++
+				if languages[language] == "" {
+					languages[language] = files[found.dir][language].name
+				}
+			}
+		}
+		for _, language := range slices.Sorted(maps.Keys(files[found.dir])) {
+			if err := s.try(found, phase, language, files[found.dir][language]); err != nil {
+				problems = append(problems, err)
+			}
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(files)) {
+		for _, language := range slices.Sorted(maps.Keys(languages)) {
+			name := path.Join(dir, path.Base(languages[language]))
+			if _, err := fs.Stat(t.from, name); files[dir][language].name == "" && err != nil {
+				problems = append(problems, notice.Invalid(name, "is missing: %s has that language", languages[language]))
+			}
+		}
+	}
+	return texts, problems
+}
+
+// try writes the mails that a text can become: with and without what a notice need not give, for a customer of
+// whom nothing is known and for several at one mailbox. It returns the first thing that is wrong.
+func (s *Set) try(t folder, phase, language string, f textFile) error {
+	few, all := maps.Clone(t.Required), maps.Clone(t.Required)
+	if !t.there {
+		few, all = map[string]string{}, map[string]string{}
+	}
+	maps.Copy(all, t.Optional)
+	windows := []notice.Window{{Start: "2026-11-09T21:00", End: "2026-11-10T00:00"}, {Start: "2026-11-10T21:00", End: "2026-11-11T00:00"}}
+	b := notice.Body{Key: "k", Kind: kindOf(phase), Phase: phase, Template: t.name, DefaultLanguage: language}
+	for _, b.Severity = range append([]string{""}, notice.Severities...) {
+		for _, b.Parameters = range []map[string]string{few, all} {
+			for n := range 1 + len(windows) {
+				b.Windows = windows[:n]
+				p, err := s.Compile(Source{Body: b, Texts: map[string]notice.Text{language: f.text}, From: "status@example.net", IncidentKey: "i"})
+				if err != nil {
+					return err
+				}
+				one := notice.Frozen{ID: "1"}
+				for _, customers := range [][]notice.Frozen{{one}, {{ID: "1", Name: "A"}}, {{ID: "1", Name: "A"}, {ID: "2"}}} {
+					m, err := p.Preview(notice.Recipient{Customers: customers}, p.matcher.fallback)
+					if err != nil {
+						return err
+					}
+					if strings.Contains(m.Text, "**") {
+						return notice.Invalid(f.name, `leaves ** in a mail: want a space or a line's end beside it, and no {{if}}`)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}

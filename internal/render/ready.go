@@ -1,0 +1,201 @@
+package render
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"tocsin/internal/notice"
+)
+
+// What the folders of templates hold beside the texts of languages.
+const (
+	manifestName = "template.yaml"
+	partsName    = "parts" // parts/<name>/<language>.md: what texts of several templates have in common
+)
+
+// folder is where the texts of a template for one phase are, and what its manifest says.
+type folder struct {
+	manifest
+	name string // of the template
+	dir  string // of the texts
+	from fs.FS
+}
+
+// textFile is one language of a template.
+type textFile struct {
+	name    string // such as outage/identified/nl.md
+	text    notice.Text
+	subject string   // file and line of the subject
+	places  []string // file and line of each line of the body
+}
+
+// template finds the texts of a template for a phase: those of the folder that it has for the phase, else its own.
+// A template that has none for the phase leaves it to the template that is called like the phase, as outage and
+// maintenance do with the post-mortem.
+func (s *Set) template(name, phase string) (folder, error) {
+	if name == "" {
+		return folder{}, notice.Invalid("texts", "the notice has neither texts nor a template")
+	}
+	all := s.templates()
+	if all[name] == nil {
+		return folder{}, notice.Invalid("template", "%q is none of the templates: %s", name,
+			strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+	}
+	for _, t := range []string{name, phase} {
+		from, ok := all[t]
+		if !ok {
+			continue
+		}
+		m, err := readManifest(from, t)
+		if err != nil {
+			return folder{}, err
+		}
+		if len(m.Phases) > 0 && !slices.Contains(m.Phases, phase) {
+			continue
+		}
+		for _, dir := range []string{path.Join(t, phase), t} {
+			if files, _ := fs.Glob(from, dir+"/*.md"); len(files) > 0 {
+				return folder{m, t, dir, from}, nil
+			}
+		}
+	}
+	m, err := readManifest(all[name], name)
+	if len(m.Phases) == 0 {
+		m.Phases = phasesOf(all[name], name)
+	}
+	if err != nil || len(m.Phases) == 0 {
+		return folder{}, cmp.Or(err, error(notice.Invalid("template", "%s has no text", name)))
+	}
+	return folder{}, notice.Invalid("phase", "the template %s has texts for %s, none for %q", name, strings.Join(m.Phases, ", "), phase)
+}
+
+// phasesOf returns the phases that a template has a folder for.
+func phasesOf(from fs.FS, name string) (phases []string) {
+	files, _ := fs.Glob(from, name+"/*/*.md")
+	for _, f := range files {
+		phases = append(phases, path.Base(path.Dir(f)))
+	}
+	return slices.Compact(phases)
+}
+
+// texts reads the texts of a folder per language, and says what is wrong with those that it leaves out.
+func (s *Set) texts(t folder) (files map[string]textFile, problems []error) {
+	paths, err := fs.Glob(t.from, t.dir+"/*.md")
+	if err != nil {
+		return nil, []error{fmt.Errorf("list template %s: %w", t.name, err)}
+	}
+	files = make(map[string]textFile, len(paths))
+	for _, p := range paths {
+		key, _, err := canonical(strings.TrimSuffix(path.Base(p), ".md"))
+		if err != nil {
+			problems = append(problems, notice.Invalid(p, "%v", err))
+			continue
+		}
+		if other, twice := files[key]; twice {
+			problems = append(problems, notice.Invalid(p, "is the same language as %s", other.name))
+			continue
+		}
+		f, err := s.text(t.from, p, key)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		files[key] = f
+	}
+	return files, problems
+}
+
+// text reads one text of a template, with the parts that it names.
+func (s *Set) text(from fs.FS, name, language string) (textFile, error) {
+	content, err := fs.ReadFile(from, name)
+	if err != nil {
+		return textFile{}, fmt.Errorf("read template: %w", err)
+	}
+	text, subject, first, err := readText(name, content)
+	if err != nil {
+		return textFile{}, err
+	}
+	f := textFile{name: name, subject: name + ":" + strconv.Itoa(subject)}
+	var body []string
+	for i, line := range strings.Split(text.Body, "\n") {
+		at := name + ":" + strconv.Itoa(first+i)
+		m := include.FindStringSubmatch(line)
+		if m == nil {
+			body, f.places = append(body, line), append(f.places, at)
+			continue
+		}
+		part, lines, err := s.part(m[1], language, at)
+		if err != nil {
+			return textFile{}, err
+		}
+		for i, line := range lines {
+			body, f.places = append(body, line), append(f.places, part+":"+strconv.Itoa(i+1))
+		}
+	}
+	f.text = notice.Text{Subject: text.Subject, Body: strings.Join(body, "\n")}
+	return f, nil
+}
+
+// include is a line that a part stands for.
+var include = regexp.MustCompile(`^\{\{ *template +"([a-z0-9-]+)" *\}\}[ \t]*$`)
+
+// part reads the part of that name in a language, or in the language without its region.
+func (s *Set) part(name, language, at string) (file string, lines []string, err error) {
+	base, _, _ := strings.Cut(language, "-")
+	for _, language := range []string{language, base} {
+		file = path.Join(partsName, name, language+".md")
+		content, err := fs.ReadFile(s.parts(name), file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("read part: %w", err)
+		}
+		content = bytes.TrimPrefix(content, []byte("\uFEFF"))
+		if !utf8.Valid(content) {
+			return "", nil, notice.Invalid(file, "is not UTF-8")
+		}
+		text := strings.TrimRight(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n")
+		return file, strings.Split(text, "\n"), nil
+	}
+	return "", nil, notice.Invalid(at, "there is no %s for it", path.Join(partsName, name, base+".md"))
+}
+
+// parts returns where the part of that name is, in all its languages.
+func (s *Set) parts(name string) fs.FS {
+	if s.overlay != nil {
+		if info, err := fs.Stat(s.overlay, path.Join(partsName, name)); err == nil && info.IsDir() {
+			return s.overlay
+		}
+	}
+	return s.builtin
+}
+
+// templates returns where each template's folder is.
+func (s *Set) templates() map[string]fs.FS {
+	all := map[string]fs.FS{}
+	for _, from := range []fs.FS{s.builtin, s.overlay} {
+		if from == nil {
+			continue
+		}
+		for _, pattern := range []string{"*/*.md", "*/*/*.md", "*/" + manifestName} {
+			files, _ := fs.Glob(from, pattern)
+			for _, f := range files {
+				name, _, _ := strings.Cut(f, "/")
+				all[name] = from
+			}
+		}
+	}
+	delete(all, partsName)
+	return all
+}
