@@ -1,4 +1,4 @@
-// Package examples holds notices and customers that can be sent as they are: tocsin demo does.
+// Package examples holds notices and customers that can be sent as they are: tocsin demo does it with mail-outage.
 package examples
 
 import "embed"

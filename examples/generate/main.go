@@ -20,7 +20,8 @@ import (
 
 const (
 	customers = 2000
-	broken    = "mail.example" // the mail platform of the host, which is down in the example notice
+	broken    = "mail.example"       // the mail platform that is down in examples/mail-outage
+	gipfel    = "gipfelpost.example" // the mailboxes on the broken server of examples/server-outage
 )
 
 func main() {
@@ -36,16 +37,17 @@ func main() {
 // row is one customer; its fields are the columns.
 type row struct {
 	name, email, alternate, language, zone, plan, server, region string
+	affected, rebate                                             string // in examples/mail-restored
 }
 
 // write writes the file.
 func write(w io.Writer) error {
 	g := &generator{rand: rand.New(rand.NewPCG(17, 4)), taken: map[string]bool{}}
 	out := csv.NewWriter(w)
-	out.Write([]string{"id", "name", "email", "alternate_email", "language", "time_zone", "plan", "server", "region"})
+	out.Write([]string{"id", "name", "email", "alternate_email", "language", "time_zone", "plan", "server", "region", "mail_affected", "rebate"})
 	for i, r := range g.all() {
 		id := fmt.Sprintf("C%05d", 10001+i)
-		out.Write([]string{id, r.name, r.email, r.alternate, r.language, r.zone, r.plan, r.server, r.region})
+		out.Write([]string{id, r.name, r.email, r.alternate, r.language, r.zone, r.plan, r.server, r.region, r.affected, r.rebate})
 	}
 	out.Flush()
 	return out.Error()
@@ -71,6 +73,7 @@ func (g *generator) all() []row {
 	for i := range 60 {
 		rows = append(rows, g.onBroken(i%4 != 0))
 	}
+	rows = append(rows, g.onServers()...)
 	for range 30 {
 		r := g.person(g.culture())
 		r.email = ""
@@ -148,6 +151,44 @@ func (g *generator) onBroken(alternate bool) row {
 	}
 	r.email = local + "@" + broken
 	return r
+}
+
+// onServers are the customers of the servers that the example notices are about: a Swedish, a Mexican and a Swiss one.
+func (g *generator) onServers() (rows []row) {
+	at := func(server, language, zone, region string) *row {
+		i := slices.IndexFunc(cultures, func(c culture) bool { return strings.HasPrefix(language, c.language) })
+		r := g.person(&cultures[i])
+		r.server, r.language, r.zone, r.region = server, language, zone, region
+		rows = append(rows, r)
+		return &rows[len(rows)-1]
+	}
+	for range 12 {
+		at("s639", "sv", "Europe/Stockholm", "eu-north")
+	}
+	for i := range 24 {
+		r := at("s681", "es-MX", "America/Mexico_City", "us-south")
+		if i%8 == 0 {
+			r.language, r.zone = "es-ES", "Europe/Madrid"
+		}
+		if i%4 != 0 {
+			r.affected = "yes"
+		}
+		if i%4 > 1 {
+			r.rebate = []string{"15", "12.5"}[i%4-2]
+		}
+	}
+	for i := range 24 {
+		r := at("s671", "de-CH", "Europe/Zurich", "eu-central")
+		if i%3 == 0 {
+			continue
+		}
+		local, _, _ := strings.Cut(r.email, "@")
+		if i%6 != 5 {
+			r.alternate = r.email
+		}
+		r.email = local + "@" + gipfel
+	}
+	return rows
 }
 
 // person is an ordinary customer.

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"mime"
+	"net/mail"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"tocsin/internal/config"
+	"tocsin/internal/directory"
+	"tocsin/internal/notice"
+	"tocsin/internal/sink"
+)
+
+// reader is a customer whose mail is held against a golden: the first one of the file that is like this and whose
+// mailbox is his alone.
+type reader struct {
+	golden string
+	like   func(notice.CustomerRow) bool
+}
+
+func speaks(language string) func(notice.CustomerRow) bool {
+	return func(r notice.CustomerRow) bool { return r.Customer.Language == language }
+}
+
+// on is a customer of a server with these attributes, "" for none.
+func on(server, language string, attributes map[string]string) func(notice.CustomerRow) bool {
+	return func(r notice.CustomerRow) bool {
+		for name, want := range attributes {
+			if r.Customer.Attributes[name] != want {
+				return false
+			}
+		}
+		return r.Customer.Attributes["server"] == server && r.Customer.Language == language
+	}
+}
+
+// examplesSent are the directories of examples/ in the order in which they are sent.
+var examplesSent = []struct {
+	dir     string
+	readers []reader
+}{
+	{"performance-update/first", []reader{{"sv", speaks("sv")}}},
+	{"performance-update", []reader{{"en", speaks("en-US")}, {"nl", speaks("nl")}}},
+	{"power-maintenance", []reader{{"en", speaks("en-GB")}, {"nl", speaks("nl")}}},
+	{"power-maintenance/completed", []reader{{"en", speaks("en-GB")}, {"nl", speaks("nl")}}},
+	{"mail-migration", []reader{{"sv", on("s639", "sv", nil)}, {"en", on("s639", "nl", nil)}}},
+	{"mail-restored", []reader{
+		{"rebate", on("s681", "es-MX", map[string]string{"mail_affected": "yes", "rebate": "12.5"})},
+		{"affected", on("s681", "es-MX", map[string]string{"mail_affected": "yes", "rebate": ""})},
+		{"spain", on("s681", "es-ES", map[string]string{"mail_affected": "", "rebate": ""})},
+	}},
+	{"server-outage", []reader{{"primary", func(r notice.CustomerRow) bool {
+		return on("s671", "de-CH", nil)(r) && !onGipfelpost(r)
+	}}, {"alternate", func(r notice.CustomerRow) bool {
+		return on("s671", "de-CH", nil)(r) && onGipfelpost(r) && r.AlternateEmailKey != ""
+	}}}},
+}
+
+func onGipfelpost(r notice.CustomerRow) bool {
+	return strings.HasSuffix(r.EmailKey, "@gipfelpost.example")
+}
+
+func TestTheExamplesAreSentAsTheyAre(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.must(nil, "customers", "import", "../../examples/customers.csv")
+	s.work()
+	rows := exampleCustomers(t)
+	first := map[string]sink.Mail{} // of an incident, by mailbox
+	spam := newSpamCheck(t)
+	for _, example := range examplesSent {
+		dir := filepath.Join("../../examples", example.dir)
+		var st notice.Status
+		s.must(&st, "notice", "send", dir, "--yes", "--wait", "--json")
+		counts := st.Counts
+		if counts["sent"] == 0 || counts["sent"]+counts["suppressed"]+counts["failed"] != st.Recipients || counts["failed"] > 3 {
+			t.Errorf("%s ended as %v of %d recipients", example.dir, counts, st.Recipients)
+		}
+		body, err := directory.Read(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mails := s.mailsOf(st.Key)
+		if len(mails) != counts["sent"] {
+			t.Errorf("%s: %d mailboxes have it, %d are sent", example.dir, len(mails), counts["sent"])
+		}
+		for _, r := range example.readers {
+			m := mailTo(t, rows, mails, body, r)
+			text := asRead(t, m)
+			name := strings.ReplaceAll(example.dir, "/", ".") + "." + r.golden
+			goldenText(t, filepath.Join("testdata", "examples", name+".txt"), text)
+			readStrictly(t, name, m.Raw)
+			spam.check(name, m.Raw)
+		}
+		for box, m := range mails {
+			before, again := first[body.Incident+" "+box]
+			if again && !strings.Contains(m.Raw, "In-Reply-To: "+before.MessageID) {
+				t.Fatalf("%s: a mail does not refer to the first one of its incident", example.dir)
+			}
+			if !again {
+				first[body.Incident+" "+box] = m
+			}
+		}
+	}
+}
+
+// mailsOf returns what the sink has of a notice, by mailbox.
+func (s *system) mailsOf(key string) map[string]sink.Mail {
+	s.t.Helper()
+	of := map[string]sink.Mail{}
+	for box, mails := range s.delivered() {
+		for _, m := range mails {
+			if !strings.Contains(m.Raw, "X-Notice: "+key+"\r\n") {
+				continue
+			}
+			if _, twice := of[box]; twice {
+				s.t.Errorf("a mailbox has %s twice", key)
+			}
+			of[box] = m
+		}
+	}
+	return of
+}
+
+// mailTo returns the mail that a reader got, at the alternate mailbox where the primary one is broken.
+func mailTo(t *testing.T, rows []notice.CustomerRow, mails map[string]sink.Mail, b notice.Body, r reader) sink.Mail {
+	t.Helper()
+	at := map[string]int{}
+	for _, row := range rows {
+		at[row.EmailKey]++
+		at[row.AlternateEmailKey]++
+	}
+	for _, row := range rows {
+		box := row.EmailKey
+		for _, broken := range b.BrokenDomains {
+			if strings.HasSuffix(box, "@"+broken) {
+				box = row.AlternateEmailKey
+			}
+		}
+		if m, ok := mails[box]; ok && at[box] == 1 && r.like(row) {
+			return m
+		}
+	}
+	t.Fatalf("%s: no customer got the mail of the golden %s", b.Key, r.golden)
+	return sink.Mail{}
+}
+
+// asRead is a mail as its reader sees the text part of it.
+func asRead(t *testing.T, m sink.Mail) string {
+	t.Helper()
+	message, err := mail.ReadMessage(strings.NewReader(m.Raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := textPart(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, name := range []string{"From", "To", "Reply-To", "Subject", "Content-Language"} {
+		value, err := new(mime.WordDecoder).DecodeHeader(message.Header.Get(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if value != "" {
+			fmt.Fprintf(&b, "%s: %s\n", name, value)
+		}
+	}
+	return b.String() + "\n" + strings.ReplaceAll(text, "\r\n", "\n")
+}
+
+func goldenText(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, got)
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got, -update to accept):\n%s", path, diff)
+	}
+}
+
+// strictEmail fails on any defect that Python's parser sees, in the structure or in a header.
+const strictEmail = `
+import sys, email, email.policy
+message = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default.clone(raise_on_defect=True))
+for part in message.walk():
+    assert not part.defects, part.defects
+    for name in part:
+        assert not part[name].defects, (name, part[name].defects)
+assert message.get_body(("plain",)).get_content().strip()
+assert message.get_body(("html",)).get_content().strip()
+`
+
+func readStrictly(t *testing.T, name, raw string) {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Logf("%s: NOT CHECKED by a strict parser, there is no python3", name)
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), python, "-c", strictEmail)
+	cmd.Stdin = strings.NewReader(raw)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: Python's strict parser: %v\n%s", name, err, out)
+	}
+}
+
+// spamCheck has SpamAssassin judge mails, without the network.
+type spamCheck struct {
+	t       *testing.T
+	program string
+	home    string
+}
+
+// newSpamCheck looks for SpamAssassin, and makes sure that it knows spam when it sees it.
+func newSpamCheck(t *testing.T) *spamCheck {
+	t.Helper()
+	program, err := exec.LookPath("spamassassin")
+	if err != nil {
+		t.Log("NOT CHECKED for spam: there is no spamassassin on this machine (apt-get install spamassassin)")
+		return &spamCheck{}
+	}
+	c := &spamCheck{t, program, t.TempDir()}
+	const gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+	if score := c.score("a mail that is spam", "Subject: x\r\n\r\n"+gtube+"\r\n"); score < 100 {
+		t.Fatalf("SpamAssassin gives %.1f to a mail that is to get 1000", score)
+	}
+	return c
+}
+
+// most is the score that a mail of ours must stay below; 5 is spam.
+const most = 1.0
+
+func (c *spamCheck) check(name, raw string) {
+	if c.program == "" {
+		return
+	}
+	c.t.Helper()
+	if score := c.score(name, raw); score >= most {
+		c.t.Errorf("%s: SpamAssassin gives %.1f, want less than %.1f", name, score, most)
+	}
+}
+
+var spamScore = regexp.MustCompile(`X-Spam-Status: \w+, score=(-?[0-9.]+) .*(?:\r?\n\s.*)*`)
+
+func (c *spamCheck) score(name, raw string) float64 {
+	c.t.Helper()
+	cmd := exec.CommandContext(c.t.Context(), c.program, "--local", "--test-mode", "--nocreate-prefs")
+	cmd.Env = append(os.Environ(), "HOME="+c.home)
+	cmd.Stdin = strings.NewReader(raw)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	found := spamScore.FindSubmatch(out)
+	if err != nil || found == nil {
+		c.t.Fatalf("%s: SpamAssassin: %v\n%s%s", name, err, out, &errs)
+	}
+	c.t.Logf("%s: %s", name, bytes.Join(bytes.Fields(found[0]), []byte(" ")))
+	score, err := strconv.ParseFloat(string(found[1]), 64)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return score
+}
+
+// TestTheHoldOfPowerMaintenanceIsItsWindow reads the settings that go with the example, as serve does.
+func TestTheHoldOfPowerMaintenanceIsItsWindow(t *testing.T) {
+	t.Parallel()
+	const dir = "../../examples/power-maintenance"
+	body, err := directory.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, until, err := body.Windows[0].Span(body.Zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := config.Read(nil, []string{"TOCSIN_CONFIG=" + dir + "/tocsin.yaml",
+		"DATABASE_URL=postgres://tocsin@127.0.0.1/tocsin", "REDIS_URL=redis://127.0.0.1:6379"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := settings.Serve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Holds) != 1 || !set.Holds[0].From.Equal(from) || !set.Holds[0].Until.Equal(until) || set.Holds[0].Reason == "" {
+		t.Errorf("holds %+v, want one from %s until %s with its reason", set.Holds, from, until)
+	}
+}
