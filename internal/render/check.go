@@ -1,6 +1,7 @@
 package render
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"path"
@@ -110,27 +111,53 @@ func (s *Set) try(t folder, phase, language string, f textFile) error {
 		few, all = map[string]string{}, map[string]string{}
 	}
 	maps.Copy(all, t.Optional)
-	windows := []notice.Window{{Start: "2026-11-09T21:00", End: "2026-11-10T00:00"}, {Start: "2026-11-10T21:00", End: "2026-11-11T00:00"}}
-	b := notice.Body{Key: "k", Kind: kindOf(phase), Phase: phase, Template: t.name, DefaultLanguage: language}
-	for _, b.Severity = range append([]string{""}, notice.Severities...) {
-		for _, b.Parameters = range []map[string]string{few, all} {
+	b := notice.Body{Key: "k", Kind: kindOf(phase), Phase: phase, Template: t.name, DefaultLanguage: language,
+		Windows: []notice.Window{{Start: "2026-11-09T21:00", End: "2026-11-10T00:00"}, {Start: "2026-11-10T21:00", End: "2026-11-11T00:00"}}}
+	for _, b.Parameters = range []map[string]string{few, all} {
+		p, err := s.Compile(Source{Body: b, Texts: map[string]notice.Text{language: f.text}, From: "status@example.net", IncidentKey: "i"})
+		if e, ok := errors.AsType[*notice.Error](err); ok && !t.there && strings.Contains(e.Message, "the notice gives") {
+			name, _, _ := strings.Cut(e.Message, " does not exist")
+			return notice.Invalid(e.Field, "%s is not known: name it in %s, under required or optional, with an example", name, path.Join(t.name, manifestName))
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.tryNotices(phase, f.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryNotices writes the mails of notices of every kind that has the phase, of every severity, with windows and without.
+func (p *Program) tryNotices(phase, file string) error {
+	windows := p.windows
+	for _, kind := range notice.Kinds {
+		if !slices.Contains(notice.Phases[kind], phase) {
+			continue
+		}
+		p.notice.Kind = string(kind)
+		for _, p.notice.Severity = range append([]string{""}, notice.Severities...) {
 			for n := range 1 + len(windows) {
-				b.Windows = windows[:n]
-				p, err := s.Compile(Source{Body: b, Texts: map[string]notice.Text{language: f.text}, From: "status@example.net", IncidentKey: "i"})
-				if err != nil {
+				p.windows = windows[:n]
+				if err := p.tryReaders(file); err != nil {
 					return err
 				}
-				one := notice.Frozen{ID: "1"}
-				for _, customers := range [][]notice.Frozen{{one}, {{ID: "1", Name: "A"}}, {{ID: "1", Name: "A"}, {ID: "2"}}} {
-					m, err := p.Preview(notice.Recipient{Customers: customers}, p.matcher.fallback)
-					if err != nil {
-						return err
-					}
-					if strings.Contains(m.Text, "**") {
-						return notice.Invalid(f.name, `leaves ** in a mail: want a space or a line's end beside it, and no {{if}}`)
-					}
-				}
 			}
+		}
+	}
+	return nil
+}
+
+// tryReaders writes a mail to a customer without a name, to one with a name, and to several at one mailbox.
+func (p *Program) tryReaders(file string) error {
+	for _, customers := range [][]notice.Frozen{{{ID: "1"}}, {{ID: "1", Name: "A"}}, {{ID: "1", Name: "A"}, {ID: "2"}}} {
+		m, err := p.Preview(notice.Recipient{Customers: customers}, p.matcher.fallback)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(m.Text, "**") {
+			return notice.Invalid(file, `leaves ** in a mail: want a space or a line's end beside it, and no {{if}}`)
 		}
 	}
 	return nil

@@ -101,6 +101,8 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 			"qzxpaaaa qzxcaaaa {{.Customer.ID}} qz{{.Customer.ID}}", "<p>qzxpaaaa qzxcaaaa 7 qz7</p>\n", "qzxpaaaa qzxcaaaa 7 qz7\n"},
 		"an entity within what looks like a token": {
 			"&#113;zxpaaaa q\x00zxpaaaa {{.Customer.ID}}", "<p>qzxpaaaa qzxpaaaa 7</p>\n", "qzxpaaaa qzxpaaaa 7\n"},
+		"an entity that stands for a mark of ours": {
+			"a&#xFDD0;b &#0;c", "<p>a\uFDD0b \uFFFDc</p>\n", "a b c\n"},
 		"an action in a host name": {
 			"https://{{.Customer.Attributes.plan}}.example/x and https://www.{{.Customer.Attributes.plan}}/x",
 			`<p><a href="https://gold.example/x">https://gold.example/x</a> and <a href="https://www.gold/x">https://www.gold/x</a></p>` + "\n",

@@ -211,11 +211,17 @@ func (w *plainWriter) address(s string) string {
 	return w.tokens.expand(s, "url")
 }
 
-// unescape resolves backslashes and entities the way the HTML part has them resolved.
+// unescape resolves backslashes and entities the way the HTML part has them resolved. An entity may stand for what
+// cannot be typed: that becomes a space.
 func (w *plainWriter) unescape(s []byte) string {
 	var b bytes.Buffer
 	buf := bufio.NewWriter(&b)
 	html.DefaultWriter.Write(buf, s)
 	_ = buf.Flush()
-	return stdhtml.UnescapeString(b.String())
+	return strings.Map(func(r rune) rune {
+		if forbidden(r) {
+			return ' '
+		}
+		return r
+	}, stdhtml.UnescapeString(b.String()))
 }

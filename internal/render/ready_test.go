@@ -21,6 +21,8 @@ func files(contents map[string]string) fstest.MapFS {
 	return all
 }
 
+var layoutsOnly = map[string]string{"layout.html": "<p>{{.Subject}}", "layout.txt": "{{range .Blocks}}{{.Text}}{{end}}"}
+
 const ready = "---\nsubject: About {{.Parameters.thing}}\n---\n{{template \"hello\"}}\n\nx{{if .Parameters.more}} {{.Parameters.more}}{{end}}\n"
 
 // welcome is a template that is as it should be.
@@ -127,29 +129,31 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 		change map[string]string // "" = no such file
 		want   []string
 	}{
-		"nothing":                       {nil, nil},
-		"a language without a phase":    {map[string]string{"welcome/resolved/nl.md": ""}, []string{"welcome/resolved/nl.md: is missing: welcome/identified/nl.md has that language"}},
-		"a phase without a text":        {map[string]string{"welcome/resolved/nl.md": "", "welcome/resolved/en.md": "", "welcome/resolved/nl-NL.md": ""}, []string{"welcome/resolved: has no text: add welcome/resolved/en.md and the like"}},
-		"a template without a text":     {map[string]string{"empty/template.yaml": "phases: []"}, []string{"empty: has no text"}},
-		"a folder of no phase":          {map[string]string{"welcome/resolvd/en.md": ready}, []string{"welcome/resolvd: is named after no phase of a notice"}},
-		"a phase that is not announced": {map[string]string{"welcome/monitoring/en.md": ready}, []string{"welcome/monitoring: is no phase of welcome/template.yaml"}},
-		"a phase that is none":          {map[string]string{"welcome/template.yaml": "phases: [solved]"}, []string{`welcome/template.yaml: "solved" is no phase of a notice`}},
-		"a manifest's unknown field":    {map[string]string{"welcome/template.yaml": "phases: [resolved]\nphazes: []\n"}, []string{"welcome/template.yaml:2: field phazes not found in type render.manifest; known are phases, required and optional"}},
-		"a manifest that is no YAML":    {map[string]string{"welcome/template.yaml": "phases: ["}, []string{"welcome/template.yaml:1: did not find expected node content; known are phases, required and optional"}},
-		"a field that can't exist":      {map[string]string{"welcome/resolved/nl.md": text("a\n\n{{.Customer.Nmae}}\n")}, []string{"welcome/resolved/nl.md:6: .Customer.Nmae does not exist: a customer has .Attributes, .ID, .Name"}},
-		"a parameter of another name":   {map[string]string{"welcome/resolved/nl.md": text("{{.Parameters.thign}}")}, []string{"welcome/resolved/nl.md:4: .Parameters.thign does not exist: the notice gives the parameters thing"}},
-		"a field in a subject":          {map[string]string{"welcome/resolved/en.md": "---\n\nsubject: \"{{.Foo}}\"\n---\nx"}, []string{"welcome/resolved/en.md:3: .Foo does not exist"}},
-		"a field in a part":             {map[string]string{"parts/hello/nl.md": "x\n{{.Foo}}"}, []string{"parts/hello/nl.md:2: .Foo does not exist"}},
-		"a line after a part":           {map[string]string{"welcome/resolved/en.md": text("{{template \"hello\"}}\n\n{{.Foo}}")}, []string{"welcome/resolved/en.md:6: .Foo does not exist"}},
-		"a part that is missing":        {map[string]string{"parts/hello/nl.md": "", "welcome/resolved/nl-NL.md": "", "welcome/identified/nl-NL.md": ""}, []string{"welcome/identified/nl.md:4: there is no parts/hello/nl.md for it", "welcome/resolved/nl.md:4: there is no parts/hello/nl.md for it"}},
-		"a part within a sentence":      {map[string]string{"welcome/resolved/en.md": text("x {{template \"hello\"}}")}, []string{`welcome/resolved/en.md:4: {{template "hello"}} is not available in a text`}},
-		"an optional parameter printed": {map[string]string{"welcome/resolved/en.md": text("{{.Parameters.more}}")}, []string{"welcome/resolved/en.md:4: .Parameters.more is empty for this recipient"}},
-		"an attribute printed":          {map[string]string{"welcome/resolved/en.md": text("{{.Customer.Attributes.server}}")}, []string{"welcome/resolved/en.md:4: .Customer.Attributes.server is empty for this recipient"}},
-		"a condition that is seldom":    {map[string]string{"simple/en.md": text("{{if eq .Notice.Phase \"cancelled\"}}{{if gt (len .Windows) 1}}{{.Customer.Name}}{{end}}{{end}}x")}, []string{"simple/en.md:4: .Customer.Name is empty for this recipient"}},
-		"emphasis that stays open":      {map[string]string{"welcome/resolved/en.md": text("**Bold.**{{if .Windows}} x{{end}}")}, []string{"welcome/resolved/en.md: leaves ** in a mail"}},
-		"a file of no language":         {map[string]string{"welcome/resolved/english.md": ready}, []string{"welcome/resolved/english.md: \"english\" is not a language tag such as en or pt-BR"}},
-		"a text without a subject":      {map[string]string{"welcome/resolved/en.md": "Hello"}, []string{`welcome/resolved/en.md:1: must begin with a line "---", "subject: …" and another "---"`}},
-		"a broken layout":               {map[string]string{"layout.txt": "{{.Nothing}}"}, []string{"layout.txt:1: "}},
+		"nothing":                        {nil, nil},
+		"a language without a phase":     {map[string]string{"welcome/resolved/nl.md": ""}, []string{"welcome/resolved/nl.md: is missing: welcome/identified/nl.md has that language"}},
+		"a phase without a text":         {map[string]string{"welcome/resolved/nl.md": "", "welcome/resolved/en.md": "", "welcome/resolved/nl-NL.md": ""}, []string{"welcome/resolved: has no text: add welcome/resolved/en.md and the like"}},
+		"a template without a text":      {map[string]string{"empty/template.yaml": "phases: []"}, []string{"empty: has no text"}},
+		"a folder of no phase":           {map[string]string{"welcome/resolvd/en.md": ready}, []string{"welcome/resolvd: is named after no phase of a notice"}},
+		"a phase that is not announced":  {map[string]string{"welcome/monitoring/en.md": ready}, []string{"welcome/monitoring: is no phase of welcome/template.yaml"}},
+		"a phase that is none":           {map[string]string{"welcome/template.yaml": "phases: [solved]"}, []string{`welcome/template.yaml: "solved" is no phase of a notice`}},
+		"a manifest's unknown field":     {map[string]string{"welcome/template.yaml": "phases: [resolved]\nphazes: []\n"}, []string{"welcome/template.yaml:2: field phazes not found in type render.manifest; known are phases, required and optional"}},
+		"a manifest that is no YAML":     {map[string]string{"welcome/template.yaml": "phases: ["}, []string{"welcome/template.yaml:1: did not find expected node content; known are phases, required and optional"}},
+		"a field that can't exist":       {map[string]string{"welcome/resolved/nl.md": text("a\n\n{{.Customer.Nmae}}\n")}, []string{"welcome/resolved/nl.md:6: .Customer.Nmae does not exist: a customer has .Attributes, .ID, .Name"}},
+		"a parameter of another name":    {map[string]string{"welcome/resolved/nl.md": text("{{.Parameters.thign}}")}, []string{"welcome/resolved/nl.md:4: .Parameters.thign does not exist: the notice gives the parameters thing"}},
+		"a field in a subject":           {map[string]string{"welcome/resolved/en.md": "---\n\nsubject: \"{{.Foo}}\"\n---\nx"}, []string{"welcome/resolved/en.md:3: .Foo does not exist"}},
+		"a field in a part":              {map[string]string{"parts/hello/nl.md": "x\n{{.Foo}}"}, []string{"parts/hello/nl.md:2: .Foo does not exist"}},
+		"a line after a part":            {map[string]string{"welcome/resolved/en.md": text("{{template \"hello\"}}\n\n{{.Foo}}")}, []string{"welcome/resolved/en.md:6: .Foo does not exist"}},
+		"a part that is missing":         {map[string]string{"parts/hello/nl.md": "", "welcome/resolved/nl-NL.md": "", "welcome/identified/nl-NL.md": ""}, []string{"welcome/identified/nl.md:4: there is no parts/hello/nl.md for it", "welcome/resolved/nl.md:4: there is no parts/hello/nl.md for it"}},
+		"a part within a sentence":       {map[string]string{"welcome/resolved/en.md": text("x {{template \"hello\"}}")}, []string{`welcome/resolved/en.md:4: {{template "hello"}} is not available in a text`}},
+		"an optional parameter printed":  {map[string]string{"welcome/resolved/en.md": text("{{.Parameters.more}}")}, []string{"welcome/resolved/en.md:4: .Parameters.more is empty for this recipient"}},
+		"an attribute printed":           {map[string]string{"welcome/resolved/en.md": text("{{.Customer.Attributes.server}}")}, []string{"welcome/resolved/en.md:4: .Customer.Attributes.server is empty for this recipient"}},
+		"a parameter without a manifest": {map[string]string{"simple/en.md": text("{{.Parameters.thing}}")}, []string{"simple/en.md:4: .Parameters.thing is not known: name it in simple/template.yaml, under required or optional, with an example"}},
+		"the kind that is seldom":        {map[string]string{"simple/postmortem/en.md": text("{{if eq .Notice.Kind \"maintenance\"}}{{.Customer.Name}}{{end}}x")}, []string{"simple/postmortem/en.md:4: .Customer.Name is empty for this recipient"}},
+		"a condition that is seldom":     {map[string]string{"simple/en.md": text("{{if eq .Notice.Phase \"cancelled\"}}{{if gt (len .Windows) 1}}{{.Customer.Name}}{{end}}{{end}}x")}, []string{"simple/en.md:4: .Customer.Name is empty for this recipient"}},
+		"emphasis that stays open":       {map[string]string{"welcome/resolved/en.md": text("**Bold.**{{if .Windows}} x{{end}}")}, []string{"welcome/resolved/en.md: leaves ** in a mail"}},
+		"a file of no language":          {map[string]string{"welcome/resolved/english.md": ready}, []string{"welcome/resolved/english.md: \"english\" is not a language tag such as en or pt-BR"}},
+		"a text without a subject":       {map[string]string{"welcome/resolved/en.md": "Hello"}, []string{`welcome/resolved/en.md:1: must begin with a line "---", "subject: …" and another "---"`}},
+		"a broken layout":                {map[string]string{"layout.txt": "{{.Nothing}}"}, []string{"layout.txt:1: "}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -160,7 +164,7 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 					delete(contents, file)
 				}
 			}
-			_, problems := New(files(map[string]string{"layout.html": "<p>{{.Subject}}", "layout.txt": "{{range .Blocks}}{{.Text}}{{end}}"}), files(contents)).Check()
+			_, problems := New(files(layoutsOnly), files(contents)).Check()
 			if !slices.EqualFunc(problems, tt.want, func(err error, want string) bool {
 				return strings.HasPrefix(err.Error(), want) && notice.CodeOf(err) == notice.CodeInvalid
 			}) {
@@ -168,4 +172,21 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever stands in a template's files, Check returns, and says what is wrong in terms of them.
+func FuzzCheck(f *testing.F) {
+	f.Add("phases: [resolved]\nrequired: {thing: a}\noptional: {more: 1}\n", ready, "Hello {{.Customer.Name}}")
+	f.Add("phases: [[resolved]]\nrequired: [a]\n", "---\nsubject: {{template \"hello\"}}\n---\n{{template \"hello\"}}\r\n{{end}}", "{{if .Windows}}\xff")
+	f.Add("? [a]\n: &a [*a]\n---\n", "\uFEFF---\nsubject: 'a'\n---\n{{range .Windows}}- {{.}}\n{{template \"hello\"}}", "{{end}}{{template \"hello\"}}")
+	f.Fuzz(func(t *testing.T, manifest, text, part string) {
+		_, problems := New(files(layoutsOnly), files(map[string]string{
+			"w/template.yaml": manifest, "w/resolved/en.md": text, "w/nl.md": text, "parts/hello/en.md": part,
+		})).Check()
+		for _, err := range problems {
+			if notice.CodeOf(err) != notice.CodeInvalid {
+				t.Errorf("not a domain error: %v", err)
+			}
+		}
+	})
 }
