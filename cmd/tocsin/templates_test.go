@@ -34,6 +34,22 @@ func TestTemplatesCheckNamesWhatIsMissing(t *testing.T) {
 	if said := check(exitUsage, "", filepath.Join(dir, "gone")); !strings.Contains(said, "gone: is no directory") {
 		t.Errorf("of a directory that is not there it said %q", said)
 	}
+	for _, pattern := range []string{"*/en.md", "*/*/en.md"} {
+		english, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range english {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(filepath.Dir(file), "fr.md"), string(text))
+		}
+	}
+	if said := check(exitDone, "", dir); said != "60 texts, and nothing is missing\n" {
+		t.Errorf("of a language added by files alone it said %q", said)
+	}
 	if err := os.Remove(filepath.Join(dir, "outage", "resolved", "nl.md")); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +61,7 @@ func TestTemplatesCheckNamesWhatIsMissing(t *testing.T) {
 		dir + "/maintenance/reminder: has no text: add maintenance/reminder/en.md and the like",
 		dir + "/outage/resolved/nl.md: is missing: outage/investigating/nl.md has that language",
 		dir + "/postmortem/sv.md:6: .Parameters.kompponent does not exist: the notice gives the parameters component",
-		"3 mistakes in 44 texts\n",
+		"3 mistakes in 53 texts\n",
 	}
 	if got := check(exitFailed, "TOCSIN_TEMPLATE_DIR="+dir); got != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
