@@ -77,7 +77,7 @@ func TestTheExamplesAreSentAsTheyAre(t *testing.T) {
 	s.work()
 	rows := exampleCustomers(t)
 	first := map[string]sink.Mail{} // of an incident, by mailbox
-	spam := newSpamCheck(t)
+	var read []goldenMail
 	for _, example := range examplesSent {
 		dir := filepath.Join("../../examples", example.dir)
 		var st notice.Status
@@ -99,8 +99,7 @@ func TestTheExamplesAreSentAsTheyAre(t *testing.T) {
 			text := asRead(t, m)
 			name := strings.ReplaceAll(example.dir, "/", ".") + "." + r.golden
 			goldenText(t, filepath.Join("testdata", "examples", name+".txt"), text)
-			readStrictly(t, name, m.Raw)
-			spam.check(name, m.Raw)
+			read = append(read, goldenMail{name, m.Raw})
 		}
 		for box, m := range mails {
 			before, again := first[body.Incident+" "+box]
@@ -112,7 +111,12 @@ func TestTheExamplesAreSentAsTheyAre(t *testing.T) {
 			}
 		}
 	}
+	t.Run("strict parser", func(t *testing.T) { readStrictly(t, read) })
+	t.Run("SpamAssassin", func(t *testing.T) { judge(t, read) })
 }
+
+// goldenMail is a mail that others are to read too.
+type goldenMail struct{ name, raw string }
 
 // mailsOf returns what the sink has of a notice, by mailbox.
 func (s *system) mailsOf(key string) map[string]sink.Mail {
@@ -208,74 +212,56 @@ assert message.get_body(("plain",)).get_content().strip()
 assert message.get_body(("html",)).get_content().strip()
 `
 
-func readStrictly(t *testing.T, name, raw string) {
-	t.Helper()
+func readStrictly(t *testing.T, mails []goldenMail) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Logf("%s: NOT CHECKED by a strict parser, there is no python3", name)
-		return
+		t.Skip("there is no python3 on this machine")
 	}
-	cmd := exec.CommandContext(t.Context(), python, "-c", strictEmail)
-	cmd.Stdin = strings.NewReader(raw)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%s: Python's strict parser: %v\n%s", name, err, out)
+	for _, m := range mails {
+		cmd := exec.CommandContext(t.Context(), python, "-c", strictEmail)
+		cmd.Stdin = strings.NewReader(m.raw)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", m.name, err, out)
+		}
 	}
 }
 
-// spamCheck has SpamAssassin judge mails, without the network.
-type spamCheck struct {
-	t       *testing.T
-	program string
-	home    string
-}
-
-// newSpamCheck looks for SpamAssassin, and makes sure that it knows spam when it sees it.
-func newSpamCheck(t *testing.T) *spamCheck {
-	t.Helper()
+// judge has SpamAssassin judge mails, without the network, after it has shown that it knows spam when it sees it.
+func judge(t *testing.T, mails []goldenMail) {
 	program, err := exec.LookPath("spamassassin")
 	if err != nil {
-		t.Log("NOT CHECKED for spam: there is no spamassassin on this machine (apt-get install spamassassin)")
-		return &spamCheck{}
+		t.Skip("there is no spamassassin on this machine (apt-get install spamassassin)")
 	}
-	c := &spamCheck{t, program, t.TempDir()}
 	const gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
-	if score := c.score("a mail that is spam", "Subject: x\r\n\r\n"+gtube+"\r\n"); score < 100 {
+	home := t.TempDir()
+	if score := spamScore(t, program, home, goldenMail{"a mail that is spam", "Subject: x\r\n\r\n" + gtube + "\r\n"}); score < 100 {
 		t.Fatalf("SpamAssassin gives %.1f to a mail that is to get 1000", score)
 	}
-	return c
-}
-
-// most is the score that a mail of ours must stay below; 5 is spam.
-const most = 1.0
-
-func (c *spamCheck) check(name, raw string) {
-	if c.program == "" {
-		return
-	}
-	c.t.Helper()
-	if score := c.score(name, raw); score >= most {
-		c.t.Errorf("%s: SpamAssassin gives %.1f, want less than %.1f", name, score, most)
+	for _, m := range mails {
+		if score := spamScore(t, program, home, m); score >= 1 { // 5 is spam
+			t.Errorf("%s: SpamAssassin gives %.1f, want less than 1", m.name, score)
+		}
 	}
 }
 
-var spamScore = regexp.MustCompile(`X-Spam-Status: \w+, score=(-?[0-9.]+) .*(?:\r?\n\s.*)*`)
+var spamStatus = regexp.MustCompile(`X-Spam-Status: \w+, score=(-?[0-9.]+) .*(?:\r?\n\s.*)*`)
 
-func (c *spamCheck) score(name, raw string) float64 {
-	c.t.Helper()
-	cmd := exec.CommandContext(c.t.Context(), c.program, "--local", "--test-mode", "--nocreate-prefs")
-	cmd.Env = append(os.Environ(), "HOME="+c.home)
-	cmd.Stdin = strings.NewReader(raw)
+func spamScore(t *testing.T, program, home string, m goldenMail) float64 {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, "--local", "--test-mode", "--nocreate-prefs")
+	cmd.Env = append(os.Environ(), "HOME="+home)
+	cmd.Stdin = strings.NewReader(m.raw)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
-	found := spamScore.FindSubmatch(out)
+	found := spamStatus.FindSubmatch(out)
 	if err != nil || found == nil {
-		c.t.Fatalf("%s: SpamAssassin: %v\n%s%s", name, err, out, &errs)
+		t.Fatalf("%s: SpamAssassin: %v\n%s%s", m.name, err, out, &errs)
 	}
-	c.t.Logf("%s: %s", name, bytes.Join(bytes.Fields(found[0]), []byte(" ")))
+	t.Logf("%s: %s", m.name, bytes.Join(bytes.Fields(found[0]), []byte(" ")))
 	score, err := strconv.ParseFloat(string(found[1]), 64)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return score
 }
