@@ -61,7 +61,7 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 	if err != nil {
 		return c, false, fmt.Errorf("settle what the last holder of chunk %d left: %w", chunkID, err)
 	}
-	if err := cancelOwed(ctx, tx, c.NoticeID, lo, hi); err != nil {
+	if err := cancelOwed(ctx, tx, c.ChunkID); err != nil {
 		return c, false, err
 	}
 	if err := suppressOwed(ctx, tx, c.NoticeID, lo, hi); err != nil {
@@ -87,16 +87,15 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 	return c, true, nil
 }
 
-// cancelOwed cancels what a stopped notice still owes in a run of deliveries. One that carries an unresolved
-// attempt can't be said to be unsent: it becomes uncertain.
-func cancelOwed(ctx context.Context, tx pgx.Tx, noticeID int64, lo, hi int) error {
+// cancelOwed cancels what a stopped notice still owes in locked chunks. What carries an unresolved attempt can't be
+// said to be unsent: it becomes uncertain.
+func cancelOwed(ctx context.Context, tx pgx.Tx, chunks ...int64) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE delivery d SET state = CASE WHEN d.unresolved = 0 THEN 7 ELSE 5 END, reason = n.reason, at = clock_timestamp()
-		FROM notice n
-		WHERE n.id = $1 AND n.state = 'cancelled' AND d.notice_id = n.id AND d.seq >= $2 AND d.seq < $3 AND d.state IN (0, 3)`,
-		noticeID, lo, hi)
+		FROM chunk c JOIN notice n ON n.id = c.notice_id AND n.state = 'cancelled'
+		WHERE c.id = ANY($1) AND d.notice_id = c.notice_id AND d.seq >= c.lo AND d.seq < c.hi AND d.state IN (0, 3)`, chunks)
 	if err != nil {
-		return fmt.Errorf("cancel what notice %d owes: %w", noticeID, err)
+		return fmt.Errorf("cancel what is owed: %w", err)
 	}
 	return nil
 }
@@ -117,8 +116,7 @@ func (db *DB) Renew(ctx context.Context, chunkID, epoch int64) (bool, error) {
 func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 	held := true
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		var lo, hi int
-		err := tx.QueryRow(ctx, `SELECT lo, hi FROM chunk WHERE id = $1 AND epoch = $2 FOR UPDATE`, c.ChunkID, c.Epoch).Scan(&lo, &hi)
+		err := tx.QueryRow(ctx, `SELECT FROM chunk WHERE id = $1 AND epoch = $2 FOR UPDATE`, c.ChunkID, c.Epoch).Scan()
 		if errors.Is(err, pgx.ErrNoRows) {
 			held = false
 			return nil
@@ -126,7 +124,7 @@ func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 		if err != nil {
 			return fmt.Errorf("lock chunk %d to close it: %w", c.ChunkID, err)
 		}
-		if err := cancelOwed(ctx, tx, c.NoticeID, lo, hi); err != nil {
+		if err := cancelOwed(ctx, tx, c.ChunkID); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE chunk SET lease_until = NULL, holder = '' WHERE id = $1 AND epoch = $2`, c.ChunkID, c.Epoch); err != nil {

@@ -178,9 +178,7 @@ func anonymise(ctx context.Context, tx pgx.Tx, noticeID int64, r row) error {
 }
 
 // collect returns the one column that a query selects.
-func collect[T any](ctx context.Context, q interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}, sql string, args ...any) ([]T, error) {
+func collect[T any](ctx context.Context, q querier, sql string, args ...any) ([]T, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err

@@ -107,9 +107,7 @@ func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, err error
 }
 
 // markNumbers returns how many marks the ledger knows of each worker.
-func markNumbers(ctx context.Context, q interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}) (map[string]int64, error) {
+func markNumbers(ctx context.Context, q querier) (map[string]int64, error) {
 	numbers := map[string]int64{}
 	rows, err := q.Query(ctx, `SELECT worker, number FROM mark_number`)
 	if err != nil {

@@ -181,3 +181,38 @@ func TestADraftIsPutByManyAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestNoticesOfAnIncidentAreReleasedWhileTheyAreExpanded has each release supersede what the others owe, while workers
+// make their deliveries and give chunks back.
+func TestNoticesOfAnIncidentAreReleasedWhileTheyAreExpanded(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.exec(`INSERT INTO customer (id, email, email_key)
+		SELECT 'c' || i, 'c' || i || '@example.com', 'c' || i || '@example.com' FROM generate_series(1, 25000) i`)
+	done := make(chan error)
+	for _, phase := range notice.Phases[notice.Outage][:4] {
+		b := notice.Body{Key: "n." + phase, Incident: "n", Kind: notice.Outage, Phase: phase}
+		id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "test"})
+		d.must(err)
+		go func() {
+			_, err := d.Release(t.Context(), id, all(b), "example.net", "test")
+			for expanded := err != nil; !expanded; {
+				_, expanded, err = d.Expand(t.Context(), id)
+			}
+			done <- err
+		}()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	var twice int
+	d.must(d.pool.QueryRow(t.Context(), `
+		SELECT count(*) FROM (SELECT FROM delivery WHERE state = 0 GROUP BY address_key HAVING count(*) > 1) t`).Scan(&twice))
+	var owed int
+	d.must(d.pool.QueryRow(t.Context(), `SELECT count(*) FROM delivery d JOIN notice n ON n.id = d.notice_id WHERE d.state = 0 AND n.key = 'n.resolved'`).Scan(&owed))
+	if owed != 25000 {
+		t.Errorf("the last phase owes %d mails, want 25000 (%d mailboxes are owed several)", owed, twice)
+	}
+}

@@ -179,7 +179,9 @@ func (db *DB) Notice(ctx context.Context, id int64) (Notice, error) {
 	return n, err
 }
 
+// querier is the pool or a transaction.
 type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -43,7 +42,7 @@ func (db *DB) stop(ctx context.Context, id int64, who, what, update string, to n
 			return err
 		}
 		// What no worker has marked is cancelled at once; the rest as its answers come.
-		if err := cancelOwed(ctx, tx, id, 0, math.MaxInt32); err != nil {
+		if err := cancelOwed(ctx, tx, chunks...); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `UPDATE chunk SET due_at = clock_timestamp() WHERE id = ANY($1) AND open`, chunks); err != nil {

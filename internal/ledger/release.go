@@ -47,6 +47,18 @@ func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
 // Release freezes the audience of a draft in one snapshot and lets the notice go; domain is what its Message-IDs
 // end in. A notice that was released before is left as it is, and released is false.
 func (db *DB) Release(ctx context.Context, id int64, a Audience, domain, who string) (released bool, err error) {
+	for {
+		if err := db.expandEarlier(ctx, id); err != nil {
+			return false, err
+		}
+		released, err := db.tryRelease(ctx, id, a, domain, who)
+		if !errors.Is(err, errUnexpanded) { // else one that was released just now
+			return released, err
+		}
+	}
+}
+
+func (db *DB) tryRelease(ctx context.Context, id int64, a Audience, domain, who string) (released bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		// The fence is locked before any notice, so that one that is raised meanwhile holds this release.
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR SHARE`); err != nil {
