@@ -213,10 +213,7 @@ assert message.get_body(("html",)).get_content().strip()
 `
 
 func readStrictly(t *testing.T, mails []goldenMail) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("there is no python3 on this machine")
-	}
+	python := installed(t, "python3", "python3")
 	for _, m := range mails {
 		cmd := exec.CommandContext(t.Context(), python, "-c", strictEmail)
 		cmd.Stdin = strings.NewReader(m.raw)
@@ -228,10 +225,7 @@ func readStrictly(t *testing.T, mails []goldenMail) {
 
 // judge has SpamAssassin judge mails, without the network, after it has shown that it knows spam when it sees it.
 func judge(t *testing.T, mails []goldenMail) {
-	program, err := exec.LookPath("spamassassin")
-	if err != nil {
-		t.Skip("there is no spamassassin on this machine (apt-get install spamassassin)")
-	}
+	program := installed(t, "spamassassin", "spamassassin")
 	const gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 	home := t.TempDir()
 	if score := spamScore(t, program, home, goldenMail{"a mail that is spam", "Subject: x\r\n\r\n" + gtube + "\r\n"}); score < 100 {
