@@ -28,11 +28,12 @@ const (
 
 // Relay is an SMTP server that mail is handed to, as it was set.
 type Relay struct {
-	Name        string // "" where it was not given one
-	URL         string // smtp:// or smtps://; holds the password where Password is empty
-	Password    string // what password_file held
-	Connections int    // at most so many at once, in each worker
-	Origin      string // which setting, and where it came from: for error messages
+	Name        string      // "" where it was not given one
+	URL         string      // smtp:// or smtps://; holds the password where Password is empty
+	Password    string      // what password_file held
+	Connections int         // at most so many at once, in each worker
+	Rate        notice.Rate // of all workers together; 0 = no limit
+	Origin      string      // which setting, and where it came from: for error messages
 }
 
 // Mail is what serve and work must agree on to make the same mails.
@@ -68,7 +69,8 @@ type Work struct {
 	FirstRetry   time.Duration // mean wait before a deferred mail is tried again, which doubles from there
 	MarksDir     string        // where the numbers of marks are kept, beside Redis; "" = nowhere
 	Mail         Mail          // From and at least one relay are set
-	Holds        []Hold        // as of Serve
+	Limits       []Limit
+	Holds        []Hold // as of Serve
 }
 
 // Client holds the settings of the commands that speak to the API.
@@ -152,6 +154,7 @@ func (s *Settings) Work() (Work, error) {
 		FirstRetry:   r.duration("TOCSIN_FIRST_RETRY", DefaultFirstRetry, time.Second),
 		MarksDir:     r.get("TOCSIN_MARKS_DIR", "", isDirectory),
 		Mail:         r.mail(),
+		Limits:       s.file.limits,
 	}
 	c.Holds = r.holds(c.Mail.Zone)
 	if !s.hasRelays() {

@@ -102,8 +102,11 @@ public_url: https://tocsin.example.net/
 work_listen: ":9100"
 max_open_marks: 128
 relays:
-  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4}
-  - {name: austin, url: "smtps://smtp2.example.net"}
+  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s}
+  - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m}
+limits:
+  - {domain: Gmail.com, rate: 20/s, connections: 8}
+  - {domain: bücher.example, connections: 2}
 `} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -124,10 +127,11 @@ relays:
 			From: "Example Status <status@example.net>", ReplyTo: "support@example.org", Zone: "Europe/Amsterdam",
 			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net",
 			Relays: []Relay{
-				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Origin: path + ":9"},
-				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Origin: path + ":10"},
+				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Origin: path + ":9"},
+				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Origin: path + ":10"},
 			},
 		},
+		Limits: []Limit{{Domain: "gmail.com", Rate: 20, Connections: 8}, {Domain: "xn--bcher-kva.example", Connections: 2}},
 	}
 	if diff := cmp.Diff(want, work); diff != "" {
 		t.Errorf("Work (-want +got):\n%s", diff)
@@ -189,13 +193,18 @@ func TestErrors(t *testing.T) {
 		{"unknown key", nil, nil, "\nform: x\n", []string{"tocsin.yaml:2: ", `"form" is not a setting`, "from"}},
 		{"key twice", nil, nil, "zone: UTC\nzone: UTC\n", []string{"tocsin.yaml:2: zone stands in line 1 already"}},
 		{"secret in the file", nil, nil, "database_url: postgres://x\n", []string{"tocsin.yaml:1: ", `"database_url" is not a setting`}},
-		{"limits", nil, nil, "zone: UTC\nlimits:\n  - {domain: a.example, rate: 1/s}\n", []string{"tocsin.yaml:2: limits is not supported yet"}},
+		{"limits", nil, nil, "zone: UTC\nlimits:\n  - {domain: a.example, rate: often}\n  - {domain: b.example}\n  - {rate: 1/s}\n" +
+			"  - {domain: c.example, connections: 0}\n  - {domain: d.example, rate: 1/s}\n  - {domain: D.example, rate: 2/s}\n  - {domain: e e, rate: 0/s}\n",
+			[]string{`tocsin.yaml:3: rate: "often" is not a rate such as 200/s`, "tocsin.yaml:4: the limit of b.example has neither a rate nor connections",
+				"tocsin.yaml:5: the limit names no domain", `tocsin.yaml:6: connections: "0" is not a whole number`,
+				"tocsin.yaml:8: line 7 limits d.example already", `tocsin.yaml:9: domain: "e e" is not a domain`, "0/s\" would let nothing leave"}},
+		{"limits as a mapping", nil, nil, "limits: {domain: a.example}\n", []string{"tocsin.yaml:1: limits wants a list"}},
 		{"holds that are no list", nil, nil, "holds: today\n", []string{"tocsin.yaml:1: holds wants a list"}},
 		{"hold's unknown field", nil, nil, "holds:\n- {from: 2026-11-09T21:00, to: 2026-11-10T00:00}\n", []string{"tocsin.yaml:2: ", `"to" is not a field of a hold`}},
 		{"hold that ends before it begins", nil, nil, "holds:\n- {from: 2026-11-09T21:00, until: 2026-11-09T20:00}\n", []string{"tocsin.yaml:2: until is not after start"}},
 		{"hold without an end", nil, nil, "holds:\n- {from: 2026-11-09T21:00}\n", []string{"tocsin.yaml:2: until", "is not a time"}},
 		{"hold's zone", nil, nil, "holds:\n- {from: 2026-11-09T21:00, until: 2026-11-09T22:00, zone: Mars/Olympus}\n", []string{"tocsin.yaml:2: ", "Mars/Olympus"}},
-		{"rate", nil, nil, "relays:\n- url: smtp://x\n  rate: 200/s\n", []string{"tocsin.yaml:3: rate is not supported yet"}},
+		{"rate", nil, nil, "relays:\n- url: smtp://x\n  rate: 200\n", []string{`tocsin.yaml:3: rate: "200" is not a rate such as 200/s, 600/m or 5000/h`}},
 		{"relay's unknown field", nil, nil, "relays:\n- {url: smtp://x, port: 25}\n", []string{"tocsin.yaml:2: ", `"port" is not a field of a relay`}},
 		{"relay without a url", nil, nil, "relays:\n- {name: x}\n", []string{"tocsin.yaml:2: the relay has no url"}},
 		{"relay's connections", nil, nil, "relays:\n- {url: smtp://x, connections: many}\n", []string{"tocsin.yaml:2: connections", `"many"`}},
@@ -277,7 +286,7 @@ func TestACommandMindsOnlyItsOwnSettings(t *testing.T) {
 }
 
 func FuzzFile(f *testing.F) {
-	f.Add("from: a@example.net\nrelays:\n- {name: a, url: smtp://x, connections: 3}\n")
+	f.Add("from: a@example.net\nrelays:\n- {name: a, url: smtp://x, connections: 3, rate: 5/h}\nlimits: [{domain: a.example, rate: 1/s}]\n")
 	f.Add("a: &a [*a]\n<<: *a\n")
 	f.Add("---\n...\n---\n")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -22,6 +21,7 @@ type file struct {
 	path   string
 	values map[string]value // by the name of the variable
 	relays []*yaml.Node
+	limits []Limit
 
 	holds      []*yaml.Node
 	holdsGiven bool
@@ -34,17 +34,13 @@ var inFile = []string{
 	"TOCSIN_FIRST_RETRY", "TOCSIN_MARKS_DIR", "TOCSIN_LOG", "TOCSIN_RETENTION",
 }
 
-// later lists what belongs into the file and is not built yet. An operator who writes a rate relies on it:
-// ignoring it would be worse than not starting.
-var later = []string{"limits", "rate"}
-
 func parseFile(path string, text []byte) (file, error) {
 	f := file{path: path, values: map[string]value{}}
 	root, err := f.root(text)
 	if err != nil || root == nil {
 		return f, err
 	}
-	known := map[string]func(*yaml.Node) error{"relays": f.keepRelays, "holds": f.keepHolds}
+	known := map[string]func(*yaml.Node) error{"relays": f.keepRelays, "limits": f.keepLimits, "holds": f.keepHolds}
 	for _, name := range inFile {
 		known[fileKey(name)] = func(n *yaml.Node) error {
 			text, err := f.scalar(fileKey(name), n)
@@ -98,8 +94,6 @@ func (f *file) fields(what string, n *yaml.Node, known map[string]func(*yaml.Nod
 			errs = append(errs, notice.Invalid(f.at(key), "%s stands in line %d already", key.Value, line))
 		case ok:
 			errs = append(errs, read(val))
-		case slices.Contains(later, key.Value):
-			errs = append(errs, notice.Invalid(f.at(key), "%s is not supported yet: take it out", key.Value))
 		default:
 			errs = append(errs, notice.Invalid(f.at(key), "%q is not %s; known are %s", key.Value, what, names(known)))
 		}
@@ -155,17 +149,8 @@ func (f *file) relay(n *yaml.Node) (Relay, error) {
 			}
 			return nil
 		},
-		"connections": func(n *yaml.Node) error {
-			const most = 1000
-			text, err := f.scalar("connections", n)
-			if err != nil {
-				return err
-			}
-			if r.Connections, err = strconv.Atoi(text); err != nil || r.Connections < 1 || r.Connections > most {
-				return notice.Invalid(f.at(n), "connections: %q is not a whole number from 1 to %d", text, most)
-			}
-			return nil
-		},
+		"connections": f.connections(&r.Connections),
+		"rate":        f.rate(&r.Rate),
 	})
 	if err == nil && r.URL == "" {
 		err = notice.Invalid(f.at(n), "the relay has no url; it is something like smtp://smtp.example.net:587")

@@ -28,6 +28,9 @@ type conn struct {
 	used   bool        // a transaction went well on it
 	broken bool        // its state is not known: it is closed without QUIT
 	stale  bool        // it had been closed while idle, and nothing was tried
+	tried  bool        // there was a transaction on it
+	lost   bool        // the relay broke the last transaction off
+	error  string      // how
 	expiry *time.Timer // closes it when it was idle for long enough
 }
 

@@ -4,35 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
 )
 
-// How long a relay rests that could not be reached: doubling from the first to the last, jittered.
+// How long a relay rests before it is probed: doubling from the first to the last, jittered.
 const (
 	firstRest = 100 * time.Millisecond
 	lastRest  = 30 * time.Second
 )
 
+// lostInARow is how many transactions may break off one after the other before a relay that takes connections rests.
+const lostInARow = 3
+
 // relayState is a relay with its connections and its health, guarded by the pool's mutex.
 type relayState struct {
 	Relay
-	busy      int     // connections in use or being opened
-	idle      []*conn // the most recently used last
-	failures  int     // attempts to connect that failed since the last that did not
-	failedAt  time.Time
-	restUntil time.Time
-	probing   bool // one Send is finding out whether the relay is back
+	busy     int     // connections in use or being opened
+	idle     []*conn // the most recently used last
+	lost     int     // transactions that broke off since the last that did not
+	resting  bool    // no new connection is opened, but by a probe
+	downs    int     // how often it went down since the last mail that it answered
+	failedAt time.Time
+	since    time.Time // when it went up or down
+	error    string    // the last failure, without addresses
+	probe    *time.Timer
 }
 
 // acquire returns a connection that nobody else uses.
 func (p *Pool) acquire(ctx context.Context) (*conn, error) {
 	var cause error
 	for {
-		c, r, changed, rest := p.pick()
+		c, r, changed := p.pick()
 		switch {
 		case c != nil:
 			return c, nil
@@ -52,9 +56,11 @@ func (p *Pool) acquire(ctx context.Context) (*conn, error) {
 		case changed == nil:
 			return nil, errClosed
 		}
-		if err := await(ctx, changed, rest); err != nil {
+		select {
+		case <-changed:
+		case <-ctx.Done():
 			if cause == nil {
-				cause = fmt.Errorf("wait for a free connection: %w", err)
+				cause = fmt.Errorf("wait for a free connection: %w", context.Cause(ctx))
 			}
 			return nil, cause
 		}
@@ -62,55 +68,33 @@ func (p *Pool) acquire(ctx context.Context) (*conn, error) {
 }
 
 // pick chooses by the order of the relays: an idle connection, or a relay to connect to. Where there is neither, it
-// returns what to wait for: a change, or the end of a relay's rest (0 = none rests). All nil: the pool is closed.
-func (p *Pool) pick() (c *conn, r *relayState, changed <-chan struct{}, rest time.Duration) {
+// returns what to wait for: a change. All nil: the pool is closed.
+func (p *Pool) pick() (c *conn, r *relayState, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return nil, nil, nil, 0
+		return nil, nil, nil
 	}
-	now := time.Now()
 	for _, r := range p.relays {
+		// One that takes no more connections may well serve on those that it has.
 		if n := len(r.idle); n > 0 {
 			c := r.idle[n-1]
 			r.idle = r.idle[:n-1]
 			c.expiry.Stop()
 			r.busy++
-			return c, nil, nil, 0
+			return c, nil, nil
 		}
-		switch left := r.restUntil.Sub(now); {
-		case r.failures > 0 && left > 0:
-			if rest == 0 || left < rest {
-				rest = left
-			}
-		case r.probing: // one is enough to find out
-		case r.busy < r.Connections:
+		if r.resting {
+			continue
+		}
+		if r.busy < r.Connections {
 			r.busy++
-			r.probing = r.failures > 0
-			return nil, r, nil, 0
-		default:
-			// A healthy relay that is busy is worth waiting for: the next one is for when it is down.
-			return nil, nil, p.changed, 0
+			return nil, r, nil
 		}
+		// A healthy relay that is busy is worth waiting for: the next one is for when it is down.
+		return nil, nil, p.changed
 	}
-	return nil, nil, p.changed, rest
-}
-
-// await returns nil when it is time to look again: after a change or, where rest is not 0, after the rest.
-func await(ctx context.Context, changed <-chan struct{}, rest time.Duration) error {
-	var rested <-chan time.Time
-	if rest > 0 {
-		t := time.NewTimer(rest)
-		defer t.Stop()
-		rested = t.C
-	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-changed:
-	case <-rested:
-	}
-	return nil
+	return nil, nil, p.changed
 }
 
 // open connects to r, in whose busy the new connection is counted already, and keeps account of r's health.
@@ -123,32 +107,17 @@ func (p *Pool) open(ctx context.Context, r *relayState) (*conn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.wake()
-	r.probing = false
 	if err == nil {
-		if r.failures > 0 {
-			p.o.Logger.LogAttrs(ctx, slog.LevelInfo, "relay up", slog.String("relay", r.Name))
-		}
-		r.failures = 0
+		p.up(r)
 		return c, nil
 	}
 	r.busy--
 	// An attempt that was stopped, or began too late, says nothing about the relay; and of attempts that ran side
 	// by side one failure counts.
 	tooShort := ctx.Err() != nil && time.Since(began) < time.Second
-	if tooShort || errors.Is(ctx.Err(), context.Canceled) || began.Before(r.failedAt) {
-		return nil, err
+	if !tooShort && !errors.Is(ctx.Err(), context.Canceled) && !began.Before(r.failedAt) {
+		p.down(r, err.Error())
 	}
-	r.failures++
-	r.failedAt = time.Now()
-	d := min(firstRest<<min(r.failures-1, 16), lastRest)
-	d = d/2 + rand.N(d)
-	r.restUntil = r.failedAt.Add(d)
-	level := slog.LevelDebug
-	if r.failures == 1 {
-		level = slog.LevelWarn
-	}
-	p.o.Logger.LogAttrs(ctx, level, "relay down", slog.String("relay", r.Name),
-		slog.Duration("rest", d), slog.String("error", withoutAddresses(err.Error())))
 	return nil, err
 }
 
@@ -166,6 +135,7 @@ func (p *Pool) share(ctx context.Context, r *relayState) time.Duration {
 // release gives a connection back: to be reused, or closed where its state is not known.
 func (p *Pool) release(c *conn) {
 	p.mu.Lock()
+	p.account(c)
 	keep := !c.broken && !p.closed
 	c.relay.busy--
 	if keep {

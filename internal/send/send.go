@@ -63,6 +63,10 @@ type Pool struct {
 	o      Options
 	relays []*relayState
 
+	life   context.Context // ends with Close
+	end    context.CancelFunc
+	probes sync.WaitGroup
+
 	mu      sync.Mutex
 	changed chan struct{} // closed when a waiting Send should look again
 	closed  bool
@@ -72,6 +76,7 @@ type Pool struct {
 // Relays of the same name get numbers, so that an answer says which one it came from.
 func New(relays []Relay, o Options) *Pool {
 	p := &Pool{o: o.withDefaults(), changed: make(chan struct{})}
+	p.life, p.end = context.WithCancel(context.Background())
 	taken := map[string]bool{}
 	for _, r := range relays {
 		r.Connections = cmp.Or(max(r.Connections, 0), DefaultConnections)
@@ -81,7 +86,7 @@ func New(relays []Relay, o Options) *Pool {
 			r.Name = fmt.Sprintf("%s-%d", base, n)
 		}
 		taken[r.Name] = true
-		p.relays = append(p.relays, &relayState{Relay: r})
+		p.relays = append(p.relays, &relayState{Relay: r, since: time.Now()})
 	}
 	return p
 }
@@ -110,6 +115,8 @@ func (p *Pool) Send(ctx context.Context, m notice.Mail, permit notice.Permit) (n
 		}
 		a := c.send(ctx, m, permit)
 		a.Relay = c.relay.Name
+		c.tried = true
+		c.lost, c.error = c.broken && ctx.Err() == nil && (a.Code == 0 || a.Code == 421), a.Text
 		p.release(c)
 		if !c.stale {
 			return a, nil
@@ -125,9 +132,13 @@ func (p *Pool) Close() {
 	for _, r := range p.relays {
 		idle = append(idle, r.idle...)
 		r.idle = nil
+		if r.probe != nil {
+			r.probe.Stop()
+		}
 	}
 	p.wake()
 	p.mu.Unlock()
+	p.end()
 
 	var leaving sync.WaitGroup
 	for _, c := range idle {
@@ -135,4 +146,5 @@ func (p *Pool) Close() {
 		leaving.Go(c.quit)
 	}
 	leaving.Wait()
+	p.probes.Wait()
 }

@@ -1,0 +1,52 @@
+package notice
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Rate is how many mails may leave per second; 0 = no limit.
+type Rate float64
+
+var (
+	rateForm = regexp.MustCompile(`^([0-9]{1,7})\s*/\s*(s|m|h)$`)
+	ratePer  = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+)
+
+// ParseRate reads a rate such as 200/s, 600/m or 5000/h. Its error is an *Error.
+func ParseRate(s string) (Rate, error) {
+	m := rateForm.FindStringSubmatch(strings.TrimSpace(s))
+	if m == nil {
+		return 0, Invalid("", "%q is not a rate such as 200/s, 600/m or 5000/h", s)
+	}
+	n, _ := strconv.Atoi(m[1])
+	if n == 0 {
+		return 0, Invalid("", "%q would let nothing leave: pause the notice instead", s)
+	}
+	return Rate(float64(n) / ratePer[m[2]].Seconds()), nil
+}
+
+// Pace is what keeps mails from leaving as fast as they could: for people, beside a notice's status.
+type Pace struct {
+	Relays    []RelayHealth `json:"relays"`
+	Throttled []Throttled   `json:"throttled"` // slowed down since the far side asked for it
+}
+
+// RelayHealth is what one worker finds of a relay.
+type RelayHealth struct {
+	Worker string    `json:"worker"`
+	Relay  string    `json:"relay"`
+	State  string    `json:"state"` // "up", or "resting": nothing is handed to it until a probe finds it back
+	Since  time.Time `json:"since"`
+	Error  string    `json:"error,omitempty"` // why it rests
+}
+
+// Throttled is a domain that asked for fewer mails through a relay.
+type Throttled struct {
+	Relay    string  `json:"relay"`
+	Domain   string  `json:"domain"`
+	RatePerS float64 `json:"rate_per_s"` // what is let through now
+	UpTo     float64 `json:"up_to"`      // mails a second to which that grows again
+}
