@@ -6,6 +6,7 @@
 //	ledger     Postgres, and every SQL statement: who is owed what, what happened
 //	queue      asynq: names, payloads, options; the one package that imports it
 //	render     template + language + recipient → message
+//	pace       may I send this now, and if not, when? limits that all workers share through Redis
 //	send       message → SMTP relay; answers sent, later, never or uncertain
 //	delivery   the heart: release, expand, attempt, retry, sweep
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses

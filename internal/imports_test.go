@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"internal/ledger":    {"internal/notice", "migrations"},
 	"internal/queue":     {"internal/notice"},
 	"internal/render":    {"internal/notice"},
+	"internal/pace":      {"internal/notice"},
 	"internal/send":      {"internal/notice"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/delivery"},

@@ -1,0 +1,138 @@
+package pace
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// blockOf is how much of a timeline is leased at once, at most; never less than one mail.
+	blockOf = 100 * time.Millisecond
+	// ahead is how far in the future a lease may begin. What a killed worker had leased is lost: this bounds it.
+	ahead = 300 * time.Millisecond
+	// aloneFor is what a worker leases itself at once while Redis is away, which may take some time to be found out.
+	aloneFor = 500 * time.Millisecond
+	// early is how long before the end of what is leased more is asked for.
+	early = 80 * time.Millisecond
+	// late is how long after its moment a leased mail may still leave: a worker that was held up catches up.
+	late = time.Second
+)
+
+// bucket is what this worker has leased of one rate's timeline.
+type bucket struct {
+	key    string
+	rate   float64 // mails per second, of all workers together
+	leased []stretch
+	block  int       // how many mails to lease next: doubled when they are all spent, halved when some go to waste
+	wanted time.Time // last by a mail
+	not    time.Time // no use in asking Redis before
+}
+
+// stretch is a run of mails with a moment each.
+type stretch struct {
+	from        time.Time
+	every       time.Duration
+	left, spent int
+}
+
+func (s stretch) next() time.Time { return s.from.Add(time.Duration(s.spent) * s.every) }
+func (s stretch) end() time.Time  { return s.from.Add(time.Duration(s.spent+s.left) * s.every) }
+
+// bucket returns the bucket of a rate; the caller holds the mutex.
+func (p *Pacer) bucket(key string, rate float64) *bucket {
+	b := p.buckets[key]
+	if b == nil {
+		b = &bucket{key: key, block: 1}
+		p.buckets[key] = b
+	}
+	b.rate = rate
+	b.block = min(b.block, b.most())
+	return b
+}
+
+// most is how many mails are leased at once.
+func (b *bucket) most() int { return max(1, int(b.rate*blockOf.Seconds())) }
+
+// ready returns how long the next mail has to wait: 0 = it may go.
+func (b *bucket) ready(now time.Time) time.Duration {
+	b.wanted = now
+	for len(b.leased) > 0 {
+		s := &b.leased[0]
+		for s.left > 0 && now.Sub(s.next()) > late {
+			s.left--
+			s.spent++
+			b.block = max(1, b.block/2)
+		}
+		if s.left > 0 {
+			return max(0, s.next().Sub(now))
+		}
+		b.leased = b.leased[1:]
+	}
+	return max(atLeast, b.not.Sub(now))
+}
+
+// spend takes the mail that is ready.
+func (b *bucket) spend() {
+	s := &b.leased[0]
+	s.left--
+	s.spent++
+	if s.left == 0 && len(b.leased) == 1 {
+		b.block = min(2*b.block, b.most())
+	}
+}
+
+// needs reports whether more is to be leased now.
+func (b *bucket) needs(now time.Time) bool {
+	if now.Sub(b.wanted) > late || now.Before(b.not) {
+		return false
+	}
+	n := len(b.leased)
+	return n == 0 || b.leased[n-1].left == 0 || b.leased[n-1].end().Sub(now) < early
+}
+
+// span is how long n mails take at the bucket's rate.
+func (b *bucket) span(n int) time.Duration {
+	return time.Duration(math.Round(float64(n)/b.rate*1e6)) * time.Microsecond
+}
+
+// lease adds n mails that begin after delay.
+func (b *bucket) lease(now time.Time, delay, span time.Duration, n int) {
+	b.leased = append(b.leased, stretch{from: now.Add(delay), every: span / time.Duration(n), left: n})
+}
+
+// share leases what is this worker's among so many, without Redis.
+func (b *bucket) share(now time.Time, workers int) {
+	if !b.needs(now) {
+		return
+	}
+	from := now
+	if n := len(b.leased); n > 0 && b.leased[n-1].end().After(from) {
+		from = b.leased[n-1].end()
+	}
+	if b.not.After(from) {
+		from = b.not
+	}
+	span := b.span(workers)
+	n := max(1, int(aloneFor/span))
+	b.lease(from, 0, time.Duration(n)*span, n)
+	b.not = from.Add(time.Duration(n) * span).Add(-early)
+}
+
+// nudgeFor has Redis asked soon where a bucket runs out.
+func (p *Pacer) nudgeFor(b *bucket, now time.Time) {
+	if b.needs(now) {
+		p.nudge()
+	}
+}
+
+// alone carries on without Redis: to each worker its last known share.
+func (p *Pacer) alone(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.workers == 0 {
+		return
+	}
+	for _, b := range p.buckets {
+		b.share(now, p.workers)
+	}
+}

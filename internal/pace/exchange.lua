@@ -1,0 +1,106 @@
+-- One call settles all that a worker wants: it is a step of its own for everybody else. Times are microseconds of
+-- Redis's clock; answers name spans from now on, so that no other clock matters.
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local ask = cjson.decode(ARGV[1])
+local workers, urgent, throttled, health = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local answer = {}
+local function int(n) return string.format('%.0f', n) end
+
+if ask.worker ~= '' then
+  redis.call('ZADD', workers, int(now), ask.worker)
+  redis.call('ZREMRANGEBYSCORE', workers, '-inf', int(now - ask.lives))
+  redis.call('PEXPIRE', workers, 60000)
+end
+answer.workers = redis.call('ZCARD', workers)
+
+-- Something urgent that could go, anywhere.
+if ask.urgent then redis.call('SET', urgent, ask.worker, 'PX', 600) end
+answer.urgent = redis.call('EXISTS', urgent) == 1
+
+-- Rates: GCRA. A key holds when its timeline is free again; a lease is the next stretch of it.
+if ask.leases then
+  answer.leases = {}
+  for i, l in ipairs(ask.leases) do
+    local free = math.max(now, tonumber(redis.call('GET', KEYS[4 + i]) or '0'))
+    if free - now > ask.ahead then
+      answer.leases[i] = {wait = free - now - ask.ahead, delay = 0}
+    else
+      redis.call('SET', KEYS[4 + i], int(free + l.span), 'PX', int((free - now + l.span) / 1000 + 60000))
+      answer.leases[i] = {wait = 0, delay = free - now}
+    end
+  end
+end
+
+-- Connections: what a worker may use is what others leave, and no more than its part when all want more than there is.
+if ask.slots then
+  answer.slots = {}
+  for i, s in ipairs(ask.slots) do
+    local key = KEYS[4 + #(ask.leases or {}) + i]
+    local all = redis.call('HGETALL', key)
+    local taken, wanted, wanting, without = 0, s.wants, 1, false
+    for j = 1, #all, 2 do
+      if all[j] ~= ask.worker then
+        local granted, wants, till = string.match(all[j + 1], '(%d+) (%d+) (%d+)')
+        if tonumber(till) < now then
+          redis.call('HDEL', key, all[j])
+        else
+          taken, wanted = taken + granted, wanted + wants
+          if tonumber(wants) > 0 then wanting = wanting + 1 end
+          without = without or tonumber(wants) > 0 and tonumber(granted) == 0
+        end
+      end
+    end
+    local part = s.limit
+    if wanted > s.limit then
+      part = math.ceil(s.limit / wanting)
+      if without then part = math.max(1, math.floor(s.limit / wanting)) end
+    end
+    -- Who has more under way than it may keeps that booked until it is done.
+    local granted = math.max(0, math.min(s.wants, part, s.limit - taken))
+    local booked = math.max(s.used, granted)
+    if booked + s.wants == 0 then
+      redis.call('HDEL', key, ask.worker)
+    else
+      redis.call('HSET', key, ask.worker, int(booked) .. ' ' .. int(s.wants) .. ' ' .. int(now + ask.lives))
+      redis.call('PEXPIRE', key, 60000)
+    end
+    answer.slots[i] = granted
+  end
+end
+
+-- Throttling: additive increase, worked out when it is read, and multiplicative decrease. Thousandths of mails a second.
+local function rate(text)
+  local base, upto, since = string.match(text, '(%d+) (%d+) (%d+)')
+  return math.min(upto, base + upto / ask.growth * (now - since) / 1e6), tonumber(upto), tonumber(since)
+end
+for _, r in ipairs(ask.reports or {}) do
+  local old = redis.call('HGET', throttled, r.pair)
+  local base, since = r.rate, 0
+  if old then
+    local current
+    current, _, since = rate(old)
+    base = current / 2
+  end
+  if now - since >= 1e6 then
+    redis.call('HSET', throttled, r.pair, int(math.max(base, ask.floor)) .. ' ' .. int(r.upto) .. ' ' .. int(now))
+  end
+end
+local all = redis.call('HGETALL', throttled)
+for j = 1, #all, 2 do
+  local r, upto = rate(all[j + 1])
+  if r >= upto then
+    redis.call('HDEL', throttled, all[j])
+  else
+    answer.throttled = answer.throttled or {}
+    table.insert(answer.throttled, {pair = all[j], rate = r, upto = upto})
+  end
+end
+if #all > 0 then redis.call('PEXPIRE', throttled, int(ask.growth * 2000)) end
+
+-- What people are shown.
+if ask.health then
+  redis.call('HSET', health, ask.worker, ask.health)
+  redis.call('PEXPIRE', health, 60000)
+end
+return cjson.encode(answer)

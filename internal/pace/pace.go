@@ -1,0 +1,253 @@
+// Package pace says whether a mail may leave now, and if not, when. Its limits are shared by all workers through
+// Redis: the rates of relays and of recipient domains, the connections of domains, what throttling has taught, and
+// that something urgent goes first.
+//
+// Nobody asks Redis per mail. A rate is a timeline in Redis from which a worker leases stretches, and every mail has
+// its moment on such a stretch; so no rate is passed at any time, and workers may come and be killed. While Redis is
+// away each worker keeps to its last known share.
+package pace
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tocsin/internal/notice"
+)
+
+// Limit is what a recipient domain is to be spared, by all workers together; 0 = no limit.
+type Limit struct {
+	Domain      string // A-label, lower case
+	Rate        notice.Rate
+	Connections int // mails under way at once
+}
+
+// Options are the settings of a Pacer.
+type Options struct {
+	Worker      string                 // tells the workers apart
+	Relays      map[string]notice.Rate // by the relay's name; those without a rate may be left out
+	Limits      []Limit
+	Next        func() string               // names the relay that the next mail goes to
+	Health      func() []notice.RelayHealth // of this worker's relays, to be shown; may be nil
+	Connections int                         // how many mails this worker has under way at most
+	Logger      *slog.Logger
+}
+
+// Pacer paces one worker. It is safe for concurrent use.
+type Pacer struct {
+	o      Options
+	redis  *redis.Client
+	limits map[string]Limit
+	kick   chan struct{} // something is wanted of Redis soon
+
+	mu       sync.Mutex
+	buckets  map[string]*bucket  // rates, by key
+	slots    map[string]*slots   // connections, by domain
+	domains  map[string]*traffic // how long mails to a domain take
+	all      traffic
+	slow     int              // mails to slow domains under way
+	pairs    map[pair]*answer // what domains answered through a relay
+	reports  []report         // throttling that Redis does not know of yet
+	slowed   map[pair]throttled
+	workers  int       // seen last, this one included; 0 = Redis was never heard
+	away     bool      // Redis did not answer the last time
+	asked    time.Time // last by a mail
+	urgent   time.Time // until then this worker has urgent mails that could go
+	yielding time.Time // until then some worker has
+}
+
+// New returns a pacer that keeps its accounts at a Redis URL. Nothing leaves before Redis was heard once, where a
+// limit is set. Run must be running.
+func New(url string, o Options) (*Pacer, error) {
+	client, err := dial(url)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pacer{o: o, redis: client, limits: map[string]Limit{}, kick: make(chan struct{}, 1), buckets: map[string]*bucket{},
+		slots: map[string]*slots{}, domains: map[string]*traffic{}, pairs: map[pair]*answer{}, slowed: map[pair]throttled{}}
+	for _, l := range o.Limits {
+		p.limits[l.Domain] = l
+	}
+	return p, nil
+}
+
+// pair is a recipient domain through a relay.
+type pair struct{ relay, domain string }
+
+// Leave is the leave to send one mail now. It must be given back with Done.
+type Leave struct {
+	pair
+	began time.Time
+	slow  bool // counted among those to slow domains
+}
+
+// Refusal says how long to wait before asking again, and whether other domains' mails could go meanwhile.
+type Refusal struct {
+	Wait     time.Duration
+	Domain   bool          // it is this domain that is limited, not the relay
+	Interval time.Duration // between two mails to this domain at its limit; 0 where that is not known
+}
+
+// Ask returns the leave to send one mail to a domain now, or when to ask again.
+func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
+	k := pair{p.o.Next(), domain}
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = now
+	limit := p.limits[domain]
+	var asked [3]*bucket
+	buckets := asked[:0]
+	if s, ok := p.slowed[k]; ok {
+		buckets = append(buckets, p.bucket("pair:"+k.relay+":"+domain, s.rate))
+	}
+	if limit.Rate > 0 {
+		buckets = append(buckets, p.bucket("domain:"+domain, float64(limit.Rate)))
+	}
+	ofDomain := len(buckets)
+	if rate := p.o.Relays[k.relay]; rate > 0 {
+		buckets = append(buckets, p.bucket("relay:"+k.relay, float64(rate)))
+	}
+	slow := p.isSlow(domain)
+	if slow && p.slow >= max(1, p.o.Connections/2) {
+		return nil, Refusal{Wait: atLeast, Domain: true}
+	}
+	if limit.Connections > 0 && !p.slot(domain, limit.Connections).free(now) {
+		p.nudge()
+		return nil, Refusal{Wait: atLeast, Domain: true}
+	}
+	for i, b := range buckets {
+		if wait := b.ready(now); wait > 0 {
+			p.nudgeFor(b, now)
+			return nil, Refusal{Wait: max(wait, atLeast), Domain: i < ofDomain, Interval: time.Duration(float64(time.Second) / b.rate)}
+		}
+	}
+	for _, b := range buckets {
+		b.spend()
+		p.nudgeFor(b, now)
+	}
+	if limit.Connections > 0 {
+		p.slots[domain].used++
+	}
+	if slow {
+		p.slow++
+	}
+	return &Leave{pair: k, began: now, slow: slow}, Refusal{}
+}
+
+// atLeast is the shortest wait that is worth it.
+const atLeast = 2 * time.Millisecond
+
+// Done gives a leave back with what became of the mail; no outcome: nothing was tried.
+func (p *Pacer) Done(l *Leave, a notice.Answer) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.slow {
+		p.slow--
+	}
+	if s := p.slots[l.domain]; s != nil && p.limits[l.domain].Connections > 0 {
+		s.used--
+	}
+	if a.Outcome == 0 {
+		return
+	}
+	p.took(l.domain, now.Sub(l.began), now)
+	if a.Relay != "" {
+		l.relay = a.Relay // it may have been the next one after all
+	}
+	p.heard(l.pair, a, now)
+}
+
+// urgently is how long after the last urgent mail that could go everything else still waits.
+const urgently = 300 * time.Millisecond
+
+// Urgent notes that this worker has urgent mails that could go now, if others made room.
+func (p *Pacer) Urgent() {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.After(p.urgent) {
+		p.nudge()
+	}
+	p.urgent = now.Add(urgently)
+}
+
+// Yield reports whether what is not urgent has to wait: some worker has urgent mails that could go.
+func (p *Pacer) Yield() bool {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = now
+	return now.Before(p.urgent) || now.Before(p.yielding)
+}
+
+// nudge has Redis asked soon.
+func (p *Pacer) nudge() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps the accounts with Redis until ctx ends.
+func (p *Pacer) Run(ctx context.Context) {
+	defer p.redis.Close()
+	defer p.leave(context.WithoutCancel(ctx))
+	for ctx.Err() == nil {
+		began := time.Now()
+		if err := p.exchange(ctx); err != nil && ctx.Err() == nil {
+			p.alone(time.Now())
+			if !p.setAway(true) {
+				p.o.Logger.Warn("limits: Redis is away, keeping to the last known share", slog.Any("error", err))
+			}
+		} else if p.setAway(false) {
+			p.o.Logger.Info("limits: Redis is back")
+		}
+		p.rest(ctx, began)
+	}
+}
+
+// How often Redis is asked: when something is wanted, while mails leave, and while none do.
+const (
+	soonest = 50 * time.Millisecond
+	active  = 200 * time.Millisecond
+	idle    = time.Second
+)
+
+func (p *Pacer) rest(ctx context.Context, began time.Time) {
+	p.mu.Lock()
+	pause := idle
+	if time.Since(p.asked) < 2*idle {
+		pause = active
+	}
+	if p.away {
+		pause = soonest
+	}
+	p.mu.Unlock()
+	timer := time.NewTimer(time.Until(began.Add(pause)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+		return
+	case <-p.kick:
+	}
+	timer.Reset(time.Until(began.Add(soonest)))
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// setAway returns what was so before.
+func (p *Pacer) setAway(away bool) (before bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, p.away = p.away, away
+	return before
+}

@@ -1,0 +1,211 @@
+package pace
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"testing"
+	"time"
+
+	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
+)
+
+// start runs a pacer until stop is called.
+func start(t *testing.T, url, worker string, o Options) (p *Pacer, stop func()) {
+	t.Helper()
+	o.Worker, o.Logger = worker, slog.New(slog.DiscardHandler)
+	if o.Next == nil {
+		o.Next = func() string { return "main" }
+	}
+	if o.Connections == 0 {
+		o.Connections = 16
+	}
+	p, err := New(url, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(ctx) })
+	stop = sync.OnceFunc(func() { end(); running.Wait() })
+	t.Cleanup(stop)
+	return p, stop
+}
+
+// counter counts mails.
+type counter struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (c *counter) add() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = append(c.at, time.Now())
+}
+
+// between counts the mails of a window.
+func (c *counter) between(from, to time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, at := range c.at {
+		if !at.Before(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
+// send sends mails to a domain as fast as it may, until ctx ends.
+func send(ctx context.Context, p *Pacer, domain string, each func()) {
+	for ctx.Err() == nil {
+		l, r := p.Ask(domain)
+		if l == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(min(r.Wait, 50*time.Millisecond)):
+			}
+			continue
+		}
+		each()
+		p.Done(l, notice.Answer{Outcome: notice.OutcomeSent, Relay: l.relay, Code: 250})
+	}
+}
+
+// One worker joins and one is gone without a word, and all of them together keep to the rate.
+func TestWorkersShareARate(t *testing.T) {
+	t.Parallel()
+	url := testkit.Redis(t)
+	const rate = 400
+	o := Options{Relays: map[string]notice.Rate{"main": rate}}
+	var sent counter
+	var sending sync.WaitGroup
+	work := func(name string) (kill func()) {
+		p, stop := start(t, url, name, o)
+		ctx, end := context.WithCancel(t.Context())
+		sending.Go(func() { send(ctx, p, "example.com", sent.add) })
+		return func() { end(); stop() }
+	}
+	kill := work("1")
+	kills := []func(){work("2"), work("3")}
+	begin := time.Now().Add(500 * time.Millisecond)
+	time.Sleep(time.Until(begin.Add(time.Second)))
+	kills = append(kills, work("4"))
+	time.Sleep(time.Until(begin.Add(2 * time.Second)))
+	kill()
+	time.Sleep(time.Until(begin.Add(4 * time.Second)))
+	for _, kill := range kills {
+		kill()
+	}
+	sending.Wait()
+	// The machine may be busy: the figures of the benchmark are the strict ones.
+	if n := sent.between(begin, begin.Add(4*time.Second)); n > 1.05*4*rate || n < 0.8*4*rate {
+		t.Errorf("%d mails in 4 s, want %d", n, 4*rate)
+	}
+}
+
+func TestADomainIsLimitedAndTheOthersAreNot(t *testing.T) {
+	t.Parallel()
+	p, _ := start(t, testkit.Redis(t), "1", Options{Limits: []Limit{{Domain: "slow.example", Rate: 10}}})
+	ctx, end := context.WithTimeout(t.Context(), 2*time.Second)
+	defer end()
+	var slow, fast counter
+	var sending sync.WaitGroup
+	sending.Go(func() { send(ctx, p, "slow.example", slow.add) })
+	sending.Go(func() {
+		send(ctx, p, "fast.example", func() { fast.add(); time.Sleep(time.Millisecond) })
+	})
+	sending.Wait()
+	if n := len(slow.at); n > 22 || n < 10 {
+		t.Errorf("%d mails to the limited domain in 2 s, want 20", n)
+	}
+	if n := len(fast.at); n < 200 {
+		t.Errorf("%d mails to the other one", n)
+	}
+}
+
+func TestWorkersShareConnections(t *testing.T) {
+	t.Parallel()
+	url := testkit.Redis(t)
+	o := Options{Limits: []Limit{{Domain: "example.com", Connections: 4}}}
+	var mu sync.Mutex
+	under, most := 0, 0
+	by := map[string]int{}
+	var sending sync.WaitGroup
+	ctx, end := context.WithTimeout(t.Context(), 3*time.Second)
+	defer end()
+	for w := range 3 {
+		name := fmt.Sprint(w)
+		p, _ := start(t, url, name, o)
+		for range 4 {
+			sending.Go(func() {
+				send(ctx, p, "example.com", func() {
+					mu.Lock()
+					by[name]++
+					under++
+					most = max(most, under)
+					mu.Unlock()
+					time.Sleep(5 * time.Millisecond)
+					mu.Lock()
+					under--
+					mu.Unlock()
+				})
+			})
+		}
+	}
+	sending.Wait()
+	if most != 4 {
+		t.Errorf("%d connections at once, want 4", most)
+	}
+	if len(by) != 3 {
+		t.Errorf("some workers got no connection: %v", by)
+	}
+}
+
+func TestWithoutRedisEachKeepsItsShare(t *testing.T) {
+	t.Parallel()
+	services := testkit.OwnServices(t)
+	const rate = 200
+	o := Options{Relays: map[string]notice.Rate{"main": rate}}
+	var sent counter
+	var sending sync.WaitGroup
+	ctx, end := context.WithCancel(t.Context())
+	for w := range 2 {
+		p, _ := start(t, services.RedisURL, fmt.Sprint(w), o)
+		sending.Go(func() { send(ctx, p, "example.com", sent.add) })
+	}
+	time.Sleep(time.Second)
+	if err := services.StopRedis(); err != nil {
+		t.Fatal(err)
+	}
+	from := time.Now().Add(time.Second)
+	time.Sleep(time.Until(from.Add(2 * time.Second)))
+	end()
+	sending.Wait()
+	if n := sent.between(from, from.Add(2*time.Second)); math.Abs(float64(n-2*rate)) > 0.2*2*rate {
+		t.Errorf("%d mails in 2 s without Redis, want %d", n, 2*rate)
+	}
+}
+
+func TestSomethingUrgentIsKnownToAll(t *testing.T) {
+	t.Parallel()
+	url := testkit.Redis(t)
+	a, _ := start(t, url, "a", Options{})
+	b, _ := start(t, url, "b", Options{})
+	if a.Yield() || b.Yield() {
+		t.Error("yields to nothing")
+	}
+	for deadline := time.Now().Add(10 * time.Second); !b.Yield(); time.Sleep(time.Millisecond) {
+		if a.Urgent(); time.Now().After(deadline) {
+			t.Fatal("the other worker never heard of it")
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); a.Yield() || b.Yield(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it never ends")
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package pace
+
+import "time"
+
+// slots are the connections to a domain that this worker may use now.
+type slots struct {
+	limit   int // of all workers together
+	granted int
+	used    int
+	wanted  time.Time // last by a mail that got none
+	asked   bool      // Redis has granted, or refused, once since there was anything to ask
+}
+
+// slot returns the slots of a domain; the caller holds the mutex.
+func (p *Pacer) slot(domain string, limit int) *slots {
+	s := p.slots[domain]
+	if s == nil {
+		s = &slots{}
+		p.slots[domain] = s
+	}
+	s.limit = limit
+	return s
+}
+
+// free reports whether one more mail may be under way.
+func (s *slots) free(now time.Time) bool {
+	if s.used < s.granted {
+		return true
+	}
+	s.wanted = now
+	return false
+}
+
+// wants is how many this worker would use.
+func (s *slots) wants(now time.Time) int {
+	if now.Sub(s.wanted) < late {
+		return s.limit
+	}
+	return s.used
+}

@@ -1,0 +1,71 @@
+package pace
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tocsin/internal/notice"
+)
+
+// health is what this worker finds of its relays, as Redis keeps it for people.
+func (p *Pacer) health() string {
+	all := p.o.Health()
+	for i := range all {
+		all[i].Worker = p.o.Worker
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return "[]"
+	}
+	return string(text)
+}
+
+// Watcher reads what paces all workers, without being one.
+type Watcher struct{ redis *redis.Client }
+
+// NewWatcher returns a watcher of the accounts at a Redis URL. It does not connect.
+func NewWatcher(url string) (*Watcher, error) {
+	client, err := dial(url)
+	return &Watcher{client}, err
+}
+
+// Close closes the connection to Redis.
+func (w *Watcher) Close() error { return w.redis.Close() }
+
+// Pace returns the relays' health as the workers that live find it, and who is throttled.
+func (w *Watcher) Pace(ctx context.Context) (*notice.Pace, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	g, err := ask(ctx, w.redis, blank(), fixedKeys())
+	if err != nil {
+		return nil, err
+	}
+	said := w.redis.HGetAll(ctx, prefix+"health")
+	since := w.redis.ZRangeByScore(ctx, prefix+"workers", &redis.ZRangeBy{Min: fmt.Sprint(time.Now().Add(-4 * lives).UnixMicro()), Max: "+inf"})
+	if err := cmp.Or(said.Err(), since.Err()); err != nil {
+		return nil, fmt.Errorf("read the relays' health: %w", err)
+	}
+	doc := &notice.Pace{Relays: []notice.RelayHealth{}, Throttled: []notice.Throttled{}}
+	for _, worker := range since.Val() {
+		var relays []notice.RelayHealth
+		if json.Unmarshal([]byte(said.Val()[worker]), &relays) == nil {
+			doc.Relays = append(doc.Relays, relays...)
+		}
+	}
+	slices.SortStableFunc(doc.Relays, func(a, b notice.RelayHealth) int { return cmp.Compare(a.Worker, b.Worker) })
+	for _, t := range g.Throttled {
+		if k, ok := pairOf(t.Pair); ok {
+			doc.Throttled = append(doc.Throttled, notice.Throttled{Relay: k.relay, Domain: k.domain, RatePerS: t.Rate / 1000, UpTo: t.UpTo / 1000})
+		}
+	}
+	slices.SortFunc(doc.Throttled, func(a, b notice.Throttled) int {
+		return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Relay, b.Relay))
+	})
+	return doc, nil
+}

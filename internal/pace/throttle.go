@@ -1,0 +1,125 @@
+package pace
+
+import (
+	"strings"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// What throttling comes to. A rate that a far side can't take is halved, once a second at most, and then grows by
+// the same amount each second; in all two minutes from nothing to where it may go.
+const (
+	growth  = 120.0 // seconds
+	floor   = 0.1   // mails a second: something must be sent to find out
+	unknown = 4.0   // a pair without a limit may grow to so many times the rate at which it was throttled, and is then free again
+	share   = 0.05  // of the answers in a second: fewer may be about single mailboxes
+)
+
+// answer counts what a domain answered through a relay.
+type answer struct {
+	since                 time.Time // of this second
+	sent, throttled, all  int
+	lastSent, lastSeconds float64 // of the second before
+	last                  time.Time
+}
+
+// throttled is the rate that a pair is held to.
+type throttled struct{ rate, upTo float64 }
+
+// report is throttling to be told to Redis.
+type report struct {
+	pair
+	rate, upTo float64
+}
+
+// isThrottling reports whether an answer asks for fewer mails (RFC 5321 §4.2.2: 421, 450, 451; RFC 3463 §3.8: X.7.X).
+func isThrottling(a notice.Answer) bool {
+	return a.Code == 421 || a.Code == 450 || a.Code == 451 || strings.HasPrefix(a.Enhanced, "4.7.")
+}
+
+// heard takes an answer into account; the caller holds the mutex.
+func (p *Pacer) heard(k pair, a notice.Answer, now time.Time) {
+	c := p.pairs[k]
+	if c == nil {
+		c = &answer{since: now}
+		p.pairs[k] = c
+	}
+	p.judge(k, c, now)
+	c.last = now
+	c.all++
+	switch {
+	case a.Outcome == notice.OutcomeSent:
+		c.sent++
+	case isThrottling(a):
+		c.throttled++
+	}
+}
+
+// judge ends a second of answers: was it throttling, or were some mailboxes out of order? What went through is the
+// rate that a pair without a limit starts from.
+func (p *Pacer) judge(k pair, c *answer, now time.Time) {
+	seconds := now.Sub(c.since).Seconds()
+	if seconds < 1 {
+		return
+	}
+	if float64(c.throttled) > share*float64(c.all) {
+		sent := float64(c.sent) + c.lastSent
+		rate := max(floor, sent/(seconds+c.lastSeconds)*float64(max(1, p.workers)))
+		r := report{pair: k, rate: rate, upTo: p.configured(k)}
+		if r.upTo == 0 {
+			r.upTo = unknown * rate
+		}
+		r.rate = min(rate, r.upTo/2)
+		p.reports = append(p.reports, r)
+		p.nudge()
+	}
+	*c = answer{since: now, last: c.last, lastSent: float64(c.sent), lastSeconds: min(seconds, 2)}
+}
+
+// slowDown takes over the pairs that Redis says are throttled; the caller holds the mutex.
+func (p *Pacer) slowDown(all []reportWish, now time.Time) {
+	before := p.slowed
+	p.slowed = map[pair]throttled{}
+	for _, t := range all {
+		k, ok := pairOf(t.Pair)
+		if !ok {
+			continue
+		}
+		s := throttled{rate: max(floor, t.Rate/1000), upTo: t.UpTo / 1000}
+		p.slowed[k] = s
+		// What was answered before says nothing about the new rate.
+		if old, ok := before[k]; (!ok || s.rate < old.rate) && p.pairs[k] != nil {
+			*p.pairs[k] = answer{since: now, last: p.pairs[k].last}
+		}
+	}
+}
+
+// configured is the rate that the settings allow a pair, 0 where they name none.
+func (p *Pacer) configured(k pair) float64 {
+	rate, domain := float64(p.o.Relays[k.relay]), float64(p.limits[k.domain].Rate)
+	if rate == 0 || domain > 0 && domain < rate {
+		rate = domain
+	}
+	return rate
+}
+
+// tidy judges the seconds that no answer ended, and forgets whom nothing was sent to for a minute; the caller holds
+// the mutex.
+func (p *Pacer) tidy(now time.Time) {
+	for k, c := range p.pairs {
+		if p.judge(k, c, now); now.Sub(c.last) > time.Minute {
+			delete(p.pairs, k)
+		}
+	}
+	for domain, t := range p.domains {
+		if now.Sub(t.since) > time.Minute {
+			delete(p.domains, domain)
+		}
+	}
+	for key, b := range p.buckets {
+		if now.Sub(b.wanted) > time.Minute {
+			delete(p.buckets, key)
+		}
+	}
+}
