@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"internal/render":    {"internal/notice"},
 	"internal/pace":      {"internal/notice"},
 	"internal/send":      {"internal/notice"},
-	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send"},
+	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/delivery"},
 	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/delivery"},
 	"internal/config":    {"internal/notice"},

@@ -8,25 +8,24 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"tocsin/internal/audience"
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
+	"tocsin/internal/pace"
 	"tocsin/internal/render"
 )
 
-// chunk works one chunk: claims it, attempts what is due in it, records, and gives it back.
+// chunk works one chunk: claims it and begins what may be attempted in it. What is under way then is waited for,
+// recorded and given back beside the next task: a mailbox that takes its time holds up nobody else's.
 func (w *Worker) chunk(id int64) error {
 	if !w.begin() {
 		return errDraining
 	}
-	defer w.under.Done()
 	ctx := w.life
 	asking, asked := context.WithTimeout(ctx, 2*askTimeout)
 	claim, ok, err := w.ledger.Claim(asking, id, w.Name)
 	asked()
 	if err != nil || !ok {
+		w.under.Done()
 		return err
 	}
 	renewing, stopRenewing := context.WithCancel(ctx)
@@ -34,27 +33,50 @@ func (w *Worker) chunk(id int64) error {
 	r := &run{Worker: w, claim: claim}
 	renewal.Go(func() { r.renew(renewing) })
 	if len(claim.Due) > 0 {
-		r.attemptAll(ctx)
+		r.dispatch(ctx)
 	}
-	stopRenewing()
-	renewal.Wait()
-	if !w.closeChunk(claim) {
-		return nil
+	go func() {
+		defer w.under.Done()
+		r.awaitOutcomes(ctx)
+		stopRenewing()
+		renewal.Wait()
+		r.giveBack(ctx)
+	}()
+	return nil
+}
+
+// awaitOutcomes returns when all outcomes are durable, or the drain is over.
+func (r *run) awaitOutcomes(ctx context.Context) {
+	recorded := make(chan struct{})
+	go func() {
+		defer close(recorded)
+		r.attempts.Wait()
+		r.open.Wait()
+	}()
+	select {
+	case <-recorded:
+	case <-ctx.Done():
+	}
+}
+
+// giveBack closes the chunk and has what it still owes looked at when that is due.
+func (r *run) giveBack(ctx context.Context) {
+	if !r.closeChunk(r.claim) {
+		return
 	}
 	if !r.stopped.Load() {
 		select {
-		case w.owed <- struct{}{}:
+		case r.owed <- struct{}{}:
 		default:
 		}
 	}
-	if w.stopping() {
+	if r.stopping() {
 		// Another worker need not wait for its sweep.
-		next := chunkGeneration(ledger.DueChunk{Epoch: claim.Epoch})
-		if err := w.tasks.EnqueueChunk(context.WithoutCancel(ctx), id, next); err != nil {
-			w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", id), slog.Any("error", err))
+		next := chunkGeneration(ledger.DueChunk{Epoch: r.claim.Epoch})
+		if err := r.tasks.EnqueueChunk(context.WithoutCancel(ctx), r.claim.ChunkID, next, r.urgent); err != nil {
+			r.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", r.claim.ChunkID), slog.Any("error", err))
 		}
 	}
-	return nil
 }
 
 // closeChunk gives a chunk back and returns whether something in it is still owed. Should the ledger be away for
@@ -83,10 +105,13 @@ const askTimeout = 10 * time.Second
 // run is one claim being worked.
 type run struct {
 	*Worker
-	claim   ledger.Claim
-	program *program
-	stopped atomic.Bool    // no attempt is begun any more
-	open    sync.WaitGroup // outcomes not yet acknowledged
+	claim    ledger.Claim
+	program  *program
+	urgent   bool
+	hungry   bool           // and everybody else was told so
+	stopped  atomic.Bool    // no attempt is begun any more
+	attempts sync.WaitGroup // under way
+	open     sync.WaitGroup // outcomes not yet acknowledged
 }
 
 func (r *run) renew(ctx context.Context) {
@@ -110,46 +135,17 @@ func (r *run) renew(ctx context.Context) {
 	}
 }
 
-// attemptAll attempts each delivery that is due and returns when all outcomes are durable, or the drain is over.
-func (r *run) attemptAll(ctx context.Context) {
-	var err error
-	if r.program, err = r.notices.get(ctx, r.claim.NoticeID); err != nil {
-		r.Logger.Error("prepare notice", slog.Int64("notice_id", r.claim.NoticeID), slog.Any("error", err))
-		r.stopped.Store(true)
-		return
-	}
-	recorded := make(chan struct{})
-	go func() {
-		defer close(recorded)
-		var group errgroup.Group
-		group.SetLimit(r.Connections)
-		for _, due := range r.claim.Due {
-			group.Go(func() error {
-				if !r.over() {
-					r.attempt(ctx, due)
-				}
-				return nil
-			})
-		}
-		_ = group.Wait() // attempts report through the ledger, not here
-		r.open.Wait()
-	}()
-	select {
-	case <-recorded:
-	case <-ctx.Done():
-	}
-}
-
 func (r *run) over() bool { return r.stopped.Load() || r.stopping() }
 
-// attempt makes one attempt of one delivery.
-func (r *run) attempt(ctx context.Context, due ledger.Due) {
+// attempt makes one attempt of one delivery, for which a connection's turn and an open mark's place are reserved.
+func (r *run) attempt(ctx context.Context, due pending, leave *pace.Leave) {
 	at := ledger.Attempt{NoticeID: r.claim.NoticeID, Seq: due.Seq, ChunkID: r.claim.ChunkID, Epoch: r.claim.Epoch}
+	var answer notice.Answer
+	defer func() {
+		r.Pacer.Done(leave, answer)
+		<-r.sending
+	}()
 	m, err := r.mail(due)
-	if !r.reserve() {
-		return
-	}
-	defer func() { <-r.sending }()
 	if err != nil {
 		r.Logger.Error("render", slog.Int64("notice_id", at.NoticeID), slog.Int("seq", at.Seq), slog.Any("error", err))
 		r.record(ledger.Outcome{Attempt: at, State: notice.DeliveryFailed, NoDot: true, Heard: time.Now(),
@@ -157,8 +153,7 @@ func (r *run) attempt(ctx context.Context, due ledger.Due) {
 		return
 	}
 	p := r.writer.permit(at)
-	answer, err := r.sender.Send(ctx, m, p)
-	if err != nil {
+	if answer, err = r.sender.Send(ctx, m, p); err != nil {
 		// Nothing was tried: the delivery stays as it is, and the sweep brings the chunk again.
 		if !r.stopped.Swap(true) {
 			r.Logger.Warn("no relay", slog.Int64("chunk_id", at.ChunkID), slog.Any("error", err))
@@ -169,23 +164,7 @@ func (r *run) attempt(ctx context.Context, due ledger.Due) {
 	if p.refused {
 		r.stopped.Store(true)
 	}
-	r.record(r.outcome(at, due, answer, p.refused))
-}
-
-// reserve waits for a connection's turn and for a place among the open marks; false: the worker drains.
-func (r *run) reserve() bool {
-	select {
-	case r.sending <- struct{}{}:
-	case <-r.draining:
-		return false
-	}
-	select {
-	case r.writer.slots <- struct{}{}:
-		return true
-	case <-r.draining:
-		<-r.sending
-		return false
-	}
+	r.record(r.outcome(at, due.Due, answer, p.refused))
 }
 
 func (r *run) record(o ledger.Outcome) {
@@ -197,10 +176,9 @@ func (r *run) record(o ledger.Outcome) {
 }
 
 // mail renders what a delivery sends. The same delivery has the same Message-ID each time.
-func (r *run) mail(due ledger.Due) (notice.Mail, error) {
-	to, err := audience.ParseAddress(due.Recipient.Address)
-	if err != nil {
-		return notice.Mail{}, notice.Invalid("address", "%v", err)
+func (r *run) mail(due pending) (notice.Mail, error) {
+	if due.wrong != nil {
+		return notice.Mail{}, notice.Invalid("address", "%v", due.wrong)
 	}
 	m, err := r.program.Render(due.Recipient, due.Text, render.Stamp{
 		MessageID: r.program.MessageID(due.Seq),
@@ -212,7 +190,7 @@ func (r *run) mail(due ledger.Due) (notice.Mail, error) {
 	if err != nil {
 		return notice.Mail{}, err
 	}
-	return notice.Mail{From: r.returnPath, To: to.Wire(), Raw: m.Raw}, nil
+	return notice.Mail{From: r.returnPath, To: due.to.Wire(), Raw: m.Raw}, nil
 }
 
 // unmade is why a delivery has no mail: a hole in its text, or an address or message that can't be put on the wire.

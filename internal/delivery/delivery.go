@@ -35,7 +35,7 @@ type Sweeper interface {
 
 // Queue tells workers what to look at next.
 type Queue interface {
-	EnqueueChunk(ctx context.Context, id int64, generation string) error
+	EnqueueChunk(ctx context.Context, id int64, generation string, urgent bool) error
 	EnqueueExpand(ctx context.Context, id int64, generation string) error
 }
 
@@ -59,7 +59,7 @@ func sweep(ctx context.Context, l Sweeper, q Queue, logger *slog.Logger) (next t
 		}
 	}
 	for _, c := range work.Chunks {
-		if err := q.EnqueueChunk(ctx, c.ID, chunkGeneration(c)); err != nil {
+		if err := q.EnqueueChunk(ctx, c.ID, chunkGeneration(c), c.Urgent); err != nil {
 			return -1, err
 		}
 	}

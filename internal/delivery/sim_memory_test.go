@@ -260,6 +260,9 @@ func (m *memory) closeChunk(claim ledger.Claim) (held, owed bool) {
 	m.cancelOwed(c)
 	c.leaseUntil, c.holder = time.Time{}, ""
 	m.recount(c)
+	if at := m.now().Add(claim.Rest); claim.Rest > 0 && c.dueAt.Before(at) {
+		c.dueAt = at
+	}
 	if c.open && c.notice.State == notice.Sent {
 		c.notice.State = notice.Sending
 	}

@@ -47,7 +47,7 @@ type simTask struct {
 
 var errQueueAway = errors.New("the queue can't be reached")
 
-func (q *simQueue) EnqueueChunk(_ context.Context, id int64, generation string) error {
+func (q *simQueue) EnqueueChunk(_ context.Context, id int64, generation string, _ bool) error {
 	return q.enqueue(&simTask{id: fmt.Sprint("chunk:", id, ":", generation), number: id})
 }
 
@@ -139,11 +139,11 @@ type simTasks struct {
 	actor *actor
 }
 
-func (s *simTasks) EnqueueChunk(ctx context.Context, id int64, generation string) error {
+func (s *simTasks) EnqueueChunk(ctx context.Context, id int64, generation string, urgent bool) error {
 	if s.world.isDead(s.actor) {
 		return errDead
 	}
-	return s.simQueue.EnqueueChunk(ctx, id, generation)
+	return s.simQueue.EnqueueChunk(ctx, id, generation, urgent)
 }
 
 func (s *simTasks) EnqueueExpand(ctx context.Context, id int64, generation string) error {

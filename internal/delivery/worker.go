@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/mail"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tocsin/internal/audience"
@@ -28,13 +29,14 @@ type Options struct {
 	From        string        // RFC 5322 mailbox
 	ReplyTo     string        // where a notice has none; may be empty
 	Zone        string        // IANA, where a notice has none; empty = UTC
-	Chunks      int           // chunks under way at once; 4
+	Chunks      int           // chunks at once whose mails are being begun, of those that are urgent and of the others; 4
 	Connections int           // deliveries under way at once: the connections of all relays; 16
 	OpenMarks   int           // deliveries marked and not yet recorded, the most that a crash leaves uncertain; 64
 	SweepEvery  time.Duration // 10 s
 	Drain       time.Duration // how long answers are waited for when the worker is told to stop; 30 s
 	GiveUp      time.Duration // how long a delivery without expires_at is tried; 4 h
 	FirstRetry  time.Duration // mean delay of the first retry, which doubles up to 15 min; 30 s
+	Pacer       Pacer         // nil: nothing is limited
 	Logger      *slog.Logger
 	// Compare compares what the ledger knows with what is known outside of it, so that a restored one is recognised;
 	// nothing is sent before it succeeded once. Nil: there is nothing to compare with.
@@ -60,6 +62,9 @@ func (o Options) withDefaults() Options {
 	wait(&o.Drain, 30*time.Second)
 	wait(&o.GiveUp, 4*time.Hour)
 	wait(&o.FirstRetry, 30*time.Second)
+	if o.Pacer == nil {
+		o.Pacer = unpaced{}
+	}
 	if o.backoff == nil {
 		o.backoff = backoff
 	}
@@ -81,7 +86,8 @@ type Worker struct {
 	draining   chan struct{}   // closed when no more attempts are to be begun
 	life       context.Context // ends when the drain is over: nothing is waited for any more
 	mu         sync.Mutex      // draining is not closed while a task is counted
-	under      sync.WaitGroup  // tasks under way
+	under      sync.WaitGroup  // tasks and chunks under way
+	running    [2]atomic.Int32 // tasks that have a chunk: those that are not urgent, and those that are
 }
 
 // NewWorker returns a worker. The error names a setting that is wrong.
@@ -217,17 +223,22 @@ func (w *Worker) expand(id int64) error {
 		return errDraining
 	}
 	defer w.under.Done()
+	asking, asked := context.WithTimeout(w.life, askTimeout)
+	n, err := w.ledger.Notice(asking, id)
+	asked()
+	if err != nil {
+		return fmt.Errorf("expand notice %d: %w", id, err)
+	}
 	for done := false; !done; {
 		if w.stopping() {
 			return errDraining
 		}
 		var due []int64
-		var err error
 		if due, done, err = w.ledger.Expand(w.life, id); err != nil {
 			return fmt.Errorf("expand notice %d: %w", id, err)
 		}
 		for _, c := range due {
-			if err := w.tasks.EnqueueChunk(w.life, c, firstGeneration); err != nil {
+			if err := w.tasks.EnqueueChunk(w.life, c, firstGeneration, n.Body.Urgent()); err != nil {
 				w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", c), slog.Any("error", err))
 				break
 			}

@@ -17,6 +17,9 @@ type Claim struct {
 	NoticeID int64
 	Epoch    int64
 	Due      []Due // empty unless the notice is being sent
+	// Rest is set by the holder who gives the claim back with deliveries that were not tried since they may not go
+	// yet: the chunk is not due sooner, whatever else it owes. Their rows stay as they are.
+	Rest time.Duration
 }
 
 // Due is a delivery that may be attempted, with what its mail is made of.
@@ -133,6 +136,12 @@ func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 		// An answer under this lease can have come after its notice was finished.
 		if err := recountAndReopen(ctx, tx, []int64{c.ChunkID}); err != nil {
 			return err
+		}
+		if c.Rest > 0 {
+			_, err := tx.Exec(ctx, `UPDATE chunk SET due_at = greatest(due_at, clock_timestamp() + $2) WHERE id = $1`, c.ChunkID, c.Rest)
+			if err != nil {
+				return fmt.Errorf("let chunk %d rest: %w", c.ChunkID, err)
+			}
 		}
 		return tx.QueryRow(ctx, `SELECT open FROM chunk WHERE id = $1`, c.ChunkID).Scan(&owed)
 	})

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
 )
 
 // Work is what Postgres says is to be done now, whatever the queue still knows of it.
@@ -20,23 +22,30 @@ type DueChunk struct {
 	ID      int64
 	Epoch   int64         // of its last claim
 	Overdue time.Duration // how long it has waited to be claimed
+	Urgent  bool
 }
 
 // Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns what is due:
 // chunks whose lease ran out, whatever their notice's state, and unleased ones that are due in a notice that is
-// sending, or that were stopped and still owe something. At most a thousand chunks a call, the longest overdue first.
+// sending, or that were stopped and still owe something. At most a thousand chunks a call, those of outages and then the longest overdue first.
 func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	if err := db.advanceNotices(ctx); err != nil {
 		return w, err
 	}
 	rows, err := db.pool.Query(ctx, `
-		SELECT c.id, c.epoch, clock_timestamp() - coalesce(c.lease_until, least(c.due_at, clock_timestamp()))
+		SELECT c.id, c.epoch, clock_timestamp() - coalesce(c.lease_until, least(c.due_at, clock_timestamp())),
+			n.body->>'kind', n.body->>'phase', coalesce(n.body->>'severity', '')
 		FROM chunk c JOIN notice n ON n.id = c.notice_id
 		WHERE c.open AND (c.lease_until < clock_timestamp()
 			OR c.lease_until IS NULL AND (n.state = 'sending' AND c.due_at <= clock_timestamp() OR n.state = 'cancelled'))
-		ORDER BY c.due_at, c.id LIMIT 1000`)
+		ORDER BY n.body->>'kind' = 'outage' DESC, c.due_at, c.id LIMIT 1000`)
 	if err == nil {
-		w.Chunks, err = pgx.CollectRows(rows, pgx.RowToStructByPos[DueChunk])
+		w.Chunks, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c DueChunk, err error) {
+			var b notice.Body
+			err = row.Scan(&c.ID, &c.Epoch, &c.Overdue, &b.Kind, &b.Phase, &b.Severity)
+			c.Urgent = b.Urgent()
+			return c, err
+		})
 	}
 	if err != nil {
 		return w, fmt.Errorf("look for chunks that are due: %w", err)

@@ -64,6 +64,11 @@ type Body struct {
 	Texts           map[string]Text   `json:"texts,omitempty" yaml:"-"`
 }
 
+// Urgent reports whether the notice goes before others that are being sent: something is broken now, or critical.
+func (b Body) Urgent() bool {
+	return b.Kind == Outage && b.Phase != "postmortem" || b.Severity == "critical"
+}
+
 // Text is what a notice says in one language: Go template syntax in both, Markdown in the body.
 type Text struct {
 	Subject string `json:"subject"`

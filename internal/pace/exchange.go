@@ -123,7 +123,7 @@ func (p *Pacer) wishes() (w wish, keys []string, buckets []*bucket, all []*slots
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tidy(now)
-	w.Worker, w.Urgent = p.o.Worker, now.Before(p.urgent)
+	w.Worker, w.Urgent = p.o.Worker, p.isUrgent(now)
 	keys = append(keys, fixedKeys()...)
 	for _, b := range p.buckets {
 		if b.needs(now) {

@@ -55,7 +55,8 @@ type Pacer struct {
 	workers  int       // seen last, this one included; 0 = Redis was never heard
 	away     bool      // Redis did not answer the last time
 	asked    time.Time // last by a mail
-	urgent   time.Time // until then this worker has urgent mails that could go
+	hungry   int       // runs of this worker that have urgent mails that could go
+	urgent   time.Time // until then more of them may come
 	yielding time.Time // until then some worker has
 }
 
@@ -165,16 +166,21 @@ func (p *Pacer) Done(l *Leave, a notice.Answer) {
 // urgently is how long after the last urgent mail that could go everything else still waits.
 const urgently = 300 * time.Millisecond
 
-// Urgent notes that this worker has urgent mails that could go now, if others made room.
-func (p *Pacer) Urgent() {
-	now := time.Now()
+// Urgent notes that so many more of this worker's runs, or fewer, have urgent mails that could go now if others made
+// room.
+func (p *Pacer) Urgent(runs int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.After(p.urgent) {
+	if runs > 0 && !p.isUrgent(time.Now()) {
 		p.nudge()
 	}
-	p.urgent = now.Add(urgently)
+	if p.hungry += runs; p.hungry == 0 {
+		p.urgent = time.Now().Add(urgently)
+	}
 }
+
+// isUrgent reports whether this worker has urgent mails; the caller holds the mutex.
+func (p *Pacer) isUrgent(now time.Time) bool { return p.hungry > 0 || now.Before(p.urgent) }
 
 // Yield reports whether what is not urgent has to wait: some worker has urgent mails that could go.
 func (p *Pacer) Yield() bool {
@@ -182,7 +188,7 @@ func (p *Pacer) Yield() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked = now
-	return now.Before(p.urgent) || now.Before(p.yielding)
+	return p.isUrgent(now) || now.Before(p.yielding)
 }
 
 // nudge has Redis asked soon.

@@ -198,11 +198,13 @@ func TestSomethingUrgentIsKnownToAll(t *testing.T) {
 	if a.Yield() || b.Yield() {
 		t.Error("yields to nothing")
 	}
+	a.Urgent(1)
 	for deadline := time.Now().Add(10 * time.Second); !b.Yield(); time.Sleep(time.Millisecond) {
-		if a.Urgent(); time.Now().After(deadline) {
+		if time.Now().After(deadline) {
 			t.Fatal("the other worker never heard of it")
 		}
 	}
+	a.Urgent(-1)
 	for deadline := time.Now().Add(10 * time.Second); a.Yield() || b.Yield(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it never ends")

@@ -9,16 +9,18 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 )
 
-// The queues. Expansions are few and make work for everybody, so they are never starved by chunks.
+// The queues. Expansions are few and make work for everybody, so nothing goes before them.
 const (
 	expansions = "expansions"
-	chunks     = "chunks"
+	urgent     = "urgent" // chunks
+	chunks     = "chunks" // all others
 )
 
 // The types of tasks.
@@ -72,8 +74,12 @@ func (q *Queue) Ready(ctx context.Context) error {
 	return nil
 }
 
-// EnqueueChunk asks for a chunk to be worked. While a task of the same chunk and generation exists, it does nothing.
-func (q *Queue) EnqueueChunk(ctx context.Context, id int64, generation string) error {
+// EnqueueChunk asks for a chunk to be worked, an urgent one before all others. While a task of the same chunk and
+// generation exists, it does nothing.
+func (q *Queue) EnqueueChunk(ctx context.Context, id int64, generation string, first bool) error {
+	if first {
+		return q.enqueue(ctx, urgent, typeChunk, id, generation)
+	}
 	return q.enqueue(ctx, chunks, typeChunk, id, generation)
 }
 
@@ -103,26 +109,40 @@ type Handlers struct {
 	Expand func(id int64) error
 }
 
-// Serve starts to take tasks, at most so many at once. After shutdown is called it takes no more, and shutdown
-// returns when those under way are done, or after the drain.
+// Serve starts to take tasks, at most so many of each sort at once: what is urgent, expansions included, never waits
+// for the end of what is not. After shutdown is called it takes no more, and shutdown returns when those under way
+// are done, or after the drain.
 func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdown func(), err error) {
-	s := asynq.NewServerFromRedisClient(q.redis, asynq.Config{
-		Concurrency:              concurrency,
-		Queues:                   map[string]int{expansions: 2, chunks: 8},
-		TaskCheckInterval:        100 * time.Millisecond,
-		DelayedTaskCheckInterval: time.Second,
-		RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return time.Second },
-		ShutdownTimeout:          drain,
-		Logger:                   logger{q.logger},
-		LogLevel:                 asynq.WarnLevel,
-	})
 	mux := asynq.NewServeMux()
 	mux.HandleFunc(typeChunk, handle(h.Chunk))
 	mux.HandleFunc(typeExpand, handle(h.Expand))
-	if err := s.Start(mux); err != nil {
-		return nil, fmt.Errorf("start to take tasks: %w", err)
+	var servers []*asynq.Server
+	shutdown = func() {
+		var ending sync.WaitGroup
+		for _, s := range servers {
+			ending.Go(s.Shutdown)
+		}
+		ending.Wait()
 	}
-	return s.Shutdown, nil
+	for _, queues := range []map[string]int{{expansions: 2, urgent: 1}, {chunks: 1}} {
+		s := asynq.NewServerFromRedisClient(q.redis, asynq.Config{
+			Concurrency:              concurrency,
+			Queues:                   queues,
+			StrictPriority:           true,
+			TaskCheckInterval:        100 * time.Millisecond,
+			DelayedTaskCheckInterval: time.Second,
+			RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return time.Second },
+			ShutdownTimeout:          drain,
+			Logger:                   logger{q.logger},
+			LogLevel:                 asynq.WarnLevel,
+		})
+		if err := s.Start(mux); err != nil {
+			shutdown()
+			return nil, fmt.Errorf("start to take tasks: %w", err)
+		}
+		servers = append(servers, s)
+	}
+	return shutdown, nil
 }
 
 // handle adapts a handler. asynq's context is left aside: it ends when Redis is away for a while or the worker

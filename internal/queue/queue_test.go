@@ -23,7 +23,7 @@ func open(t *testing.T) *queue.Queue {
 func TestATaskOfOneGenerationIsQueuedOnce(t *testing.T) {
 	q := open(t)
 	for _, generation := range []string{"0.0", "0.0", "7.0", "0.0"} {
-		if err := q.EnqueueChunk(t.Context(), 1, generation); err != nil {
+		if err := q.EnqueueChunk(t.Context(), 1, generation, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -53,7 +53,7 @@ func TestATaskOfOneGenerationIsQueuedOnce(t *testing.T) {
 		t.Errorf("id 1 was handled %d times, want 3: two generations of the chunk and an expansion", chunks[1])
 	}
 	// The tasks are done: the same generation may come again.
-	if err := q.EnqueueChunk(t.Context(), 1, "0.0"); err != nil {
+	if err := q.EnqueueChunk(t.Context(), 1, "0.0", false); err != nil {
 		t.Fatal(err)
 	}
 	again := make(chan struct{})
@@ -66,7 +66,7 @@ func TestATaskOfOneGenerationIsQueuedOnce(t *testing.T) {
 
 func TestAHandlerThatCanNotNowIsAskedAgain(t *testing.T) {
 	q := open(t)
-	if err := q.EnqueueChunk(t.Context(), 9, "0.0"); err != nil {
+	if err := q.EnqueueChunk(t.Context(), 9, "0.0", true); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
@@ -94,7 +94,7 @@ func TestRedisAwayIsAnErrorAndNoPanic(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer q.Close()
-	if err := q.EnqueueChunk(t.Context(), 1, "0.0"); err == nil {
+	if err := q.EnqueueChunk(t.Context(), 1, "0.0", false); err == nil {
 		t.Error("enqueued into nowhere")
 	}
 	if err := q.Ready(t.Context()); err == nil {

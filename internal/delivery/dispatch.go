@@ -1,0 +1,202 @@
+package delivery
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/pace"
+)
+
+// Pacer says whether a mail may leave now, and if not, when; package pace implements it.
+type Pacer interface {
+	Ask(domain string) (*pace.Leave, pace.Refusal)
+	Done(*pace.Leave, notice.Answer)
+	Urgent(runs int) // so many more, or fewer, runs have urgent mails that could go
+	Yield() bool     // what is not urgent has to wait for such mails
+}
+
+// unpaced lets everything go.
+type unpaced struct{}
+
+func (unpaced) Ask(string) (*pace.Leave, pace.Refusal) { return &pace.Leave{}, pace.Refusal{} }
+func (unpaced) Done(*pace.Leave, notice.Answer)        {}
+func (unpaced) Urgent(int)                             {}
+func (unpaced) Yield() bool                            { return false }
+
+// How long a task stays with mails that may not go yet.
+const (
+	lingers   = 5 * time.Second        // where nothing else could use its place
+	makesRoom = 200 * time.Millisecond // where other chunks may wait for it
+	// A chunk that was given back comes again after so long.
+	restsLeast, restsMost = 5 * time.Second, 30 * time.Second
+)
+
+// pending is a delivery that was not begun, with its parsed address or what is wrong with that.
+type pending struct {
+	ledger.Due
+	to    audience.Address
+	wrong error
+}
+
+// lane is what a run has for one domain.
+type lane struct {
+	domain string
+	due    []pending
+	until  time.Time // it was told not to ask before
+}
+
+// lanesOf sorts deliveries by domain, and leaves them in their order within one.
+func lanesOf(all []ledger.Due) (lanes []*lane) {
+	by := map[string]*lane{}
+	for _, due := range all {
+		p := pending{Due: due}
+		p.to, p.wrong = audience.ParseAddress(due.Recipient.Address)
+		l := by[p.to.Domain]
+		if l == nil {
+			l = &lane{domain: p.to.Domain}
+			by[l.domain] = l
+			lanes = append(lanes, l)
+		}
+		l.due = append(l.due, p)
+	}
+	return lanes
+}
+
+// dispatch begins the attempts of a claim, each when it may go: the domains take turns, and one that has to wait is
+// passed over. It returns when all are begun, or what is left is to wait elsewhere: that was not tried, and comes
+// again when the chunk is next due.
+func (r *run) dispatch(ctx context.Context) {
+	var err error
+	if r.program, err = r.notices.get(ctx, r.claim.NoticeID); err != nil {
+		r.Logger.Error("prepare notice", slog.Int64("notice_id", r.claim.NoticeID), slog.Any("error", err))
+		r.stopped.Store(true)
+		return
+	}
+	r.urgent = r.program.Body.Urgent()
+	running := &r.running[place(r.urgent)]
+	running.Add(1)
+	defer running.Add(-1)
+	defer r.makeWay(false)
+
+	lanes := lanesOf(r.claim.Due)
+	var waited time.Duration // while another chunk could have had this one's place
+	for len(lanes) > 0 && !r.over() {
+		if !r.urgent && r.Pacer.Yield() {
+			if waited += r.nap(yieldFor); waited > lingers {
+				r.claim.Rest = restsLeast
+				return
+			}
+			continue
+		}
+		r.makeWay(true)
+		if !r.reserve() {
+			return
+		}
+		due, leave, refusal := r.next(&lanes)
+		if leave != nil {
+			r.attempts.Go(func() { r.attempt(ctx, due, leave) })
+			continue
+		}
+		<-r.writer.slots
+		<-r.sending
+		crowded := refusal.Domain && int(running.Load()) > r.Chunks
+		if refusal.Wait > lingers || crowded && waited > makesRoom {
+			r.claim.Rest = rest(lanes, refusal)
+			return
+		}
+		r.makeWay(!refusal.Domain)
+		if d := r.nap(refusal.Wait); crowded {
+			waited += d
+		}
+	}
+}
+
+// yieldFor is how soon a run that makes room for urgent mails looks again.
+const yieldFor = 20 * time.Millisecond
+
+// place is the index of a sort of runs.
+func place(urgent bool) int {
+	if urgent {
+		return 1
+	}
+	return 0
+}
+
+// next takes the next delivery that may go. Where none may, it returns the shortest wait.
+func (r *run) next(lanes *[]*lane) (due pending, leave *pace.Leave, least pace.Refusal) {
+	now := time.Now()
+	for i, l := range *lanes {
+		refusal := pace.Refusal{Wait: l.until.Sub(now), Domain: true}
+		if refusal.Wait <= 0 {
+			if leave, refusal = r.Pacer.Ask(l.domain); leave != nil {
+				due, l.due = l.due[0], l.due[1:]
+				*lanes = append((*lanes)[:i], (*lanes)[i+1:]...)
+				if len(l.due) > 0 {
+					*lanes = append(*lanes, l) // the others first
+				}
+				return due, leave, refusal
+			}
+		}
+		if !refusal.Domain { // and so for every domain
+			return due, nil, refusal
+		}
+		l.until = now.Add(refusal.Wait)
+		if least.Wait == 0 || refusal.Wait < least.Wait {
+			least = refusal
+		}
+	}
+	return due, nil, least
+}
+
+// rest is how long a chunk rests whose mails have to wait: as long as the next one does, or, where many chunks may
+// wait for the same domain, a few times what its mails would take if it had the domain to itself.
+func rest(lanes []*lane, refusal pace.Refusal) time.Duration {
+	left := 0
+	for _, l := range lanes {
+		left += len(l.due)
+	}
+	return min(max(refusal.Wait, 4*time.Duration(left)*refusal.Interval, restsLeast), restsMost)
+}
+
+// reserve waits for a connection's turn and for a place among the open marks; false: the worker drains.
+func (r *run) reserve() bool {
+	select {
+	case r.sending <- struct{}{}:
+	case <-r.draining:
+		return false
+	}
+	select {
+	case r.writer.slots <- struct{}{}:
+		return true
+	case <-r.draining:
+		<-r.sending
+		return false
+	}
+}
+
+// makeWay says whether this run, if it is urgent, has mails that everything else is to make room for.
+func (r *run) makeWay(please bool) {
+	if !r.urgent || r.hungry == please {
+		return
+	}
+	if r.hungry = please; please {
+		r.Pacer.Urgent(1)
+	} else {
+		r.Pacer.Urgent(-1)
+	}
+}
+
+// nap waits, unless the worker drains, and returns how long.
+func (r *run) nap(d time.Duration) time.Duration {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.draining:
+	}
+	return d
+}
