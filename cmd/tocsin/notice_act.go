@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"tocsin/internal/api"
@@ -106,7 +108,35 @@ func printStatus(w io.Writer, st notice.Status) error {
 		fmt.Fprintln(t, "By language\t")
 		tally(t, st.ByLanguage)
 	}
+	printPace(t, st.Pace)
 	return t.Flush()
+}
+
+// printPace says what keeps mails from leaving faster: relays that rest, and domains that asked for fewer mails.
+func printPace(t io.Writer, p *notice.Pace) {
+	if p == nil {
+		return
+	}
+	workers := map[string]int{}
+	for _, r := range p.Relays {
+		workers[r.Relay]++
+	}
+	for _, relay := range slices.Sorted(maps.Keys(workers)) {
+		resting, why := 0, ""
+		for _, r := range p.Relays {
+			if r.Relay == relay && r.State != "up" {
+				resting, why = resting+1, r.Error
+			}
+		}
+		if resting == 0 {
+			fmt.Fprintf(t, "Relay %s\tup\n", relay)
+		} else {
+			fmt.Fprintf(t, "Relay %s\tresting in %d of %d workers: %s\n", relay, resting, workers[relay], why)
+		}
+	}
+	for _, s := range p.Throttled {
+		fmt.Fprintf(t, "%s through %s\tthrottled: %.1f mails/s now, growing to %.1f\n", s.Domain, s.Relay, s.RatePerS, s.UpTo)
+	}
 }
 
 // printUncertain says first of a notice that somebody must decide something.

@@ -10,6 +10,7 @@ import (
 	"tocsin/internal/delivery"
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
+	"tocsin/internal/pace"
 	"tocsin/internal/queue"
 )
 
@@ -45,6 +46,11 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	defer tasks.Close()
+	pacers, err := pace.NewWatcher(set.RedisURL)
+	if err != nil {
+		return usage(err)
+	}
+	defer pacers.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
 	go dropOldRows(ctx, db, set.Retention, logger)
 	desk := &delivery.Desk{
@@ -74,6 +80,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	return api.NewServer(api.Options{
 		Desk:     desk,
 		Book:     db,
+		Pace:     pacers.Pace,
 		Log:      logger,
 		Tokens:   set.Tokens,
 		Ready:    readiness(db.Ready, tasks.Ready),

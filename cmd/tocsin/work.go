@@ -7,16 +7,21 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tocsin/internal/api"
+	"tocsin/internal/config"
 	"tocsin/internal/delivery"
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
+	"tocsin/internal/notice"
+	"tocsin/internal/pace"
 	"tocsin/internal/queue"
+	"tocsin/internal/send"
 )
 
 type workCmd struct {
@@ -59,6 +64,15 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer db.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
+	pacer, err := pacing(set, relays, logger)
+	if err != nil {
+		return usage(err)
+	}
+	untilDrained, stopPacing := context.WithCancel(context.WithoutCancel(ctx)) // a worker that drains is paced too
+	var paced sync.WaitGroup
+	paced.Go(func() { pacer.Run(untilDrained) })
+	defer paced.Wait()
+	defer stopPacing()
 	reg := registry()
 	measure := metrics.NewWorker(reg)
 	worker, err := delivery.NewWorker(measure.Ledger(db), tasks, templateSet(set.Mail.TemplateDir), measure.Sender(relays), delivery.Options{
@@ -70,6 +84,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		OpenMarks:   set.MaxOpenMarks,
 		Drain:       set.Drain,
 		FirstRetry:  set.FirstRetry,
+		Pacer:       pacer,
 		Logger:      logger,
 		Compare:     db.CompareMarks,
 	})
@@ -85,6 +100,25 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		defer stop()
 	}
 	return worker.Run(ctx)
+}
+
+// pacing returns what says when a mail may leave, by the limits of the settings.
+func pacing(set config.Work, relays *send.Pool, logger *slog.Logger) (*pace.Pacer, error) {
+	o := pace.Options{
+		Worker:      fmt.Sprintf("%s/%d", holder(), time.Now().UnixMilli()), // a process may have the name of one that is gone
+		Relays:      map[string]notice.Rate{},
+		Next:        relays.Next,
+		Health:      relays.Health,
+		Connections: relays.Connections(),
+		Logger:      logger,
+	}
+	for i, r := range relays.Relays() {
+		o.Relays[r.Name] = set.Mail.Relays[i].Rate
+	}
+	for _, l := range set.Limits {
+		o.Limits = append(o.Limits, pace.Limit(l))
+	}
+	return pace.New(set.RedisURL, o)
 }
 
 // holder names this process in leases, for people.

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net/http"
 	"slices"
 	"time"
@@ -150,6 +151,12 @@ func (s *Server) status(ctx context.Context, in *struct {
 		}
 	}
 	st, err := s.book.Status(ctx, in.ID)
+	if err == nil && st.State == notice.Sending && s.pace != nil {
+		var err error
+		if st.Pace, err = s.pace(ctx); err != nil {
+			s.log.Warn("read what paces the workers", slog.Any("error", err))
+		}
+	}
 	return ok(tidyStatus(st), err)
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tocsin/internal/notice"
 )
 
 // Options are what a Server is made of. Desk, Book and Log are needed.
@@ -16,6 +18,8 @@ type Options struct {
 	Desk Desk
 	Book Book
 	Log  *slog.Logger
+	// Pace says what paces the workers; nil, or its error, leaves that out of a status.
+	Pace func(ctx context.Context) (*notice.Pace, error)
 	// Tokens are the bearer tokens that are accepted, two while rotating. Without any, requests are answered
 	// that name a loopback host and come from no foreign web page; see CheckListen.
 	Tokens []string
@@ -35,6 +39,7 @@ type Options struct {
 type Server struct {
 	desk     Desk
 	book     Book
+	pace     func(ctx context.Context) (*notice.Pace, error)
 	log      *slog.Logger
 	tokens   [][32]byte
 	ready    func(ctx context.Context) error
@@ -51,6 +56,7 @@ func NewServer(o Options) *Server {
 	s := &Server{
 		desk:     o.Desk,
 		book:     o.Book,
+		pace:     o.Pace,
 		log:      o.Log,
 		tokens:   sums(o.Tokens),
 		ready:    o.Ready,

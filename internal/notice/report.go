@@ -78,6 +78,8 @@ type Status struct {
 	RatePerS    float64        `json:"rate_per_s"` // mails accepted per second between the first and the last
 	// RowsDroppedAt is when the notice's rows were dropped because they were old. The counts stay.
 	RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"`
+	// Pace says, while it is being sent, how the relays are and who is throttled.
+	Pace *Pace `json:"pace,omitempty"`
 }
 
 // Settled reports whether nothing of the notice is under way any more: a cancelled one still has mails at relays for
