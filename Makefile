@@ -3,7 +3,7 @@ GO      ?= go
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test build bench simulate chaos lint vulnerabilities race
+.PHONY: help demo test build bench limits simulate chaos lint vulnerabilities race
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,9 @@ build: ## bin/tocsin
 
 bench: build ## the throughput of the system as shipped
 	$(GO) test -timeout 20m -run '^$$' -bench System -benchtime 1x ./cmd/tocsin
+
+limits: ## how exactly limits are kept, a slow domain beside a fast one, and an outage during a mailing
+	$(GO) test -count=1 -timeout 30m -run '^TestLimits' -v ./cmd/tocsin -limits
 
 SIMULATE ?= 1m
 

@@ -72,8 +72,14 @@ func (s *safeBuffer) String() string {
 // found soon. More variables of the environment may be given.
 func start(t *testing.T, more ...string) *system {
 	t.Helper()
+	return startWith(t, sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond})
+}
+
+// startWith is start with a sink of other options.
+func startWith(t *testing.T, o sink.Options) *system {
+	t.Helper()
 	s := &system{t: t, services: testkit.OwnServices(t)}
-	s.sink = sink.New(sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond})
+	s.sink = sink.New(o)
 	if err := s.sink.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}

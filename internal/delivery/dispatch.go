@@ -30,7 +30,7 @@ func (unpaced) Yield() bool                            { return false }
 // How long a task stays with mails that may not go yet.
 const (
 	lingers   = 5 * time.Second        // where nothing else could use its place
-	makesRoom = 200 * time.Millisecond // where other chunks may wait for it
+	makesRoom = 200 * time.Millisecond // where other chunks may wait for it; or a fifth of the time that it took
 	// A chunk that was given back comes again after so long.
 	restsLeast, restsMost = 5 * time.Second, 30 * time.Second
 )
@@ -83,6 +83,7 @@ func (r *run) dispatch(ctx context.Context) {
 	defer r.makeWay(false)
 
 	lanes := lanesOf(r.claim.Due)
+	began := time.Now()
 	var waited time.Duration // while another chunk could have had this one's place
 	for len(lanes) > 0 && !r.over() {
 		if !r.urgent && r.Pacer.Yield() {
@@ -104,7 +105,7 @@ func (r *run) dispatch(ctx context.Context) {
 		<-r.writer.slots
 		<-r.sending
 		crowded := refusal.Domain && int(running.Load()) > r.Chunks
-		if refusal.Wait > lingers || crowded && waited > makesRoom {
+		if refusal.Wait > lingers || crowded && waited > max(makesRoom, time.Since(began)/5) {
 			r.claim.Rest = rest(lanes, refusal)
 			return
 		}

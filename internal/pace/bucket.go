@@ -10,10 +10,14 @@ const (
 	blockOf = 100 * time.Millisecond
 	// ahead is how far in the future a lease may begin. What a killed worker had leased is lost: this bounds it.
 	ahead = 300 * time.Millisecond
+	// lag is how far in the past a lease may begin: the most that can burst after an idle time.
+	lag = 100 * time.Millisecond
 	// aloneFor is what a worker leases itself at once while Redis is away, which may take some time to be found out.
-	aloneFor = 500 * time.Millisecond
+	aloneFor = 1500 * time.Millisecond
 	// early is how long before the end of what is leased more is asked for.
-	early = 80 * time.Millisecond
+	early = 100 * time.Millisecond
+	// behind is how late the next mail may be for that: a worker that has fewer mails than moments leases no more.
+	behind = 200 * time.Millisecond
 	// late is how long after its moment a leased mail may still leave: a worker that was held up catches up.
 	late = time.Second
 )
@@ -23,7 +27,7 @@ type bucket struct {
 	key    string
 	rate   float64 // mails per second, of all workers together
 	leased []stretch
-	block  int       // how many mails to lease next: doubled when they are all spent, halved when some go to waste
+	block  int       // how many mails to lease next: doubled when a stretch was spent, halved when some of it went to waste
 	wanted time.Time // last by a mail
 	not    time.Time // no use in asking Redis before
 }
@@ -76,18 +80,22 @@ func (b *bucket) spend() {
 	s := &b.leased[0]
 	s.left--
 	s.spent++
-	if s.left == 0 && len(b.leased) == 1 {
+	if s.left == 0 {
 		b.block = min(2*b.block, b.most())
 	}
 }
 
-// needs reports whether more is to be leased now.
+// needs reports whether more is to be leased now: what is leased ends soon, and is being spent at its time.
 func (b *bucket) needs(now time.Time) bool {
 	if now.Sub(b.wanted) > late || now.Before(b.not) {
 		return false
 	}
 	n := len(b.leased)
-	return n == 0 || b.leased[n-1].left == 0 || b.leased[n-1].end().Sub(now) < early
+	if n == 0 || b.leased[n-1].left == 0 {
+		return true
+	}
+	head := b.leased[0]
+	return b.leased[n-1].end().Sub(now) < early && (head.left == 0 || now.Sub(head.next()) < behind)
 }
 
 // span is how long n mails take at the bucket's rate.

@@ -23,7 +23,7 @@ const prefix = "{tocsin:pace}:"
 const lives = 5 * time.Second
 
 // patience is how long Redis may take to answer.
-const patience = 250 * time.Millisecond
+const patience = time.Second
 
 // wish and grant are what the script is asked, and answers. Times are microseconds, rates thousandths of mails per
 // second.
@@ -32,6 +32,7 @@ type (
 		Worker  string       `json:"worker"` // "" looks and changes nothing
 		Lives   int64        `json:"lives"`
 		Ahead   int64        `json:"ahead"`
+		Lag     int64        `json:"lag"`
 		Growth  float64      `json:"growth"`
 		Floor   float64      `json:"floor"`
 		Urgent  bool         `json:"urgent,omitempty"`
@@ -67,7 +68,7 @@ type (
 )
 
 func blank() wish {
-	return wish{Lives: lives.Microseconds(), Ahead: ahead.Microseconds(), Growth: growth, Floor: floor * 1000}
+	return wish{Lives: lives.Microseconds(), Ahead: ahead.Microseconds(), Lag: lag.Microseconds(), Growth: growth, Floor: floor * 1000}
 }
 
 // dial returns a client that gives up soon: what Redis does not say now is asked again anyway.

@@ -18,11 +18,12 @@ answer.workers = redis.call('ZCARD', workers)
 if ask.urgent then redis.call('SET', urgent, ask.worker, 'PX', 600) end
 answer.urgent = redis.call('EXISTS', urgent) == 1
 
--- Rates: GCRA. A key holds when its timeline is free again; a lease is the next stretch of it.
+-- Rates: GCRA. A key holds when its timeline is free again; a lease is the next stretch of it. What nobody asked for
+-- in time is made up for, as far as "lag" goes.
 if ask.leases then
   answer.leases = {}
   for i, l in ipairs(ask.leases) do
-    local free = math.max(now, tonumber(redis.call('GET', KEYS[4 + i]) or '0'))
+    local free = math.max(now - ask.lag, tonumber(redis.call('GET', KEYS[4 + i]) or '0'))
     if free - now > ask.ahead then
       answer.leases[i] = {wait = free - now - ask.ahead, delay = 0}
     else

@@ -29,6 +29,7 @@ type conn struct {
 	broken bool        // its state is not known: it is closed without QUIT
 	stale  bool        // it had been closed while idle, and nothing was tried
 	tried  bool        // there was a transaction on it
+	ours   bool        // we broke the last transaction off
 	lost   bool        // the relay broke the last transaction off
 	error  string      // how
 	expiry *time.Timer // closes it when it was idle for long enough

@@ -116,7 +116,7 @@ func (p *Pool) Send(ctx context.Context, m notice.Mail, permit notice.Permit) (n
 		a := c.send(ctx, m, permit)
 		a.Relay = c.relay.Name
 		c.tried = true
-		c.lost, c.error = c.broken && ctx.Err() == nil && (a.Code == 0 || a.Code == 421), a.Text
+		c.lost, c.error = c.broken && !c.ours && ctx.Err() == nil && (a.Code == 0 || a.Code == 421), a.Text
 		p.release(c)
 		if !c.stale {
 			return a, nil

@@ -42,6 +42,7 @@ func (c *conn) send(ctx context.Context, m notice.Mail, permit notice.Permit) no
 	}
 	until, err := permit.Wait(ctx)
 	if err != nil {
+		c.ours = true
 		return c.noDot("no leave to send: " + printable(err.Error()))
 	}
 	if !stop() {
