@@ -55,6 +55,7 @@ func simulate(t *testing.T, s stage, seed uint64, broken mutant, tell func(strin
 		w.tell = tell
 		r.err = w.play()
 		w.stop()
+		w.tally.faults["pace: not yet"] = int(w.pacer.refused.Load())
 		r.tally, r.hash = w.tally, w.hash
 	})
 	return r
@@ -75,6 +76,8 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	if rng.IntN(3) == 0 {
 		w.options.Connections, w.options.OpenMarks = 1, 1+rng.IntN(2)
 	}
+	w.pacing, w.pacer = rng.Uint64(), &simPacer{world: w}
+	w.options.Pacer = w.pacer
 	w.options = w.options.withDefaults()
 	w.thorough = rng.IntN(8) == 0
 	for i := range 1 + rng.IntN(4) {
@@ -88,6 +91,9 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	}
 	for i := range 1 + rng.IntN(5)/4 {
 		b := simBody(fmt.Sprint("n", i+1))
+		if i%2 == 1 {
+			b.Kind, b.Phase = notice.Maintenance, "scheduled" // has to make room
+		}
 		at := func(d time.Duration) *time.Time { t := time.Now().Add(d); return &t }
 		if rng.IntN(8) == 0 {
 			b.SendAt = at(time.Minute)

@@ -47,6 +47,8 @@ type world struct {
 	quiet     int           // how often, in peace, time went by since the last task
 	jitter    time.Duration // out of 4: how much of its range every backoff of this schedule takes
 	options   Options
+	pacing    uint64 // which spans of time nothing may leave in
+	pacer     *simPacer
 	down      time.Time // until then the ledger is away
 	tally     tally
 	hash      uint64

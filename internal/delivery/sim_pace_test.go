@@ -1,0 +1,40 @@
+package delivery
+
+import (
+	"sync/atomic"
+	"time"
+
+	"tocsin/internal/notice"
+	"tocsin/internal/pace"
+)
+
+// simPacer lets nothing leave for some spans of time, which the seed and the clock alone decide, and has what is not
+// urgent wait in others. Where runs compete for one connection it does neither: they would wake at the same instant.
+type simPacer struct {
+	world   *world
+	refused atomic.Int64
+}
+
+// dice is a number that depends on the seed and on which span of time it is.
+func (p *simPacer) dice(salt uint64, span time.Duration) uint64 {
+	x := p.world.pacing + salt + uint64(time.Since(simStart)/span)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func (p *simPacer) Ask(string) (*pace.Leave, pace.Refusal) {
+	const span = 7 * time.Second
+	if d := p.dice(1, span); p.paces() && d%8 == 0 {
+		p.refused.Add(1)
+		wait := span - time.Since(simStart)%span
+		return nil, pace.Refusal{Wait: wait * time.Duration(1+d/8%4), Domain: d/32%2 == 0, Interval: time.Second}
+	}
+	return &pace.Leave{}, pace.Refusal{}
+}
+
+func (p *simPacer) paces() bool { return !p.world.calm && p.world.options.Connections > 1 }
+
+func (p *simPacer) Done(*pace.Leave, notice.Answer) {}
+func (p *simPacer) Urgent(int)                      {}
+func (p *simPacer) Yield() bool                     { return p.paces() && p.dice(2, 3*time.Second)%6 == 0 }
