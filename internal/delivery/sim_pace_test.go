@@ -9,7 +9,8 @@ import (
 )
 
 // simPacer lets nothing leave for some spans of time, which the seed and the clock alone decide, and has what is not
-// urgent wait in others. Where runs compete for one connection it does neither: they would wake at the same instant.
+// urgent wait in others. Where runs compete for one connection it does neither, since they would wake at the same instant; and it
+// limits no single domain, since whether a run then makes room depends on how many others there are at that instant.
 type simPacer struct {
 	world   *world
 	refused atomic.Int64
@@ -28,7 +29,7 @@ func (p *simPacer) Ask(string) (*pace.Leave, pace.Refusal) {
 	if d := p.dice(1, span); p.paces() && d%8 == 0 {
 		p.refused.Add(1)
 		wait := span - time.Since(simStart)%span
-		return nil, pace.Refusal{Wait: wait * time.Duration(1+d/8%4), Domain: d/32%2 == 0, Interval: time.Second}
+		return nil, pace.Refusal{Wait: wait * time.Duration(1+d/8%4)}
 	}
 	return &pace.Leave{}, pace.Refusal{}
 }

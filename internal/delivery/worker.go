@@ -205,7 +205,7 @@ func (w *Worker) sweepUntil(ctx context.Context) {
 		case err != nil && ctx.Err() == nil:
 			w.Logger.Warn("sweep", slog.Any("error", err))
 		case err == nil && next >= 0:
-			wait = min(wait, next+10*time.Millisecond)
+			wait = min(wait, next)
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -214,8 +214,17 @@ func (w *Worker) sweepUntil(ctx context.Context) {
 		case <-w.owed:
 		}
 		timer.Stop()
+		// Chunks are given back several at a time: one sweep sees to all of them.
+		pause(ctx, sweepAfter)
+		select {
+		case <-w.owed:
+		default:
+		}
 	}
 }
+
+// sweepAfter is how long after something fell due, or a chunk was given back, a sweep begins.
+const sweepAfter = 10 * time.Millisecond
 
 // expand makes the deliveries of a notice, and has each slice worked as soon as it is there.
 func (w *Worker) expand(id int64) error {
