@@ -28,6 +28,9 @@ import (
 type postfix struct {
 	address string
 	log     string
+	config  string // its directory
+	master  string // the program
+	pid     string // the file that names the process of master
 }
 
 // startPostfix starts a Postfix that hands all mail on to next. Where there is none to be had the test is skipped:
@@ -44,7 +47,8 @@ func startPostfix(t *testing.T, next net.Addr) postfix {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := postfix{address: freeAddress(t), log: filepath.Join(dir, "log", "mail.log")}
+	p := postfix{address: freeAddress(t), log: filepath.Join(dir, "log", "mail.log"), config: filepath.Join(dir, "etc"),
+		pid: filepath.Join(dir, "queue", "pid", "master.pid")}
 	for _, sub := range []string{"", "etc", "queue", "data", "log"} {
 		if err := errors.Join(os.MkdirAll(filepath.Join(dir, sub), 0o755), os.Chmod(filepath.Join(dir, sub), 0o755)); err != nil {
 			t.Fatal(err)
@@ -62,17 +66,23 @@ func startPostfix(t *testing.T, next net.Addr) postfix {
 	write(t, filepath.Join(dir, "etc", "main.cf"), strings.NewReplacer("DIR", dir, "NEXT", smtpNext(next)).Replace(mainCF))
 	write(t, filepath.Join(dir, "etc", "master.cf"), p.address+masterCF)
 
-	config := filepath.Join(dir, "etc")
-	if out, err := exec.Command(program, "-c", config, "check").CombinedOutput(); err != nil { // makes the queue
+	if out, err := exec.Command(program, "-c", p.config, "check").CombinedOutput(); err != nil { // makes the queue
 		t.Fatalf("postfix check: %v\n%s", err, out)
 	}
-	programs, err := exec.Command("postconf", "-c", config, "-h", "daemon_directory").Output()
+	programs, err := exec.Command("postconf", "-c", p.config, "-h", "daemon_directory").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.master = filepath.Join(strings.TrimSpace(string(programs)), "master")
+	p.run(t)
+	return p
+}
+
+// run runs Postfix until the test ends, and returns when it listens.
+func (p postfix) run(t *testing.T) {
+	t.Helper()
 	// The shell ends Postfix when its standard input ends, which it also does when we die.
-	cmd := exec.Command("/bin/sh", "-c", `exec 3<&0; "$0" -d -c "$1" & read _ <&3; kill $!; wait`,
-		filepath.Join(strings.TrimSpace(string(programs)), "master"), config)
+	cmd := exec.Command("/bin/sh", "-c", `exec 3<&0; "$0" -d -c "$1" & read _ <&3; kill $!; wait`, p.master, p.config)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	life, err := cmd.StdinPipe()
 	if err != nil {
@@ -95,7 +105,7 @@ func startPostfix(t *testing.T, next net.Addr) postfix {
 		conn, err := net.DialTimeout("tcp", p.address, time.Second)
 		if err == nil {
 			conn.Close()
-			return p
+			return
 		}
 		select {
 		case <-ended:
@@ -105,6 +115,26 @@ func startPostfix(t *testing.T, next net.Addr) postfix {
 		if time.Now().After(deadline) {
 			t.Fatal("Postfix does not listen")
 		}
+	}
+}
+
+// kill is kill -9 of all of Postfix's processes, which are the group of its master.
+func (p postfix) kill(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile(p.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid <= 1 {
+		t.Fatalf("the file of the master's process says %q", text)
+	}
+	group, err := syscall.Getpgid(pid)
+	if err != nil || group == syscall.Getpgrp() {
+		t.Fatalf("Postfix has no process group of its own: %d, %v", group, err)
+	}
+	if err := syscall.Kill(-group, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
 	}
 }
 
