@@ -197,3 +197,22 @@ func TestStatusBeginsWithWhatMustBeDecided(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", code, stdout)
 	}
 }
+
+func TestAStatusSaysWhatHoldsMailsUp(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	err := printStatus(&out, notice.Status{Number: 1, Key: "a.1", State: notice.Sending, Pace: &notice.Pace{
+		Relays: []notice.RelayHealth{{Worker: "w1", Relay: "main", State: "up"}, {Worker: "w1", Relay: "next", State: "up"},
+			{Worker: "w2", Relay: "main", State: "resting", Error: "connection refused"}, {Worker: "w2", Relay: "next", State: "up"}},
+		Throttled: []notice.Throttled{{Relay: "main", Domain: "gmail.com", RatePerS: 4.25, UpTo: 20}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Relay main resting in 1 of 2 workers: connection refused", "Relay next up",
+		"gmail.com through main throttled: 4.2 mails/s now, growing to 20.0"} {
+		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}

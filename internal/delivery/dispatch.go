@@ -30,7 +30,7 @@ func (unpaced) Yield() bool                            { return false }
 // How long a task stays with mails that may not go yet.
 const (
 	lingers   = 5 * time.Second        // where nothing else could use its place
-	makesRoom = 200 * time.Millisecond // where other chunks may wait for it; or a fifth of the time that it took
+	makesRoom = 200 * time.Millisecond // where other chunks may wait for it
 	// A chunk that was given back comes again after so long.
 	restsLeast, restsMost = 5 * time.Second, 30 * time.Second
 )
@@ -105,15 +105,30 @@ func (r *run) dispatch(ctx context.Context) {
 		<-r.writer.slots
 		<-r.sending
 		crowded := refusal.Domain && int(running.Load()) > r.Chunks
-		if refusal.Wait > lingers || crowded && waited > max(makesRoom, time.Since(began)/5) {
+		if refusal.Wait > lingers || crowded && waited > r.patience(began) {
 			r.claim.Rest = rest(lanes, refusal)
 			return
 		}
 		r.makeWay(!refusal.Domain)
+		if refusal.Domain {
+			r.waiting.Add(1)
+		}
 		if d := r.nap(refusal.Wait); crowded {
 			waited += d
 		}
+		if refusal.Domain {
+			r.waiting.Add(-1)
+		}
 	}
+}
+
+// patience is how long a run may wait for domains while other chunks may wait for its place: the longer the more time
+// it took, as long as most places are put to use, since what it leaves has to be claimed again.
+func (r *run) patience(began time.Time) time.Duration {
+	if int(r.waiting.Load()) >= r.Chunks/2 {
+		return makesRoom
+	}
+	return max(makesRoom, time.Since(began)/5)
 }
 
 // yieldFor is how soon a run that makes room for urgent mails looks again.

@@ -87,6 +87,7 @@ type Worker struct {
 	life       context.Context // ends when the drain is over: nothing is waited for any more
 	mu         sync.Mutex      // draining is not closed while a task is counted
 	under      sync.WaitGroup  // tasks and chunks under way
+	waiting    atomic.Int32    // tasks whose mails all wait for their domains
 	running    [2]atomic.Int32 // tasks that have a chunk: those that are not urgent, and those that are
 }
 

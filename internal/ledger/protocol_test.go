@@ -638,3 +638,35 @@ func TestMigrationsHaveNoGaps(t *testing.T) {
 		}
 	}
 }
+
+// What a holder could not begin it gives back with a time: the chunk rests, and the deliveries were not tried.
+func TestAChunkThatIsGivenBackRests(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2)
+	c := d.claim("a")
+	d.mark(attempt(c, 0))
+	d.answer(attempt(c, 0), notice.DeliverySent, 250)
+	c.Rest = time.Minute
+	d.closeChunk(c)
+	d.wantState(1, notice.DeliveryQueued)
+	work, err := d.Sweep(t.Context())
+	d.must(err)
+	if len(work.Chunks) != 0 || work.NextDue < 50*time.Second || work.NextDue > time.Minute {
+		t.Errorf("swept %+v, want nothing before a minute has gone by", work)
+	}
+	d.exec(`UPDATE chunk SET due_at = clock_timestamp()`)
+	c = d.claim("b")
+	if len(c.Due) != 1 || c.Due[0].Seq != 1 || c.Due[0].Tries != 0 {
+		t.Errorf("claimed %+v, want the delivery that was not tried", c.Due)
+	}
+	if work, err = d.Sweep(t.Context()); err != nil || len(work.Chunks) != 0 {
+		t.Errorf("swept %+v, %v", work, err)
+	}
+	c.Rest = 0
+	d.closeChunk(c)
+	work, err = d.Sweep(t.Context())
+	d.must(err)
+	if len(work.Chunks) != 1 || !work.Chunks[0].Urgent {
+		t.Errorf("swept %+v, want the chunk of an outage", work.Chunks)
+	}
+}

@@ -7,7 +7,7 @@ import (
 
 const (
 	// blockOf is how much of a timeline is leased at once, at most; never less than one mail.
-	blockOf = 100 * time.Millisecond
+	blockOf = 60 * time.Millisecond
 	// ahead is how far in the future a lease may begin. What a killed worker had leased is lost: this bounds it.
 	ahead = 300 * time.Millisecond
 	// lag is how far in the past a lease may begin: the most that can burst after an idle time.
@@ -15,9 +15,10 @@ const (
 	// aloneFor is what a worker leases itself at once while Redis is away, which may take some time to be found out.
 	aloneFor = 1500 * time.Millisecond
 	// early is how long before the end of what is leased more is asked for.
-	early = 100 * time.Millisecond
-	// behind is how late the next mail may be for that: a worker that has fewer mails than moments leases no more.
-	behind = 200 * time.Millisecond
+	early = 60 * time.Millisecond
+	// behind is how late the next mail may be for that: a worker that has fewer mails than moments leases no more. It
+	// is long enough for a mail that waits for its moment on another timeline too.
+	behind = 500 * time.Millisecond
 	// late is how long after its moment a leased mail may still leave: a worker that was held up catches up.
 	late = time.Second
 )

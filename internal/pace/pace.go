@@ -55,6 +55,7 @@ type Pacer struct {
 	workers  int       // seen last, this one included; 0 = Redis was never heard
 	away     bool      // Redis did not answer the last time
 	asked    time.Time // last by a mail
+	tidied   time.Time
 	hungry   int       // runs of this worker that have urgent mails that could go
 	urgent   time.Time // until then more of them may come
 	yielding time.Time // until then some worker has

@@ -107,6 +107,10 @@ func (p *Pacer) configured(k pair) float64 {
 // tidy judges the seconds that no answer ended, and forgets whom nothing was sent to for a minute; the caller holds
 // the mutex.
 func (p *Pacer) tidy(now time.Time) {
+	if now.Sub(p.tidied) < time.Second { // there may be many domains
+		return
+	}
+	p.tidied = now
 	for k, c := range p.pairs {
 		if p.judge(k, c, now); now.Sub(c.last) > time.Minute {
 			delete(p.pairs, k)

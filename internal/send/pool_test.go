@@ -41,8 +41,8 @@ func TestARelayHasNoMoreConnectionsThanItsLimit(t *testing.T) {
 	s := serve(t, nil)
 	first, second := s.relay(), serve(t, nil).relay()
 	p := pool(t, usual, first, second)
-	if got := p.Connections(); got != 4 {
-		t.Errorf("Connections() = %d, want 4", got)
+	if got := p.Connections(); got != 2 {
+		t.Errorf("Connections() = %d, want 2", got)
 	}
 	var senders sync.WaitGroup
 	for range 16 {
@@ -252,7 +252,7 @@ func TestRelaysOfOneNameAreToldApart(t *testing.T) {
 	if got := strings.Join(names, " "); got != "a a-2 b a-3" {
 		t.Errorf("got %s", got)
 	}
-	if got := p.Connections(); got != 4*DefaultConnections {
+	if got := p.Connections(); got != DefaultConnections {
 		t.Errorf("Connections() = %d", got)
 	}
 }

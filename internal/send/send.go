@@ -91,10 +91,10 @@ func New(relays []Relay, o Options) *Pool {
 	return p
 }
 
-// Connections is how many mails can be under way at once: the sum of the relays' connections.
+// Connections is how many mails can be under way at once: one relay serves at a time, the one that takes most.
 func (p *Pool) Connections() (n int) {
 	for _, r := range p.relays {
-		n += r.Connections
+		n = max(n, r.Connections)
 	}
 	return n
 }
