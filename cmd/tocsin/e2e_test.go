@@ -72,11 +72,11 @@ func (s *safeBuffer) String() string {
 // found soon. More variables of the environment may be given.
 func start(t *testing.T, more ...string) *system {
 	t.Helper()
-	return startWith(t, sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond})
+	return startWith(t, sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond}, more...)
 }
 
 // startWith is start with a sink of other options.
-func startWith(t *testing.T, o sink.Options) *system {
+func startWith(t *testing.T, o sink.Options, more ...string) *system {
 	t.Helper()
 	s := &system{t: t, services: testkit.OwnServices(t)}
 	s.sink = sink.New(o)

@@ -18,7 +18,7 @@ func TestThePagesShowTheQueueAndChangeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { q.Close() })
-	if err := q.EnqueueChunk(t.Context(), 4711, "1.0"); err != nil {
+	if err := q.EnqueueChunk(t.Context(), 4711, "1.0", false); err != nil {
 		t.Fatal(err)
 	}
 	pages := q.Pages("/queues")
