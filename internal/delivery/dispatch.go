@@ -46,7 +46,8 @@ type pending struct {
 type lane struct {
 	domain string
 	due    []pending
-	until  time.Time // it was told not to ask before
+	until  time.Time // it was told not to ask before,
+	told   pace.Refusal
 }
 
 // lanesOf sorts deliveries by domain, and leaves them in their order within one.
@@ -146,8 +147,8 @@ func place(urgent bool) int {
 func (r *run) next(lanes *[]*lane) (due pending, leave *pace.Leave, least pace.Refusal) {
 	now := time.Now()
 	for i, l := range *lanes {
-		refusal := pace.Refusal{Wait: l.until.Sub(now), Domain: true}
-		if refusal.Wait <= 0 {
+		refusal := l.told
+		if refusal.Wait = l.until.Sub(now); refusal.Wait <= 0 {
 			if leave, refusal = r.Pacer.Ask(l.domain); leave != nil {
 				due, l.due = l.due[0], l.due[1:]
 				*lanes = append((*lanes)[:i], (*lanes)[i+1:]...)
@@ -160,7 +161,7 @@ func (r *run) next(lanes *[]*lane) (due pending, leave *pace.Leave, least pace.R
 		if !refusal.Domain { // and so for every domain
 			return due, nil, refusal
 		}
-		l.until = now.Add(refusal.Wait)
+		l.until, l.told = now.Add(refusal.Wait), refusal
 		if least.Wait == 0 || refusal.Wait < least.Wait {
 			least = refusal
 		}

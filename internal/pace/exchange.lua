@@ -9,9 +9,9 @@ local function int(n) return string.format('%.0f', n) end
 
 if ask.worker ~= '' then
   redis.call('ZADD', workers, int(now), ask.worker)
-  redis.call('ZREMRANGEBYSCORE', workers, '-inf', int(now - ask.lives))
   redis.call('PEXPIRE', workers, 60000)
 end
+redis.call('ZREMRANGEBYSCORE', workers, '-inf', int(now - ask.lives))
 answer.workers = redis.call('ZCARD', workers)
 
 -- Something urgent that could go, anywhere.

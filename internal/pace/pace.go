@@ -115,11 +115,11 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	}
 	slow := p.isSlow(domain)
 	if slow && p.slow >= max(1, p.o.Connections/2) {
-		return nil, Refusal{Wait: atLeast, Domain: true}
+		return nil, Refusal{Wait: soon, Domain: true}
 	}
 	if limit.Connections > 0 && !p.slot(domain, limit.Connections).free(now) {
 		p.nudge()
-		return nil, Refusal{Wait: atLeast, Domain: true}
+		return nil, Refusal{Wait: soon, Domain: true}
 	}
 	for i, b := range buckets {
 		if wait := b.ready(now); wait > 0 {
@@ -140,8 +140,11 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	return &Leave{pair: k, began: now, slow: slow}, Refusal{}
 }
 
-// atLeast is the shortest wait that is worth it.
-const atLeast = 2 * time.Millisecond
+// The shortest wait that is worth it, and how soon a place among the mails under way may be free.
+const (
+	atLeast = 2 * time.Millisecond
+	soon    = 10 * time.Millisecond
+)
 
 // Done gives a leave back with what became of the mail; no outcome: nothing was tried.
 func (p *Pacer) Done(l *Leave, a notice.Answer) {

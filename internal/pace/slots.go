@@ -8,7 +8,6 @@ type slots struct {
 	granted int
 	used    int
 	wanted  time.Time // last by a mail that got none
-	asked   bool      // Redis has granted, or refused, once since there was anything to ask
 }
 
 // slot returns the slots of a domain; the caller holds the mutex.

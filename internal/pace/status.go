@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -47,12 +46,12 @@ func (w *Watcher) Pace(ctx context.Context) (*notice.Pace, error) {
 		return nil, err
 	}
 	said := w.redis.HGetAll(ctx, prefix+"health")
-	since := w.redis.ZRangeByScore(ctx, prefix+"workers", &redis.ZRangeBy{Min: fmt.Sprint(time.Now().Add(-4 * lives).UnixMicro()), Max: "+inf"})
-	if err := cmp.Or(said.Err(), since.Err()); err != nil {
+	living := w.redis.ZRange(ctx, prefix+"workers", 0, -1)
+	if err := cmp.Or(said.Err(), living.Err()); err != nil {
 		return nil, fmt.Errorf("read the relays' health: %w", err)
 	}
 	doc := &notice.Pace{Relays: []notice.RelayHealth{}, Throttled: []notice.Throttled{}}
-	for _, worker := range since.Val() {
+	for _, worker := range living.Val() {
 		var relays []notice.RelayHealth
 		if json.Unmarshal([]byte(said.Val()[worker]), &relays) == nil {
 			doc.Relays = append(doc.Relays, relays...)
