@@ -33,9 +33,9 @@ type postfix struct {
 	pid     string // the file that names the process of master
 }
 
-// startPostfix starts a Postfix that hands all mail on to next. Where there is none to be had the test is skipped:
+// startPostfix starts a Postfix that hands all mail on to next; more are lines for its main.cf. Where there is none to be had the test is skipped:
 // Postfix needs root, and as root it is installed where it lacks.
-func startPostfix(t *testing.T, next net.Addr) postfix {
+func startPostfix(t *testing.T, next net.Addr, more ...string) postfix {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("Postfix can be run by root alone")
@@ -63,7 +63,7 @@ func startPostfix(t *testing.T, next net.Addr) postfix {
 	if err := os.Chown(filepath.Join(dir, "data"), uid, gid); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(dir, "etc", "main.cf"), strings.NewReplacer("DIR", dir, "NEXT", smtpNext(next)).Replace(mainCF))
+	write(t, filepath.Join(dir, "etc", "main.cf"), strings.NewReplacer("DIR", dir, "NEXT", smtpNext(next)).Replace(mainCF)+strings.Join(more, "\n")+"\n")
 	write(t, filepath.Join(dir, "etc", "master.cf"), p.address+masterCF)
 
 	if out, err := exec.Command(program, "-c", p.config, "check").CombinedOutput(); err != nil { // makes the queue
