@@ -14,6 +14,7 @@ import (
 type simPacer struct {
 	world   *world
 	refused atomic.Int64
+	peace   atomic.Bool // no more of that; a timer can wake a run just when the schedule says so
 }
 
 // dice is a number that depends on the seed and on which span of time it is.
@@ -34,7 +35,7 @@ func (p *simPacer) Ask(string) (*pace.Leave, pace.Refusal) {
 	return &pace.Leave{}, pace.Refusal{}
 }
 
-func (p *simPacer) paces() bool { return !p.world.calm && p.world.options.Connections > 1 }
+func (p *simPacer) paces() bool { return !p.peace.Load() && p.world.options.Connections > 1 }
 
 func (p *simPacer) Done(*pace.Leave, notice.Answer) {}
 func (p *simPacer) Urgent(int)                      {}

@@ -125,6 +125,7 @@ func (w *world) play() error {
 		}
 	}
 	w.calm, w.down = true, time.Time{}
+	w.pacer.peace.Store(true)
 	w.queue.setAway(false)
 	for _, a := range w.workers {
 		a.asleep = time.Time{}
