@@ -27,7 +27,6 @@ type conn struct {
 
 	used   bool        // a transaction went well on it
 	broken bool        // its state is not known: it is closed without QUIT
-	stale  bool        // it had been closed while idle, and nothing was tried
 	tried  bool        // there was a transaction on it
 	ours   bool        // we broke the last transaction off
 	lost   bool        // the relay broke the last transaction off

@@ -60,9 +60,12 @@ func (p *Pool) try(r *relayState) {
 // more use than one that takes none. The caller holds the mutex.
 func (p *Pool) account(c *conn) {
 	switch r := c.relay; {
-	case c.stale || !c.tried:
+	case !c.tried:
 	case !c.lost:
-		r.lost, r.downs = 0, 0
+		r.lost = 0
+		if !r.resting { // else it answers on old connections alone, and is not to be probed more often for that
+			r.downs = 0
+		}
 	case !r.resting:
 		if r.lost++; r.lost >= lostInARow {
 			p.down(r, "it breaks off one transaction after the other: "+c.error)

@@ -136,7 +136,8 @@ func (p *Pool) share(ctx context.Context, r *relayState) time.Duration {
 func (p *Pool) release(c *conn) {
 	p.mu.Lock()
 	p.account(c)
-	keep := !c.broken && !p.closed
+	broken := c.broken // read under the mutex: once it is idle it is another's
+	keep := !broken && !p.closed
 	c.relay.busy--
 	if keep {
 		c.used = true
@@ -150,7 +151,7 @@ func (p *Pool) release(c *conn) {
 	p.wake()
 	p.mu.Unlock()
 	switch {
-	case c.broken:
+	case broken:
 		c.raw.Close()
 	case !keep:
 		c.quit()

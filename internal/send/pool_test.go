@@ -128,6 +128,35 @@ func TestAConnectionLostAtMAILHurtsNoMail(t *testing.T) {
 	mustSend(t, p)
 }
 
+// TestAMailThatWasTakenIsNotSentAgainOnAnotherConnection has a relay that hangs up after every mail: whoever takes the
+// connection next finds it dead, while the one before has hardly heard its answer.
+func TestAMailThatWasTakenIsNotSentAgainOnAnotherConnection(t *testing.T) {
+	t.Parallel()
+	s := serve(t, map[string]act{atDot: {say: "250 taken", hangUp: true}})
+	r := s.relay()
+	r.Connections = 8
+	p := pool(t, usual, r)
+	const senders, each = 32, 50
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			for range each {
+				once := &permit{}
+				if a, err := p.Send(t.Context(), mail, once); err != nil || a.Outcome != notice.OutcomeSent {
+					t.Errorf("got %+v, %v", a, err)
+				}
+				if n := once.asked.Load(); n != 1 {
+					t.Errorf("leave for the dot was asked %d times", n)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := s.dots.Load(); n != senders*each {
+		t.Errorf("the relay took %d mails, want %d", n, senders*each)
+	}
+}
+
 func TestNothingIsTriedWithoutARelay(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]map[string]act{

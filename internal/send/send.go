@@ -113,12 +113,12 @@ func (p *Pool) Send(ctx context.Context, m notice.Mail, permit notice.Permit) (n
 		if err != nil {
 			return notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, err)
 		}
-		a := c.send(ctx, m, permit)
+		a, stale := c.send(ctx, m, permit)
 		a.Relay = c.relay.Name
-		c.tried = true
+		c.tried = !stale
 		c.lost, c.error = c.broken && !c.ours && ctx.Err() == nil && (a.Code == 0 || a.Code == 421), a.Text
-		p.release(c)
-		if !c.stale {
+		p.release(c) // and from here on it is another's: what it says of itself is about another mail
+		if !stale {
 			return a, nil
 		}
 	}

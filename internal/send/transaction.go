@@ -11,44 +11,43 @@ import (
 	"tocsin/internal/notice"
 )
 
-// send takes m through one transaction. Afterwards c can be used again unless it is broken.
-func (c *conn) send(ctx context.Context, m notice.Mail, permit notice.Permit) notice.Answer {
+// send takes m through one transaction. Afterwards c can be used again unless it is broken. It was stale if the relay
+// had hung up on it while it was idle: nothing was tried and the permit was not asked, so that another one will do.
+func (c *conn) send(ctx context.Context, m notice.Mail, permit notice.Permit) (a notice.Answer, stale bool) {
 	body, err := stuff(m.Raw)
 	if err == nil {
 		err = c.carries(m)
 	}
 	if err != nil {
-		return notice.Answer{Outcome: notice.OutcomeNever, NoDot: true, Text: err.Error()}
+		return notice.Answer{Outcome: notice.OutcomeNever, NoDot: true, Text: err.Error()}, false
 	}
 	stop := context.AfterFunc(ctx, func() { c.raw.SetDeadline(past) })
 	defer stop()
 
 	if a := c.step(ctx, "MAIL FROM:<"+m.From+">"+c.parameters(m), 2); a != nil {
-		// Nothing was tried if the relay had hung up on an idle connection: another one will do.
-		c.stale = c.used && c.broken && ctx.Err() == nil && (a.Code == 0 || a.Code == 421)
-		return *a
+		return *a, c.used && c.broken && ctx.Err() == nil && (a.Code == 0 || a.Code == 421)
 	}
 	if a := c.step(ctx, "RCPT TO:<"+m.To+">", 2); a != nil {
 		c.reset(ctx)
-		return *a
+		return *a, false
 	}
 	permit.Ask()
 	if a := c.step(ctx, "DATA", 354); a != nil {
 		c.reset(ctx)
-		return *a
+		return *a, false
 	}
 	if err := c.write(ctx, body); err != nil {
-		return c.noDot("the message could not be written: " + explain(err))
+		return c.noDot("the message could not be written: " + explain(err)), false
 	}
 	until, err := permit.Wait(ctx)
 	if err != nil {
 		c.ours = true
-		return c.noDot("no leave to send: " + printable(err.Error()))
+		return c.noDot("no leave to send: " + printable(err.Error())), false
 	}
 	if !stop() {
-		return c.noDot("stopped before the end of the message")
+		return c.noDot("stopped before the end of the message"), false
 	}
-	return c.dot(until)
+	return c.dot(until), false
 }
 
 // dot writes the end of the message, if that may still be done, and waits for the answer.
