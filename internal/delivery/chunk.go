@@ -152,6 +152,7 @@ func (r *run) attempt(ctx context.Context, due pending, leave *pace.Leave) {
 			Reason: unmade(err), Answer: notice.Answer{Text: err.Error()}})
 		return
 	}
+	m.Via = leave.Relay()
 	p := r.writer.permit(at)
 	if answer, err = r.sender.Send(ctx, m, p); err != nil {
 		// Nothing was tried: the delivery stays as it is, and the sweep brings the chunk again.

@@ -45,6 +45,7 @@ type Mail struct {
 	From string // RFC 5321 reverse-path, without brackets
 	To   string // forward-path: local part as written, domain as A-label
 	Raw  []byte // RFC 5322 message with CRLF line ends, not yet dot-stuffed
+	Via  string // the relay whose rate it is counted against, if there are several; empty = any
 }
 
 // Permit is the leave to write one dot: a row marked "sending" in the ledger.

@@ -86,6 +86,9 @@ type Leave struct {
 	slow  bool // counted among those to slow domains
 }
 
+// Relay names the relay that the mail was counted against.
+func (l *Leave) Relay() string { return l.relay }
+
 // Refusal says how long to wait before asking again, and whether other domains' mails could go meanwhile.
 type Refusal struct {
 	Wait     time.Duration

@@ -81,12 +81,13 @@ func (p *Pool) Relays() (relays []Relay) {
 	return relays
 }
 
-// Next names the relay that the next mail goes to: the first that does not rest, or the first of all.
+// Next names the relay that the next mail goes to: the first that does not rest, or serves on a connection that it has;
+// where there is none, the first of all.
 func (p *Pool) Next() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.relays {
-		if !r.resting {
+		if !r.resting || len(r.idle) > 0 {
 			return r.Name
 		}
 	}

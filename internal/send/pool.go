@@ -33,10 +33,10 @@ type relayState struct {
 }
 
 // acquire returns a connection that nobody else uses.
-func (p *Pool) acquire(ctx context.Context) (*conn, error) {
+func (p *Pool) acquire(ctx context.Context, via string) (*conn, error) {
 	var cause error
 	for {
-		c, r, changed := p.pick()
+		c, r, changed := p.pick(via)
 		switch {
 		case c != nil:
 			return c, nil
@@ -69,15 +69,17 @@ func (p *Pool) acquire(ctx context.Context) (*conn, error) {
 
 // pick chooses by the order of the relays: an idle connection, or a relay to connect to. Where there is neither, it
 // returns what to wait for: a change. All nil: the pool is closed.
-func (p *Pool) pick() (c *conn, r *relayState, changed <-chan struct{}) {
+//
+// A relay that takes no more connections may well serve on those that it has: mails that count against its rate go
+// there as long as one is idle, others don't.
+func (p *Pool) pick(via string) (c *conn, r *relayState, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, nil, nil
 	}
 	for _, r := range p.relays {
-		// One that takes no more connections may well serve on those that it has.
-		if n := len(r.idle); n > 0 {
+		if n := len(r.idle); n > 0 && (!r.resting || via == r.Name || via == "") {
 			c := r.idle[n-1]
 			r.idle = r.idle[:n-1]
 			c.expiry.Stop()

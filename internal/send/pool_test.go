@@ -252,6 +252,51 @@ func TestARelayThatTakesFewerConnectionsServesOnThose(t *testing.T) {
 	senders.Wait()
 }
 
+// TestAMailCountsAgainstTheRelayThatItGoesTo has a first relay that serves on one connection and refuses all others: a
+// mail that was counted as the second's does not slip through to it.
+func TestAMailCountsAgainstTheRelayThatItGoesTo(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, nil)
+	s.script = map[string]act{atEHLO: {say: "250 test", once: true, then: func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.script[atGreeting] = act{say: "421 4.7.0 too many connections", hangUp: true}
+	}}}
+	s.start()
+	first, second := s.relay(), serve(t, nil).relay()
+	first.Name, second.Name, first.Connections, second.Connections = "first", "second", 4, 4
+	p := pool(t, usual, first, second)
+	mustSend(t, p)
+	var senders sync.WaitGroup
+	var mu sync.Mutex
+	went := map[[2]string]int{}
+	for range 4 {
+		senders.Go(func() {
+			for range 100 {
+				m := mail
+				m.Via = p.Next()
+				a, err := p.Send(t.Context(), m, &permit{})
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				went[[2]string{m.Via, a.Relay}]++
+				mu.Unlock()
+			}
+		})
+	}
+	senders.Wait()
+	// Those that ask before the first refusal is known are counted as the first's in any case.
+	if went[[2]string{"second", "first"}] > 0 || went[[2]string{"first", "first"}] == 0 || went[[2]string{"second", "second"}] == 0 {
+		t.Errorf("counted and gone: %v", went)
+	}
+	m := mail
+	m.Via = "second"
+	if a, err := p.Send(t.Context(), m, &permit{}); err != nil || a.Relay != "second" || p.Next() != "first" {
+		t.Errorf("counted as the second's it went to %s (%v); the next is to go to %s", a.Relay, err, p.Next())
+	}
+}
+
 func TestLogsHoldNoAddress(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)

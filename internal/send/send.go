@@ -109,7 +109,7 @@ func (p *Pool) Send(ctx context.Context, m notice.Mail, permit notice.Permit) (n
 	look, cancel := context.WithTimeout(ctx, p.o.AcquireTimeout)
 	defer cancel()
 	for {
-		c, err := p.acquire(look)
+		c, err := p.acquire(look, m.Via)
 		if err != nil {
 			return notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, err)
 		}
