@@ -99,9 +99,9 @@ func (b *bucket) needs(now time.Time) bool {
 	return b.leased[n-1].end().Sub(now) < early && (head.left == 0 || now.Sub(head.next()) < behind)
 }
 
-// span is how long n mails take at the bucket's rate.
+// span is how long n mails take at the bucket's rate: never nothing, so no more than a million a second leave.
 func (b *bucket) span(n int) time.Duration {
-	return time.Duration(math.Round(float64(n)/b.rate*1e6)) * time.Microsecond
+	return max(1, time.Duration(math.Round(float64(n)/b.rate*1e6))) * time.Microsecond
 }
 
 // lease adds n mails that begin after delay.
