@@ -77,14 +77,14 @@ local function rate(text)
 end
 for _, r in ipairs(ask.reports or {}) do
   local old = redis.call('HGET', throttled, r.pair)
-  local base, since = r.rate, 0
+  local base, upto, since = r.rate, r.upto, 0
   if old then
     local current
     current, _, since = rate(old)
-    base = current / 2
+    base, upto = current / 2, math.max(upto, current) -- below half of it the pair would be free at once
   end
   if now - since >= 1e6 then
-    redis.call('HSET', throttled, r.pair, int(math.max(base, ask.floor)) .. ' ' .. int(r.upto) .. ' ' .. int(now))
+    redis.call('HSET', throttled, r.pair, int(math.max(base, ask.floor)) .. ' ' .. int(upto) .. ' ' .. int(now))
   end
 end
 local all = redis.call('HGETALL', throttled)

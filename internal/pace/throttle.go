@@ -14,13 +14,18 @@ const (
 	floor   = 0.1   // mails a second: something must be sent to find out
 	unknown = 4.0   // a pair without a limit may grow to so many times the rate at which it was throttled, and is then free again
 	share   = 0.05  // of the answers in a second: fewer may be about single mailboxes
+	several = 5     // throttling answers, for the same reason
+	least   = 0.1   // of what was tried: what a pair takes is not put lower at once, however little went through
 )
+
+// within is the time in which several answers have to come where few mails go.
+const within = 10 * time.Second
 
 // answer counts what a domain answered through a relay.
 type answer struct {
-	since                 time.Time // of this second
+	since                 time.Time // of this window: a second, and longer while it can't be told yet
 	sent, throttled, all  int
-	lastSent, lastSeconds float64 // of the second before
+	lastSent, lastSeconds float64 // of the window before
 	last                  time.Time
 }
 
@@ -33,8 +38,12 @@ type report struct {
 	rate, upTo float64
 }
 
-// isThrottling reports whether an answer asks for fewer mails (RFC 5321 §4.2.2: 421, 450, 451; RFC 3463 §3.8: X.7.X).
+// isThrottling reports whether an answer asks for fewer mails (RFC 5321 §4.2.2: 421, 450, 451; RFC 3463 §3.8: X.7.X),
+// and is not about one mailbox (§3.3: X.2.X), or a host that is going down (§3.4: X.3.X).
 func isThrottling(a notice.Answer) bool {
+	if strings.HasPrefix(a.Enhanced, "4.2.") || a.Code == 421 && strings.HasPrefix(a.Enhanced, "4.3.") {
+		return false
+	}
 	return a.Code == 421 || a.Code == 450 || a.Code == 451 || strings.HasPrefix(a.Enhanced, "4.7.")
 }
 
@@ -56,16 +65,17 @@ func (p *Pacer) heard(k pair, a notice.Answer, now time.Time) {
 	}
 }
 
-// judge ends a second of answers: was it throttling, or were some mailboxes out of order? What went through is the
+// judge ends a window of answers: was it throttling, or were some mailboxes out of order? What went through is the
 // rate that a pair without a limit starts from.
 func (p *Pacer) judge(k pair, c *answer, now time.Time) {
 	seconds := now.Sub(c.since).Seconds()
-	if seconds < 1 {
+	many := float64(c.throttled) > share*float64(c.all)
+	if seconds < 1 || many && c.throttled < several && seconds < within.Seconds() {
 		return
 	}
-	if float64(c.throttled) > share*float64(c.all) {
-		sent := float64(c.sent) + c.lastSent
-		rate := max(floor, sent/(seconds+c.lastSeconds)*float64(max(1, p.workers)))
+	if many && c.throttled >= several {
+		took := (float64(c.sent) + c.lastSent) / (seconds + c.lastSeconds)
+		rate := max(floor, max(took, least*float64(c.all)/seconds)*float64(max(1, p.workers)))
 		r := report{pair: k, rate: rate, upTo: p.configured(k)}
 		if r.upTo == 0 {
 			r.upTo = unknown * rate
@@ -74,7 +84,7 @@ func (p *Pacer) judge(k pair, c *answer, now time.Time) {
 		p.reports = append(p.reports, r)
 		p.nudge()
 	}
-	*c = answer{since: now, last: c.last, lastSent: float64(c.sent), lastSeconds: min(seconds, 2)}
+	*c = answer{since: now, last: c.last, lastSent: float64(c.sent), lastSeconds: min(seconds, within.Seconds())}
 }
 
 // slowDown takes over the pairs that Redis says are throttled; the caller holds the mutex.

@@ -76,20 +76,49 @@ func TestThrottlingSlowsOnePairDown(t *testing.T) {
 	}
 }
 
-func TestASingleMailboxOutOfOrderIsNoThrottling(t *testing.T) {
+// What is told to Redis when so many mails are refused.
+func TestWhatIsThrottling(t *testing.T) {
 	t.Parallel()
-	p, _ := start(t, testkit.Redis(t), "1", Options{})
-	k := pair{"main", "example.com"}
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for range 40 {
-		p.heard(k, notice.Answer{Outcome: notice.OutcomeSent, Relay: "main", Code: 250}, now)
-	}
-	p.heard(k, notice.Answer{Outcome: notice.OutcomeLater, Relay: "main", Code: 450, Enhanced: "4.2.1"}, now)
-	p.judge(k, p.pairs[k], now.Add(time.Second))
-	if len(p.reports) != 0 {
-		t.Errorf("one of 41: %+v", p.reports)
+	full, busy := notice.Answer{Code: 450, Enhanced: "4.2.1"}, notice.Answer{Code: 450, Enhanced: "4.7.1"}
+	restarts, closing := notice.Answer{Code: 421, Enhanced: "4.3.2"}, notice.Answer{Code: 421}
+	for _, c := range []struct {
+		name    string
+		refusal notice.Answer
+		mails   int
+		every   int           // so many is refused
+		each    time.Duration // mail
+		atLeast float64       // the rate that is reported; 0 = none may be
+	}{
+		{"one alone", busy, 1, 1, time.Second, 0},
+		{"one in fifty for two minutes", busy, 1200, 50, time.Second / 10, 0},
+		{"a mailbox that is tried again and again", full, 100, 1, time.Second, 0},
+		{"a relay that restarts", restarts, 100, 1, time.Millisecond, 0},
+		{"each of a hundred", closing, 100, 1, 20 * time.Millisecond, 4},
+		{"each, one a second", busy, 10, 1, time.Second, 0.1},
+		{"every other one", busy, 100, 2, time.Second / 10, 4},
+	} {
+		p, err := New("redis://127.0.0.1:1", Options{}) // not run
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, now := pair{"main", "example.com"}, time.Now()
+		for i := range c.mails {
+			a := notice.Answer{Outcome: notice.OutcomeSent, Code: 250}
+			if (i+1)%c.every == 0 {
+				a = c.refusal
+				a.Outcome = notice.OutcomeLater
+			}
+			p.heard(k, a, now)
+			now = now.Add(c.each)
+			p.tidy(now)
+		}
+		p.tidy(now.Add(time.Second))
+		switch r := p.reports; {
+		case c.atLeast == 0 && len(r) > 0:
+			t.Errorf("%s: %+v", c.name, r)
+		case c.atLeast > 0 && (len(r) == 0 || r[0].rate < c.atLeast || r[0].upTo < 2*r[0].rate):
+			t.Errorf("%s: %+v, want one of %g/s at least", c.name, r, c.atLeast)
+		}
 	}
 }
 
