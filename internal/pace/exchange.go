@@ -146,7 +146,7 @@ func (p *Pacer) wishes() (w wish, keys []string, buckets []*bucket, all []*slots
 }
 
 func fixedKeys() []string {
-	return []string{prefix + "workers", prefix + "urgent", prefix + "throttled", prefix + "health"}
+	return []string{prefix + "clock", prefix + "workers", prefix + "urgent", prefix + "throttled", prefix + "health"}
 }
 
 func reportsOf(w wish) (reports []report) {

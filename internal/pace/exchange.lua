@@ -1,13 +1,18 @@
 -- One call settles all that a worker wants: it is a step of its own for everybody else. Times are microseconds of
 -- Redis's clock; answers name spans from now on, so that no other clock matters.
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
 local ask = cjson.decode(ARGV[1])
-local workers, urgent, throttled, health = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local clock, workers, urgent, throttled, health = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local fixed = 5
 local answer = {}
 local function int(n) return string.format('%.0f', n) end
 
+-- That clock may be set back, and another Redis may take over with one that is behind: ours stands at its last time
+-- then, and goes on from there. The key holds that time, and how far ours is ahead.
+local t = redis.call('TIME')
+local last, offset = string.match(redis.call('GET', clock) or '0 0', '(%d+) (%d+)')
+local now = math.max(t[1] * 1000000 + t[2] + offset, tonumber(last))
 if ask.worker ~= '' then
+  redis.call('SET', clock, int(now) .. ' ' .. int(now - t[1] * 1000000 - t[2]))
   redis.call('ZADD', workers, int(now), ask.worker)
   redis.call('PEXPIRE', workers, 60000)
 end
@@ -15,19 +20,19 @@ redis.call('ZREMRANGEBYSCORE', workers, '-inf', int(now - ask.lives))
 answer.workers = redis.call('ZCARD', workers)
 
 -- Something urgent that could go, anywhere.
-if ask.urgent then redis.call('SET', urgent, ask.worker, 'PX', 600) end
-answer.urgent = redis.call('EXISTS', urgent) == 1
+if ask.urgent then redis.call('SET', urgent, int(now + 600000), 'PX', 600) end
+answer.urgent = (tonumber(redis.call('GET', urgent) or '0') or 0) > now
 
 -- Rates: GCRA. A key holds when its timeline is free again; a lease is the next stretch of it. What nobody asked for
 -- in time is made up for, as far as "lag" goes.
 if ask.leases then
   answer.leases = {}
   for i, l in ipairs(ask.leases) do
-    local free = math.max(now - ask.lag, tonumber(redis.call('GET', KEYS[4 + i]) or '0'))
+    local free = math.max(now - ask.lag, tonumber(redis.call('GET', KEYS[fixed + i]) or '0'))
     if free - now > ask.ahead then
       answer.leases[i] = {wait = free - now - ask.ahead, delay = 0}
     else
-      redis.call('SET', KEYS[4 + i], int(free + l.span), 'PX', int((free - now + l.span) / 1000 + 60000))
+      redis.call('SET', KEYS[fixed + i], int(free + l.span), 'PX', int((free - now + l.span) / 1000 + 60000))
       answer.leases[i] = {wait = 0, delay = free - now}
     end
   end
@@ -37,7 +42,7 @@ end
 if ask.slots then
   answer.slots = {}
   for i, s in ipairs(ask.slots) do
-    local key = KEYS[4 + #(ask.leases or {}) + i]
+    local key = KEYS[fixed + #(ask.leases or {}) + i]
     local all = redis.call('HGETALL', key)
     local taken, wanted, wanting, without = 0, s.wants, 1, false
     for j = 1, #all, 2 do

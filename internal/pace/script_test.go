@@ -1,0 +1,107 @@
+package pace
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tocsin/internal/testkit"
+)
+
+// clocked asks a real Redis at the times that a test says.
+type clocked struct {
+	t      *testing.T
+	client *redis.Client
+	now    time.Time // of Redis's clock
+}
+
+func newClocked(t *testing.T) *clocked {
+	t.Helper()
+	client, err := dial(testkit.Redis(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return &clocked{t: t, client: client, now: time.Unix(1_800_000_000, 0)}
+}
+
+// ask is what a worker asks; keys are those of its leases and slots.
+func (c *clocked) ask(worker string, w wish, keys ...string) (g grant) {
+	c.t.Helper()
+	base := blank()
+	base.Worker, base.Urgent, base.Leases, base.Slots, base.Reports = worker, w.Urgent, w.Leases, w.Slots, w.Reports
+	arg, err := json.Marshal(base)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	script := strings.Replace(exchangeLua, "redis.call('TIME')", fmt.Sprintf("{'%d', '%d'}", c.now.Unix(), c.now.Nanosecond()/1000), 1)
+	if script == exchangeLua {
+		c.t.Fatal("the script does not ask for the time")
+	}
+	all := fixedKeys()
+	for _, key := range keys {
+		all = append(all, prefix+key)
+	}
+	text, err := c.client.Eval(c.t.Context(), script, all, arg).Text()
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &g)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return g
+}
+
+// Redis's clock is set back by an hour, and everything goes on as if it had not been.
+func TestRedissClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t)
+	lease := wish{Leases: []leaseWish{{Span: 60_000}}}
+	slot := wish{Slots: []slotWish{{Limit: 2, Used: 2, Wants: 2}}}
+	c.ask("dead", slot, "slots:example.com")
+	c.ask("dead", wish{Reports: []reportWish{{Pair: "main example.com", Rate: 60_000, UpTo: 240_000}}})
+	c.ask("dead", wish{Urgent: true})
+	for range 3 {
+		c.ask("1", lease, "relay:main")
+	}
+	c.now = c.now.Add(-time.Hour)
+	if g := c.ask("1", lease, "relay:main"); g.Leases[0].Wait > 0 || g.Leases[0].Delay > 180_000 || g.Leases[0].Delay < 0 {
+		t.Errorf("the rate stands still: %+v", g.Leases)
+	}
+	if g := c.ask("1", wish{}); len(g.Throttled) != 1 || g.Throttled[0].Rate < 60_000 {
+		t.Errorf("throttled %+v, want at 60/s", g.Throttled)
+	}
+	c.now = c.now.Add(2 * time.Second)
+	g := c.ask("1", wish{Reports: []reportWish{{Pair: "main example.com", Rate: 60_000, UpTo: 240_000}}})
+	if len(g.Throttled) != 1 || g.Throttled[0].Rate > 40_000 || g.Throttled[0].Rate < 30_000 {
+		t.Errorf("throttled %+v, want at half of 64/s", g.Throttled)
+	}
+	if g.Urgent {
+		t.Error("the urgency of two seconds ago goes on")
+	}
+	c.now = c.now.Add(lives)
+	if g := c.ask("1", wish{Slots: []slotWish{{Limit: 2, Wants: 2}}}, "slots:example.com"); g.Workers != 1 || g.Slots[0] != 2 {
+		t.Errorf("the dead worker lives on: %d workers, %d connections", g.Workers, g.Slots[0])
+	}
+}
+
+// A pair that is throttled on at much less than it is held to comes down by halves, and is not set free.
+func TestThrottlingGoesOn(t *testing.T) {
+	t.Parallel()
+	c := newClocked(t)
+	for i, want := range []float64{100_000, 50_000, 25_000, 12_500} {
+		rate := 100_000.0
+		if i > 0 {
+			rate = 1000
+		}
+		g := c.ask("1", wish{Reports: []reportWish{{Pair: "main example.com", Rate: rate, UpTo: 4 * rate}}})
+		if len(g.Throttled) != 1 || g.Throttled[0].Rate < want || g.Throttled[0].Rate > 1.2*want {
+			t.Fatalf("report %d: %+v, want %.0f", i, g.Throttled, want)
+		}
+		c.now = c.now.Add(time.Second)
+	}
+}
