@@ -6,15 +6,16 @@ import (
 )
 
 const (
-	// blockOf is how much of a timeline is leased at once, at most; never less than one mail.
+	// blockOf is how much of a timeline is leased at once, at most, where Redis answers soon; never less than one mail.
 	blockOf = 60 * time.Millisecond
-	// ahead is how far in the future a lease may begin. What a killed worker had leased is lost: this bounds it.
-	ahead = 300 * time.Millisecond
+	// ahead is how far in the future a lease may begin, in such blocks. What a killed worker had leased is lost: this
+	// bounds it.
+	ahead = 5
 	// lag is how far in the past a lease may begin: the most that can burst after an idle time.
 	lag = 100 * time.Millisecond
 	// aloneFor is what a worker leases itself at once while Redis is away, which may take some time to be found out.
 	aloneFor = 1500 * time.Millisecond
-	// early is how long before the end of what is leased more is asked for.
+	// early is how long before the end of what is leased without Redis more is leased.
 	early = 60 * time.Millisecond
 	// behind is how late the next mail may be for that: a worker that has fewer mails than moments leases no more. It
 	// is long enough for a mail that waits for its moment on another timeline too.
@@ -26,7 +27,8 @@ const (
 // bucket is what this worker has leased of one rate's timeline.
 type bucket struct {
 	key    string
-	rate   float64 // mails per second, of all workers together
+	rate   float64       // mails per second, of all workers together
+	reach  time.Duration // how much of the timeline is leased at once, and how long before its end more is asked for
 	leased []stretch
 	block  int       // how many mails to lease next: doubled when a stretch was spent, halved when some of it went to waste
 	wanted time.Time // last by a mail
@@ -43,6 +45,12 @@ type stretch struct {
 func (s stretch) next() time.Time { return s.from.Add(time.Duration(s.spent) * s.every) }
 func (s stretch) end() time.Time  { return s.from.Add(time.Duration(s.spent+s.left) * s.every) }
 
+// reachFor is the reach where Redis took so long to answer: leases come one after the other, and each has to last
+// until the next is there. It comes down slowly, since one answer in time says little.
+func reachFor(took, before time.Duration) time.Duration {
+	return max(blockOf, 2*took, before*7/8)
+}
+
 // bucket returns the bucket of a rate; the caller holds the mutex.
 func (p *Pacer) bucket(key string, rate float64) *bucket {
 	b := p.buckets[key]
@@ -50,13 +58,13 @@ func (p *Pacer) bucket(key string, rate float64) *bucket {
 		b = &bucket{key: key, block: 1}
 		p.buckets[key] = b
 	}
-	b.rate = rate
+	b.rate, b.reach = rate, p.reach
 	b.block = min(b.block, b.most())
 	return b
 }
 
 // most is how many mails are leased at once.
-func (b *bucket) most() int { return max(1, int(b.rate*blockOf.Seconds())) }
+func (b *bucket) most() int { return max(1, int(b.rate*b.reach.Seconds())) }
 
 // ready returns how long the next mail has to wait: 0 = it may go.
 func (b *bucket) ready(now time.Time) time.Duration {
@@ -96,7 +104,7 @@ func (b *bucket) needs(now time.Time) bool {
 		return true
 	}
 	head := b.leased[0]
-	return b.leased[n-1].end().Sub(now) < early && (head.left == 0 || now.Sub(head.next()) < behind)
+	return b.leased[n-1].end().Sub(now) < b.reach && (head.left == 0 || now.Sub(head.next()) < behind)
 }
 
 // span is how long n mails take at the bucket's rate: never nothing, so no more than a million a second leave.

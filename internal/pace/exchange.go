@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ type (
 )
 
 func blank() wish {
-	return wish{Lives: lives.Microseconds(), Ahead: ahead.Microseconds(), Lag: lag.Microseconds(), Growth: growth, Floor: floor * 1000}
+	return wish{Lives: lives.Microseconds(), Ahead: ahead * blockOf.Microseconds(), Lag: lag.Microseconds(), Growth: growth, Floor: floor * 1000}
 }
 
 // dial returns a client that gives up soon: what Redis does not say now is asked again anyway.
@@ -85,6 +86,7 @@ func dial(url string) (*redis.Client, error) {
 // exchange tells Redis what this worker wants and takes what it gets.
 func (p *Pacer) exchange(ctx context.Context) error {
 	w, keys, buckets, all := p.wishes()
+	began := time.Now()
 	g, err := ask(ctx, p.redis, w, keys)
 	now := time.Now()
 	p.mu.Lock()
@@ -96,6 +98,7 @@ func (p *Pacer) exchange(ctx context.Context) error {
 		}
 		return err
 	}
+	p.measure(now.Sub(began))
 	p.workers = max(1, g.Workers)
 	if g.Urgent {
 		p.yielding = now.Add(2 * active)
@@ -114,6 +117,19 @@ func (p *Pacer) exchange(ctx context.Context) error {
 	return nil
 }
 
+// measure takes into account how long Redis took, and says so where that is long; the caller holds the mutex.
+func (p *Pacer) measure(took time.Duration) {
+	p.reach = reachFor(took, p.reach)
+	switch {
+	case !p.tardy && took > active:
+		p.tardy = true
+		p.o.Logger.Warn("limits: Redis answers late, leasing more at once", slog.Duration("took", took))
+	case p.tardy && p.reach == blockOf:
+		p.tardy = false
+		p.o.Logger.Info("limits: Redis answers in time again")
+	}
+}
+
 // wishes collects what is wanted.
 func (p *Pacer) wishes() (w wish, keys []string, buckets []*bucket, all []*slots) {
 	now := time.Now()
@@ -124,7 +140,7 @@ func (p *Pacer) wishes() (w wish, keys []string, buckets []*bucket, all []*slots
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tidy(now)
-	w.Worker, w.Urgent = p.o.Worker, p.isUrgent(now)
+	w.Worker, w.Urgent, w.Ahead = p.o.Worker, p.isUrgent(now), ahead*p.reach.Microseconds()
 	keys = append(keys, fixedKeys()...)
 	for _, b := range p.buckets {
 		if b.needs(now) {

@@ -52,9 +52,11 @@ type Pacer struct {
 	pairs    map[pair]*answer // what domains answered through a relay
 	reports  []report         // throttling that Redis does not know of yet
 	slowed   map[pair]throttled
-	workers  int       // seen last, this one included; 0 = Redis was never heard
-	away     bool      // Redis did not answer the last time
-	asked    time.Time // last by a mail
+	workers  int           // seen last, this one included; 0 = Redis was never heard
+	away     bool          // Redis did not answer the last time
+	tardy    bool          // it answers late
+	reach    time.Duration // of the leases
+	asked    time.Time     // last by a mail
 	tidied   time.Time
 	hungry   int       // runs of this worker that have urgent mails that could go
 	urgent   time.Time // until then more of them may come
@@ -69,7 +71,8 @@ func New(url string, o Options) (*Pacer, error) {
 		return nil, err
 	}
 	p := &Pacer{o: o, redis: client, limits: map[string]Limit{}, kick: make(chan struct{}, 1), buckets: map[string]*bucket{},
-		slots: map[string]*slots{}, domains: map[string]*traffic{}, pairs: map[pair]*answer{}, slowed: map[pair]throttled{}}
+		slots: map[string]*slots{}, domains: map[string]*traffic{}, pairs: map[pair]*answer{}, slowed: map[pair]throttled{},
+		reach: blockOf}
 	for _, l := range o.Limits {
 		p.limits[l.Domain] = l
 	}

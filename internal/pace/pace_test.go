@@ -9,12 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"tocsin/internal/notice"
 	"tocsin/internal/testkit"
 )
 
 // start runs a pacer until stop is called.
-func start(t *testing.T, url, worker string, o Options) (p *Pacer, stop func()) {
+func start(t *testing.T, url, worker string, o Options, hooks ...redis.Hook) (p *Pacer, stop func()) {
 	t.Helper()
 	o.Worker, o.Logger = worker, slog.New(slog.DiscardHandler)
 	if o.Next == nil {
@@ -26,6 +28,9 @@ func start(t *testing.T, url, worker string, o Options) (p *Pacer, stop func()) 
 	p, err := New(url, o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, h := range hooks {
+		p.redis.AddHook(h)
 	}
 	ctx, end := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -187,6 +192,50 @@ func TestWithoutRedisEachKeepsItsShare(t *testing.T) {
 	sending.Wait()
 	if n := sent.between(from, from.Add(2*time.Second)); math.Abs(float64(n-2*rate)) > 0.2*2*rate {
 		t.Errorf("%d mails in 2 s without Redis, want %d", n, 2*rate)
+	}
+}
+
+// tardy is a Redis that answers late.
+type tardy time.Duration
+
+func (d tardy) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (d tardy) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, c redis.Cmder) error {
+		time.Sleep(time.Duration(d) / 2)
+		defer time.Sleep(time.Duration(d) / 2)
+		return next(ctx, c)
+	}
+}
+
+func (d tardy) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// The rate is kept where Redis answers late, by one worker and by two.
+func TestARedisThatAnswersLate(t *testing.T) {
+	t.Parallel()
+	for _, workers := range []int{1, 2} {
+		t.Run(fmt.Sprint(workers), func(t *testing.T) {
+			t.Parallel()
+			url := testkit.Redis(t)
+			const rate = 200
+			var sent counter
+			var sending sync.WaitGroup
+			ctx, end := context.WithCancel(t.Context())
+			for w := range workers {
+				p, _ := start(t, url, fmt.Sprint(w), Options{Relays: map[string]notice.Rate{"main": rate}}, tardy(400*time.Millisecond))
+				sending.Go(func() { send(ctx, p, "example.com", sent.add) })
+			}
+			from := time.Now().Add(5 * time.Second) // what is leased at once is doubled with each answer
+			to := from.Add(4 * time.Second)
+			time.Sleep(time.Until(to))
+			end()
+			sending.Wait()
+			if n := sent.between(from, to); n > 1.1*4*rate || n < 0.8*4*rate {
+				t.Errorf("%d mails in 4 s, want %d", n, 4*rate)
+			}
+		})
 	}
 }
 
