@@ -44,13 +44,14 @@ type Pacer struct {
 	kick   chan struct{} // something is wanted of Redis soon
 
 	mu       sync.Mutex
-	buckets  map[string]*bucket  // rates, by key
-	slots    map[string]*slots   // connections, by domain
+	buckets  map[string]*bucket // rates, by key
+	slots    map[string]*slots  // connections, by domain
+	began    time.Time
 	domains  map[string]*traffic // how long mails to a domain take
-	all      traffic
-	slow     int              // mails to slow domains under way
-	pairs    map[pair]*answer // what domains answered through a relay
-	reports  []report         // throttling that Redis does not know of yet
+	all      traffic             // of them together; what is under way is not counted
+	slow     int                 // mails to slow domains under way
+	pairs    map[pair]*answer    // what domains answered through a relay
+	reports  []report            // throttling that Redis does not know of yet
 	slowed   map[pair]throttled
 	workers  int           // seen last, this one included; 0 = Redis was never heard
 	away     bool          // Redis did not answer the last time
@@ -72,7 +73,8 @@ func New(url string, o Options) (*Pacer, error) {
 	}
 	p := &Pacer{o: o, redis: client, limits: map[string]Limit{}, kick: make(chan struct{}, 1), buckets: map[string]*bucket{},
 		slots: map[string]*slots{}, domains: map[string]*traffic{}, pairs: map[pair]*answer{}, slowed: map[pair]throttled{},
-		reach: blockOf}
+		reach: blockOf, began: time.Now()}
+	p.all.since = p.began
 	for _, l := range o.Limits {
 		p.limits[l.Domain] = l
 	}
@@ -86,7 +88,6 @@ type pair struct{ relay, domain string }
 type Leave struct {
 	pair
 	began time.Time
-	slow  bool // counted among those to slow domains
 }
 
 // Relay names the relay that the mail was counted against.
@@ -119,8 +120,7 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	if rate := p.o.Relays[k.relay]; rate > 0 {
 		buckets = append(buckets, p.bucket("relay:"+k.relay, float64(rate)))
 	}
-	slow := p.isSlow(domain)
-	if slow && p.slow >= max(1, p.o.Connections/2) {
+	if p.isSlow(domain, now) && p.slow >= max(1, p.o.Connections/2) {
 		return nil, Refusal{Wait: soon, Domain: true}
 	}
 	if limit.Connections > 0 && !p.slot(domain, limit.Connections).free(now) {
@@ -140,10 +140,8 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	if limit.Connections > 0 {
 		p.slots[domain].used++
 	}
-	if slow {
-		p.slow++
-	}
-	return &Leave{pair: k, began: now, slow: slow}, Refusal{}
+	p.begins(domain, now)
+	return &Leave{pair: k, began: now}, Refusal{}
 }
 
 // The shortest wait that is worth it, and how soon a place among the mails under way may be free.
@@ -157,16 +155,13 @@ func (p *Pacer) Done(l *Leave, a notice.Answer) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l.slow {
-		p.slow--
-	}
+	p.ends(l, a.Outcome != 0, now)
 	if s := p.slots[l.domain]; s != nil && p.limits[l.domain].Connections > 0 {
 		s.used--
 	}
 	if a.Outcome == 0 {
 		return
 	}
-	p.took(l.domain, now.Sub(l.began), now)
 	if a.Relay != "" {
 		l.relay = a.Relay // it may have been the next one after all
 	}

@@ -1,50 +1,95 @@
 package pace
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
-// traffic is how many mails went and how long they took, of which every five seconds half is forgotten.
+// traffic is how many mails went and how long they took, of which every five seconds half is forgotten, and what is
+// under way.
 type traffic struct {
 	mails, seconds float64
-	since          time.Time
+	since          time.Time // last halved; the same for all, so that a part is never more than the whole
+	under          int
+	began          time.Duration // of those under way, added up; since the pacer's beginning
+	slow           bool
+	asked          time.Time // last looked at
 }
 
 const forget = 5 * time.Second
 
 func (t *traffic) age(now time.Time) {
-	if t.since.IsZero() {
-		t.since = now
+	n := int(now.Sub(t.since) / forget)
+	t.mails, t.seconds = math.Ldexp(t.mails, -n), math.Ldexp(t.seconds, -n)
+	t.since = t.since.Add(time.Duration(n) * forget)
+}
+
+// domain returns the traffic of a domain; the caller holds the mutex.
+func (p *Pacer) domain(domain string, now time.Time) *traffic {
+	p.all.age(now)
+	t := p.domains[domain]
+	if t == nil {
+		t = &traffic{since: p.all.since}
+		p.domains[domain] = t
 	}
-	for ; now.Sub(t.since) >= forget; t.since = t.since.Add(forget) {
-		t.mails, t.seconds = t.mails/2, t.seconds/2
-		if t.mails < 0.01 {
-			*t = traffic{since: now}
-			return
-		}
+	t.age(now)
+	t.asked = now
+	return t
+}
+
+// begins notes a mail that is under way from now; the caller holds the mutex.
+func (p *Pacer) begins(domain string, now time.Time) {
+	t := p.domain(domain, now)
+	t.under++
+	t.began += now.Sub(p.began)
+	if t.slow {
+		p.slow++
 	}
 }
 
-// took notes how long a mail took; the caller holds the mutex.
-func (p *Pacer) took(domain string, d time.Duration, now time.Time) {
-	t := p.domains[domain]
-	if t == nil {
-		t = &traffic{}
-		p.domains[domain] = t
+// ends notes that a mail is no longer under way, and how long it took where it was tried; the caller holds the mutex.
+func (p *Pacer) ends(l *Leave, tried bool, now time.Time) {
+	t := p.domain(l.domain, now)
+	t.under--
+	t.began -= l.began.Sub(p.began)
+	if t.slow {
+		p.slow--
+	}
+	if !tried {
+		return
 	}
 	for _, t := range []*traffic{t, &p.all} {
-		t.age(now)
 		t.mails++
-		t.seconds += d.Seconds()
+		t.seconds += now.Sub(l.began).Seconds()
 	}
 }
 
 // isSlow reports whether mails to a domain take much longer than those to others do, so that they would come to have
-// all connections. Among themselves nobody is slow.
-func (p *Pacer) isSlow(domain string) bool {
-	t := p.domains[domain]
-	if t == nil || t.mails < 2 {
-		return false
+// all connections. Among themselves nobody is slow. Those under way have taken so long already: that makes a domain
+// slow, but no other one less so. What is under way to slow domains is kept count of.
+func (p *Pacer) isSlow(domain string, now time.Time) bool {
+	t := p.domain(domain, now)
+	slow := t.slower(p.all.mails-t.mails, p.all.seconds-t.seconds, now.Sub(p.began))
+	if slow != t.slow {
+		t.slow = slow
+		if slow {
+			p.slow += t.under
+		} else {
+			p.slow -= t.under
+		}
 	}
-	others := traffic{mails: p.all.mails - t.mails, seconds: p.all.seconds - t.seconds}
-	mean := t.seconds / t.mails
-	return others.mails >= 2 && mean > 0.05 && mean > 4*max(0, others.seconds)/others.mails
+	return slow
+}
+
+// slower compares with the mails of others; clock is now as "began" counts.
+func (t *traffic) slower(others, seconds float64, clock time.Duration) bool {
+	mean, under := 0.0, float64(t.under)
+	if t.mails >= 2 {
+		mean = t.seconds / t.mails
+	}
+	if t.mails+under >= 2 {
+		running := (time.Duration(t.under)*clock - t.began).Seconds()
+		mean = max(mean, (t.seconds+running)/(t.mails+under))
+	}
+	return others >= 2 && mean > 0.05 && mean > 4*max(0, seconds)/others
 }

@@ -127,7 +127,7 @@ func (p *Pacer) tidy(now time.Time) {
 		}
 	}
 	for domain, t := range p.domains {
-		if now.Sub(t.since) > time.Minute {
+		if t.under == 0 && now.Sub(t.asked) > time.Minute {
 			delete(p.domains, domain)
 		}
 	}
