@@ -23,6 +23,9 @@ const prefix = "{tocsin:pace}:"
 // lives is how long after its last word a worker counts, and keeps the connections that it was granted.
 const lives = 5 * time.Second
 
+// turn is how long a worker keeps the connections to a domain that has fewer than there are workers.
+const turn = time.Second
+
 // patience is how long Redis may take to answer.
 const patience = time.Second
 
@@ -32,6 +35,7 @@ type (
 	wish struct {
 		Worker  string       `json:"worker"` // "" looks and changes nothing
 		Lives   int64        `json:"lives"`
+		Turn    int64        `json:"turn"`
 		Ahead   int64        `json:"ahead"`
 		Lag     int64        `json:"lag"`
 		Growth  float64      `json:"growth"`
@@ -69,7 +73,7 @@ type (
 )
 
 func blank() wish {
-	return wish{Lives: lives.Microseconds(), Ahead: ahead * blockOf.Microseconds(), Lag: lag.Microseconds(), Growth: growth, Floor: floor * 1000}
+	return wish{Lives: lives.Microseconds(), Turn: turn.Microseconds(), Ahead: ahead * blockOf.Microseconds(), Lag: lag.Microseconds(), Growth: growth, Floor: floor * 1000}
 }
 
 // dial returns a client that gives up soon: what Redis does not say now is asked again anyway.

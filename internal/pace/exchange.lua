@@ -45,30 +45,35 @@ if ask.slots then
     local key = KEYS[fixed + #(ask.leases or {}) + i]
     local all = redis.call('HGETALL', key)
     local taken, wanted, wanting, without = 0, s.wants, 1, false
+    local had, since, longest = 0, now, now -- since when it has some, or waits for the first; who waits longest
     for j = 1, #all, 2 do
-      if all[j] ~= ask.worker then
-        local granted, wants, till = string.match(all[j + 1], '(%d+) (%d+) (%d+)')
-        if tonumber(till) < now then
-          redis.call('HDEL', key, all[j])
-        else
-          taken, wanted = taken + granted, wanted + wants
-          if tonumber(wants) > 0 then wanting = wanting + 1 end
-          without = without or tonumber(wants) > 0 and tonumber(granted) == 0
-        end
+      local granted, wants, till, at = string.match(all[j + 1], '(%d+) (%d+) (%d+) ?(%d*)')
+      granted, wants, at = tonumber(granted), tonumber(wants), tonumber(at) or now
+      if all[j] == ask.worker then
+        had, since = granted, at
+      elseif tonumber(till) < now then
+        redis.call('HDEL', key, all[j])
+      else
+        taken, wanted = taken + granted, wanted + wants
+        if wants > 0 then wanting = wanting + 1 end
+        if wants > 0 and granted == 0 then without, longest = true, math.min(longest, at) end
       end
     end
     local part = s.limit
     if wanted > s.limit then
       part = math.ceil(s.limit / wanting)
-      if without then part = math.max(1, math.floor(s.limit / wanting)) end
+      if without then part = math.floor(s.limit / wanting) end
+      -- Fewer than there are workers are taken in turns, by who waits longest.
+      if part == 0 and (had > 0 and now - since < ask.turn or had == 0 and since <= longest) then part = 1 end
     end
     -- Who has more under way than it may keeps that booked until it is done.
     local granted = math.max(0, math.min(s.wants, part, s.limit - taken))
     local booked = math.max(s.used, granted)
+    if (booked > 0) ~= (had > 0) then since = now end
     if booked + s.wants == 0 then
       redis.call('HDEL', key, ask.worker)
     else
-      redis.call('HSET', key, ask.worker, int(booked) .. ' ' .. int(s.wants) .. ' ' .. int(now + ask.lives))
+      redis.call('HSET', key, ask.worker, int(booked) .. ' ' .. int(s.wants) .. ' ' .. int(now + ask.lives) .. ' ' .. int(since))
       redis.call('PEXPIRE', key, 60000)
     end
     answer.slots[i] = granted

@@ -105,3 +105,35 @@ func TestThrottlingGoesOn(t *testing.T) {
 		c.now = c.now.Add(time.Second)
 	}
 }
+
+// A domain takes fewer connections than there are workers, and each of them always wants one.
+func TestFewConnectionsAreTakenInTurns(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ limit, workers int }{{1, 2}, {1, 3}, {2, 3}, {3, 8}} {
+		s := newClocked(t)
+		under, had := make([]int, c.workers), make([]int, c.workers)
+		const steps = 400
+		for range steps { // each asks ten times a second
+			for w := range c.workers {
+				g := s.ask(fmt.Sprint(w), wish{Slots: []slotWish{{Limit: c.limit, Used: under[w], Wants: c.limit}}}, "slots:example.com")
+				under[w] = g.Slots[0] // mails that are through at once
+				had[w] += under[w]
+				all := 0
+				for _, n := range under {
+					all += n
+				}
+				if all > c.limit {
+					t.Fatalf("%+v: %d connections: %v", c, all, under)
+				}
+				s.now = s.now.Add(100 * time.Millisecond / time.Duration(c.workers))
+			}
+		}
+		fair := steps * c.limit / c.workers
+		for w, n := range had {
+			if n < fair/2 || n > fair*3/2 {
+				t.Errorf("%+v: worker %d had %d connection-steps, want %d: %v", c, w, n, fair, had)
+			}
+		}
+		t.Logf("%+v: %v of %d", c, had, fair)
+	}
+}
