@@ -109,6 +109,7 @@ type run struct {
 	program  *program
 	urgent   bool
 	hungry   bool           // and everybody else was told so
+	limited  time.Time      // its domains' limits last held it up until then
 	stopped  atomic.Bool    // no attempt is begun any more
 	attempts sync.WaitGroup // under way
 	open     sync.WaitGroup // outcomes not yet acknowledged

@@ -15,8 +15,10 @@ import (
 type Pacer interface {
 	Ask(domain string) (*pace.Leave, pace.Refusal)
 	Done(*pace.Leave, notice.Answer)
-	Urgent(runs int) // so many more, or fewer, runs have urgent mails that could go
-	Yield() bool     // what is not urgent has to wait for such mails
+	// Urgent: so many more, or fewer, runs have urgent mails that could go if others made room; soon: such mails may
+	// come again at once.
+	Urgent(runs int, soon bool)
+	Yield() bool // what is not urgent has to wait for such mails
 }
 
 // unpaced lets everything go.
@@ -24,7 +26,7 @@ type unpaced struct{}
 
 func (unpaced) Ask(string) (*pace.Leave, pace.Refusal) { return &pace.Leave{}, pace.Refusal{} }
 func (unpaced) Done(*pace.Leave, notice.Answer)        {}
-func (unpaced) Urgent(int)                             {}
+func (unpaced) Urgent(int, bool)                       {}
 func (unpaced) Yield() bool                            { return false }
 
 // How long a task stays with mails that may not go yet.
@@ -81,7 +83,7 @@ func (r *run) dispatch(ctx context.Context) {
 	running := &r.running[place(r.urgent)]
 	running.Add(1)
 	defer running.Add(-1)
-	defer r.makeWay(false)
+	defer r.makeWay(false, true)
 
 	lanes := lanesOf(r.claim.Due)
 	began := time.Now()
@@ -94,7 +96,6 @@ func (r *run) dispatch(ctx context.Context) {
 			}
 			continue
 		}
-		r.makeWay(true)
 		if !r.reserve() {
 			return
 		}
@@ -110,15 +111,18 @@ func (r *run) dispatch(ctx context.Context) {
 			r.claim.Rest = rest(lanes, refusal)
 			return
 		}
-		r.makeWay(!refusal.Domain)
 		if refusal.Domain {
+			r.makeWay(false, false)
 			r.waiting.Add(1)
+		} else if time.Since(r.limited) >= standsInLine {
+			r.makeWay(true, true)
 		}
 		if d := r.nap(refusal.Wait); crowded {
 			waited += d
 		}
 		if refusal.Domain {
 			r.waiting.Add(-1)
+			r.limited = time.Now()
 		}
 	}
 }
@@ -181,29 +185,51 @@ func rest(lanes []*lane, refusal pace.Refusal) time.Duration {
 
 // reserve waits for a connection's turn and for a place among the open marks; false: the worker drains.
 func (r *run) reserve() bool {
-	select {
-	case r.sending <- struct{}{}:
-	case <-r.draining:
+	if !r.take(r.sending) {
 		return false
 	}
-	select {
-	case r.writer.slots <- struct{}{}:
-		return true
-	case <-r.draining:
+	if !r.take(r.writer.slots) {
 		<-r.sending
 		return false
 	}
+	return true
 }
 
-// makeWay says whether this run, if it is urgent, has mails that everything else is to make room for.
-func (r *run) makeWay(please bool) {
+// take waits for one of some places. What is urgent has others make room when there is none.
+func (r *run) take(places chan struct{}) bool {
+	select {
+	case places <- struct{}{}:
+		return true
+	default:
+	}
+	inLine := time.NewTimer(time.Until(r.limited.Add(standsInLine)))
+	defer inLine.Stop()
+	for {
+		select {
+		case places <- struct{}{}:
+			return true
+		case <-r.draining:
+			return false
+		case <-inLine.C:
+			r.makeWay(true, true)
+		}
+	}
+}
+
+// standsInLine is how long after its domains' limits have held it up an urgent run waits like any other: its mails
+// go no sooner for others' waiting.
+const standsInLine = 100 * time.Millisecond
+
+// makeWay says whether this run, if it is urgent, has mails that everything else is to make room for, and if not,
+// whether such may come soon.
+func (r *run) makeWay(please, soon bool) {
 	if !r.urgent || r.hungry == please {
 		return
 	}
 	if r.hungry = please; please {
-		r.Pacer.Urgent(1)
+		r.Pacer.Urgent(1, soon)
 	} else {
-		r.Pacer.Urgent(-1)
+		r.Pacer.Urgent(-1, soon)
 	}
 }
 

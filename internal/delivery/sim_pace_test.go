@@ -38,5 +38,5 @@ func (p *simPacer) Ask(string) (*pace.Leave, pace.Refusal) {
 func (p *simPacer) paces() bool { return !p.peace.Load() && p.world.options.Connections > 1 }
 
 func (p *simPacer) Done(*pace.Leave, notice.Answer) {}
-func (p *simPacer) Urgent(int)                      {}
+func (p *simPacer) Urgent(int, bool)                {}
 func (p *simPacer) Yield() bool                     { return p.paces() && p.dice(2, 3*time.Second)%6 == 0 }

@@ -172,14 +172,14 @@ func (p *Pacer) Done(l *Leave, a notice.Answer) {
 const urgently = 300 * time.Millisecond
 
 // Urgent notes that so many more of this worker's runs, or fewer, have urgent mails that could go now if others made
-// room.
-func (p *Pacer) Urgent(runs int) {
+// room. The last of them says whether more such mails may come soon, for which is waited a moment.
+func (p *Pacer) Urgent(runs int, soon bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if runs > 0 && !p.isUrgent(time.Now()) {
 		p.nudge()
 	}
-	if p.hungry += runs; p.hungry == 0 {
+	if p.hungry += runs; p.hungry == 0 && soon {
 		p.urgent = time.Now().Add(urgently)
 	}
 }

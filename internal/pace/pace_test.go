@@ -247,13 +247,18 @@ func TestSomethingUrgentIsKnownToAll(t *testing.T) {
 	if a.Yield() || b.Yield() {
 		t.Error("yields to nothing")
 	}
-	a.Urgent(1)
+	a.Urgent(1, true)
+	a.Urgent(-1, false)
+	if a.Yield() {
+		t.Error("yields to what waits for its own domain")
+	}
+	a.Urgent(1, true)
 	for deadline := time.Now().Add(10 * time.Second); !b.Yield(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the other worker never heard of it")
 		}
 	}
-	a.Urgent(-1)
+	a.Urgent(-1, true)
 	for deadline := time.Now().Add(10 * time.Second); a.Yield() || b.Yield(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it never ends")

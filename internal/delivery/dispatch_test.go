@@ -1,0 +1,207 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/pace"
+)
+
+// oneClaim is a ledger with one claim to give, which grants and takes all, on a simulated clock.
+type oneClaim struct {
+	Ledger
+	due []ledger.Due
+
+	mu     sync.Mutex
+	claims int
+	owed   map[int]bool
+	closed []ledger.Claim
+	at     time.Time // of the last close
+}
+
+// owing is a claim of one delivery to each address.
+func owing(addresses ...string) *oneClaim {
+	l := &oneClaim{owed: map[int]bool{}}
+	for i, a := range addresses {
+		l.owed[i] = true
+		l.due = append(l.due, ledger.Due{Seq: i, Text: "en", Recipient: notice.Recipient{Address: a, Language: "en", Customers: []notice.Frozen{{ID: "c"}}}})
+	}
+	return l
+}
+
+func (l *oneClaim) Lease() time.Duration    { return simLease }
+func (l *oneClaim) DotGrace() time.Duration { return simGrace }
+
+func (l *oneClaim) Claim(context.Context, int64, string) (ledger.Claim, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.claims++
+	return ledger.Claim{ChunkID: 1, NoticeID: 1, Epoch: 1, Due: l.due}, true, nil
+}
+
+func (l *oneClaim) Renew(context.Context, int64, int64) (bool, error) { return true, nil }
+
+func (l *oneClaim) Commit(_ context.Context, marks []ledger.Attempt, outcomes []ledger.Outcome) ([]bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, o := range outcomes {
+		if o.State == notice.DeliverySent {
+			delete(l.owed, o.Seq)
+		}
+	}
+	return grant(marks, outcomes)
+}
+
+func (l *oneClaim) CloseChunk(_ context.Context, c ledger.Claim) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed, l.at = append(l.closed, c), time.Now()
+	return len(l.owed) > 0, nil
+}
+
+// relays takes as long for a mail as it says, by the local part of its address, and notes when each was begun.
+type relays struct {
+	takes map[string]time.Duration
+
+	mu    sync.Mutex
+	began map[string][]time.Duration // since the start of the clock
+}
+
+func (r *relays) Send(ctx context.Context, m notice.Mail, p notice.Permit) (notice.Answer, error) {
+	local, _, _ := strings.Cut(m.To, "@")
+	r.mu.Lock()
+	r.began[local] = append(r.began[local], time.Since(simStart))
+	r.mu.Unlock()
+	p.Ask()
+	if _, err := p.Wait(ctx); err != nil {
+		return noDot(err.Error()), nil
+	}
+	time.Sleep(r.takes[local])
+	return notice.Answer{Outcome: notice.OutcomeSent, Code: 250}, nil
+}
+
+// pacing is a pacer that lets a mail to a domain go each so often, and any to another.
+type pacing struct {
+	every map[string]time.Duration
+
+	mu     sync.Mutex
+	next   map[string]time.Time
+	hungry int
+	spans  time.Duration // in which something urgent had others wait
+	since  time.Time
+	soon   int // how often more of it was said to come soon
+}
+
+func (p *pacing) Ask(domain string) (*pace.Leave, pace.Refusal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if every := p.every[domain]; every > 0 {
+		if wait := time.Until(p.next[domain]); wait > 0 {
+			return nil, pace.Refusal{Wait: wait, Domain: true, Interval: every}
+		}
+		p.next[domain] = time.Now().Add(every)
+	}
+	return &pace.Leave{}, pace.Refusal{}
+}
+
+func (p *pacing) Done(*pace.Leave, notice.Answer) {}
+
+func (p *pacing) Urgent(runs int, soon bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch p.hungry += runs; p.hungry {
+	case 1:
+		p.since = time.Now()
+	case 0:
+		p.spans += time.Since(p.since)
+		if soon {
+			p.soon++
+		}
+	}
+}
+
+func (p *pacing) Yield() bool { return false }
+
+// bench runs one chunk of a worker.
+type bench struct {
+	*Worker
+	ledger *oneClaim
+	relays *relays
+	pacing *pacing
+}
+
+// workChunk has a worker's one chunk worked, and waits until it was given back; beside runs while it is.
+func workChunk(t *testing.T, l *oneClaim, takes, every map[string]time.Duration, o Options, beside func(b *bench)) *bench {
+	b := &bench{ledger: l, relays: &relays{takes: takes, began: map[string][]time.Duration{}}, pacing: &pacing{every: every, next: map[string]time.Time{}}}
+	stage := newStage(t)
+	synctest.Test(t, func(t *testing.T) {
+		o.From, o.Logger, o.Pacer = "status@example.net", slog.New(slog.DiscardHandler), b.pacing
+		w, err := NewWorker(l, nil, stage.set, b.relays, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Worker = w
+		w.notices.load = func(context.Context, int64) (*program, error) {
+			return &program{Notice: ledger.Notice{ID: 1, Key: "n1", Body: simBody("n1"), MessageDomain: "example.net"}, Program: stage.program}, nil
+		}
+		ctx, end := context.WithCancel(t.Context())
+		w.life = ctx
+		var writing sync.WaitGroup
+		writing.Go(func() { w.writer.run(ctx) })
+		if beside != nil {
+			writing.Go(func() { beside(b) })
+		}
+		if err := w.chunk(1); err != nil {
+			t.Error(err)
+		}
+		w.under.Wait()
+		end()
+		writing.Wait()
+	})
+	return b
+}
+
+// addresses are so many of a domain.
+func addresses(n int, domain string) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("m%d@%s", i, domain))
+	}
+	return all
+}
+
+// An outage whose only mails left wait for their own domain stops nobody, though all connections are in use.
+func TestWhatWaitsForItsDomainStopsNobody(t *testing.T) {
+	t.Parallel()
+	l := owing(addresses(40, "limited.example")...)
+	b := workChunk(t, l, nil, map[string]time.Duration{"limited.example": 200 * time.Millisecond}, Options{Connections: 1},
+		func(b *bench) {
+			for range 1000 { // a mailing that has the connection most of the time
+				b.sending <- struct{}{}
+				time.Sleep(9 * time.Millisecond)
+				<-b.sending
+			}
+		})
+	if len(l.owed) > 0 {
+		t.Fatalf("%d are still owed", len(l.owed))
+	}
+	if b.pacing.spans > 50*time.Millisecond || b.pacing.soon > 1 {
+		t.Errorf("it had all others wait for %v and %d times for a moment more", b.pacing.spans, b.pacing.soon)
+	}
+}
+
+// What has no limit of its own is waited for while it wants connections.
+func TestWhatIsUrgentHasOthersMakeRoom(t *testing.T) {
+	t.Parallel()
+	b := workChunk(t, owing(addresses(3, "example.com")...), map[string]time.Duration{"m0": time.Second, "m1": time.Second}, nil, Options{Connections: 1}, nil)
+	if b.pacing.spans != 2*time.Second || b.pacing.soon != 1 || b.pacing.hungry != 0 {
+		t.Errorf("others waited for %v and %d times for a moment more, want 2s and once", b.pacing.spans, b.pacing.soon)
+	}
+}
