@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"tocsin/internal/notice"
 )
 
 // Work is what Postgres says is to be done now, whatever the queue still knows of it.
@@ -27,25 +25,28 @@ type DueChunk struct {
 
 // Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns what is due:
 // chunks whose lease ran out, whatever their notice's state, and unleased ones that are due in a notice that is
-// sending, or that were stopped and still owe something. At most a thousand chunks a call, those of outages and then the longest overdue first.
+// sending, or that were stopped and still owe something. At most a thousand urgent chunks a call, and then as many
+// others; among either the notices take turns, each with what is longest overdue, so that a large one starves no other.
 func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	if err := db.advanceNotices(ctx); err != nil {
 		return w, err
 	}
 	rows, err := db.pool.Query(ctx, `
-		SELECT c.id, c.epoch, clock_timestamp() - coalesce(c.lease_until, least(c.due_at, clock_timestamp())),
-			n.body->>'kind', n.body->>'phase', coalesce(n.body->>'severity', '')
-		FROM chunk c JOIN notice n ON n.id = c.notice_id
-		WHERE c.open AND (c.lease_until < clock_timestamp()
-			OR c.lease_until IS NULL AND (n.state = 'sending' AND c.due_at <= clock_timestamp() OR n.state = 'cancelled'))
-		ORDER BY n.body->>'kind' = 'outage' DESC, c.due_at, c.id LIMIT 1000`)
+		WITH due AS (
+			SELECT c.id, c.epoch, c.due_at, clock_timestamp() - coalesce(c.lease_until, least(c.due_at, clock_timestamp())) AS overdue,
+				n.urgent, row_number() OVER (PARTITION BY c.notice_id ORDER BY c.due_at, c.id) AS turn
+			FROM chunk c JOIN (
+				-- as notice.Body.Urgent has it
+				SELECT id, state, body->>'kind' = 'outage' AND body->>'phase' IS DISTINCT FROM 'postmortem'
+					OR body->>'severity' IS NOT DISTINCT FROM 'critical' AS urgent
+				FROM notice) n ON n.id = c.notice_id
+			WHERE c.open AND (c.lease_until < clock_timestamp()
+				OR c.lease_until IS NULL AND (n.state = 'sending' AND c.due_at <= clock_timestamp() OR n.state = 'cancelled')))
+		(SELECT id, epoch, overdue, urgent FROM due WHERE urgent ORDER BY turn, due_at, id LIMIT 1000)
+		UNION ALL
+		(SELECT id, epoch, overdue, urgent FROM due WHERE NOT urgent ORDER BY turn, due_at, id LIMIT 1000)`)
 	if err == nil {
-		w.Chunks, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c DueChunk, err error) {
-			var b notice.Body
-			err = row.Scan(&c.ID, &c.Epoch, &c.Overdue, &b.Kind, &b.Phase, &b.Severity)
-			c.Urgent = b.Urgent()
-			return c, err
-		})
+		w.Chunks, err = pgx.CollectRows(rows, pgx.RowToStructByPos[DueChunk])
 	}
 	if err != nil {
 		return w, fmt.Errorf("look for chunks that are due: %w", err)

@@ -1,0 +1,61 @@
+package ledger_test
+
+import (
+	"testing"
+
+	"tocsin/internal/notice"
+)
+
+// A mailing with more chunks than a sweep brings keeps back neither what is urgent nor another notice's chunk that was
+// given back.
+func TestALargeMailingStarvesNoOtherNotice(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.exec(`INSERT INTO customer (id, name, email, email_key) VALUES ('c', 'C', 'c@example.com', 'c@example.com')`)
+	want := map[int64]bool{}
+	set := func(key string, b notice.Body) int64 {
+		d.send(notice.Body{Key: key})
+		d.exec(`UPDATE notice SET body = body || jsonb_build_object('kind', $2::text, 'phase', $3::text, 'severity', $4::text) WHERE id = $1`,
+			d.id, b.Kind, b.Phase, b.Severity)
+		return d.id
+	}
+	chunks := func(id int64) {
+		d.exec(`INSERT INTO chunk (notice_id, lo, hi, open, due_at, counts)
+			SELECT notice_id, hi + i, hi + i + 1, true, due_at - interval '1 hour', counts FROM chunk, generate_series(1, 1200) i WHERE notice_id = $1`, id)
+	}
+	large := set("mailing", notice.Body{Kind: notice.Maintenance, Phase: "scheduled"})
+	chunks(large)
+	outages := set("large-outage", notice.Body{Kind: notice.Outage, Phase: "identified"})
+	chunks(outages)
+	for _, small := range []struct {
+		key string
+		notice.Body
+	}{
+		{"outage", notice.Body{Kind: notice.Outage, Phase: "identified"}},
+		{"post-mortem", notice.Body{Kind: notice.Outage, Phase: "postmortem"}},
+		{"critical-post-mortem", notice.Body{Kind: notice.Outage, Phase: "postmortem", Severity: "critical"}},
+		{"maintenance", notice.Body{Kind: notice.Maintenance, Phase: "scheduled", Severity: "minor"}},
+		{"critical-maintenance", notice.Body{Kind: notice.Maintenance, Phase: "scheduled", Severity: "critical"}},
+	} {
+		var chunk int64
+		d.must(d.pool.QueryRow(t.Context(), `SELECT id FROM chunk WHERE notice_id = $1`, set(small.key, small.Body)).Scan(&chunk))
+		want[chunk] = small.Body.Urgent()
+	}
+	w, err := d.Sweep(t.Context())
+	d.must(err)
+	urgent := 0
+	for i, c := range w.Chunks {
+		if c.Urgent {
+			if urgent++; urgent != i+1 {
+				t.Fatalf("chunk %d of the sweep is urgent, after one that is not", i)
+			}
+		}
+		if is, ok := want[c.ID]; ok && c.Urgent != is {
+			t.Errorf("a small notice's chunk %+v: urgent %v, want %v", c, c.Urgent, is)
+		}
+		delete(want, c.ID)
+	}
+	if len(w.Chunks) != 2000 || urgent != 1000 || len(want) > 0 {
+		t.Errorf("swept %d chunks, %d of them urgent, and not %d of other notices", len(w.Chunks), urgent, len(want))
+	}
+}
