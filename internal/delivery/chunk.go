@@ -15,7 +15,8 @@ import (
 )
 
 // chunk works one chunk: claims it and begins what may be attempted in it. What is under way then is waited for,
-// recorded and given back beside the next task: a mailbox that takes its time holds up nobody else's.
+// recorded and given back beside the next task: a mailbox that takes its time holds up nobody else's, nor those of its
+// own chunk that had to wait.
 func (w *Worker) chunk(id int64) error {
 	if !w.begin() {
 		return errDraining
@@ -30,19 +31,49 @@ func (w *Worker) chunk(id int64) error {
 	}
 	renewing, stopRenewing := context.WithCancel(ctx)
 	var renewal sync.WaitGroup
-	r := &run{Worker: w, claim: claim}
+	r := &run{Worker: w, claim: claim, idle: make(chan struct{}, 1)}
 	renewal.Go(func() { r.renew(renewing) })
 	if len(claim.Due) > 0 {
 		r.dispatch(ctx)
 	}
 	go func() {
 		defer w.under.Done()
+		r.beginRested(ctx)
 		r.awaitOutcomes(ctx)
 		stopRenewing()
 		renewal.Wait()
 		r.giveBack(ctx)
 	}()
 	return nil
+}
+
+// beginRested begins what had to rest, each time that it has rested, under the same claim: as long as something else of
+// it is under way nobody else could. No attempt is begun any more when it has returned.
+func (r *run) beginRested(ctx context.Context) {
+	for len(r.lanes) > 0 && r.unsettled.Load() > 0 && !r.over() {
+		rested := time.Now().Add(r.claim.Rest)
+		timer := time.NewTimer(r.claim.Rest)
+		select {
+		case <-timer.C:
+			r.claim.Rest, r.aside = 0, true
+			r.beginAll(ctx)
+		case <-r.idle:
+			r.claim.Rest = max(0, time.Until(rested))
+		case <-r.draining:
+		}
+		timer.Stop()
+	}
+}
+
+// settled notes that nothing more comes of an attempt.
+func (r *run) settled() {
+	if r.unsettled.Add(-1) > 0 {
+		return
+	}
+	select {
+	case r.idle <- struct{}{}:
+	default:
+	}
 }
 
 // awaitOutcomes returns when all outcomes are durable, or the drain is over.
@@ -113,6 +144,11 @@ type run struct {
 	stopped  atomic.Bool    // no attempt is begun any more
 	attempts sync.WaitGroup // under way
 	open     sync.WaitGroup // outcomes not yet acknowledged
+
+	lanes     []*lane       // what was not begun
+	aside     bool          // its task's place was given back
+	unsettled atomic.Int32  // attempts under way, or with an outcome that is not yet acknowledged
+	idle      chan struct{} // there are none any more: see
 }
 
 func (r *run) renew(ctx context.Context) {
@@ -161,6 +197,7 @@ func (r *run) attempt(ctx context.Context, due pending, leave *pace.Leave) {
 			r.Logger.Warn("no relay", slog.Int64("chunk_id", at.ChunkID), slog.Any("error", err))
 		}
 		<-r.writer.slots
+		r.settled()
 		return
 	}
 	if p.refused {
@@ -173,6 +210,7 @@ func (r *run) record(o ledger.Outcome) {
 	r.open.Add(1)
 	r.writer.record(o, func() {
 		<-r.writer.slots
+		r.settled()
 		r.open.Done()
 	})
 }

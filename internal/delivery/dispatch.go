@@ -69,9 +69,7 @@ func lanesOf(all []ledger.Due) (lanes []*lane) {
 	return lanes
 }
 
-// dispatch begins the attempts of a claim, each when it may go: the domains take turns, and one that has to wait is
-// passed over. It returns when all are begun, or what is left is to wait elsewhere: that was not tried, and comes
-// again when the chunk is next due.
+// dispatch begins the attempts of a claim in a task's place.
 func (r *run) dispatch(ctx context.Context) {
 	var err error
 	if r.program, err = r.notices.get(ctx, r.claim.NoticeID); err != nil {
@@ -83,12 +81,18 @@ func (r *run) dispatch(ctx context.Context) {
 	running := &r.running[place(r.urgent)]
 	running.Add(1)
 	defer running.Add(-1)
-	defer r.makeWay(false, true)
+	r.lanes = lanesOf(r.claim.Due)
+	r.beginAll(ctx)
+}
 
-	lanes := lanesOf(r.claim.Due)
+// beginAll begins what is left of a claim, each delivery when it may go: the domains take turns, and one that has to
+// wait is passed over. It returns when all are begun, or what is left is to rest: that was not tried.
+func (r *run) beginAll(ctx context.Context) {
+	defer r.makeWay(false, true)
 	began := time.Now()
-	var waited time.Duration // while another chunk could have had this one's place
-	for len(lanes) > 0 && !r.over() {
+	r.limited = began        // it may be that only its domain's limit holds it up
+	var waited time.Duration // while another chunk could have had this one's place, or it has none
+	for len(r.lanes) > 0 && !r.over() {
 		if !r.urgent && r.Pacer.Yield() {
 			if waited += r.nap(yieldFor); waited > lingers {
 				r.claim.Rest = restsLeast
@@ -99,32 +103,38 @@ func (r *run) dispatch(ctx context.Context) {
 		if !r.reserve() {
 			return
 		}
-		due, leave, refusal := r.next(&lanes)
+		due, leave, refusal := r.next(&r.lanes)
 		if leave != nil {
+			r.unsettled.Add(1)
 			r.attempts.Go(func() { r.attempt(ctx, due, leave) })
 			continue
 		}
 		<-r.writer.slots
 		<-r.sending
-		crowded := refusal.Domain && int(running.Load()) > r.Chunks
-		if refusal.Wait > lingers || crowded && waited > r.patience(began) {
-			r.claim.Rest = rest(lanes, refusal)
-			return
-		}
 		if refusal.Domain {
 			r.makeWay(false, false)
-			r.waiting.Add(1)
+			r.limited = time.Now().Add(refusal.Wait)
 		} else if time.Since(r.limited) >= standsInLine {
 			r.makeWay(true, true)
 		}
-		if d := r.nap(refusal.Wait); crowded {
+		crowded := refusal.Domain && int(r.running[place(r.urgent)].Load()) > r.Chunks
+		if refusal.Wait > lingers || (crowded || r.aside) && waited > r.patience(began) {
+			r.claim.Rest = rest(r.lanes, refusal)
+			return
+		}
+		if d := r.await(refusal); crowded || r.aside {
 			waited += d
 		}
-		if refusal.Domain {
-			r.waiting.Add(-1)
-			r.limited = time.Now()
-		}
 	}
+}
+
+// await waits as long as a refusal says, and returns how long that was.
+func (r *run) await(refusal pace.Refusal) time.Duration {
+	if refusal.Domain && !r.aside {
+		r.waiting.Add(1)
+		defer r.waiting.Add(-1)
+	}
+	return r.nap(refusal.Wait)
 }
 
 // patience is how long a run may wait for domains while other chunks may wait for its place: the longer the more time
@@ -195,24 +205,29 @@ func (r *run) reserve() bool {
 	return true
 }
 
-// take waits for one of some places. What is urgent has others make room when there is none.
+// take waits for one of some places. What is urgent has others make room when there is none, and keeps its place in the
+// line.
 func (r *run) take(places chan struct{}) bool {
 	select {
 	case places <- struct{}{}:
 		return true
 	default:
 	}
-	inLine := time.NewTimer(time.Until(r.limited.Add(standsInLine)))
-	defer inLine.Stop()
-	for {
-		select {
-		case places <- struct{}{}:
-			return true
-		case <-r.draining:
-			return false
-		case <-inLine.C:
-			r.makeWay(true, true)
+	said := make(chan struct{})
+	inLine := time.AfterFunc(time.Until(r.limited.Add(standsInLine)), func() {
+		r.makeWay(true, true)
+		close(said)
+	})
+	defer func() {
+		if !inLine.Stop() {
+			<-said
 		}
+	}()
+	select {
+	case places <- struct{}{}:
+		return true
+	case <-r.draining:
+		return false
 	}
 }
 

@@ -201,7 +201,55 @@ func TestWhatWaitsForItsDomainStopsNobody(t *testing.T) {
 func TestWhatIsUrgentHasOthersMakeRoom(t *testing.T) {
 	t.Parallel()
 	b := workChunk(t, owing(addresses(3, "example.com")...), map[string]time.Duration{"m0": time.Second, "m1": time.Second}, nil, Options{Connections: 1}, nil)
-	if b.pacing.spans != 2*time.Second || b.pacing.soon != 1 || b.pacing.hungry != 0 {
-		t.Errorf("others waited for %v and %d times for a moment more, want 2s and once", b.pacing.spans, b.pacing.soon)
+	if b.pacing.spans != 2*time.Second-standsInLine || b.pacing.soon != 1 || b.pacing.hungry != 0 {
+		t.Errorf("others waited for %v and %d times for a moment more, want nearly 2s and once", b.pacing.spans, b.pacing.soon)
 	}
 }
+
+// A mail whose answer takes ten minutes does not hold up those that had to rest in its chunk, nor is the chunk given
+// back before it has that answer.
+func TestWhatRestsIsBegunBesideATarpit(t *testing.T) {
+	t.Parallel()
+	l := owing(append([]string{"tar@pit.example"}, addresses(20, "limited.example")...)...)
+	b := workChunk(t, l, map[string]time.Duration{"tar": 10 * time.Minute}, map[string]time.Duration{"limited.example": 6 * time.Second}, Options{}, nil)
+	if len(l.owed) > 0 || l.claims != 1 || len(l.closed) != 1 || l.closed[0].Rest != 0 {
+		t.Errorf("%d are owed after %d claims, closed as %+v", len(l.owed), l.claims, l.closed)
+	}
+	if at := l.at.Sub(simStart); at < 10*time.Minute || at > 10*time.Minute+time.Second {
+		t.Errorf("given back after %v, want the ten minutes of the last answer", at)
+	}
+	for to, began := range b.relays.began {
+		if len(began) != 1 || began[0] > 10*time.Minute {
+			t.Errorf("%s was begun at %v, want once, before the tarpit's answer", to, began)
+		}
+	}
+}
+
+// Once all answers are there the rest is given back, to be claimed by whoever has time.
+func TestARestEndsWithTheLastAnswer(t *testing.T) {
+	t.Parallel()
+	l := owing(append([]string{"slow@pit.example"}, addresses(200, "limited.example")...)...)
+	workChunk(t, l, map[string]time.Duration{"slow": 10 * time.Second}, map[string]time.Duration{"limited.example": 20 * time.Second}, Options{}, nil)
+	if len(l.closed) != 1 || l.at.Sub(simStart) != 10*time.Second {
+		t.Fatalf("closed %d times, at last after %v", len(l.closed), l.at.Sub(simStart))
+	}
+	if rest := l.closed[0].Rest; rest <= 0 || rest > 20*time.Second || len(l.owed) != 199 {
+		t.Errorf("given back to rest for %v, %d are owed", rest, len(l.owed))
+	}
+}
+
+// A worker that is told to stop begins nothing that rests, and waits for what is under way.
+func TestADrainBeginsNothingThatRests(t *testing.T) {
+	t.Parallel()
+	l := owing(append([]string{"tar@pit.example"}, addresses(20, "limited.example")...)...)
+	workChunk(t, l, map[string]time.Duration{"tar": time.Minute}, map[string]time.Duration{"limited.example": 6 * time.Second},
+		Options{}, func(b *bench) { time.Sleep(20 * time.Second); b.Worker.tasks = noTasks{}; b.drain() })
+	if len(l.closed) != 1 || l.at.Sub(simStart) != time.Minute || len(l.owed) < 15 {
+		t.Errorf("closed %d times, after %v, %d are owed", len(l.closed), l.at.Sub(simStart), len(l.owed))
+	}
+}
+
+// noTasks takes tasks, and nobody does them.
+type noTasks struct{ Tasks }
+
+func (noTasks) EnqueueChunk(context.Context, int64, string, bool) error { return nil }
