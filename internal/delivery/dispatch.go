@@ -103,14 +103,17 @@ func (r *run) beginAll(ctx context.Context) {
 		if !r.reserve() {
 			return
 		}
+		if r.over() { // meanwhile
+			r.unreserve()
+			return
+		}
 		due, leave, refusal := r.next(&r.lanes)
 		if leave != nil {
 			r.unsettled.Add(1)
 			r.attempts.Go(func() { r.attempt(ctx, due, leave) })
 			continue
 		}
-		<-r.writer.slots
-		<-r.sending
+		r.unreserve()
 		if refusal.Domain {
 			r.makeWay(false, false)
 			r.limited = time.Now().Add(refusal.Wait)
@@ -203,6 +206,12 @@ func (r *run) reserve() bool {
 		return false
 	}
 	return true
+}
+
+// unreserve gives back what nothing was begun with.
+func (r *run) unreserve() {
+	<-r.writer.slots
+	<-r.sending
 }
 
 // take waits for one of some places. What is urgent has others make room when there is none, and keeps its place in the

@@ -18,7 +18,8 @@ import (
 // oneClaim is a ledger with one claim to give, which grants and takes all, on a simulated clock.
 type oneClaim struct {
 	Ledger
-	due []ledger.Due
+	due  []ledger.Due
+	lost time.Duration // after so long the lease is; 0 = never
 
 	mu     sync.Mutex
 	claims int
@@ -47,7 +48,9 @@ func (l *oneClaim) Claim(context.Context, int64, string) (ledger.Claim, bool, er
 	return ledger.Claim{ChunkID: 1, NoticeID: 1, Epoch: 1, Due: l.due}, true, nil
 }
 
-func (l *oneClaim) Renew(context.Context, int64, int64) (bool, error) { return true, nil }
+func (l *oneClaim) Renew(context.Context, int64, int64) (bool, error) {
+	return l.lost == 0 || time.Since(simStart) < l.lost, nil
+}
 
 func (l *oneClaim) Commit(_ context.Context, marks []ledger.Attempt, outcomes []ledger.Outcome) ([]bool, error) {
 	l.mu.Lock()
@@ -253,3 +256,14 @@ func TestADrainBeginsNothingThatRests(t *testing.T) {
 type noTasks struct{ Tasks }
 
 func (noTasks) EnqueueChunk(context.Context, int64, string, bool) error { return nil }
+
+// A run whose lease is lost while it waits for a connection begins nothing with it.
+func TestALostLeaseBeginsNothingMore(t *testing.T) {
+	t.Parallel()
+	l := owing(addresses(2, "example.com")...)
+	l.lost = time.Minute // is past when the connection is free
+	b := workChunk(t, l, map[string]time.Duration{"m0": 2 * time.Minute}, nil, Options{Connections: 1}, nil)
+	if len(b.relays.began) != 1 || len(b.sending)+b.Open() != 0 {
+		t.Errorf("began %v, and %d connections and marks are taken", b.relays.began, len(b.sending)+b.Open())
+	}
+}
