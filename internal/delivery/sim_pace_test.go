@@ -8,9 +8,10 @@ import (
 	"tocsin/internal/pace"
 )
 
-// simPacer lets nothing leave for some spans of time, which the seed and the clock alone decide, and has what is not
-// urgent wait in others. Where runs compete for one connection it does neither, since they would wake at the same instant; and it
-// limits no single domain, since whether a run then makes room depends on how many others there are at that instant.
+// simPacer lets nothing leave for some spans of time, or nothing to one domain, which the seed and the clock alone
+// decide, and has what is not urgent wait in others. Where runs compete for one connection it does none of that, since
+// they would wake at the same instant; and a domain has to wait for so long that a run leaves it: whether it makes room
+// sooner depends on how many others there are at that instant.
 type simPacer struct {
 	world   *world
 	refused atomic.Int64
@@ -25,8 +26,12 @@ func (p *simPacer) dice(salt uint64, span time.Duration) uint64 {
 	return x ^ x>>31
 }
 
-func (p *simPacer) Ask(string) (*pace.Leave, pace.Refusal) {
+func (p *simPacer) Ask(domain string) (*pace.Leave, pace.Refusal) {
 	const span = 7 * time.Second
+	if d := p.dice(3+uint64(domain[0]), span); p.paces() && d%4 == 0 {
+		p.refused.Add(1)
+		return nil, pace.Refusal{Wait: lingers + span - time.Since(simStart)%span, Domain: true}
+	}
 	if d := p.dice(1, span); p.paces() && d%8 == 0 {
 		p.refused.Add(1)
 		wait := span - time.Since(simStart)%span

@@ -81,10 +81,10 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	w.options = w.options.withDefaults()
 	w.thorough = rng.IntN(8) == 0
 	for i := range 1 + rng.IntN(4) {
-		w.memory.customers = append(w.memory.customers, simCustomer{fmt.Sprintf("customer%dx", i), fmt.Sprintf("m%d@example.com", i)})
+		w.memory.customers = append(w.memory.customers, simCustomer{fmt.Sprintf("customer%dx", i), fmt.Sprintf("m%d@%d.example.com", i, i%2)})
 	}
 	if rng.IntN(2) == 0 {
-		w.memory.customers = append(w.memory.customers, simCustomer{"customer9x", "m0@example.com"})
+		w.memory.customers = append(w.memory.customers, simCustomer{"customer9x", "m0@0.example.com"})
 	}
 	if rng.IntN(4) == 0 {
 		w.memory.customers = append(w.memory.customers, simCustomer{"customer8x", ""})
