@@ -122,7 +122,10 @@ func (r *run) beginAll(ctx context.Context) {
 		}
 		crowded := refusal.Domain && int(r.running[place(r.urgent)].Load()) > r.Chunks
 		if refusal.Wait > lingers || (crowded || r.aside) && waited > r.patience(began) {
-			r.claim.Rest = rest(r.lanes, refusal)
+			r.claim.Rest = min(refusal.Wait, restsMost)
+			if crowded {
+				r.claim.Rest = rest(r.lanes, refusal)
+			}
 			return
 		}
 		if d := r.await(refusal); crowded || r.aside {
@@ -186,8 +189,8 @@ func (r *run) next(lanes *[]*lane) (due pending, leave *pace.Leave, least pace.R
 	return due, nil, least
 }
 
-// rest is how long a chunk rests whose mails have to wait: as long as the next one does, or, where many chunks may
-// wait for the same domain, a few times what its mails would take if it had the domain to itself.
+// rest is how long a chunk rests where many may wait for the same domain: as long as its next mail has to, or a few
+// times what its mails would take if it had the domain to itself.
 func rest(lanes []*lane, refusal pace.Refusal) time.Duration {
 	left := 0
 	for _, l := range lanes {

@@ -267,3 +267,13 @@ func TestALostLeaseBeginsNothingMore(t *testing.T) {
 		t.Errorf("began %v, and %d connections and marks are taken", b.relays.began, len(b.sending)+b.Open())
 	}
 }
+
+// A chunk whose place nobody wants rests no longer than its limit asks.
+func TestALoneChunkRestsAsLongAsItsLimitAsks(t *testing.T) {
+	t.Parallel()
+	l := owing(addresses(20, "limited.example")...)
+	workChunk(t, l, map[string]time.Duration{"m0": time.Second}, map[string]time.Duration{"limited.example": 10 * time.Second}, Options{}, nil)
+	if len(l.closed) != 1 || l.at.Add(l.closed[0].Rest).Sub(simStart) != 10*time.Second {
+		t.Errorf("given back after %v: %+v", l.at.Sub(simStart), l.closed)
+	}
+}
