@@ -16,7 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The queues. Expansions are few and make work for everybody, so nothing goes before them.
+// The queues, each with handlers of its own: none waits for the end of what another has.
 const (
 	expansions = "expansions"
 	urgent     = "urgent" // chunks
@@ -109,8 +109,8 @@ type Handlers struct {
 	Expand func(id int64) error
 }
 
-// Serve starts to take tasks, at most so many of each sort at once: what is urgent, expansions included, never waits
-// for the end of what is not. After shutdown is called it takes no more, and shutdown returns when those under way
+// Serve starts to take tasks, at most so many of each queue at once: what is urgent waits neither for the end of what is
+// not, nor for expansions, which can take long. After shutdown is called it takes no more, and shutdown returns when those under way
 // are done, or after the drain.
 func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdown func(), err error) {
 	mux := asynq.NewServeMux()
@@ -124,11 +124,10 @@ func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdow
 		}
 		ending.Wait()
 	}
-	for _, queues := range []map[string]int{{expansions: 2, urgent: 1}, {chunks: 1}} {
+	for _, queue := range []string{expansions, urgent, chunks} {
 		s := asynq.NewServerFromRedisClient(q.redis, asynq.Config{
 			Concurrency:              concurrency,
-			Queues:                   queues,
-			StrictPriority:           true,
+			Queues:                   map[string]int{queue: 1},
 			TaskCheckInterval:        100 * time.Millisecond,
 			DelayedTaskCheckInterval: time.Second,
 			RetryDelayFunc:           func(int, error, *asynq.Task) time.Duration { return time.Second },

@@ -129,3 +129,38 @@ type busy string
 func (b busy) Error() string { return string(b) }
 
 const errBusy = busy("busy")
+
+// As many expansions as there are handlers, each of which takes long, hold up no chunk.
+func TestExpansionsHoldUpNoChunk(t *testing.T) {
+	q := open(t)
+	const handlers = 2
+	for id := range int64(handlers) {
+		if err := q.EnqueueExpand(t.Context(), id+1, "0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var expanding sync.WaitGroup
+	expanding.Add(handlers)
+	chunk := make(chan int64, 1)
+	over := make(chan struct{})
+	stop, err := q.Serve(queue.Handlers{
+		Expand: func(int64) error { expanding.Done(); <-over; return nil },
+		Chunk:  func(id int64) error { chunk <- id; return nil },
+	}, handlers, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	defer close(over)
+	expanding.Wait()
+	for id, urgent := range []bool{false, true} {
+		if err := q.EnqueueChunk(t.Context(), int64(id+1), "0.0", urgent); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-chunk:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("a chunk, urgent %v, waited for the expansions", urgent)
+		}
+	}
+}
