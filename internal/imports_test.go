@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"internal/send":      {"internal/notice"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/delivery"},
-	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/delivery"},
+	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/pace", "internal/delivery"},
 	"internal/config":    {"internal/notice"},
 	"internal/directory": {"internal/notice", "internal/audience", "internal/render"},
 	"internal/local":     {"internal/notice"},

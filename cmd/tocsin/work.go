@@ -84,7 +84,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		OpenMarks:   set.MaxOpenMarks,
 		Drain:       set.Drain,
 		FirstRetry:  set.FirstRetry,
-		Pacer:       pacer,
+		Pacer:       measure.Pacer(pacer),
 		Logger:      logger,
 		Compare:     db.CompareMarks,
 	})
@@ -92,6 +92,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	measure.OpenMarks(worker.Open, set.MaxOpenMarks)
+	measure.Limits(relays.Health, pacer.Throttled)
 	if set.Listen != "" {
 		stop, err := watch(set.Listen, set.Tokens, readiness(db.Ready, tasks.Ready), reg, logger)
 		if err != nil {

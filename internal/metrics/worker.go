@@ -24,6 +24,7 @@ type Worker struct {
 	sweepSeconds  prometheus.Histogram
 	found         *prometheus.CounterVec
 	failures      *prometheus.CounterVec
+	waits         *prometheus.HistogramVec
 	registry      prometheus.Registerer
 }
 
@@ -47,8 +48,10 @@ func NewWorker(r prometheus.Registerer) *Worker {
 			Help: "What sweeps found to be due: chunks and expansions."}, []string{"kind"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_ledger_failures_total",
 			Help: "Commits and sweeps that the ledger did not take; they are tried again."}, []string{"call"}),
+		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tocsin_limit_wait_seconds",
+			Help: "How long mails were told to wait before they ask again, by the limit: of the relay or of their domain.", Buckets: []float64{.01, .1, 1, 5, 30, 300}}, []string{"limit"}),
 	}
-	r.MustRegister(w.answers, w.answerSeconds, w.unreached, w.commitRows, w.commitSeconds, w.sweepSeconds, w.found, w.failures)
+	r.MustRegister(w.answers, w.answerSeconds, w.unreached, w.commitRows, w.commitSeconds, w.sweepSeconds, w.found, w.failures, w.waits)
 	for _, kind := range []string{"chunk", "expansion"} {
 		w.found.WithLabelValues(kind)
 	}

@@ -25,6 +25,13 @@ func (p *Pacer) health() string {
 	return string(text)
 }
 
+// Throttled is how many pairs of a relay and a domain this worker knows to be throttled.
+func (p *Pacer) Throttled() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.slowed)
+}
+
 // Watcher reads what paces all workers, without being one.
 type Watcher struct{ redis *redis.Client }
 
