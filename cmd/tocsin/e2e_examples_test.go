@@ -83,7 +83,9 @@ func TestTheExamplesAreSentAsTheyAre(t *testing.T) {
 		var st notice.Status
 		s.must(&st, "notice", "send", dir, "--yes", "--wait", "--json")
 		counts := st.Counts
-		if counts["sent"] == 0 || counts["sent"]+counts["suppressed"]+counts["failed"] != st.Recipients || counts["failed"] > 3 {
+		// The sink hangs up on one of them just before the dot: on a busy machine that is seen only after the dot.
+		unsent := counts["suppressed"] + counts["failed"] + counts["uncertain"]
+		if counts["sent"] == 0 || counts["sent"]+unsent != st.Recipients || counts["failed"] > 3 || counts["uncertain"] > 1 {
 			t.Errorf("%s ended as %v of %d recipients", example.dir, counts, st.Recipients)
 		}
 		body, err := directory.Read(dir)
