@@ -15,7 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"tocsin/internal/api"
-	"tocsin/internal/delivery"
+	"tocsin/internal/control"
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
 	"tocsin/internal/notice"
@@ -26,7 +26,7 @@ func described(t *testing.T) map[string][]string {
 	t.Helper()
 	serve, work := registry(), registry()
 	serve.MustRegister(metrics.NewStanding(nil, nil))
-	api.NewServer(api.Options{Desk: &delivery.Desk{}, Book: &ledger.DB{}, Registry: serve})
+	api.NewServer(api.Options{Desk: &control.Desk{}, Book: &ledger.DB{}, Registry: serve})
 	measure := metrics.NewWorker(work)
 	measure.OpenMarks(func() int { return 0 }, 64)
 	measure.Limits(func() []notice.RelayHealth { return nil }, func() int { return 0 })

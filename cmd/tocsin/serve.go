@@ -7,7 +7,7 @@ import (
 	"net"
 
 	"tocsin/internal/api"
-	"tocsin/internal/delivery"
+	"tocsin/internal/control"
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
 	"tocsin/internal/pace"
@@ -53,7 +53,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	defer pacers.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
 	go dropOldRows(ctx, db, set.Retention, logger)
-	desk := &delivery.Desk{
+	desk := &control.Desk{
 		Ledger:  db,
 		Queue:   tasks,
 		Set:     templateSet(set.Mail.TemplateDir),

@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Desk takes an operator's decisions about notices; package delivery implements it. A ref is a notice's key or
+// Desk takes an operator's decisions about notices; package control implements it. A ref is a notice's key or
 // its number, who the operator's name. Errors that are the caller's fault are *notice.Error.
 type Desk interface {
 	// Draft makes a draft, or replaces the one of the same key. After release the same body answers with

@@ -103,7 +103,7 @@ func (r *run) giveBack(ctx context.Context) {
 	}
 	if r.stopping() {
 		// Another worker need not wait for its sweep.
-		next := chunkGeneration(ledger.DueChunk{Epoch: r.claim.Epoch})
+		next := ledger.DueChunk{Epoch: r.claim.Epoch}.Generation()
 		if err := r.tasks.EnqueueChunk(context.WithoutCancel(ctx), r.claim.ChunkID, next, r.urgent); err != nil {
 			r.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", r.claim.ChunkID), slog.Any("error", err))
 		}

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tocsin/internal/control"
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
@@ -97,18 +98,18 @@ func (w *world) decide() {
 			address = d.key
 		}
 	}
-	settle := func(s notice.Settlement) func(ctx context.Context, d *Desk) error {
-		return func(ctx context.Context, d *Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err }
+	settle := func(s notice.Settlement) func(ctx context.Context, d *control.Desk) error {
+		return func(ctx context.Context, d *control.Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err }
 	}
 	switch w.rng.IntN(16) {
 	case 0:
 		w.release(n)
 	case 1, 2:
-		w.operate("pause", false, func(ctx context.Context, d *Desk) error { _, err := d.Pause(ctx, n.Key, "op"); return err })
+		w.operate("pause", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Pause(ctx, n.Key, "op"); return err })
 	case 3, 4:
 		w.resume(n)
 	case 5:
-		w.operate("cancel", false, func(ctx context.Context, d *Desk) error { _, err := d.Cancel(ctx, n.Key, "op"); return err })
+		w.operate("cancel", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Cancel(ctx, n.Key, "op"); return err })
 	case 6, 7:
 		w.operate("settle as sent", false, settle(notice.Settlement{Sent: true, Address: address}))
 	case 8, 9:
@@ -122,13 +123,13 @@ func (w *world) decide() {
 // cost as much as all the rest of a schedule.
 func (w *world) release(n *noticeRow) {
 	if w.thorough {
-		w.operate("release", false, func(ctx context.Context, d *Desk) error { _, _, err := d.Release(ctx, n.Key, "op"); return err })
+		w.operate("release", false, func(ctx context.Context, d *control.Desk) error { _, _, err := d.Release(ctx, n.Key, "op"); return err })
 		return
 	}
-	w.operate("release", false, func(ctx context.Context, d *Desk) error {
+	w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
 		released, err := d.Ledger.Release(ctx, n.ID, everybody, "example.net", "op")
 		if released {
-			err = d.Queue.EnqueueExpand(ctx, n.ID, expandGeneration())
+			err = d.Queue.EnqueueExpand(ctx, n.ID, ledger.ExpandGeneration())
 		}
 		return err
 	})
@@ -139,7 +140,7 @@ var everybody = ledger.Audience{DefaultLanguage: "en", Match: func(string) (stri
 	Each: func(notice.Recipient, string) error { return nil }, Judge: func() error { return nil }}
 
 func (w *world) resume(n *noticeRow) {
-	w.operate("resume", false, func(ctx context.Context, d *Desk) error { _, err := d.Resume(ctx, n.Key, "op"); return err })
+	w.operate("resume", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Resume(ctx, n.Key, "op"); return err })
 }
 
 // lookAfter is what operators do in peace: release what is a draft still, and resume what is paused.

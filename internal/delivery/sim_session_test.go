@@ -4,16 +4,17 @@ import (
 	"context"
 	"time"
 
+	"tocsin/internal/control"
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
 
 // session is the simulated ledger as one process uses it.
 type session struct {
-	Register // what a schedule does not use
-	memory   *memory
-	tx       func(ctx context.Context, kind string, a, b int64, do func() error) error
-	looks    func(n *noticeRow, key string) bool // an operator who looks at the relay's log first
+	control.Register // what a schedule does not use
+	memory           *memory
+	tx               func(ctx context.Context, kind string, a, b int64, do func() error) error
+	looks            func(n *noticeRow, key string) bool // an operator who looks at the relay's log first
 }
 
 func (s *session) Lease() time.Duration    { return s.memory.opts.Lease }

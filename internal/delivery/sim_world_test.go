@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tocsin/internal/control"
 	"tocsin/internal/queue"
 	"tocsin/internal/render"
 )
@@ -290,7 +291,7 @@ func (w *world) reap() {
 }
 
 // operate has an operator do something through a Desk.
-func (w *world) operate(what string, informed bool, do func(ctx context.Context, d *Desk) error) {
+func (w *world) operate(what string, informed bool, do func(ctx context.Context, d *control.Desk) error) {
 	w.actors++
 	a := &actor{n: w.actors, name: what, informed: informed}
 	w.operators = append(w.operators, a)
@@ -298,7 +299,7 @@ func (w *world) operate(what string, informed bool, do func(ctx context.Context,
 	if informed {
 		s.looks = w.relay.has
 	}
-	d := &Desk{Ledger: s, Queue: w.queue, Set: w.set, From: "status@example.net", Logger: slog.New(slog.DiscardHandler)}
+	d := &control.Desk{Ledger: s, Queue: w.queue, Set: w.set, From: "status@example.net", Logger: slog.New(slog.DiscardHandler)}
 	w.fault("operator: " + what)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)

@@ -19,7 +19,7 @@ import (
 
 // Tasks hands tasks to handlers until it is shut down; package queue implements it.
 type Tasks interface {
-	Queue
+	ledger.Queue
 	Serve(h queue.Handlers, concurrency int, drain time.Duration) (shutdown func(), err error)
 }
 
@@ -248,7 +248,7 @@ func (w *Worker) expand(id int64) error {
 			return fmt.Errorf("expand notice %d: %w", id, err)
 		}
 		for _, c := range due {
-			if err := w.tasks.EnqueueChunk(w.life, c, firstGeneration, n.Body.Urgent()); err != nil {
+			if err := w.tasks.EnqueueChunk(w.life, c, ledger.DueChunk{}.Generation(), n.Body.Urgent()); err != nil {
 				w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", c), slog.Any("error", err))
 				break
 			}
@@ -277,19 +277,11 @@ func (w *Worker) compile(ctx context.Context, id int64) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := w.set.Compile(source(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
+	p, err := w.set.Compile(render.SourceOf(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
 	if err != nil {
 		return nil, fmt.Errorf("compile notice %d: %w", id, err)
 	}
 	return &program{Notice: n, Program: p}, nil
-}
-
-// source is a notice's body as package render compiles it.
-func source(b notice.Body, texts map[string]notice.Text, from, replyTo, zone string) render.Source {
-	if b.Zone == "" {
-		b.Zone = zone
-	}
-	return render.Source{Body: b, Texts: texts, From: from, ReplyTo: replyTo, IncidentKey: b.Incident}
 }
 
 // programs keeps the notices that were compiled last: what was released does not change.

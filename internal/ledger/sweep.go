@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,41 @@ type DueChunk struct {
 	Epoch   int64         // of its last claim
 	Overdue time.Duration // how long it has waited to be claimed
 	Urgent  bool
+}
+
+// Queue takes tasks; package queue implements it. Its tasks carry the generation in their names: while one of a chunk and
+// generation exists, another is not added.
+type Queue interface {
+	EnqueueChunk(ctx context.Context, id int64, generation string, urgent bool) error
+	EnqueueExpand(ctx context.Context, id int64, generation string) error
+}
+
+// Enqueue puts all that is due into the queue.
+func (w Work) Enqueue(ctx context.Context, q Queue) error {
+	for _, id := range w.Expand {
+		if err := q.EnqueueExpand(ctx, id, ExpandGeneration()); err != nil {
+			return err
+		}
+	}
+	for _, c := range w.Chunks {
+		if err := q.EnqueueChunk(ctx, c.ID, c.Generation(), c.Urgent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Generation names a task of a chunk, so that one in the queue is not joined by a second at each sweep, and yet one
+// that a lost worker or Redis took away is replaced: it changes with each claim, and, while nobody claims, after half a
+// minute, then each time that the wait has doubled, and from a quarter of an hour on at each quarter.
+func (c DueChunk) Generation() string {
+	doubled := bits.Len(uint(min(c.Overdue, 15*time.Minute) / (30 * time.Second)))
+	return fmt.Sprintf("%d.%d", c.Epoch, doubled+int(c.Overdue/(15*time.Minute)))
+}
+
+// ExpandGeneration changes twice a minute.
+func ExpandGeneration() string {
+	return fmt.Sprint(time.Now().Unix() / 30)
 }
 
 // Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns what is due:

@@ -2,7 +2,9 @@ package ledger_test
 
 import (
 	"testing"
+	"time"
 
+	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
 
@@ -57,5 +59,25 @@ func TestALargeMailingStarvesNoOtherNotice(t *testing.T) {
 	}
 	if len(w.Chunks) != 2000 || urgent != 1000 || len(want) > 0 {
 		t.Errorf("swept %d chunks, %d of them urgent, and not %d of other notices", len(w.Chunks), urgent, len(want))
+	}
+}
+
+func TestATaskIsReplacedOnlyWhenItMayBeLost(t *testing.T) {
+	t.Parallel()
+	names := map[string]bool{}
+	for s := range 3600 {
+		names[ledger.DueChunk{Epoch: 7, Overdue: time.Duration(s) * time.Second}.Generation()] = true
+	}
+	if len(names) > 10 {
+		t.Errorf("a chunk that nobody claims for an hour is enqueued %d times", len(names))
+	}
+	long := func(d time.Duration) string {
+		return ledger.DueChunk{Epoch: 7, Overdue: 8*time.Hour + d}.Generation()
+	}
+	if long(0) == long(15*time.Minute) {
+		t.Error("a chunk that was paused for hours and then lost is not replaced within a quarter of an hour")
+	}
+	if (ledger.DueChunk{Epoch: 7}).Generation() == (ledger.DueChunk{Epoch: 8}).Generation() {
+		t.Error("a claim does not change the name of the next task")
 	}
 }

@@ -30,6 +30,14 @@ type Source struct {
 	IncidentKey string
 }
 
+// SourceOf is the source of a notice whose sender, reply address and zone are those of the settings, unless it has its own.
+func SourceOf(b notice.Body, texts map[string]notice.Text, from, replyTo, zone string) Source {
+	if b.Zone == "" {
+		b.Zone = zone
+	}
+	return Source{Body: b, Texts: texts, From: from, ReplyTo: replyTo, IncidentKey: b.Incident}
+}
+
 // compiled is the text of one language.
 type compiled struct {
 	key     string

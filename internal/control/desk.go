@@ -1,4 +1,6 @@
-package delivery
+// Package control takes an operator's decisions: draft, preview, test, release, pause, cancel, settle, reconcile. It goes by
+// the ledger alone; package delivery carries out the decisions.
+package control
 
 import (
 	"context"
@@ -7,6 +9,7 @@ import (
 	"log/slog"
 	"net/mail"
 	"os"
+	"time"
 
 	"tocsin/internal/audience"
 	"tocsin/internal/ledger"
@@ -16,8 +19,8 @@ import (
 
 // Register is what a Desk needs of package ledger.
 type Register interface {
-	Sweeper
-	Reconciler
+	Sweep(ctx context.Context) (ledger.Work, error)
+	Reconcile(ctx context.Context, id int64, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
 	AttributeNames(ctx context.Context) ([]string, error)
 	UnknownCustomers(ctx context.Context, ids []string) (first, n int, err error)
 	Listed(ctx context.Context, id int64) ([]string, error)
@@ -35,10 +38,15 @@ type Register interface {
 	Status(ctx context.Context, ref string) (notice.Status, error)
 }
 
+// Sender makes one SMTP transaction. An error means that no relay could be reached and nothing was tried.
+type Sender interface {
+	Send(ctx context.Context, m notice.Mail, p notice.Permit) (notice.Answer, error)
+}
+
 // Desk takes an operator's decisions.
 type Desk struct {
 	Ledger  Register
-	Queue   Queue
+	Queue   ledger.Queue
 	Set     *render.Set
 	Sender  Sender // for test mails; nil where this process has no relay
 	From    string // RFC 5322 mailbox; may be empty, then no test mail can be sent
@@ -113,7 +121,7 @@ func (d *Desk) Release(ctx context.Context, ref, who string) (st notice.Status, 
 		}
 		if released {
 			d.Logger.Info("released", slog.Int64("notice_id", id), slog.String("who", who))
-			if err := d.Queue.EnqueueExpand(ctx, id, expandGeneration()); err != nil {
+			if err := d.Queue.EnqueueExpand(ctx, id, ledger.ExpandGeneration()); err != nil {
 				d.Logger.Warn("enqueue, left to the sweep", slog.Int64("notice_id", id), slog.Any("error", err))
 			}
 		}
@@ -186,9 +194,18 @@ func (d *Desk) Settle(ctx context.Context, ref string, s notice.Settlement, who 
 	return done, nil
 }
 
+// sweepTimeout bounds how long an operator waits for the sweep after a decision.
+const sweepTimeout = 20 * time.Second
+
 // sweep has a change worked at once; where that can't be done now, the workers' own sweep does it.
 func (d *Desk) sweep(ctx context.Context) {
-	if _, err := sweep(ctx, d.Ledger, d.Queue, d.Logger); err != nil {
+	asking, asked := context.WithTimeout(ctx, sweepTimeout)
+	defer asked()
+	work, err := d.Ledger.Sweep(asking)
+	if err == nil {
+		err = work.Enqueue(ctx, d.Queue)
+	}
+	if err != nil {
 		d.Logger.Warn("sweep, left to the workers", slog.Any("error", err))
 	}
 }
@@ -223,7 +240,7 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, texts map[string]noti
 			return p, err
 		}
 	}
-	if p.program, err = d.Set.Compile(source(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
+	if p.program, err = d.Set.Compile(render.SourceOf(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
 		return p, err
 	}
 	p.choice, err = d.choose(ctx, b.Audience, draft)

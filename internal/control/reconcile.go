@@ -1,4 +1,4 @@
-package delivery
+package control
 
 import (
 	"context"
@@ -6,11 +6,6 @@ import (
 
 	"tocsin/internal/ledger"
 )
-
-// Reconciler carries out what a relay's log shows; package ledger does.
-type Reconciler interface {
-	Reconcile(ctx context.Context, id int64, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
-}
 
 // Reconcile settles uncertain deliveries of a notice by what a relay's log shows: what it took is sent, what it
 // never had is sent again.

@@ -1,0 +1,43 @@
+package delivery
+
+import (
+	"testing"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+func TestAnAnswerDecidesWhatBecomesOfTheDelivery(t *testing.T) {
+	t.Parallel()
+	expires := time.Now().Add(time.Hour)
+	tests := map[string]struct {
+		answer  notice.Answer
+		due     ledger.Due
+		expires *time.Time
+		refused bool
+		want    notice.DeliveryState
+		reason  string
+		delay   [2]time.Duration
+	}{
+		"250":                             {answer: notice.Answer{Outcome: notice.OutcomeSent, Code: 250}, want: notice.DeliverySent},
+		"550":                             {answer: notice.Answer{Outcome: notice.OutcomeNever, Code: 550}, want: notice.DeliveryFailed},
+		"no answer to the dot":            {answer: notice.Answer{Outcome: notice.OutcomeUncertain}, want: notice.DeliveryUncertain},
+		"no outcome is no success":        {answer: notice.Answer{}, want: notice.DeliveryUncertain},
+		"450 the first time":              {answer: notice.Answer{Outcome: notice.OutcomeLater, Code: 450}, want: notice.DeliveryDeferred, delay: [2]time.Duration{15 * time.Second, 45 * time.Second}},
+		"450 the third time":              {answer: notice.Answer{Outcome: notice.OutcomeLater, Code: 450}, due: ledger.Due{Tries: 2}, want: notice.DeliveryDeferred, delay: [2]time.Duration{time.Minute, 3 * time.Minute}},
+		"450 for too long":                {answer: notice.Answer{Outcome: notice.OutcomeLater, Code: 450}, due: ledger.Due{Tries: 7, Waited: 5 * time.Hour}, want: notice.DeliveryFailed, reason: notice.ReasonTooLong},
+		"450 at first, after a long hold": {answer: notice.Answer{Outcome: notice.OutcomeLater, Code: 450}, due: ledger.Due{Waited: 5 * time.Hour}, want: notice.DeliveryDeferred, delay: [2]time.Duration{15 * time.Second, 45 * time.Second}},
+		"450 for long, with expires_at":   {answer: notice.Answer{Outcome: notice.OutcomeLater, Code: 450}, due: ledger.Due{Waited: 5 * time.Hour}, expires: &expires, want: notice.DeliveryDeferred, delay: [2]time.Duration{15 * time.Second, 45 * time.Second}},
+		"connection lost at first":        {answer: notice.Answer{Outcome: notice.OutcomeLater, NoDot: true}, want: notice.DeliveryDeferred},
+		"connection lost again":           {answer: notice.Answer{Outcome: notice.OutcomeLater, NoDot: true}, due: ledger.Due{Tries: 1}, want: notice.DeliveryDeferred, delay: [2]time.Duration{30 * time.Second, 90 * time.Second}},
+		"mark refused":                    {answer: notice.Answer{Outcome: notice.OutcomeLater, NoDot: true}, due: ledger.Due{Tries: 9, Waited: 5 * time.Hour}, refused: true, want: notice.DeliveryDeferred},
+	}
+	for name, tt := range tests {
+		r := &run{Worker: &Worker{Options: Options{}.withDefaults()}, program: &program{Notice: ledger.Notice{ExpiresAt: tt.expires}}}
+		o := r.outcome(ledger.Attempt{}, tt.due, tt.answer, tt.refused)
+		if o.State != tt.want || o.Reason != tt.reason || o.Delay < tt.delay[0] || o.Delay > tt.delay[1] || o.NoDot != tt.answer.NoDot {
+			t.Errorf("%s: %s %q in %v, want %s %q in %v", name, o.State, o.Reason, o.Delay, tt.want, tt.reason, tt.delay)
+		}
+	}
+}
