@@ -12,6 +12,7 @@ import (
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // customers keeps c1 to cN, each with a mailbox of their own; the plan of the even ones is gold.
@@ -196,13 +197,12 @@ func TestADraftKeepsItsListUntilItIsReleased(t *testing.T) {
 	}
 }
 
-// TestAListOf200000 takes the way of a list through the ledger: how long, and with how much memory on this side.
-func TestAListOf200000(t *testing.T) {
-	if testing.Short() {
-		t.Skip("200,000 customers take a while")
-	}
+// TestALongList takes the way of a list through the ledger, and logs how long that takes, and how much memory on this
+// side. make test-all has 200,000 customers on it.
+func TestALongList(t *testing.T) {
+	t.Parallel()
 	d := open(t)
-	const n = 200_000
+	n := testkit.Size(10_000, 200_000)
 	d.customers(n)
 	ids := make([]string, n)
 	for i := range ids {

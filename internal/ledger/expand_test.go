@@ -31,8 +31,9 @@ func TestExpandersThatAreKilledMakeEachRowOnce(t *testing.T) {
 	for i := range 4 {
 		expanders.Go(func() {
 			rng := rand.New(rand.NewPCG(11, uint64(i)))
-			for patience := 20; t.Context().Err() == nil; patience += 10 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.IntN(patience))*time.Millisecond)
+			// By halves more each time: however slow the machine is, few are cut off before a slice is made.
+			for patience := 20 * time.Millisecond; t.Context().Err() == nil; patience += patience / 2 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.Int64N(int64(patience))))
 				_, done, err := d.Expand(ctx, id)
 				cancel()
 				if err != nil {

@@ -16,14 +16,30 @@ import (
 // NewDatabase creates an empty database, tocsin_throwaway_… by name, on the Postgres server at the URL, and
 // touches no other. The role needs CREATEDB. drop removes it, clients or none.
 func NewDatabase(ctx context.Context, serverURL string) (databaseURL string, drop func(context.Context) error, err error) {
+	return newDatabase(ctx, serverURL, "template0 ENCODING 'UTF8' LOCALE 'C'")
+}
+
+// CopyDatabase is NewDatabase with the tables and rows of a database that NewDatabase created on the same server.
+// Postgres refuses that while the database has clients.
+func CopyDatabase(ctx context.Context, serverURL, fromURL string) (databaseURL string, drop func(context.Context) error, err error) {
+	from, err := url.Parse(fromURL)
+	if err != nil || !strings.HasPrefix(from.Path, "/"+throwaway) {
+		return "", nil, errors.New("copy a database: it is no throwaway database")
+	}
+	return newDatabase(ctx, serverURL, strings.TrimPrefix(from.Path, "/"))
+}
+
+// throwaway is what the names of our databases begin with.
+const throwaway = "tocsin_throwaway_"
+
+func newDatabase(ctx context.Context, serverURL, template string) (databaseURL string, drop func(context.Context) error, err error) {
 	u, err := url.Parse(serverURL)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		// Not wrapped: the error of url.Parse quotes the URL, and with it the password.
 		return "", nil, errors.New("create a throwaway database: the server's URL must be postgres://…")
 	}
-	name := "tocsin_throwaway_" + strings.ToLower(rand.Text())
-	err = execute(ctx, serverURL, "CREATE DATABASE "+name+" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
-	if err != nil {
+	name := throwaway + strings.ToLower(rand.Text())
+	if err = execute(ctx, serverURL, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		return "", nil, fmt.Errorf("create a throwaway database: %w", err)
 	}
 	u.Path = "/" + name

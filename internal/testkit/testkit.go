@@ -14,76 +14,127 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"tocsin/internal/ledger"
 	"tocsin/internal/local"
 )
 
 // The servers that the tests of this process share, started when first asked for.
 var (
-	postgres = sync.OnceValues(func() (string, error) {
-		return server("DATABASE_URL", local.Options{NoRedis: true, Unsafe: true})
+	postgres = sync.OnceValues(func() (server, error) {
+		return start("DATABASE_URL", local.Options{NoRedis: true, Unsafe: true})
 	})
-	redis = sync.OnceValues(func() (string, error) {
-		return server("REDIS_URL", local.Options{NoPostgres: true})
+	redis = sync.OnceValues(func() (server, error) {
+		return start("REDIS_URL", local.Options{NoPostgres: true})
 	})
 )
 
-// server returns the server that TOCSIN_TEST_<name> names, or a private one, or as the last resort what name names.
-func server(name string, o local.Options) (url string, err error) {
+// server is a Postgres or a Redis; a private one ends with this process.
+type server struct {
+	url     string
+	private bool
+}
+
+// start returns the server that TOCSIN_TEST_<name> names, or a private one, or as the last resort what name names.
+func start(name string, o local.Options) (server, error) {
 	if url := os.Getenv("TOCSIN_TEST_" + name); url != "" {
-		return url, nil
+		return server{url: url}, nil
 	}
 	lastResort := os.Getenv(name)
 	o.NoInstall = lastResort != ""
 	s, err := local.Start(context.Background(), o)
 	switch {
 	case errors.Is(err, local.ErrUnavailable) && lastResort != "":
-		return lastResort, nil
+		return server{url: lastResort}, nil
 	case err != nil:
+		return server{}, err
+	}
+	return server{s.DatabaseURL + s.RedisURL, true}, nil // one of the URLs is empty
+}
+
+// migrated is a database on the private Postgres that only is copied, which is much faster than migrating each one.
+var migrated = sync.OnceValues(func() (url string, err error) {
+	s, err := postgres()
+	if err != nil {
 		return "", err
 	}
-	return s.DatabaseURL + s.RedisURL, nil // one of them is empty
-}
+	ctx := context.Background()
+	if url, _, err = local.NewDatabase(ctx, s.url); err != nil {
+		return "", err
+	}
+	if _, err := ledger.Migrate(ctx, url); err != nil {
+		return "", err
+	}
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return "", err
+	}
+	// A copied ledger is a restored one, unless it has yet to learn where it stands, from its first connection.
+	_, err = conn.Exec(ctx, `DELETE FROM fence`)
+	return url, errors.Join(err, conn.Close(ctx))
+})
 
 // Postgres returns the URL of a fresh, migrated database, dropped when the test ends. Its server is shared: a
 // test that stops Postgres wants OwnServices.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	url := EmptyPostgres(t)
-	if _, err := ledger.Migrate(t.Context(), url); err != nil {
+	NeedsServers(t)
+	s, err := postgres()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return url
+	if !s.private { // a copy's original would stay there
+		url := EmptyPostgres(t)
+		if _, err := ledger.Migrate(t.Context(), url); err != nil {
+			t.Fatal(err)
+		}
+		return url
+	}
+	from, err := migrated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dropped(t)(local.CopyDatabase(t.Context(), s.url, from))
 }
 
 // EmptyPostgres returns the URL of a fresh database without any table, dropped when the test ends.
 func EmptyPostgres(t testing.TB) string {
 	t.Helper()
-	serverURL, err := postgres()
+	NeedsServers(t)
+	s, err := postgres()
 	if err != nil {
 		t.Fatal(err)
 	}
-	url, drop, err := local.NewDatabase(t.Context(), serverURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := drop(context.Background()); err != nil {
-			t.Error(err)
+	return dropped(t)(local.NewDatabase(t.Context(), s.url))
+}
+
+// dropped takes what created a database, and has it dropped when the test ends.
+func dropped(t testing.TB) func(url string, drop func(context.Context) error, err error) string {
+	return func(url string, drop func(context.Context) error, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	return url
+		t.Cleanup(func() {
+			if err := drop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		return url
+	}
 }
 
 // Redis returns the URL of an empty Redis database, emptied again when the test ends. Its server is shared: a test
 // that stops Redis, flushes it or changes its settings wants OwnServices.
 func Redis(t testing.TB) string {
 	t.Helper()
-	serverURL, err := redis()
+	NeedsServers(t)
+	s, err := redis()
 	if err != nil {
 		t.Fatal(err)
 	}
-	url, empty, err := local.NewQueue(t.Context(), serverURL)
+	url, empty, err := local.NewQueue(t.Context(), s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +150,7 @@ func Redis(t testing.TB) string {
 // end with the test. Where no private servers are to be had, only servers that somebody named, the test is skipped.
 func OwnServices(t testing.TB) *local.Services {
 	t.Helper()
+	NeedsServers(t)
 	named := os.Getenv("TOCSIN_TEST_DATABASE_URL") + os.Getenv("DATABASE_URL")
 	s, err := local.Start(t.Context(), local.Options{Unsafe: true, NoInstall: named != ""})
 	if errors.Is(err, local.ErrUnavailable) && named != "" {

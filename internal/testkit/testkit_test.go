@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
+	"tocsin/internal/ledger"
 	"tocsin/internal/testkit"
 )
 
@@ -66,5 +67,29 @@ func TestOwnServicesKeepTheirDataThroughAStop(t *testing.T) {
 	var customers int
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM customer`).Scan(&customers); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestACopiedLedgerIsNoRestoredOne(t *testing.T) {
+	t.Parallel()
+	for range 2 {
+		url := testkit.Postgres(t)
+		db, err := ledger.Open(t.Context(), url, ledger.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := db.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+		conn, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(t.Context())
+		var raised bool
+		if err := conn.QueryRow(t.Context(), `SELECT up FROM fence`).Scan(&raised); err != nil || raised {
+			t.Errorf("a fence is raised: %v, %v", raised, err)
+		}
 	}
 }
