@@ -1,5 +1,6 @@
 # Everything here needs Go and make alone; Postgres and Redis are found, or installed where that is possible.
 GO      ?= go
+TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
@@ -37,12 +38,13 @@ lint: ## gofmt, vet and staticcheck
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	$(GO) -C tools vet ./...
+	$(TOOL) staticcheck ./...
 
 # The vulnerability database is on the network: to be cut off from it is no failure of the code, and is said.
 vulnerabilities: ## govulncheck: known vulnerabilities that our code reaches
-	@echo $(GO) tool govulncheck ./...
-	@status=0; said=$$($(GO) tool govulncheck ./... 2>&1) || status=$$?; echo "$$said"; \
+	@echo $(TOOL) govulncheck ./...
+	@status=0; said=$$($(TOOL) govulncheck ./... 2>&1) || status=$$?; echo "$$said"; \
 	case $$status in \
 	0) ;; \
 	3) echo "govulncheck: our code reaches known vulnerabilities, listed above"; exit 1 ;; \

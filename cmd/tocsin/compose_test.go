@@ -5,45 +5,80 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/compose-spec/compose-go/v2/loader"
-	"github.com/compose-spec/compose-go/v2/types"
-
 	"tocsin/internal/local"
 	"tocsin/internal/notice"
 	"tocsin/internal/sink"
 )
 
-// composition reads docker-compose.yml as Compose does: against its schema, with these variables.
-func composition(ctx context.Context, variables map[string]string) (*types.Project, error) {
-	return loader.LoadWithContext(ctx, types.ConfigDetails{
-		WorkingDir:  "../..",
-		ConfigFiles: []types.ConfigFile{{Filename: "../../docker-compose.yml"}},
-		Environment: variables,
-	}, func(o *loader.Options) { o.Profiles = []string{"*"} })
+// composition is docker-compose.yml as Compose reads it.
+type composition struct {
+	Services map[string]struct {
+		Command       []string
+		Environment   map[string]string
+		User          string
+		Privileged    bool
+		ReadOnly      bool     `json:"read_only"`
+		CapDrop       []string `json:"cap_drop"`
+		ContainerName string   `json:"container_name"`
+		WorkingDir    string   `json:"working_dir"`
+		HealthCheck   *struct{ Test []string }
+		Networks      map[string]any
+		Ports         []struct {
+			HostIP string `json:"host_ip"`
+		}
+		Volumes []struct {
+			Source   string
+			ReadOnly bool `json:"read_only"`
+		}
+		DependsOn map[string]struct{ Condition string } `json:"depends_on"`
+	}
+	Networks map[string]struct{ Internal bool }
 }
+
+// readComposition has docker-compose.yml read with these variables, NAME=value, and returns what Compose says against it.
+func readComposition(t *testing.T, variables ...string) (c composition, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./compose", "../docker-compose.yml")
+	cmd.Dir = "../../tools"
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "TOCSIN_") || strings.HasPrefix(v, "POSTGRES_")
+	}), variables...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	text, err := cmd.Output()
+	if err != nil {
+		return c, fmt.Errorf("%w: %s", err, &stderr)
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return c, nil
+}
+
+const givenToken, givenPassword = "TOCSIN_TOKEN=t0ken", "POSTGRES_PASSWORD=passw0rd"
 
 var ours = []string{"migrate", "serve", "work", "tocsin"}
 
 func TestTheCompositionIsClosed(t *testing.T) {
 	t.Parallel()
-	for _, missing := range []string{"TOCSIN_TOKEN", "POSTGRES_PASSWORD"} {
-		variables := map[string]string{"TOCSIN_TOKEN": "t0ken", "POSTGRES_PASSWORD": "passw0rd"}
-		delete(variables, missing)
-		if _, err := composition(t.Context(), variables); err == nil || !strings.Contains(err.Error(), "README") {
+	for given, missing := range map[string]string{givenToken: "POSTGRES_PASSWORD", givenPassword: "TOCSIN_TOKEN"} {
+		if _, err := readComposition(t, given); err == nil || !strings.Contains(err.Error(), missing+" is missing a value: make a .env first, see the README") {
 			t.Errorf("without %s: %v", missing, err)
 		}
 	}
-	project, err := composition(t.Context(), map[string]string{"TOCSIN_TOKEN": "t0ken", "POSTGRES_PASSWORD": "passw0rd"})
+	project, err := readComposition(t, givenToken, givenPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +104,7 @@ func TestTheCompositionIsClosed(t *testing.T) {
 			t.Errorf("%s has no health check", name)
 		}
 		for network := range service.Networks {
-			if (name == "postgres" || name == "redis") && !bool(project.Networks[network].Internal) {
+			if (name == "postgres" || name == "redis") && !project.Networks[network].Internal {
 				t.Errorf("%s can be reached through %s", name, network)
 			}
 		}
@@ -80,7 +115,7 @@ func TestTheCompositionIsClosed(t *testing.T) {
 	}
 	for _, name := range []string{"serve", "work"} {
 		on := project.Services[name].DependsOn
-		if on["migrate"].Condition != types.ServiceConditionCompletedSuccessfully || on["redis"].Condition != types.ServiceConditionHealthy {
+		if on["migrate"].Condition != "service_completed_successfully" || on["redis"].Condition != "service_healthy" {
 			t.Errorf("%s starts too early: %+v", name, on)
 		}
 	}
@@ -96,16 +131,15 @@ func TestTheCompositionIsClosed(t *testing.T) {
 type composed struct {
 	t        *testing.T
 	image    *image
-	project  *types.Project
+	project  composition
 	replaced *strings.Replacer // host names of the composition by addresses here
 }
 
 func compose(t *testing.T) (c *composed, s *sink.Sink) {
 	t.Helper()
-	const password = "passw0rd"
 	c = &composed{t: t}
 	var err error
-	if c.project, err = composition(t.Context(), map[string]string{"TOCSIN_TOKEN": "t0ken", "POSTGRES_PASSWORD": password}); err != nil {
+	if c.project, err = readComposition(t, givenToken, givenPassword); err != nil {
 		t.Fatal(err)
 	}
 	servers, err := local.Start(t.Context(), local.Options{Unsafe: true})
@@ -151,7 +185,7 @@ func (c *composed) start(name string, stdout io.Writer, more ...string) *program
 	var env []string
 	listen := freeAddress(c.t) // each container has a network of its own
 	for variable, value := range service.Environment {
-		text := c.replaced.Replace(*value)
+		text := c.replaced.Replace(value)
 		if variable == "TOCSIN_WORK_LISTEN" {
 			text = listen
 		}
