@@ -163,7 +163,8 @@ func compare(ctx context.Context, tx pgx.Tx, b notice.Body, p *notice.Plan) erro
 	if err == nil && d.RowsDroppedAt == nil {
 		err = tx.QueryRow(ctx, `
 			WITH reached AS (
-				SELECT r.address_key FROM recipient r LEFT JOIN delivery d ON d.notice_id = r.notice_id AND d.seq = r.seq
+				SELECT r.address_key FROM recipient r
+				LEFT JOIN LATERAL (SELECT state FROM delivery WHERE notice_id = r.notice_id AND seq = r.seq OFFSET 0) d ON true
 				WHERE r.notice_id = $1 AND r.address_key IS NOT NULL
 					AND coalesce(d.state, CASE WHEN r.reason = '' THEN 0 ELSE 6 END) NOT IN (4, 6, 7)
 			)

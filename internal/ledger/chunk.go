@@ -72,10 +72,10 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 	}
 	rows, err := tx.Query(ctx, `
 		SELECT d.seq, d.tries, clock_timestamp() - d.owed_at, r.text, r.in_reply_to, r.address, r.language, r.time_zone, r.customers
-		FROM delivery d
-		JOIN recipient r ON r.notice_id = d.notice_id AND r.seq = d.seq
-		JOIN notice n ON n.id = d.notice_id AND n.state = 'sending'
+		FROM notice n JOIN delivery d ON d.notice_id = n.id
+		CROSS JOIN LATERAL (SELECT * FROM recipient WHERE notice_id = d.notice_id AND seq = d.seq OFFSET 0) r
 		WHERE d.notice_id = $1 AND d.seq >= $2 AND d.seq < $3 AND d.state IN (0, 3) AND d.due_at <= clock_timestamp()
+			AND n.state = 'sending'
 		ORDER BY d.seq`, c.NoticeID, lo, hi)
 	if err == nil {
 		c.Due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Due, err error) {

@@ -72,21 +72,29 @@ func (d *desk) send(b notice.Body) {
 // sendTo releases and expands a notice to whom a choice chooses.
 func (d *desk) sendTo(b notice.Body, c ledger.Choice) {
 	d.t.Helper()
+	d.sendThrough(d.DB, b, c)
+}
+
+func (d *desk) sendThrough(db *ledger.DB, b notice.Body, c ledger.Choice) {
+	d.t.Helper()
 	ctx := d.t.Context()
 	if b.Incident == "" {
 		b.Incident = b.Key
 	}
-	b.Kind, b.Phase, b.DefaultLanguage = notice.Outage, "identified", "en"
-	id, _, err := d.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "test"})
+	if b.Phase == "" {
+		b.Phase = "identified"
+	}
+	b.Kind, b.DefaultLanguage = notice.Outage, "en"
+	id, _, err := db.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "test"})
 	d.must(err)
 	d.id, d.ref = id, b.Key
 	a := all(b)
 	a.Choice = c
-	if _, err := d.Release(ctx, id, a, "example.net", "test"); err != nil {
+	if _, err := db.Release(ctx, id, a, "example.net", "test"); err != nil {
 		d.t.Fatal(err)
 	}
 	for done := false; !done; {
-		_, done, err = d.Expand(ctx, id)
+		_, done, err = db.Expand(ctx, id)
 		d.must(err)
 	}
 }

@@ -284,7 +284,7 @@ func freeze(ctx context.Context, tx pgx.Tx, n Notice, a Audience) error {
 		LEFT JOIN LATERAL (
 			SELECT '<' || o.message_token || '.' || d.seq || '@' || o.message_domain || '>' AS message_id
 			FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.released_at IS NOT NULL
-			JOIN delivery d ON d.notice_id = o.id AND d.address_key = p.mailbox AND d.state IN (1, 2, 5, 8)
+			CROSS JOIN LATERAL (SELECT seq FROM delivery WHERE notice_id = o.id AND address_key = p.mailbox AND state IN (1, 2, 5, 8) OFFSET 0) d
 			WHERE me.id = $1 AND p.reason IN ('', 'suppression_list') ORDER BY o.released_at, o.id LIMIT 1) first ON true
 		ORDER BY p.seq`,
 		n.ID, a.DefaultLanguage, wants, texts)

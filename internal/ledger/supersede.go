@@ -90,8 +90,10 @@ func upTo(b notice.Body) []string {
 func supersedeOne(ctx context.Context, tx pgx.Tx, id int64, by Notice) error {
 	tag, err := tx.Exec(ctx, `
 		UPDATE delivery d SET state = CASE WHEN d.unresolved = 0 THEN 7 ELSE 5 END, reason = $3, at = clock_timestamp()
-		FROM recipient r
-		WHERE r.notice_id = $2 AND r.reason = '' AND d.notice_id = $1 AND d.address_key = r.address_key AND d.state IN (0, 3)`,
+		WHERE d.notice_id = $1 AND d.state IN (0, 3) AND d.seq = ANY (ARRAY(
+			SELECT o.seq FROM recipient r
+			CROSS JOIN LATERAL (SELECT seq FROM delivery WHERE notice_id = $1 AND address_key = r.address_key OFFSET 0) o
+			WHERE r.notice_id = $2 AND r.reason = ''))`,
 		id, by.ID, notice.ReasonSuperseded)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
