@@ -38,15 +38,11 @@ func (c *clocked) ask(worker string, w wish, keys ...string) (g grant) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	script := strings.Replace(exchangeLua, "redis.call('TIME')", fmt.Sprintf("{'%d', '%d'}", c.now.Unix(), c.now.Nanosecond()/1000), 1)
-	if script == exchangeLua {
-		c.t.Fatal("the script does not ask for the time")
-	}
 	all := fixedKeys()
 	for _, key := range keys {
 		all = append(all, prefix+key)
 	}
-	text, err := c.client.Eval(c.t.Context(), script, all, arg).Text()
+	text, err := timedScript.Run(c.t.Context(), c.client, all, timed(arg, c.now)).Text()
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &g)
 	}
@@ -54,6 +50,17 @@ func (c *clocked) ask(worker string, w wish, keys ...string) (g grant) {
 		c.t.Fatal(err)
 	}
 	return g
+}
+
+// timedScript is the script with a clock that the one who asks sets, by timed.
+var (
+	timedSource = strings.Replace(exchangeLua, "redis.call('TIME')", "ask.time", 1)
+	timedScript = redis.NewScript(timedSource)
+)
+
+// timed adds to a wish what Redis's clock says.
+func timed(wish []byte, now time.Time) []byte {
+	return append(fmt.Appendf(nil, `{"time":["%d","%d"],`, now.Unix(), now.Nanosecond()/1000), wish[1:]...)
 }
 
 // Redis's clock is set back by an hour, and everything goes on as if it had not been.

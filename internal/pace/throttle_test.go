@@ -2,6 +2,7 @@ package pace
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tocsin/internal/notice"
@@ -31,49 +32,52 @@ func (f *farSide) answer() notice.Answer {
 func TestThrottlingSlowsOnePairDown(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)
-	p, _ := start(t, url, "1", Options{})
-	for p.known() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	w, err := NewWatcher(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	far := &farSide{rate: 100, at: time.Now()}
-	asked := 0
-	var doc *notice.Pace
-	// A thousand a second are tried, until that is known for too many.
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		if time.Now().After(deadline) {
-			t.Fatalf("never throttled: %+v", doc)
-		}
-		if l, r := p.Ask("picky.example"); l != nil {
-			asked++
-			p.Done(l, far.answer())
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := start(t, url, "1", Options{})
+		for p.known() == 0 {
 			time.Sleep(time.Millisecond)
-		} else {
-			time.Sleep(min(r.Wait, 20*time.Millisecond))
 		}
-		if asked%50 == 0 {
-			if doc, err = w.Pace(t.Context()); err == nil && len(doc.Throttled) > 0 {
-				break
+		w, err := NewWatcher(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		w.redis.AddHook(bubbleClock{})
+		far := &farSide{rate: 100, at: time.Now()}
+		asked := 0
+		var doc *notice.Pace
+		// A thousand a second are tried, until that is known for too many.
+		for deadline := time.Now().Add(20 * time.Second); ; {
+			if time.Now().After(deadline) {
+				t.Fatalf("never throttled: %+v", doc)
+			}
+			if l, r := p.Ask("picky.example"); l != nil {
+				asked++
+				p.Done(l, far.answer())
+				time.Sleep(time.Millisecond)
+			} else {
+				time.Sleep(min(r.Wait, 20*time.Millisecond))
+			}
+			if asked%50 == 0 {
+				if doc, err = w.Pace(t.Context()); err == nil && len(doc.Throttled) > 0 {
+					break
+				}
 			}
 		}
-	}
-	held := doc.Throttled[0]
-	if held.Relay != "main" || held.Domain != "picky.example" || held.RatePerS < 20 || held.RatePerS > 300 {
-		t.Errorf("throttled at 100 a second: %+v", held)
-	}
-	if l, _ := p.Ask("other.example"); l == nil {
-		t.Error("another domain is held up too")
-	}
-	// It grows again.
-	time.Sleep(time.Second)
-	doc, err = w.Pace(t.Context())
-	if err != nil || len(doc.Throttled) != 1 || doc.Throttled[0].RatePerS <= held.RatePerS {
-		t.Errorf("a second later: %+v, %v; before %+v", doc, err, held)
-	}
+		held := doc.Throttled[0]
+		if held.Relay != "main" || held.Domain != "picky.example" || held.RatePerS < 20 || held.RatePerS > 300 {
+			t.Errorf("throttled at 100 a second: %+v", held)
+		}
+		if l, _ := p.Ask("other.example"); l == nil {
+			t.Error("another domain is held up too")
+		}
+		// It grows again.
+		time.Sleep(time.Second)
+		doc, err = w.Pace(t.Context())
+		if err != nil || len(doc.Throttled) != 1 || doc.Throttled[0].RatePerS <= held.RatePerS {
+			t.Errorf("a second later: %+v, %v; before %+v", doc, err, held)
+		}
+	})
 }
 
 // What is told to Redis when so many mails are refused.
@@ -125,35 +129,38 @@ func TestWhatIsThrottling(t *testing.T) {
 func TestThrottlingHalvesAConfiguredRate(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)
-	p, _ := start(t, url, "1", Options{Limits: []Limit{{Domain: "example.com", Rate: 40}}})
-	k := pair{"main", "example.com"}
-	now := time.Now()
-	p.mu.Lock()
-	for range 30 {
-		p.heard(k, notice.Answer{Outcome: notice.OutcomeSent, Relay: "main", Code: 250}, now)
-	}
-	for range 10 {
-		p.heard(k, notice.Answer{Outcome: notice.OutcomeLater, Relay: "main", Code: 421}, now)
-	}
-	p.judge(k, p.pairs[k], now.Add(time.Second))
-	p.mu.Unlock()
-	w, err := NewWatcher(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		doc, err := w.Pace(t.Context())
-		if err == nil && len(doc.Throttled) == 1 {
-			if r := doc.Throttled[0]; r.UpTo != 40 || r.RatePerS < 20 || r.RatePerS > 25 {
-				t.Errorf("%+v", r)
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := start(t, url, "1", Options{Limits: []Limit{{Domain: "example.com", Rate: 40}}})
+		k := pair{"main", "example.com"}
+		now := time.Now()
+		p.mu.Lock()
+		for range 30 {
+			p.heard(k, notice.Answer{Outcome: notice.OutcomeSent, Relay: "main", Code: 250}, now)
+		}
+		for range 10 {
+			p.heard(k, notice.Answer{Outcome: notice.OutcomeLater, Relay: "main", Code: 421}, now)
+		}
+		p.judge(k, p.pairs[k], now.Add(time.Second))
+		p.mu.Unlock()
+		w, err := NewWatcher(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		w.redis.AddHook(bubbleClock{})
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			doc, err := w.Pace(t.Context())
+			if err == nil && len(doc.Throttled) == 1 {
+				if r := doc.Throttled[0]; r.UpTo != 40 || r.RatePerS < 20 || r.RatePerS > 25 {
+					t.Errorf("%+v", r)
+				}
+				return
 			}
-			return
+			if time.Now().After(deadline) {
+				t.Fatalf("%+v, %v", doc, err)
+			}
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%+v, %v", doc, err)
-		}
-	}
+	})
 }
 
 // known is how many workers were seen last.

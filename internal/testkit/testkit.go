@@ -150,9 +150,25 @@ func Redis(t testing.TB) string {
 // end with the test. Where no private servers are to be had, only servers that somebody named, the test is skipped.
 func OwnServices(t testing.TB) *local.Services {
 	t.Helper()
+	s := own(t, local.Options{Unsafe: true}, "DATABASE_URL")
+	if _, err := ledger.Migrate(t.Context(), s.DatabaseURL); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// OwnRedis is OwnServices without a Postgres.
+func OwnRedis(t testing.TB) *local.Services {
+	t.Helper()
+	return own(t, local.Options{NoPostgres: true}, "REDIS_URL")
+}
+
+func own(t testing.TB, o local.Options, name string) *local.Services {
+	t.Helper()
 	NeedsServers(t)
-	named := os.Getenv("TOCSIN_TEST_DATABASE_URL") + os.Getenv("DATABASE_URL")
-	s, err := local.Start(t.Context(), local.Options{Unsafe: true, NoInstall: named != ""})
+	named := os.Getenv("TOCSIN_TEST_"+name) + os.Getenv(name)
+	o.NoInstall = named != ""
+	s, err := local.Start(t.Context(), o)
 	if errors.Is(err, local.ErrUnavailable) && named != "" {
 		t.Skipf("the servers named in the environment are not ours to stop: %v", err)
 	}
@@ -164,8 +180,5 @@ func OwnServices(t testing.TB) *local.Services {
 			t.Error(err)
 		}
 	})
-	if _, err := ledger.Migrate(t.Context(), s.DatabaseURL); err != nil {
-		t.Fatal(err)
-	}
 	return s
 }
