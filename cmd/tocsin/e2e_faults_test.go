@@ -35,7 +35,7 @@ func TestAKilledWorkerCostsNoMailAndDoublesNone(t *testing.T) {
 
 func TestAllWorkersKilledAndRedisFlushed(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startAlone(t)
 	s.customers(3000)
 	workers := []*program{s.work(), s.work()}
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
@@ -68,7 +68,7 @@ func (s *system) flush() {
 
 func TestRedisAndPostgresStoppedAndStarted(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startAlone(t)
 	s.customers(4000)
 	workers := []*program{s.work(), s.work()}
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")

@@ -90,7 +90,7 @@ func TestALaterNoticeOvertakesTheEarlier(t *testing.T) {
 // sent, while the workers and Redis live on.
 func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := startAlone(t)
 	s.customers(4000)
 	s.work()
 	s.work()

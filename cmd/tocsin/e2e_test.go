@@ -69,16 +69,31 @@ func (s *safeBuffer) String() string {
 }
 
 // start sets up a system without workers. Its leases are a tenth of the usual, so that what a crash leaves is
-// found soon. More variables of the environment may be given.
+// found soon. More variables of the environment may be given. Its servers are shared with other tests: what stops or
+// flushes one wants startAlone.
 func start(t *testing.T, more ...string) *system {
 	t.Helper()
-	return startWith(t, sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond}, more...)
+	return startOn(t, sharedServices(t), usualSink, more...)
 }
 
-// startWith is start with a sink of other options.
-func startWith(t *testing.T, o sink.Options, more ...string) *system {
+// startAlone is start with servers that no other test uses.
+func startAlone(t *testing.T, more ...string) *system {
 	t.Helper()
-	s := &system{t: t, services: testkit.OwnServices(t)}
+	return startOn(t, testkit.OwnServices(t), usualSink, more...)
+}
+
+// sharedServices are a database and a queue on shared servers, which can't be stopped.
+func sharedServices(t *testing.T) *local.Services {
+	t.Helper()
+	return &local.Services{DatabaseURL: testkit.Postgres(t), RedisURL: testkit.Redis(t)}
+}
+
+var usualSink = sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond}
+
+// startOn is start on these servers, with a sink of these options.
+func startOn(t *testing.T, services *local.Services, o sink.Options, more ...string) *system {
+	t.Helper()
+	s := &system{t: t, services: services}
 	s.sink = sink.New(o)
 	if err := s.sink.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 // address, every name and every sentence of the mails in all that was logged and measured.
 func TestLogsAndMetricsTellNothingOfPersons(t *testing.T) {
 	t.Parallel()
-	s := start(t, "TOCSIN_LOG=json")
+	s := startAlone(t, "TOCSIN_LOG=json")
 	var secret []string // nothing of it may be told
 	var b strings.Builder
 	b.WriteString("id,name,email,language,time_zone,server\n")

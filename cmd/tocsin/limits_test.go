@@ -78,7 +78,7 @@ func between(at []time.Time, from, to time.Time) int {
 func startLimited(t *testing.T, slowBy time.Duration, settings string) (*system, *arrivals) {
 	t.Helper()
 	a := &arrivals{at: map[string][]time.Time{}, to: map[string]int{}}
-	s := startWith(t, sink.Options{Keep: 1, SlowBy: slowBy, OnMail: a.add})
+	s := startOn(t, sharedServices(t), sink.Options{Keep: 1, SlowBy: slowBy, OnMail: a.add})
 	s.env = slices.DeleteFunc(s.env, func(e string) bool { return strings.HasPrefix(e, "TOCSIN_SMTP_URL=") })
 	dir := s.write(map[string]string{"tocsin.yaml": strings.ReplaceAll(settings, "RELAY", s.sink.Addr().String())})
 	s.env = append(s.env, "TOCSIN_CONFIG="+filepath.Join(dir, "tocsin.yaml"))
