@@ -78,7 +78,7 @@ func CheckAttributes(text string, f notice.Filter, known []string) error {
 		} else if len(names) > 0 {
 			hint = "the attributes are " + strings.Join(names, ", ")
 		}
-		if close := closest(name, known); close != "" {
+		if close := notice.Closest(name, slices.Concat(known, []string{columnID, columnName, columnLanguage, columnTimeZone})); close != "" {
 			hint = "did you mean " + close + "?"
 		}
 		offset, found := attributePlace(text, name)
@@ -88,41 +88,6 @@ func CheckAttributes(text string, f notice.Filter, known []string) error {
 		return errorAt(text, offset, "no customer has the attribute %s; %s", name, hint)
 	}
 	return nil
-}
-
-// closest returns the name among known and the columns that is at most a third of its letters away, "" for none.
-func closest(name string, known []string) string {
-	best, found := max(1, len(name)/3)+1, ""
-	for _, k := range slices.Concat(known, []string{columnID, columnName, columnLanguage, columnTimeZone}) {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < best {
-			best, found = d, k
-		}
-	}
-	return found
-}
-
-// editDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b.
-func editDistance(a, b string) int {
-	older, row := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		next := make([]int, len(b)+1)
-		next[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], older[j-2]+1)
-			}
-		}
-		older, row = row, next
-	}
-	return row[len(b)]
 }
 
 // attributePlace finds where a filter's text first compares the attribute.
