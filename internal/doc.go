@@ -2,6 +2,7 @@
 // imports_test.go holds them to it.
 //
 //	notice     the domain's nouns, states and errors; imports the standard library alone
+//	yaml       strict reading of YAML files: fields known by name, errors with line and advice
 //	audience   who is to be told, at which mailbox: filters, address keys, customer files
 //	ledger     Postgres, and every SQL statement: who is owed what, what happened
 //	queue      asynq: names, payloads, options; the one package that imports it

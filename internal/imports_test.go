@@ -20,6 +20,7 @@ const module = "tocsin/"
 // and in doc.go.
 var mayImport = map[string][]string{
 	"internal/notice":    {},
+	"internal/yaml":      {"internal/notice"},
 	"internal/audience":  {"internal/notice"},
 	"internal/ledger":    {"internal/notice", "migrations"},
 	"internal/queue":     {"internal/notice"},
@@ -30,8 +31,8 @@ var mayImport = map[string][]string{
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control"},
 	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/pace", "internal/delivery"},
-	"internal/config":    {"internal/notice"},
-	"internal/directory": {"internal/notice", "internal/audience", "internal/render"},
+	"internal/config":    {"internal/notice", "internal/yaml"},
+	"internal/directory": {"internal/notice", "internal/yaml", "internal/audience", "internal/render"},
 	"internal/local":     {"internal/notice"},
 	"internal/sink":      {"internal/notice"},
 	"internal/maillog":   {"internal/notice"},
@@ -47,7 +48,8 @@ var mayImport = map[string][]string{
 var confined = map[string][]string{
 	"github.com/hibiken/asynq":    {"internal/queue"},
 	"github.com/hibiken/asynqmon": {"internal/queue"},
-	"github.com/jackc/pgx":        {"internal/ledger", "internal/local", "internal/testkit"},
+
+	"github.com/jackc/pgx": {"internal/ledger", "internal/local", "internal/testkit"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

@@ -77,7 +77,7 @@ func known(t *testing.T, text string) (names []string) {
 	if err == nil {
 		return nil
 	}
-	for _, m := range regexp.MustCompile(`"frobnicate" is not .*; known are (.*)`).FindAllStringSubmatch(err.Error(), -1) {
+	for _, m := range regexp.MustCompile(`"frobnicate" is not .*known are (.*)`).FindAllStringSubmatch(err.Error(), -1) {
 		names = append(names, strings.Split(m[1], ", ")...)
 	}
 	return names

@@ -4,9 +4,8 @@ import (
 	"errors"
 	"time"
 
-	"gopkg.in/yaml.v3"
-
 	"tocsin/internal/notice"
+	"tocsin/internal/yaml"
 )
 
 // Hold is a planned time in which nothing leaves.
@@ -15,16 +14,12 @@ type Hold struct {
 	Reason      string
 }
 
-func (f *file) keepHolds(n *yaml.Node) error {
+func (f *file) keepHolds(v yaml.Value) error {
 	f.holdsGiven = true
-	if isNull(n) {
+	return v.List("[{from: 2026-11-09T21:00, until: 2026-11-10T00:00, reason: power feeds}]", func(item yaml.Value) error {
+		f.holds = append(f.holds, item)
 		return nil
-	}
-	if n.Kind != yaml.SequenceNode {
-		return notice.Invalid(f.at(n), "holds wants a list such as “- {from: 2026-11-09T21:00, until: 2026-11-10T00:00, reason: power feeds}”")
-	}
-	f.holds = n.Content
-	return nil
+	})
 }
 
 // holds returns the planned holds of the file, nil where it does not speak of them. A hold without a zone is in
@@ -35,8 +30,8 @@ func (r *reader) holds(zone string) []Hold {
 		return nil
 	}
 	holds := []Hold{}
-	for _, n := range f.holds {
-		h, err := f.hold(n, zone)
+	for _, v := range f.holds {
+		h, err := hold(v, zone)
 		if err != nil {
 			r.add(err)
 			continue
@@ -46,13 +41,11 @@ func (r *reader) holds(zone string) []Hold {
 	return holds
 }
 
-func (f *file) hold(n *yaml.Node, zone string) (h Hold, err error) {
-	if n.Kind != yaml.MappingNode {
-		return h, notice.Invalid(f.at(n), "a hold is something like {from: 2026-11-09T21:00, until: 2026-11-10T00:00, zone: Europe/Amsterdam, reason: power feeds}")
-	}
+func hold(v yaml.Value, zone string) (h Hold, err error) {
+	const like = "a hold such as {from: 2026-11-09T21:00, until: 2026-11-10T00:00, zone: Europe/Amsterdam, reason: power feeds}"
 	var w notice.Window
-	err = f.fields("a field of a hold", n, map[string]func(*yaml.Node) error{
-		"from": f.into("from", &w.Start), "until": f.into("until", &w.End), "zone": f.into("zone", &w.Zone), "reason": f.into("reason", &h.Reason),
+	err = v.Fields("field of a hold", like, yaml.Fields{
+		"from": yaml.Text(&w.Start), "until": yaml.Text(&w.End), "zone": yaml.Text(&w.Zone), "reason": yaml.Text(&h.Reason),
 	})
 	if err != nil {
 		return h, err
@@ -65,7 +58,7 @@ func (f *file) hold(n *yaml.Node, zone string) (h Hold, err error) {
 				message = name + " " + e.Message
 			}
 		}
-		return h, notice.Invalid(f.at(n), "%s", message)
+		return h, v.Wrong("%s", message)
 	}
 	return h, nil
 }

@@ -9,64 +9,53 @@ import (
 	"strconv"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
 	"tocsin/internal/audience"
 	"tocsin/internal/notice"
+	"tocsin/internal/yaml"
 )
 
-// audience reads the audience: a filter, or a mapping that names a list or an earlier notice too.
-func (d doc) audience(to *notice.Audience) reader {
-	return func(name string, n *yaml.Node) error {
-		if n.Kind != yaml.MappingNode {
-			return into(d, &to.Filter)(name, n)
+// readAudience reads the audience: a filter, or a mapping that names a list or an earlier notice too. Path is that of the
+// manifest.
+func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
+	return func(v yaml.Value) error {
+		if v.Plain() {
+			return yaml.Text(&to.Filter)(v)
 		}
-		err := d.fields("field of an audience", n, map[string]reader{
-			"filter":      into(d, &to.Filter),
-			"customers":   d.customers(&to.Customers),
-			"notice":      into(d, &to.Notice),
-			"include_new": d.flag(&to.IncludeNew),
+		err := v.Fields("field of an audience", "a filter, or a mapping such as {notice: outage-7.identified}", yaml.Fields{
+			"filter":      yaml.Text(&to.Filter),
+			"customers":   readCustomers(path, &to.Customers),
+			"notice":      yaml.Text(&to.Notice),
+			"include_new": yaml.Flag(&to.IncludeNew),
 		})
 		switch {
 		case err != nil:
 			return err
 		case to.Customers != nil && to.Notice != "":
-			return d.wrong(n, "an audience is either a list of customers or an earlier notice's, not both")
+			return v.Wrong("an audience is either a list of customers or an earlier notice's, not both")
 		case to.IncludeNew && to.Notice == "":
-			return d.wrong(n, "include_new goes with notice: it adds who has come to an earlier notice's audience since")
+			return v.Wrong("include_new goes with notice: it adds who has come to an earlier notice's audience since")
 		}
 		return nil
 	}
 }
 
-// customers reads the list that a field names, a file beside the manifest.
-func (d doc) customers(to *[]string) reader {
-	return func(name string, n *yaml.Node) error {
-		file, err := d.text(name, n)
-		if err != nil {
+// readCustomers reads the list that a field names, a file beside the manifest at path.
+func readCustomers(path string, to *[]string) func(yaml.Value) error {
+	return func(v yaml.Value) error {
+		file, err := v.Text()
+		if err != nil || v.Empty() {
 			return err
 		}
 		if file == "" || filepath.Base(file) != file || strings.HasPrefix(file, ".") {
-			return d.wrong(n, "customers: %q is not the name of a file beside %s, such as list.csv", file, manifest)
+			return v.Wrong("customers: %q is not the name of a file beside %s, such as list.csv", file, manifest)
 		}
-		list, err := readList(filepath.Join(filepath.Dir(d.path), file))
+		list, err := readList(filepath.Join(filepath.Dir(path), file))
 		if errors.Is(err, os.ErrNotExist) {
-			return d.wrong(n, "customers: there is no file %s beside %s", file, manifest)
+			return v.Wrong("customers: there is no file %s beside %s", file, manifest)
 		}
 		for _, l := range list {
 			*to = append(*to, l.ID)
 		}
-		return err
-	}
-}
-
-func (d doc) flag(to *bool) reader {
-	return func(name string, n *yaml.Node) error {
-		text, err := d.text(name, n)
-		if err == nil && text != "true" && text != "false" {
-			err = d.wrong(n, "%s: %q is neither true nor false", name, text)
-		}
-		*to = text == "true"
 		return err
 	}
 }
@@ -116,41 +105,26 @@ func listPlace(dir, field string) (place, id string, ok bool) {
 // manifestPlace turns the API's name of a field, audience.notice, into its line of the manifest and its name; the name
 // alone where it does not stand there.
 func manifestPlace(dir, field string) string {
-	path := filepath.Join(dir, manifest)
-	text, err := os.ReadFile(path)
-	var root yaml.Node
-	if err != nil || yaml.Unmarshal(text, &root) != nil || len(root.Content) == 0 {
-		return field
+	if _, line := readManifest(dir).Find(field); line > 0 {
+		return fmt.Sprintf("%s:%d %s", filepath.Join(dir, manifest), line, field)
 	}
-	n, line := root.Content[0], 0
-	for name := range strings.SplitSeq(field, ".") {
-		var found *yaml.Node
-		for i := 0; n != nil && n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-			if n.Content[i].Value == name {
-				found, line = follow(n.Content[i+1]), n.Content[i].Line
-			}
-		}
-		n = found
-	}
-	if line == 0 {
-		return field
-	}
-	return fmt.Sprintf("%s:%d %s", path, line, field)
+	return field
 }
 
 // listPath returns the path of the list that a directory's manifest names.
 func listPath(dir string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(dir, manifest))
+	file, _ := readManifest(dir).Find("audience.customers")
+	name, err := file.Text()
+	return filepath.Join(dir, name), err
+}
+
+// readManifest returns what the manifest of a directory holds, nothing where it can't be read any more.
+func readManifest(dir string) yaml.Value {
+	path := filepath.Join(dir, manifest)
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", err
+		return yaml.Value{}
 	}
-	var m struct {
-		Audience struct {
-			Customers string `yaml:"customers"`
-		} `yaml:"audience"`
-	}
-	if err := yaml.Unmarshal(text, &m); err != nil {
-		return "", err
-	}
-	return filepath.Join(dir, m.Audience.Customers), nil
+	v, _ := yaml.Read(path, text)
+	return v
 }

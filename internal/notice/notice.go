@@ -45,23 +45,23 @@ const (
 // Body is a notice as it is written down: the body of POST /v1/notices, and notice.yaml with its texts.
 // Two bodies that are equal after Normalize are the same notice.
 type Body struct {
-	Key             string            `json:"key" yaml:"key"`
-	Incident        string            `json:"incident,omitempty" yaml:"incident"`
-	Kind            Kind              `json:"kind" yaml:"kind"`
-	Phase           string            `json:"phase" yaml:"phase"`
-	Severity        string            `json:"severity,omitempty" yaml:"severity"`
-	Template        string            `json:"template,omitempty" yaml:"template"`
-	Parameters      map[string]string `json:"parameters,omitempty" yaml:"parameters"`
-	Audience        Audience          `json:"audience,omitzero" yaml:"audience"`
-	DefaultLanguage string            `json:"default_language,omitempty" yaml:"default_language"`
-	Stacked         Stacking          `json:"stacked,omitempty" yaml:"stacked"`
-	Zone            string            `json:"zone,omitempty" yaml:"zone"`
-	Windows         []Window          `json:"windows,omitempty" yaml:"windows"`
-	BrokenDomains   []string          `json:"broken_domains,omitempty" yaml:"broken_domains"`
-	ReplyTo         string            `json:"reply_to,omitempty" yaml:"reply_to"`
-	SendAt          *time.Time        `json:"send_at,omitempty" yaml:"send_at"`
-	ExpiresAt       *time.Time        `json:"expires_at,omitempty" yaml:"expires_at"`
-	Texts           map[string]Text   `json:"texts,omitempty" yaml:"-"`
+	Key             string            `json:"key"`
+	Incident        string            `json:"incident,omitempty"`
+	Kind            Kind              `json:"kind"`
+	Phase           string            `json:"phase"`
+	Severity        string            `json:"severity,omitempty"`
+	Template        string            `json:"template,omitempty"`
+	Parameters      map[string]string `json:"parameters,omitempty"`
+	Audience        Audience          `json:"audience,omitzero"`
+	DefaultLanguage string            `json:"default_language,omitempty"`
+	Stacked         Stacking          `json:"stacked,omitempty"`
+	Zone            string            `json:"zone,omitempty"`
+	Windows         []Window          `json:"windows,omitempty"`
+	BrokenDomains   []string          `json:"broken_domains,omitempty"`
+	ReplyTo         string            `json:"reply_to,omitempty"`
+	SendAt          *time.Time        `json:"send_at,omitempty"`
+	ExpiresAt       *time.Time        `json:"expires_at,omitempty"`
+	Texts           map[string]Text   `json:"texts,omitempty"`
 }
 
 // Urgent reports whether the notice goes before others that are being sent: something is broken now, or critical.
@@ -78,9 +78,9 @@ type Text struct {
 // Window is a span of time, written as wall-clock time in an IANA zone ("2026-11-09T21:00").
 // A window without a zone is in the notice's.
 type Window struct {
-	Start string `json:"start" yaml:"start"`
-	End   string `json:"end" yaml:"end"`
-	Zone  string `json:"zone,omitempty" yaml:"zone"`
+	Start string `json:"start"`
+	End   string `json:"end"`
+	Zone  string `json:"zone,omitempty"`
 }
 
 // Span resolves the window to instants; zone is the notice's zone, used where the window names none.
