@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"internal/audience":  {"internal/notice"},
 	"internal/ledger":    {"internal/notice", "migrations"},
 	"internal/queue":     {"internal/notice"},
-	"internal/render":    {"internal/notice"},
+	"internal/render":    {"internal/notice", "internal/yaml"},
 	"internal/pace":      {"internal/notice"},
 	"internal/send":      {"internal/notice"},
 	"internal/control":   {"internal/notice", "internal/audience", "internal/ledger", "internal/render"},
@@ -48,8 +48,9 @@ var mayImport = map[string][]string{
 var confined = map[string][]string{
 	"github.com/hibiken/asynq":    {"internal/queue"},
 	"github.com/hibiken/asynqmon": {"internal/queue"},
-
-	"github.com/jackc/pgx": {"internal/ledger", "internal/local", "internal/testkit"},
+	"go.yaml.in/yaml":             {"internal/yaml"},
+	"gopkg.in/yaml.v3":            {}, // archived
+	"github.com/jackc/pgx":        {"internal/ledger", "internal/local", "internal/testkit"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

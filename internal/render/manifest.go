@@ -1,33 +1,27 @@
 package render
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
 	"tocsin/internal/notice"
+	"tocsin/internal/yaml"
 )
 
 // manifest is a template's template.yaml. A template without one has texts for any phase that it has a folder for,
 // and takes the parameters that a notice gives.
 type manifest struct {
-	Phases   []string          `yaml:"phases"`   // that it has texts for
-	Required map[string]string `yaml:"required"` // parameters, with an example of each
-	Optional map[string]string `yaml:"optional"`
+	Phases   []string          // that it has texts for
+	Required map[string]string // parameters, with an example of each
+	Optional map[string]string
 
 	there bool
 }
-
-var yamlErrorLine = regexp.MustCompile(`line (\d+): (.*)`)
 
 // readManifest reads the manifest of a template, if it has one. Its error is an *notice.Error with file and line.
 func readManifest(from fs.FS, template string) (m manifest, err error) {
@@ -40,20 +34,36 @@ func readManifest(from fs.FS, template string) (m manifest, err error) {
 		return m, fmt.Errorf("read template: %w", err)
 	}
 	m.there = true
-	dec := yaml.NewDecoder(bytes.NewReader(content))
-	dec.KnownFields(true)
-	if err := dec.Decode(&m); err != nil && err != io.EOF {
-		if at := yamlErrorLine.FindStringSubmatch(err.Error()); at != nil {
-			return m, notice.Invalid(name+":"+at[1], "%s; known are phases, required and optional", at[2])
-		}
-		return m, notice.Invalid(name, "is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+	v, err := yaml.Read(name, content)
+	if err != nil {
+		return m, err
 	}
-	for _, phase := range m.Phases {
-		if kindOf(phase) == "" {
-			return m, notice.Invalid(name, "%q is no phase of a notice", phase)
-		}
+	err = v.Fields("field of a template", "fields such as “phases: [identified, resolved]”", yaml.Fields{
+		"required": examples(&m.Required),
+		"optional": examples(&m.Optional),
+		"phases": func(v yaml.Value) error {
+			return v.List("[identified, resolved]", func(item yaml.Value) error {
+				phase, err := item.Text()
+				if err == nil && kindOf(phase) == "" {
+					err = item.Wrong("%q is no phase of a notice", phase)
+				}
+				m.Phases = append(m.Phases, phase)
+				return err
+			})
+		},
+	})
+	return m, err
+}
+
+// examples reads parameters, with an example of each.
+func examples(to *map[string]string) func(yaml.Value) error {
+	return func(v yaml.Value) error {
+		*to = map[string]string{}
+		return v.Each("parameters with an example of each, such as {component: web server s639}", func(_, val yaml.Value) (err error) {
+			(*to)[val.Name()], err = val.Text()
+			return err
+		})
 	}
-	return m, nil
 }
 
 // kindOf returns a kind of incident that has the phase.
