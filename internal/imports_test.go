@@ -106,6 +106,8 @@ func packages(t *testing.T) []string {
 			return err
 		case entry.IsDir() && file != ".." && (name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")):
 			return fs.SkipDir
+		case entry.IsDir() && file != ".." && exists(filepath.Join(file, "go.mod")):
+			return fs.SkipDir // a module of its own
 		case !entry.IsDir() && isSource(name):
 			dir, err := filepath.Rel("..", filepath.Dir(file))
 			dirs = append(dirs, filepath.ToSlash(dir))
@@ -118,6 +120,11 @@ func packages(t *testing.T) []string {
 	}
 	slices.Sort(dirs)
 	return slices.Compact(dirs)
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // importsOf returns what a package imports, each with a file that does.
