@@ -1,308 +1,265 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
+	"crypto/tls"
+	"flag"
 	"fmt"
-	"io"
+	"maps"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"tocsin/examples"
-	"tocsin/internal/api"
-	"tocsin/internal/ledger"
-	"tocsin/internal/local"
-	"tocsin/internal/notice"
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/sink"
+)
+
+var (
+	benchRecipients = flag.Int("bench.recipients", 50_000, "recipients of a notice in the benchmark")
+	benchRounds     = flag.Int("bench.rounds", 3, "how often each of the benchmark's comparisons runs")
+	benchLarge      = flag.Int("bench.large", 1_000_000, "recipients of the benchmark's one large notice; 0 leaves it out")
 )
 
 const (
-	benchRecipients = 50_000
-	benchWorkers    = 2
-	benchRuns       = 3
+	benchConnections = 32
+	benchRoundTrip   = 20 * time.Millisecond
 )
 
-// BenchmarkSystem measures the system as it is shipped: the built binary in a process per part, a Postgres that
-// waits for the disk, Redis, and the example notice with its eight languages into tocsin sink --discard. The clock
-// runs from released_at to last_sent_at. It prints the median of its runs:
+// BenchmarkSystem compares the system as it is shipped with Postfix's smtp-source, which sends one fixed mail and keeps
+// no account of it, on the same machine in the same minutes:
 //
 //	make bench
+//
+// The clock runs from the press (the call that releases the notice) to the last record in the ledger.
 func BenchmarkSystem(b *testing.B) {
 	if runtime.GOOS != "linux" {
 		b.Skip("what a process takes is read from /proc")
 	}
-	binary := buildBinary(b)
-	var runs []benchRun
-	for range benchRuns {
-		r, err := measure(b, binary)
-		if err != nil {
+	for _, name := range []string{"smtp-source", "smtp-sink"} {
+		if _, err := postfixProgram(name); err != nil {
 			b.Fatal(err)
 		}
-		runs = append(runs, r)
-		fmt.Printf("run %d: %s mails/s\n", len(runs), count(int(r.rate())))
 	}
-	slices.SortFunc(runs, func(x, y benchRun) int { return int(x.took - y.took) })
-	median := runs[len(runs)/2]
-	median.print(os.Stdout)
-	b.ReportMetric(median.rate(), "mails/s")
+	s := newBenchSystem(b)
+	mail := s.capture()
+	imported, err := s.customers("first", *benchRecipients, 1)
+	s.check(err)
+	fmt.Printf("%d cores; a mail of %.1f KB in %s; %d recipients a notice, %d rounds\n", runtime.NumCPU(), s.size(mail),
+		strings.Join(benchLanguages, ", "), *benchRecipients, *benchRounds)
+	fmt.Printf("import: %.0f rows/s\n", float64(*benchRecipients)/imported.Seconds())
+
+	fast, err := s.discardSink()
+	s.check(err)
+	postfix, err := smtpSink(b)
+	s.check(err)
+	s.floors(mail, fast)
+	s.growth(fast)
+	s.compare("fast sink", fast, mail, *benchRecipients)
+	s.compare("smtp-sink", postfix, mail, *benchRecipients)
+	s.roundTrips(mail)
+	s.limits(fast)
+	s.stops(fast)
+	s.large(fast)
 	b.ReportMetric(0, "ns/op")
 }
 
-// benchRun is what one run took.
-type benchRun struct {
-	took  time.Duration
-	parts []benchPart
-}
-
-// benchPart is what one part of the system took in a run.
-type benchPart struct {
-	name   string
-	pid    int
-	cpu    time.Duration
-	memory int64 // bytes at its peak
-}
-
-func (r benchRun) rate() float64 { return benchRecipients / r.took.Seconds() }
-
-func (r benchRun) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%s mails/s: %s recipients in %.2f s, the median of %d runs on %d cores\n\n",
-		count(int(r.rate())), count(benchRecipients), r.took.Seconds(), benchRuns, runtime.NumCPU())
-	fmt.Fprintf(w, "%-10s %14s %14s\n", "process", "CPU µs a mail", "peak MiB")
-	var cpu, memory float64
-	for _, p := range r.parts {
-		c, m := float64(p.cpu.Microseconds())/benchRecipients, float64(p.memory)/(1<<20)
-		cpu, memory = cpu+c, memory+m
-		fmt.Fprintf(w, "%-10s %14.1f %14.0f\n", p.name, c, m)
-	}
-	fmt.Fprintf(w, "%-10s %14.1f %14.0f\n\n", "all", cpu, memory)
-}
-
-// buildBinary builds what make build builds.
-func buildBinary(t testing.TB) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "tocsin")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return binary
-}
-
-// measure sets up a system, sends one notice through it, and takes it down.
-func measure(b *testing.B, binary string) (r benchRun, err error) {
-	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
-	defer cancel()
-	services, err := local.Start(ctx, local.Options{})
+func (s *benchSystem) check(err error) {
+	s.b.Helper()
 	if err != nil {
-		return r, err
+		s.b.Fatal(err)
 	}
-	defer services.Close()
-	if _, err := ledger.Migrate(ctx, services.DatabaseURL); err != nil {
-		return r, err
-	}
-	listen, err := freePort()
-	if err != nil {
-		return r, err
-	}
-	relay, err := freePort()
-	if err != nil {
-		return r, err
-	}
-	var stops []func()
-	defer func() {
-		for _, stop := range stops {
-			stop()
-		}
-	}()
-	env := append(withoutSettings(os.Environ()),
-		"DATABASE_URL="+services.DatabaseURL, "REDIS_URL="+services.RedisURL, "TOCSIN_LISTEN="+listen,
-		"TOCSIN_FROM="+demoFrom, "TOCSIN_SMTP_URL=smtp://"+relay)
-	launch := func(name string, args ...string) error {
-		pid, stop, err := runBeside(b, env, binary, args...)
-		if err == nil {
-			stops = append(stops, stop)
-		}
-		r.parts = append(r.parts, benchPart{name: name, pid: pid})
-		return err
-	}
-	if err := launch("sink", "sink", "--listen", relay, "--discard"); err != nil {
-		return r, err
-	}
-	if err := launch("serve", "serve"); err != nil {
-		return r, err
-	}
-	for n := range benchWorkers {
-		if err := launch(fmt.Sprintf("work %d", n+1), "work"); err != nil {
-			return r, err
+}
+
+// capture returns a file with a mail of the benchmark's notice, for smtp-source.
+func (s *benchSystem) capture() string {
+	taken := make(chan string, 1)
+	relay := s.sink(sink.Options{OnMail: func(m sink.Mail) { taken <- m.Raw }})
+	s.check(s.worker(relay, 64, ""))
+	_, err := s.customers("one", 1, 1)
+	s.check(err)
+	_, err = s.send("one", time.Second)
+	s.check(err)
+	file, err := saveForSource(s.b, <-taken)
+	s.check(err)
+	return file
+}
+
+// sink starts a sink in this process and returns its address.
+func (s *benchSystem) sink(o sink.Options) string {
+	k := sink.New(o)
+	s.check(k.Listen("127.0.0.1:0"))
+	go k.Serve(context.Background())
+	s.b.Cleanup(func() { k.Close() })
+	return k.Addr().String()
+}
+
+func (s *benchSystem) size(file string) float64 {
+	info, err := os.Stat(file)
+	s.check(err)
+	return float64(info.Size()) / 1000
+}
+
+// floors prints the least that the parts can take: smtp-source's client, and Postgres for two bits a mail.
+func (s *benchSystem) floors(mail, relay string) {
+	f, err := sourceRun(relay, mail, *benchRecipients, benchConnections)
+	s.check(err)
+	fmt.Printf("floors: smtp-source %.1f µs of CPU a mail; ", f.perMail("smtp-source"))
+	conn, err := pgx.Connect(s.b.Context(), s.services.DatabaseURL)
+	s.check(err)
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(s.b.Context(), `CREATE TABLE bench_floor (id int PRIMARY KEY, dots varbit, sent varbit) WITH (fillfactor = 10)`)
+	s.check(err)
+	_, err = conn.Exec(s.b.Context(), `INSERT INTO bench_floor SELECT n, repeat('0', 256)::varbit, repeat('0', 256)::varbit FROM generate_series(0, $1::int / 256) n`, *benchRecipients)
+	s.check(err)
+	const batch = 64
+	before := cpuOf(s.services.PostgresPID())
+	for n := 0; n < *benchRecipients; n += batch {
+		bits := strings.Repeat("0", n%256) + strings.Repeat("1", batch) + strings.Repeat("0", 256-batch-n%256)
+		for _, column := range []string{"dots", "sent"} {
+			_, err = conn.Exec(s.b.Context(), `UPDATE bench_floor SET `+column+` = `+column+` | $2::varbit WHERE id = $1`, n/256, bits)
+			s.check(err)
 		}
 	}
-	r.parts = append(r.parts, benchPart{name: "postgres", pid: services.PostgresPID()}, benchPart{name: "redis", pid: services.RedisPID()})
-	client, err := api.NewClient("http://"+listen, "", operator())
-	if err != nil {
-		return r, err
-	}
-	return r, r.send(ctx, client)
+	_, err = conn.Exec(s.b.Context(), `DROP TABLE bench_floor`)
+	s.check(err)
+	used := cpuOf(s.services.PostgresPID()) - before
+	fmt.Printf("Postgres, two bits a mail in commits of %d: %.1f\n", batch, float64(used.Microseconds())/float64(*benchRecipients))
 }
 
-// send sends the notice and reads what that took.
-func (r *benchRun) send(ctx context.Context, client *api.Client) error {
-	body, err := prepareBench(ctx, client)
-	if err != nil {
-		return err
+// growth compares the third notice after the statistics were taken with the first.
+func (s *benchSystem) growth(relay string) {
+	s.check(s.worker(relay, 64, ""))
+	var took []time.Duration
+	for range 3 {
+		f, err := s.send("first", 100*time.Millisecond)
+		s.check(err)
+		took = append(took, f.took)
+		s.check(s.analyze())
 	}
-	for i := range r.parts {
-		r.parts[i].cpu = -cpuOf(r.parts[i].pid)
-	}
-	receipt, err := client.Release(ctx, body.Key)
-	if err != nil {
-		return err
-	}
-	st := receipt.Status
-	for !st.State.Finished() {
-		if st, err = client.Status(ctx, body.Key, time.Second); err != nil {
-			return err
-		}
-		for i, p := range r.parts {
-			r.parts[i].memory = max(p.memory, memoryOf(p.pid))
-		}
-	}
-	for i, p := range r.parts {
-		r.parts[i].cpu += cpuOf(p.pid)
-	}
-	if sent := st.Counts[notice.DeliverySent.String()]; sent != benchRecipients {
-		return fmt.Errorf("%d of %d were sent: %v", sent, benchRecipients, st.Counts)
-	}
-	r.took = st.LastSentAt.Sub(*st.ReleasedAt)
-	return nil
+	fmt.Printf("third notice after ANALYZE: %.2f × the first\n", took[2].Seconds()/took[0].Seconds())
 }
 
-// prepareBench imports the customers and makes the draft.
-func prepareBench(ctx context.Context, client *api.Client) (notice.Body, error) {
-	if err := client.Ready(ctx); err != nil {
-		return notice.Body{}, err
-	}
-	customers, err := benchCustomers()
-	if err != nil {
-		return notice.Body{}, err
-	}
-	report, err := client.ImportCustomers(ctx, bytes.NewReader(customers), api.FormatCSV, true)
-	if err != nil || report.Inserted != benchRecipients {
-		return notice.Body{}, fmt.Errorf("imported %d of %d: %v", report.Inserted, benchRecipients, err)
-	}
-	body, err := demoBody()
-	if err != nil {
-		return body, err
-	}
-	body.Audience = notice.Audience{}
-	_, err = client.Draft(ctx, body)
-	return body, err
-}
-
-// benchCustomers are the example's customers again and again, each with a mailbox of its own.
-func benchCustomers() ([]byte, error) {
-	file, err := examples.FS.Open("customers.csv")
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	rows, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	w := csv.NewWriter(&out)
-	w.Write(rows[0])
-	for i := range benchRecipients {
-		row := slices.Clone(rows[1+i%(len(rows)-1)])
-		row[0], row[2], row[3] = fmt.Sprintf("B%06d", i), fmt.Sprintf("somebody.%06d@example.com", i), ""
-		w.Write(row)
-	}
-	w.Flush()
-	return out.Bytes(), w.Error()
-}
-
-// runBeside starts a process that ends when stop is called, or with us.
-func runBeside(b *testing.B, env []string, binary string, args ...string) (pid int, stop func(), err error) {
-	log := &safeBuffer{}
-	cmd := exec.Command(binary, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = env, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	dieWithUs(cmd.SysProcAttr)
-	if err := cmd.Start(); err != nil {
-		return 0, nil, err
-	}
-	b.Cleanup(func() {
-		if b.Failed() {
-			b.Logf("%s said:\n%s", strings.Join(args, " "), lastLines(log.String(), 20))
-		}
-	})
-	return cmd.Process.Pid, func() { cmd.Process.Kill(); cmd.Wait() }, nil
-}
-
-// cpuOf is the processor time of a process and all its children, those that have ended too.
-func cpuOf(pid int) time.Duration {
-	ticks := 0
-	for _, p := range append(childrenOf(pid), pid) {
-		fields := statOf(p)
-		if len(fields) < 15 {
-			continue
-		}
-		for _, f := range fields[11:15] { // utime, stime, cutime, cstime of proc(5)
-			n, _ := strconv.Atoi(f)
-			ticks += n
+// compare runs smtp-source and Tocsin in turns into one sink.
+func (s *benchSystem) compare(name, relay, mail string, mails int) {
+	runs := map[string][]figures{}
+	for range *benchRounds {
+		f, err := sourceRun(relay, mail, mails, benchConnections)
+		s.check(err)
+		runs["smtp-source"] = append(runs["smtp-source"], f)
+		for _, marks := range []int{64, 256} {
+			s.check(s.worker(relay, marks, ""))
+			f, err := s.send("first", 50*time.Millisecond)
+			s.check(err)
+			runs[fmt.Sprintf("%d open marks", marks)] = append(runs[fmt.Sprintf("%d open marks", marks)], f)
 		}
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond // USER_HZ is 100 on every Linux that Go runs on
+	fmt.Printf("\n%s\n", name)
+	printRuns(runs)
 }
 
-// statOf returns /proc/PID/stat from the state on, which is field 3.
-func statOf(pid int) []string {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return strings.Fields(rest)
+// printRuns prints medians, and the rate as a multiple of smtp-source's.
+func printRuns(runs map[string][]figures) {
+	yard := median(runs["smtp-source"], figures.rate)
+	fmt.Printf("  %-16s %9s %8s   µs of CPU a mail\n", "", "mails/s", "×")
+	for _, name := range slices.Sorted(maps.Keys(runs)) {
+		rate := median(runs[name], figures.rate)
+		fmt.Printf("  %-16s %9.0f %8.2f  ", name, rate, rate/yard)
+		for _, process := range slices.Sorted(maps.Keys(runs[name][0].cpu)) {
+			fmt.Printf(" %s %.1f", process, median(runs[name], func(f figures) float64 { return f.perMail(process) }))
+		}
+		if peak := median(runs[name], func(f figures) float64 { return float64(f.peak) / 1e6 }); peak > 0 {
+			fmt.Printf("; worker at most %.0f MB", peak)
+		}
+		fmt.Println()
+	}
 }
 
-func childrenOf(parent int) (pids []int) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if fields := statOf(pid); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
-			pids = append(pids, pid)
+func median(runs []figures, of func(figures) float64) float64 {
+	values := make([]float64, len(runs))
+	for i, f := range runs {
+		values[i] = of(f)
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// roundTrips compares both behind a proxy that delays, over as many connections; smtp-source speaks no TLS.
+func (s *benchSystem) roundTrips(mail string) {
+	certificates := newCertificates(s.b)
+	plain, err := delayed(s.b, s.sink(sink.Options{Discard: true}), benchRoundTrip)
+	s.check(err)
+	secure, err := delayed(s.b, s.sink(sink.Options{Discard: true, TLS: &tls.Config{Certificates: []tls.Certificate{certificates.valid}}}), benchRoundTrip)
+	s.check(err)
+	_, err = s.customers("far", *benchRecipients/5, 1)
+	s.check(err)
+	runs := map[string][]figures{}
+	for range *benchRounds {
+		f, err := sourceRun(plain, mail, *benchRecipients/25, benchConnections)
+		s.check(err)
+		runs["smtp-source"] = append(runs["smtp-source"], f)
+		for name, relay := range map[string]string{"plain": plain, "TLS": secure} {
+			file := fmt.Sprintf("from: %q\nrelays:\n  - {name: far, url: \"smtp://%s\", connections: %d}\n", demoFrom, relay, benchConnections)
+			s.check(s.worker("", 256, file, "SSL_CERT_FILE="+certificates.authority))
+			f, err := s.send("far", 50*time.Millisecond)
+			s.check(err)
+			runs[name] = append(runs[name], f)
 		}
 	}
-	return pids
+	fmt.Printf("\nround trip of %s, %d connections, 256 open marks\n", benchRoundTrip, benchConnections)
+	printRuns(runs)
 }
 
-// memoryOf is what a process held at its peak. Of one with children, which share much of it, it is what they hold
-// now, each page divided by those who share it.
-func memoryOf(pid int) (bytes int64) {
-	children := childrenOf(pid)
-	if len(children) == 0 {
-		return kibibytes(fmt.Sprintf("/proc/%d/status", pid), "VmHWM:")
+// limits sends to thirty domains with a limit each.
+func (s *benchSystem) limits(relay string) {
+	const domains, rate = 30, 100
+	n := domains * rate * 4
+	_, err := s.customers("limited", n, domains)
+	s.check(err)
+	file := fmt.Sprintf("from: %q\nrelays:\n  - {name: fast, url: \"smtp://%s\"}\nlimits:\n", demoFrom, relay)
+	for d := range domains {
+		file += fmt.Sprintf("  - {domain: limited-%02d.example.com, rate: %d/s}\n", d, rate)
 	}
-	for _, p := range append(children, pid) {
-		bytes += kibibytes(fmt.Sprintf("/proc/%d/smaps_rollup", p), "Pss:")
-	}
-	return bytes
+	s.check(s.worker("", 64, file))
+	f, err := s.send("limited", 50*time.Millisecond)
+	s.check(err)
+	fmt.Printf("\nthirty domains at %d/s each: %.0f mails/s, %.2f of the sum of the limits; work %.1f, redis %.1f µs of CPU a mail\n",
+		rate, f.rate(), f.rate()/(domains*rate), f.perMail("work"), f.perMail("redis"))
 }
 
-// kibibytes reads a line such as "VmHWM:  1234 kB" of a file.
-func kibibytes(path, name string) int64 {
-	text, _ := os.ReadFile(path)
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name); ok {
-			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			return n << 10
-		}
+// stops measures how long after the press of pause mails still leave.
+func (s *benchSystem) stops(relay string) {
+	s.check(s.worker(relay, 64, ""))
+	var worst time.Duration
+	for range *benchRounds {
+		after, err := s.pause("first")
+		s.check(err)
+		worst = max(worst, after)
 	}
-	return 0
+	fmt.Printf("pause until the last mail is recorded: %d ms, the worst of %d\n", worst.Milliseconds(), *benchRounds)
+}
+
+// large sends one notice to a million.
+func (s *benchSystem) large(relay string) {
+	if *benchLarge == 0 {
+		return
+	}
+	imported, err := s.customers("large", *benchLarge, 1)
+	s.check(err)
+	s.check(s.analyze())
+	s.check(s.worker(relay, 64, ""))
+	small, err := s.send("first", 50*time.Millisecond)
+	s.check(err)
+	s.check(s.worker(relay, 64, ""))
+	f, err := s.send("large", 0)
+	s.check(err)
+	slices.Sort(f.latency)
+	fmt.Printf("\n%d recipients (imported at %.0f rows/s): first mail %.2f s after the press, %.0f mails/s, a mail %.2f × as long as at %d; worker at most %.0f MB\n",
+		*benchLarge, float64(*benchLarge)/imported.Seconds(), f.first.Seconds(), f.rate(),
+		small.rate()/f.rate(), *benchRecipients, float64(f.peak)/1e6)
+	fmt.Printf("status while sending: median %d ms, worst %d ms of %d\n", f.latency[len(f.latency)/2].Milliseconds(),
+		f.latency[len(f.latency)-1].Milliseconds(), len(f.latency))
 }

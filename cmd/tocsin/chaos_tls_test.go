@@ -22,7 +22,7 @@ type certificates struct {
 	authority      string // a file for SSL_CERT_FILE
 }
 
-func newCertificates(t *testing.T) (c certificates) {
+func newCertificates(t testing.TB) (c certificates) {
 	t.Helper()
 	now := time.Now()
 	sign := func(template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (tls.Certificate, *ecdsa.PrivateKey) {
