@@ -1,18 +1,27 @@
 # Everything here needs Go and make alone; Postgres and Redis are found, or installed where that is possible.
 GO      ?= go
+export GO
 TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test build bench limits simulate chaos lint vulnerabilities race
+.PHONY: help demo test-short test test-all build bench limits simulate chaos fuzz lint format vet vulnerabilities race
 
 help: ## list what can be done
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## the whole path on this machine, with real servers and a local inbox
 	bin/tocsin demo $(ARGS)
 
-test: lint vulnerabilities race ## all that must be green: style, known vulnerabilities, tests
+test-short: format vet ## the tests that start no servers: under a minute
+	@tools/gotest --hide-summary=skipped -- -short ./...
+	@echo "The skipped tests start servers: make test runs them."
+
+test: lint vulnerabilities race ## all that must be green: style, known vulnerabilities, tests; six minutes at most
+
+test-all: export TOCSIN_TEST_ALL = 1
+test-all: CHAOS_SEED = 11
+test-all: lint vulnerabilities race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
 
 build: ## bin/tocsin
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
@@ -33,13 +42,25 @@ CHAOS_SEED ?= 11,22,33,clock
 chaos: ## the promise while everything is being broken: a quarter of an hour
 	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 60m -chaos.seed=$(CHAOS_SEED)
 
-lint: ## gofmt, vet and staticcheck
+FUZZ ?= 10s
+
+fuzz: ## each parser of foreign bytes, for FUZZ=10s
+	@grep -r --include='*_test.go' '^func Fuzz' . | sed -E 's#^(.*)/[^/]*:func (Fuzz[A-Za-z0-9]*).*#\1 \2#' | while read -r package name; do \
+		echo "$$package $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) "$$package" </dev/null || exit 1; \
+	done
+
+lint: format vet ## gofmt, vet and staticcheck
+	$(TOOL) staticcheck ./...
+
+format:
 	@echo gofmt -l .
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .) || exit 1; \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+
+vet:
 	$(GO) vet ./...
 	$(GO) -C tools vet ./...
-	$(TOOL) staticcheck ./...
 
 # The vulnerability database is on the network: to be cut off from it is no failure of the code, and is said.
 vulnerabilities: ## govulncheck: known vulnerabilities that our code reaches
@@ -65,10 +86,9 @@ race: ## the tests, with the race detector where it can be had
 		$(GET_CC) >/dev/null || { apt-get update -q >/dev/null && $(GET_CC) >/dev/null; } || true; \
 	fi; \
 	if $(RACE_WORKS); then \
-		echo "$(GO) test -race -timeout 20m ./..."; \
-		CGO_ENABLED=1 $(GO) test -race -timeout 20m ./... && \
-		$(GO) test -run '^TestASeedReplaysExactly$$' ./internal/delivery; \
+		$(GO) test -run '^TestASeedReplaysExactly$$' ./internal/delivery && \
+		CGO_ENABLED=1 tools/gotest -- -race -timeout 20m ./...; \
 	else \
 		echo "no C compiler: testing WITHOUT the race detector"; \
-		$(GO) test -timeout 20m ./...; \
+		tools/gotest -- -timeout 20m ./...; \
 	fi

@@ -23,6 +23,7 @@ import (
 // an empty value, takes out.
 func inOrder(t *testing.T, changes ...string) (env []string) {
 	t.Helper()
+	testkit.NeedsServers(t)
 	s, err := local.Start(t.Context(), local.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"tocsin/internal/local"
 	"tocsin/internal/notice"
 	"tocsin/internal/sink"
+	"tocsin/internal/testkit"
 )
 
 // composition is docker-compose.yml as Compose reads it.
@@ -137,6 +138,7 @@ type composed struct {
 
 func compose(t *testing.T) (c *composed, s *sink.Sink) {
 	t.Helper()
+	testkit.NeedsServers(t)
 	c = &composed{t: t}
 	var err error
 	if c.project, err = readComposition(t, givenToken, givenPassword); err != nil {

@@ -11,11 +11,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"tocsin/internal/testkit"
 )
 
 // playDemo starts the demo as a process, on the servers that the tests use.
 func playDemo(t *testing.T, stdout io.Writer, args ...string) *exec.Cmd {
 	t.Helper()
+	testkit.NeedsServers(t)
 	cmd := exec.Command(os.Args[0], append([]string{"demo"}, args...)...)
 	cmd.Env = append(withoutSettings(os.Environ()), "TOCSIN_TEST_AS_PROGRAM=1")
 	for _, name := range []string{"DATABASE_URL", "REDIS_URL"} {

@@ -19,6 +19,7 @@ import (
 // private starts services that end with the test.
 func private(t *testing.T, o Options) *Services {
 	t.Helper()
+	needsServers(t)
 	s, err := Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -29,6 +30,14 @@ func private(t *testing.T, o Options) *Services {
 		}
 	})
 	return s
+}
+
+// needsServers skips a test that starts servers when the tests are to do without: make test-short.
+func needsServers(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts servers: make test runs it")
+	}
 }
 
 // askPostgres returns the text that a query yields.
@@ -214,6 +223,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 
 func TestCloseCleansUpWithoutItsWatchdog(t *testing.T) {
 	t.Parallel()
+	needsServers(t)
 	s, err := Start(t.Context(), Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,7 @@ func writeProgram(t *testing.T, file string, content []byte) {
 // installed returns this machine's Postgres and Redis, installed first where that is possible.
 func installed(t *testing.T) (postgres, redis program) {
 	t.Helper()
+	needsServers(t)
 	p := plan{wantPostgres: true, wantRedis: true, mayInstall: true}
 	if err := p.make(t.Context(), thisMachine(), t.Output()); err != nil {
 		t.Fatal(err)
