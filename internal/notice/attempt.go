@@ -50,10 +50,23 @@ type Mail struct {
 
 // Permit is the leave to write one dot: a row marked "sending" in the ledger.
 type Permit interface {
-	// Ask starts to have the row marked and returns at once. It is called once, when RCPT was accepted.
+	// Ask starts to have the row marked and returns at once. It may come before the recipient was accepted. It is called
+	// again when the leave that it led to came too late: for the same attempt, as long as no dot of it was written.
 	Ask()
 	// Wait returns when the mark was refused or its commit was acknowledged. After an error no dot may be
 	// written. Otherwise the dot may be written, and the write finished, before until (by both the monotonic
 	// and the wall clock).
 	Wait(ctx context.Context) (until time.Time, err error)
+}
+
+// Job is one mail on its way to a relay. Package send calls its methods, from one goroutine at a time.
+type Job interface {
+	Permit
+	Via() string   // the relay whose rate it is counted against, if there are several; empty = any
+	Refused() bool // the leave was refused already: nothing needs to be begun
+	// Mail makes the message, once. Where it returns false there is none: the job has ended by itself.
+	Mail() (Mail, bool)
+	// Done says what became of it, once. An error means that no relay could be reached and nothing was tried; the
+	// permit may have been asked for all the same.
+	Done(Answer, error)
 }

@@ -10,36 +10,58 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// conn is one connection to a relay, past EHLO, TLS and AUTH. One goroutine uses it at a time.
+// conn is one connection to a relay, past EHLO, TLS and AUTH, and the jobs that it has in hand. One goroutine uses it;
+// what the mutex guards others may look at.
 type conn struct {
-	relay    *relayState
-	o        *Options
-	raw      net.Conn        // the socket: its deadlines hold for TLS too
-	text     *textproto.Conn // what is read and written, above TLS where there is any
-	secure   bool            // under TLS
-	eightBit bool            // the relay offers 8BITMIME
-	utf8     bool            // the relay offers SMTPUTF8
+	relay      *relayState
+	o          *Options
+	raw        net.Conn        // the socket: its deadlines hold for TLS too
+	socket     syscall.RawConn // to look at it without reading
+	text       *textproto.Conn // what is read and written, above TLS where there is any
+	secure     bool            // under TLS
+	eightBit   bool            // the relay offers 8BITMIME
+	utf8       bool            // the relay offers SMTPUTF8
+	pipelining bool            // the relay offers PIPELINING
 
-	used   bool        // a transaction went well on it
-	broken bool        // its state is not known: it is closed without QUIT
-	tried  bool        // there was a transaction on it
-	ours   bool        // we broke the last transaction off
-	lost   bool        // the relay broke the last transaction off
-	error  string      // how
-	expiry *time.Timer // closes it when it was idle for long enough
+	ready    *task  // its envelope was accepted: the relay waits for its message
+	out      []byte // what is written next
+	used     bool   // a transaction went well on it
+	dirty    bool   // there is a transaction to be reset
+	swift    bool   // the last dot was answered soon
+	answered bool   // the dot before the envelope that is looked at was
+	broken   bool   // its state is not known: it is closed without QUIT
+	ours     bool   // we broke the last transaction off
+
+	mu    sync.Mutex
+	next  *task // whose envelope went out with the dot that is being answered
+	atDot bool  // a dot may have been written that is not answered: nothing cuts the wait for that short
+	cut   bool  // it was stopped: no dot is written any more
+
+	// Guarded by the pool's mutex:
+	hands   int  // jobs that it has in hand
+	between bool // it has just done with one, and is about to take another
+
+	inbox  chan *task  // a job for a connection that waits for one
+	expiry *time.Timer // ends such a wait
+	gone   chan struct{}
 }
 
 // past is a deadline that stops an operation under way.
 var past = time.Unix(1, 0)
 
+var errStopped = errors.New("stopped before the end of the message")
+
 // dial connects, secures and authenticates. On failure nothing stays open.
 func (p *Pool) dial(ctx context.Context, r *relayState) (*conn, error) {
-	d := net.Dialer{Control: limitUnacknowledged}
+	// Without keep-alive: with it the kernel's limit would end the wait for an answer as well (tcp(7), TCP_USER_TIMEOUT).
+	d := net.Dialer{Control: limitUnacknowledged, KeepAlive: -1}
 	raw, err := d.DialContext(ctx, "tcp", r.address())
 	if err != nil {
 		return nil, err
@@ -67,7 +89,10 @@ func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn
 		InsecureSkipVerify: r.TLS == TLSOpportunistic, // RFC 7435: better than plain text, which is the alternative
 		VerifyConnection:   p.o.secured,
 	}
-	c := &conn{relay: r, o: &p.o, raw: raw}
+	c := &conn{relay: r, o: &p.o, raw: raw, swift: true, inbox: make(chan *task, 1), gone: make(chan struct{})}
+	if s, ok := raw.(syscall.Conn); ok {
+		c.socket, _ = s.SyscallConn()
+	}
 	wire := raw
 	if r.TLS == TLSImplicit {
 		secured := tls.Client(raw, config)
@@ -94,6 +119,7 @@ func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn
 	c.text = client.Text
 	c.eightBit, _ = client.Extension("8BITMIME")
 	c.utf8, _ = client.Extension("SMTPUTF8")
+	c.pipelining, _ = client.Extension("PIPELINING")
 	return c, nil
 }
 
@@ -156,6 +182,96 @@ func (c *conn) quiet() bool {
 	c.raw.SetReadDeadline(past)
 	_, err := c.text.R.Peek(1)
 	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// allow has what follows take so long at most, unless the connection was stopped.
+func (c *conn) allow(d time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cut {
+		return errStopped
+	}
+	return c.raw.SetDeadline(time.Now().Add(d))
+}
+
+// write sends b, and leaves the rest of the StepTimeout for the reply to it.
+func (c *conn) write(b []byte) error {
+	if err := c.allow(c.o.StepTimeout); err != nil {
+		return err
+	}
+	_, err := c.put(b)
+	return err
+}
+
+// put writes b and returns how much of it was taken.
+func (c *conn) put(b []byte) (n int, err error) {
+	if n, err = c.text.W.Write(b); err == nil {
+		err = c.text.W.Flush()
+		n = len(b) - c.text.W.Buffered()
+	}
+	return n, err
+}
+
+// beginDot notes that a dot may be written from now on, which has to be done by until; the end of the connection's life
+// no longer stops it.
+func (c *conn) beginDot(until time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cut {
+		return errStopped
+	}
+	c.atDot = true
+	return c.raw.SetWriteDeadline(until)
+}
+
+// leaveDot notes that the dot, if there was one, is answered or never will be. It reports whether the connection was
+// stopped.
+func (c *conn) leaveDot() (stopped bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.atDot = false
+	return c.cut
+}
+
+// stop ends what goes on before a dot, and takes back the job that waits behind one.
+func (c *conn) stop() (next *task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next, c.next = c.next, nil
+	if !c.atDot {
+		c.cut = true
+		c.raw.SetDeadline(past)
+	}
+	return next
+}
+
+func (c *conn) holdsNext() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.next != nil
+}
+
+// stopped reports whether somebody stopped what goes on before a dot.
+func (c *conn) stopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cut
+}
+
+// answering reports whether the answer to a dot is waited for.
+func (c *conn) answering() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.atDot
+}
+
+// detach takes back the job whose envelope went out with the dot, unless somebody has taken it away meanwhile.
+func (c *conn) detach() *task {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := c.next
+	c.next = nil
+	return next
 }
 
 // quit takes leave and closes the connection.

@@ -43,32 +43,29 @@ func (p *Pool) down(r *relayState, why string) {
 // try finds out whether a resting relay is back. The connection that shows it is kept.
 func (p *Pool) try(r *relayState) {
 	p.mu.Lock()
-	if p.closed || !r.resting {
-		p.mu.Unlock()
-		return
-	}
-	r.busy++
-	p.probes.Add(1)
-	p.mu.Unlock()
-	defer p.probes.Done()
-	if c, err := p.open(p.life, r); err == nil {
-		p.release(c)
+	defer p.mu.Unlock()
+	if !p.closed && r.resting {
+		p.connect(r)
 	}
 }
 
-// account notes whether a transaction broke off: a relay that takes connections and loses mail after mail is of no
-// more use than one that takes none. The caller holds the mutex.
-func (p *Pool) account(c *conn) {
+// account notes that a connection has a job no longer in hand, and whether the relay broke it off: one that takes
+// connections and loses mail after mail is of no more use than one that takes none.
+func (p *Pool) account(c *conn, t *task, lost bool, why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.release()
+	c.returns(c.hands == 0 && !c.broken)
 	switch r := c.relay; {
-	case !c.tried:
-	case !c.lost:
+	case !lost:
 		r.lost = 0
 		if !r.resting { // else it answers on old connections alone, and is not to be probed more often for that
 			r.downs = 0
 		}
 	case !r.resting:
 		if r.lost++; r.lost >= lostInARow {
-			p.down(r, "it breaks off one transaction after the other: "+c.error)
+			p.down(r, "it breaks off one transaction after the other: "+why)
+			p.match()
 		}
 	}
 }
@@ -87,7 +84,7 @@ func (p *Pool) Next() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.relays {
-		if !r.resting || len(r.idle) > 0 {
+		if !r.resting || len(r.idle)+r.between > 0 {
 			return r.Name
 		}
 	}

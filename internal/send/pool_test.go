@@ -304,11 +304,11 @@ func TestLogsHoldNoAddress(t *testing.T) {
 	s.start()
 	var log bytes.Buffer
 	o := usual
-	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	o.Logger, o.AcquireTimeout = slog.New(slog.NewTextHandler(&log, nil)), 300*time.Millisecond
 	r := s.relay()
 	r.User, r.Password = "ada", "hunter2"
 	p := pool(t, o, r)
-	if _, err := p.open(t.Context(), p.relays[0]); err == nil {
+	if _, err := p.Send(t.Context(), mail, &permit{}); err == nil {
 		t.Fatal("logged in with a wrong password")
 	}
 	if got := log.String(); !strings.Contains(got, "relay down") || strings.Contains(got, "@") || strings.Contains(got, "hunter2") {
@@ -355,22 +355,26 @@ func TestAShortWriteOfTheDotIsNoDotOnPlainTCPAlone(t *testing.T) {
 	}
 	defer raw.Close()
 	for _, c := range []struct {
-		takes  int
-		secure bool
-		want   notice.Outcome
-		noDot  bool
+		takes   int
+		secure  bool
+		want    notice.Outcome
+		noDot   bool
+		written bool // the dot was, and its answer may come
 	}{
-		{0, false, notice.OutcomeLater, true},
-		{2, false, notice.OutcomeLater, true},
-		{3, false, notice.OutcomeUncertain, false},
-		{0, true, notice.OutcomeUncertain, false},
-		{2, true, notice.OutcomeUncertain, false},
+		{0, false, notice.OutcomeLater, true, false},
+		{5, false, notice.OutcomeLater, true, false},
+		{6, false, 0, false, true},
+		{9, false, 0, false, true},
+		{0, true, notice.OutcomeUncertain, false, false},
+		{5, true, notice.OutcomeUncertain, false, false},
+		{9, true, notice.OutcomeUncertain, false, false},
 	} {
 		short := shortWriter{raw.(*net.TCPConn), c.takes}
 		o := usual.withDefaults()
 		k := &conn{o: &o, raw: short, text: textproto.NewConn(short), secure: c.secure}
-		a := k.dot(time.Now().Add(time.Minute))
-		if a.Outcome != c.want || a.NoDot != c.noDot || !k.broken {
+		k.out = []byte("x\r\n.\r\nMAIL FROM:<>\r\n")
+		a, written := k.dot(time.Now().Add(time.Minute), 6)
+		if a.Outcome != c.want || a.NoDot != c.noDot || !k.broken || written != c.written {
 			t.Errorf("takes %d, TLS %v: %+v", c.takes, c.secure, a)
 		}
 	}

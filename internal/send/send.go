@@ -1,9 +1,9 @@
 // Package send hands messages to SMTP relays and says what became of them: sent, later, never or uncertain.
 //
-// It keeps connections open and reuses them, one transaction at a time on each, one command at a time. All of a
-// message but the final dot may go out at once; the dot waits for the permit and for the other conditions that
-// docs/guarantees.md lists. Whatever goes wrong before the dot is safe to try again; what goes wrong after it is
-// uncertain.
+// A connection carries one mail after the other. Where the relay offers PIPELINING (RFC 2920) a mail's message, its dot
+// and the envelope of the next go out in one write; elsewhere it is one command at a time. The dot waits for the permit
+// and for the other conditions that docs/guarantees.md lists. Whatever goes wrong before the dot is safe to try again;
+// what goes wrong after it is uncertain.
 package send
 
 import (
@@ -13,7 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,11 +31,13 @@ var errClosed = errors.New("the pool is closed")
 type Options struct {
 	Logger         *slog.Logger  // nothing is logged
 	Hello          string        // the name in EHLO: the host's
-	AcquireTimeout time.Duration // how long Send looks for a connection: 20 s
+	AcquireTimeout time.Duration // how long a mail waits for a connection: 20 s
 	ConnectTimeout time.Duration // of one attempt to connect, greeting, TLS and AUTH included: 30 s
 	StepTimeout    time.Duration // of each step before the dot (RFC 5321 §4.5.3.2): 5 min
 	AnswerTimeout  time.Duration // how long the answer to the dot is waited for: 10 min
 	IdleTimeout    time.Duration // after which an unused connection is closed: 60 s
+
+	patience time.Duration // how long a mail waits behind the dot of another before it goes to another connection: 1 s
 
 	secured func(tls.ConnectionState) error // hears of each TLS handshake; nil: nobody does
 }
@@ -52,31 +56,37 @@ func (o Options) withDefaults() Options {
 	o.StepTimeout = cmp.Or(o.StepTimeout, 5*time.Minute)
 	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 10*time.Minute)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
+	o.patience = cmp.Or(o.patience, time.Second)
 	return o
 }
 
 // lingers is how long a relay that has said its last word may take to hang up, or to say more.
 func (o Options) lingers() time.Duration { return min(2*time.Second, o.StepTimeout) }
 
-// Pool keeps connections to relays. It is safe for concurrent use.
+// Pool keeps connections to relays, and the jobs that wait for one. It is safe for concurrent use.
 type Pool struct {
 	o      Options
 	relays []*relayState
 
-	life   context.Context // ends with Close
-	end    context.CancelFunc
-	probes sync.WaitGroup
+	life     context.Context // ends with Halt
+	end      context.CancelFunc
+	dialling sync.WaitGroup
 
 	mu      sync.Mutex
-	changed chan struct{} // closed when a waiting Send should look again
+	queue   []*task        // that wait for a connection
+	overdue *time.Timer    // when the first of them gives up
+	conns   map[*conn]bool // all that are open
+	live    int            // how many those are
 	closed  bool
 }
 
 // New returns a pool for the relays, the most wanted first. It connects when there is something to send.
 // Relays of the same name get numbers, so that an answer says which one it came from.
 func New(relays []Relay, o Options) *Pool {
-	p := &Pool{o: o.withDefaults(), changed: make(chan struct{})}
+	p := &Pool{o: o.withDefaults(), conns: map[*conn]bool{}}
 	p.life, p.end = context.WithCancel(context.Background())
+	p.overdue = time.AfterFunc(time.Hour, p.giveUp)
+	p.overdue.Stop()
 	taken := map[string]bool{}
 	for _, r := range relays {
 		r.Connections = cmp.Or(max(r.Connections, 0), DefaultConnections)
@@ -91,7 +101,7 @@ func New(relays []Relay, o Options) *Pool {
 	return p
 }
 
-// Connections is how many mails can be under way at once: one relay serves at a time, the one that takes most.
+// Connections is how many mails can be at the dot at once: one relay serves at a time, the one that takes most.
 func (p *Pool) Connections() (n int) {
 	for _, r := range p.relays {
 		n = max(n, r.Connections)
@@ -99,52 +109,86 @@ func (p *Pool) Connections() (n int) {
 	return n
 }
 
-// Send takes m to the first relay that can be reached and returns what became of it. The permit is asked for when
-// the relay has accepted the recipient, and waited for before the dot.
+// Send takes m to the first relay that can be reached and returns what became of it.
 //
-// An error wraps ErrNoRelay: no connection was to be had before ctx or the AcquireTimeout ended, so nothing was
-// tried and the permit was not asked for. The end of ctx stops a transaction as long as the dot has not been
-// written; after it, nothing cuts the wait for the answer short.
+// An error wraps ErrNoRelay: no connection was to be had before ctx or the AcquireTimeout ended, so nothing was tried.
+// The end of ctx stops a transaction as long as the dot has not been written; after it, nothing cuts the wait for the
+// answer short.
 func (p *Pool) Send(ctx context.Context, m notice.Mail, permit notice.Permit) (notice.Answer, error) {
-	look, cancel := context.WithTimeout(ctx, p.o.AcquireTimeout)
-	defer cancel()
-	for {
-		c, err := p.acquire(look, m.Via)
-		if err != nil {
-			return notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, err)
-		}
-		a, stale := c.send(ctx, m, permit)
-		a.Relay = c.relay.Name
-		c.tried = !stale
-		c.lost, c.error = c.broken && !c.ours && ctx.Err() == nil && (a.Code == 0 || a.Code == 421), a.Text
-		p.release(c) // and from here on it is another's: what it says of itself is about another mail
-		if !stale {
-			return a, nil
-		}
-	}
+	j := &single{Permit: permit, ctx: ctx, mail: m, done: make(chan struct{})}
+	t := &task{Job: j}
+	p.submit(t)
+	stop := context.AfterFunc(ctx, func() { p.abandon(t, context.Cause(ctx)) })
+	defer stop()
+	<-j.done
+	return j.answer, j.err
 }
 
-// Close takes leave of the relays on idle connections; a connection in use is closed when its mail is answered.
-func (p *Pool) Close() {
+// single is a job that somebody waits for.
+type single struct {
+	notice.Permit
+	ctx    context.Context
+	mail   notice.Mail
+	answer notice.Answer
+	err    error
+	done   chan struct{}
+}
+
+func (s *single) Via() string               { return s.mail.Via }
+func (s *single) Refused() bool             { return false }
+func (s *single) Mail() (notice.Mail, bool) { return s.mail, true }
+
+func (s *single) Wait(context.Context) (time.Time, error) {
+	until, err := s.Permit.Wait(s.ctx)
+	if err == nil {
+		err = context.Cause(s.ctx)
+	}
+	return until, err
+}
+
+func (s *single) Done(a notice.Answer, err error) {
+	s.answer, s.err = a, err
+	close(s.done)
+}
+
+// Halt ends everything but the wait for answers to dots that were written, and returns when that is done. Jobs that
+// wait for a connection end as if no relay could be reached.
+func (p *Pool) Halt() {
 	p.mu.Lock()
 	p.closed = true
-	var idle []*conn
+	waiting := p.queue
+	p.queue = nil
+	p.overdue.Stop()
+	busy := maps.Clone(p.conns)
 	for _, r := range p.relays {
-		idle = append(idle, r.idle...)
-		r.idle = nil
 		if r.probe != nil {
 			r.probe.Stop()
 		}
+		for _, c := range r.idle {
+			delete(busy, c)
+		}
 	}
-	p.wake()
 	p.mu.Unlock()
-	p.end()
-
-	var leaving sync.WaitGroup
-	for _, c := range idle {
-		c.expiry.Stop()
-		leaving.Go(c.quit)
+	for _, t := range waiting {
+		t.Done(notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, errClosed))
 	}
-	leaving.Wait()
-	p.probes.Wait()
+	p.end()
+	for c := range busy {
+		p.stop(c)
+	}
+}
+
+// Close halts, and takes leave of the relays on connections that wait for no answer; those that do are closed when it
+// has come.
+func (p *Pool) Close() {
+	p.Halt()
+	p.dialling.Wait()
+	p.mu.Lock()
+	conns := slices.Collect(maps.Keys(p.conns))
+	p.mu.Unlock()
+	for _, c := range conns {
+		if !c.answering() {
+			<-c.gone
+		}
+	}
 }

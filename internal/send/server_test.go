@@ -50,7 +50,11 @@ type server struct {
 	script   map[string]act
 	ehlo     []string // extensions
 	tls      *tls.Config
-	implicit bool // TLS from the first byte
+	implicit bool   // TLS from the first byte
+	refuses  string // recipients that begin so
+	// What it says to DATA though there is no recipient; "" = it refuses.
+	forNobody string
+	bursts    bool // replies to commands that came together go out together
 
 	stopping chan struct{}
 	done     sync.WaitGroup
@@ -65,6 +69,9 @@ type server struct {
 	underTLS    atomic.Int32 // messages that came through TLS
 	logins      atomic.Int32
 	body        atomic.Value // string: the last one, as it came over the wire
+	together    atomic.Int32 // envelopes that came with a dot
+
+	dotted, took map[string]int // dots that were read, and answered with 250, by recipient; guarded by mu
 }
 
 func serve(t *testing.T, script map[string]act) *server {
@@ -81,8 +88,8 @@ func newServer(t *testing.T, script map[string]act) *server {
 		t.Fatal(err)
 	}
 	return &server{t: t, listener: l, script: script, fired: map[string]bool{}, conns: map[net.Conn]bool{},
-		stopping: make(chan struct{}),
-		ehlo:     []string{"8BITMIME", "ENHANCEDSTATUSCODES"}}
+		stopping: make(chan struct{}), dotted: map[string]int{}, took: map[string]int{},
+		ehlo: []string{"8BITMIME", "ENHANCEDSTATUSCODES"}}
 }
 
 func (s *server) start() {
@@ -124,8 +131,9 @@ func (s *server) relay() Relay {
 	return Relay{Name: "test", Host: host, Port: n, TLS: TLSOpportunistic, Connections: 2}
 }
 
-// at does what the script says of the stage, or says usual, and reports whether the conversation goes on.
-func (s *server) at(c net.Conn, stage, usual string) bool {
+// at does what the script says of the stage, or says usual. It reports whether the conversation goes on, and whether the
+// command was taken.
+func (s *server) at(c net.Conn, stage, usual string) (ok, taken bool) {
 	s.mu.Lock()
 	a, scripted := s.script[stage]
 	if scripted && a.once && s.fired[stage] {
@@ -146,7 +154,7 @@ func (s *server) at(c net.Conn, stage, usual string) bool {
 		// Returns when the client has hung up: the client's timeouts end this.
 		for b := make([]byte, 1024); ; {
 			if _, err := c.Read(b); err != nil {
-				return false
+				return false, false
 			}
 		}
 	}
@@ -172,17 +180,22 @@ func (s *server) at(c net.Conn, stage, usual string) bool {
 	if a.then != nil {
 		a.then()
 	}
-	return !a.hangUp
+	return !a.hangUp, len(a.say) > 0 && a.say[0] < '4'
 }
 
 func (s *server) converse(c net.Conn) {
 	if s.implicit {
 		c = tls.Server(c, s.tls)
 	}
-	if !s.at(c, atGreeting, "220 test ESMTP") {
+	if ok, _ := s.at(c, atGreeting, "220 test ESMTP"); !ok {
 		return
 	}
 	r := bufio.NewReader(c)
+	if s.bursts {
+		c = &bursting{Conn: c, r: r}
+	}
+	var mailed, addressed bool
+	var to string
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -192,21 +205,39 @@ func (s *server) converse(c net.Conn) {
 		ok := true
 		switch verb := strings.ToUpper(line[:min(4, len(line))]); verb {
 		case "EHLO", "HELO":
-			ok = s.at(c, atEHLO, "250-test\r\n250-"+strings.Join(s.ehlo, "\r\n250-")+"\r\n250 HELP")
+			ok, _ = s.at(c, atEHLO, "250-test\r\n250-"+strings.Join(s.ehlo, "\r\n250-")+"\r\n250 HELP")
 		case "MAIL":
 			s.mu.Lock()
 			s.said = append(s.said, line)
 			s.mu.Unlock()
-			ok = s.at(c, atMAIL, "250 2.1.0 ok")
+			ok, mailed = s.at(c, atMAIL, "250 2.1.0 ok")
 		case "RCPT":
-			ok = s.at(c, atRCPT, "250 2.1.5 ok")
-		case "DATA":
-			a, scripted := s.script[atDATA]
-			if ok = s.at(c, atDATA, "354 go on"); ok && (!scripted || strings.HasPrefix(a.say, "354")) {
-				ok = s.at(c, inBody, "") && s.message(c, r)
+			to = strings.Trim(line[len("RCPT TO:"):], "<>")
+			if s.refuses != "" && strings.HasPrefix(to, s.refuses) {
+				c.Write([]byte("550 5.1.1 nobody\r\n"))
+			} else if mailed {
+				ok, addressed = s.at(c, atRCPT, "250 2.1.5 ok")
+			} else {
+				c.Write([]byte("503 5.5.1 MAIL first\r\n"))
 			}
+		case "DATA":
+			var taken bool
+			if !addressed && s.forNobody != "" && mailed {
+				c.Write([]byte(s.forNobody + "\r\n"))
+				if line, _ = r.ReadString('\n'); line == ".\r\n" {
+					c.Write([]byte("554 5.5.1 no valid recipients\r\n"))
+				}
+			} else if !addressed {
+				c.Write([]byte("503 5.5.1 RCPT first\r\n"))
+			} else if ok, taken = s.at(c, atDATA, "354 go on"); ok && taken {
+				if ok, _ = s.at(c, inBody, ""); ok {
+					ok = s.message(c, r, to)
+				}
+			}
+			mailed, addressed = false, false
 		case "RSET":
-			ok = s.at(c, atRSET, "250 2.0.0 ok")
+			mailed, addressed = false, false
+			ok, _ = s.at(c, atRSET, "250 2.0.0 ok")
 		case "QUIT":
 			s.at(c, atQUIT, "221 2.0.0 bye")
 			return
@@ -215,7 +246,7 @@ func (s *server) converse(c net.Conn) {
 			c = tls.Server(c, s.tls)
 			r = bufio.NewReader(c)
 		case "AUTH":
-			ok = s.at(c, atAUTH, s.login(line))
+			ok, _ = s.at(c, atAUTH, s.login(line))
 		default:
 			c.Write([]byte("500 5.5.1 what?\r\n"))
 		}
@@ -234,7 +265,7 @@ func (s *server) login(line string) string {
 	return "235 2.7.0 welcome"
 }
 
-func (s *server) message(c net.Conn, r *bufio.Reader) bool {
+func (s *server) message(c net.Conn, r *bufio.Reader, to string) bool {
 	var body strings.Builder
 	for {
 		line, err := r.ReadString('\n')
@@ -249,15 +280,44 @@ func (s *server) message(c net.Conn, r *bufio.Reader) bool {
 	if _, ok := c.(*tls.Conn); ok {
 		s.underTLS.Add(1)
 	}
+	if next, _ := r.Peek(r.Buffered()); strings.HasPrefix(string(next), "MAIL") {
+		s.together.Add(1)
+	}
 	s.dots.Add(1)
 	s.body.Store(body.String())
-	return s.at(c, atDot, "250 2.0.0 queued as 42")
+	s.mu.Lock()
+	s.dotted[to]++
+	a, scripted := s.script[atDot]
+	if !scripted || a.once && s.fired[atDot] || strings.HasPrefix(a.say, "250") {
+		s.took[to]++
+	}
+	s.mu.Unlock()
+	ok, _ := s.at(c, atDot, "250 2.0.0 queued as 42")
+	return ok
+}
+
+// bursting holds replies back until every command that has come is answered.
+type bursting struct {
+	net.Conn
+	r   *bufio.Reader
+	out []byte
+}
+
+func (b *bursting) Write(p []byte) (int, error) {
+	b.out = append(b.out, p...)
+	if b.r.Buffered() == 0 {
+		_, err := b.Conn.Write(b.out)
+		b.out = nil
+		return len(p), err
+	}
+	return len(p), nil
 }
 
 // permit is a notice.Permit that says what it is told.
 type permit struct {
 	asked  atomic.Int32
-	called chan struct{}   // closed by Wait, may be nil
+	called chan struct{} // closed by the first Wait, may be nil
+	once   sync.Once
 	before <-chan struct{} // Wait returns after this, nil = at once
 	deaf   bool            // Wait does not heed the end of its context
 	within time.Duration   // until is so far away; 0 = a minute
@@ -268,7 +328,7 @@ func (p *permit) Ask() { p.asked.Add(1) }
 
 func (p *permit) Wait(ctx context.Context) (time.Time, error) {
 	if p.called != nil {
-		close(p.called)
+		p.once.Do(func() { close(p.called) })
 	}
 	if p.deaf {
 		<-p.before

@@ -25,16 +25,11 @@ func limitUnacknowledged(_, _ string, raw syscall.RawConn) error {
 // socketQuiet reports whether the socket holds no byte, no end and no error. Asking the kernel leaves no gap in
 // which an answer has come and no goroutine has read it yet.
 func (c *conn) socketQuiet() bool {
-	s, ok := c.raw.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	control, err := s.SyscallConn()
-	if err != nil {
+	if c.socket == nil {
 		return false
 	}
 	quiet := false
-	err = control.Control(func(fd uintptr) {
+	err := c.socket.Control(func(fd uintptr) {
 		var one [1]byte
 		_, _, err := unix.Recvfrom(int(fd), one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		quiet = err == unix.EAGAIN

@@ -92,7 +92,7 @@ func TestConnectionsAreSecuredAsTheRelaySays(t *testing.T) {
 			r.TLS, r.RootCAs, r.User, r.Password = c.mode, c.roots, c.user, c.password
 			p := pool(t, usual, r)
 			if c.cause != "" {
-				_, err := p.open(t.Context(), p.relays[0])
+				_, err := p.dial(t.Context(), p.relays[0])
 				if err == nil || !strings.Contains(err.Error(), c.cause) {
 					t.Errorf("error is %v, want %q in it", err, c.cause)
 				}

@@ -1,0 +1,86 @@
+package send
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"unicode"
+
+	"tocsin/internal/notice"
+)
+
+// carries returns an error if the relay can't be asked to take m.
+func (c *conn) carries(m notice.Mail) error {
+	for _, address := range []string{m.From, m.To} {
+		bare := !strings.Contains(address, `"`)
+		if strings.ContainsFunc(address, unicode.IsControl) || bare && strings.ContainsAny(address, " <>") {
+			return errors.New("the address holds characters that SMTP does not allow")
+		}
+	}
+	if m.To == "" {
+		return errors.New("there is no address to send to")
+	}
+	if !c.utf8 && !(ascii(m.From) && ascii(m.To)) {
+		return errors.New("the relay does not offer SMTPUTF8, which the address needs")
+	}
+	return nil
+}
+
+// appendCommand appends a command with its line end.
+func (c *conn) appendCommand(out []byte, cmd command, m *notice.Mail) []byte {
+	switch cmd {
+	case cmdRSET:
+		out = append(out, "RSET"...)
+	case cmdMAIL:
+		out = append(append(append(out, "MAIL FROM:<"...), m.From...), '>')
+		if c.eightBit && !ascii(m.Raw) { // RFC 6152
+			out = append(out, " BODY=8BITMIME"...)
+		}
+		if !(ascii(m.From) && ascii(m.To)) { // RFC 6531
+			out = append(out, " SMTPUTF8"...)
+		}
+	case cmdRCPT:
+		out = append(append(append(out, "RCPT TO:<"...), m.To...), '>')
+	case cmdDATA:
+		out = append(out, "DATA"...)
+	case cmdDot:
+		out = append(out, '.')
+	}
+	return append(out, "\r\n"...)
+}
+
+func ascii[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// stuff returns the message as it goes over the wire before the final dot: lines that begin with a dot get a second
+// one (RFC 5321 §4.5.2), and the last line has its end. A line end that is not CRLF is refused: relays disagree on
+// what it means, and a dot between two of them can end the message for one and not for another.
+func stuff(raw []byte) ([]byte, error) {
+	ends := bytes.Count(raw, []byte("\r\n"))
+	if ends != bytes.Count(raw, []byte("\n")) || ends != bytes.Count(raw, []byte("\r")) {
+		return nil, errors.New("the message has a line end that is not CRLF")
+	}
+	dots := bytes.Count(raw, []byte("\n."))
+	if bytes.HasPrefix(raw, []byte(".")) {
+		dots++
+	}
+	ended := bytes.HasSuffix(raw, []byte("\r\n"))
+	if dots == 0 && ended {
+		return raw, nil
+	}
+	out := make([]byte, 0, len(raw)+dots+2)
+	if bytes.HasPrefix(raw, []byte(".")) {
+		out = append(out, '.')
+	}
+	out = append(out, bytes.ReplaceAll(raw, []byte("\n."), []byte("\n.."))...)
+	if !ended {
+		out = append(out, "\r\n"...)
+	}
+	return out, nil
+}

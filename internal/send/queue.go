@@ -1,0 +1,306 @@
+package send
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+const (
+	// aheadPerConnection is for how many waiting jobs a connection has the permit asked ahead, so that it is there when
+	// their turn comes.
+	aheadPerConnection = 8
+	// maxMoves is how often a job goes to another connection because of what the relay said to the mail before it.
+	maxMoves = 3
+)
+
+// task is a job with what the pool knows of it. Who has it in hand uses it alone.
+type task struct {
+	notice.Job
+	mail  notice.Mail
+	body  []byte // as it goes over the wire; nil until it was made
+	asked bool   // its permit was asked for
+	moves int    // how often it did so
+	since time.Time
+	on    *conn // that has it in hand; guarded by the pool's mutex
+}
+
+// Submit has a job carried to the first relay that can be reached, and returns at once. A job that no connection was to
+// be had for within the AcquireTimeout ends with an error that wraps ErrNoRelay. Once its dot was written nothing but
+// the AnswerTimeout cuts the wait for the answer short.
+func (p *Pool) Submit(j notice.Job) { p.submit(&task{Job: j}) }
+
+func (p *Pool) submit(t *task) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		t.Done(notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, errClosed))
+		return
+	}
+	t.since = time.Now()
+	p.queue = append(p.queue, t)
+	if len(p.queue) == 1 {
+		p.overdue.Reset(p.o.AcquireTimeout)
+	}
+	p.match()
+	p.mu.Unlock()
+}
+
+// requeue gives a job, of which no dot was written, to another connection, before all others.
+func (p *Pool) requeue(t *task) {
+	p.mu.Lock()
+	t.release()
+	if p.closed {
+		p.mu.Unlock()
+		t.Done(noDot(errStopped.Error()), nil)
+		return
+	}
+	t.since = time.Now()
+	p.queue = slices.Insert(p.queue, 0, t)
+	p.overdue.Reset(p.o.AcquireTimeout)
+	p.match()
+	p.mu.Unlock()
+}
+
+// take waits for a job that c may carry; nil: there is none for the IdleTimeout, or the pool is closed.
+func (p *Pool) take(c *conn) *task {
+	for {
+		p.mu.Lock()
+		c.returns(false)
+		t := p.pop(c)
+		waits := t == nil && !p.closed
+		if waits {
+			c.relay.idle = append(c.relay.idle, c)
+		}
+		p.mu.Unlock()
+		if waits {
+			t = p.idle(c)
+		}
+		if t == nil || p.prepare(c, t) {
+			return t
+		}
+	}
+}
+
+// idle waits until c, which is on its relay's list of idle connections, is given a job, or has waited long enough.
+func (p *Pool) idle(c *conn) *task {
+	if c.expiry == nil {
+		c.expiry = time.NewTimer(p.o.IdleTimeout)
+	} else {
+		c.expiry.Reset(p.o.IdleTimeout)
+	}
+	defer c.expiry.Stop()
+	select {
+	case t := <-c.inbox:
+		return t
+	case <-c.expiry.C:
+	case <-p.life.Done():
+	}
+	p.mu.Lock()
+	if i := slices.Index(c.relay.idle, c); i >= 0 {
+		c.relay.idle = slices.Delete(c.relay.idle, i, i+1)
+		p.mu.Unlock()
+		return nil
+	}
+	p.mu.Unlock()
+	return <-c.inbox // somebody was quicker
+}
+
+// poll returns a job that c may carry, if there is one now.
+func (p *Pool) poll(c *conn) *task {
+	for {
+		p.mu.Lock()
+		t := p.pop(c)
+		p.mu.Unlock()
+		if t == nil || p.prepare(c, t) {
+			return t
+		}
+	}
+}
+
+// pop takes the first waiting job that c may carry; the caller holds the mutex.
+func (p *Pool) pop(c *conn) *task {
+	if p.closed || len(p.queue) == 0 {
+		return nil
+	}
+	for _, r := range p.relays {
+		if r == c.relay {
+			break
+		}
+		if !r.resting {
+			return nil // a relay before this one serves
+		}
+	}
+	for i, t := range p.queue {
+		if p.serves(c.relay, t) {
+			p.queue = slices.Delete(p.queue, i, i+1)
+			t.on = c
+			c.hands++
+			p.askAhead()
+			return t
+		}
+	}
+	return nil
+}
+
+// serves reports whether a relay that no healthy one comes before takes a job. One that takes no more connections may
+// well serve on those that it has: mails that count against its rate go there, others don't.
+func (p *Pool) serves(r *relayState, t *task) bool {
+	via := t.Via()
+	return !r.resting || via == r.Name || via == ""
+}
+
+// prepare makes the message of a job and has its permit asked for, and reports whether there is something to carry.
+func (p *Pool) prepare(c *conn, t *task) bool {
+	if t.Refused() {
+		p.finished(t)
+		t.Done(noDot("no leave to send"), nil)
+		return false
+	}
+	if t.body == nil {
+		var ok bool
+		if t.mail, ok = t.Mail(); !ok {
+			p.finished(t)
+			return false
+		}
+	}
+	err := c.carries(t.mail)
+	if err == nil && t.body == nil {
+		t.body, err = stuff(t.mail.Raw)
+	}
+	if err != nil {
+		p.finished(t)
+		t.Done(notice.Answer{Outcome: notice.OutcomeNever, NoDot: true, Relay: c.relay.Name, Text: err.Error()}, nil)
+		return false
+	}
+	if !t.asked {
+		t.asked = true
+		t.Ask()
+	}
+	return true
+}
+
+// finished notes that no connection has a job in hand any more.
+func (p *Pool) finished(t *task) {
+	p.mu.Lock()
+	t.release()
+	p.mu.Unlock()
+}
+
+// askAhead has the permits of the jobs whose turn comes next asked for; the caller holds the mutex.
+func (p *Pool) askAhead() {
+	for _, t := range p.queue[:min(len(p.queue), aheadPerConnection*p.live)] {
+		if !t.asked {
+			t.asked = true
+			t.Ask()
+		}
+	}
+}
+
+// match gives waiting jobs to idle connections, by the order of the relays, and opens others where there are not enough.
+// A healthy relay that is busy is worth waiting for: the next one is for when it is down. The caller holds the mutex.
+func (p *Pool) match() {
+	for _, r := range p.relays {
+		for n := len(r.idle); n > 0; n = len(r.idle) {
+			c := r.idle[n-1]
+			t := p.pop(c)
+			if t == nil {
+				break
+			}
+			r.idle = r.idle[:n-1]
+			c.inbox <- t
+		}
+		if r.resting {
+			continue
+		}
+		for r.opening+r.between < len(p.queue) && r.busy < r.Connections && !p.closed {
+			p.connect(r)
+		}
+		break
+	}
+	p.askAhead()
+}
+
+// giveUp ends the jobs that have waited for a connection for too long.
+func (p *Pool) giveUp() {
+	p.mu.Lock()
+	now := time.Now()
+	var late []*task
+	next := p.o.AcquireTimeout
+	p.queue = slices.DeleteFunc(p.queue, func(t *task) bool {
+		left := t.since.Add(p.o.AcquireTimeout).Sub(now)
+		if left <= 0 {
+			late = append(late, t)
+			return true
+		}
+		next = min(next, left)
+		return false
+	})
+	if len(p.queue) > 0 {
+		p.overdue.Reset(next)
+	}
+	cause := p.cause()
+	p.mu.Unlock()
+	for _, t := range late {
+		t.Done(notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, cause))
+	}
+}
+
+// cause is why no connection is to be had; the caller holds the mutex.
+func (p *Pool) cause() error {
+	for _, r := range p.relays {
+		if r.resting {
+			return fmt.Errorf("connect to %s: %s", r.Name, r.error)
+		}
+	}
+	return errors.New("wait for a free connection: all are in use")
+}
+
+// release notes that no connection has a job in hand any more; the caller holds the pool's mutex.
+func (t *task) release() {
+	if t.on != nil {
+		t.on.hands--
+		t.on = nil
+	}
+}
+
+// returns notes that a connection is about to take another job, or no longer is; the caller holds the pool's mutex.
+func (c *conn) returns(soon bool) {
+	if soon == c.between {
+		return
+	}
+	if c.between = soon; soon {
+		c.relay.between++
+	} else {
+		c.relay.between--
+	}
+}
+
+// abandon stops a job of which no dot was written; one that waits ends with why.
+func (p *Pool) abandon(t *task, why error) {
+	p.mu.Lock()
+	if i := slices.Index(p.queue, t); i >= 0 {
+		p.queue = slices.Delete(p.queue, i, i+1)
+		p.mu.Unlock()
+		t.Done(notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, why))
+		return
+	}
+	c := t.on
+	p.mu.Unlock()
+	if c != nil {
+		p.stop(c)
+	}
+}
+
+// stop ends what c does before a dot.
+func (p *Pool) stop(c *conn) {
+	if next := c.stop(); next != nil {
+		p.finished(next)
+		a := noDot(errStopped.Error())
+		a.Relay = c.relay.Name
+		next.Done(a, nil)
+	}
+}
