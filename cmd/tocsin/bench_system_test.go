@@ -166,7 +166,7 @@ func (s *benchSystem) analyze() error {
 	return err
 }
 
-// draft makes the next notice: the example's texts in three languages, for the customers of a tier ("" = all).
+// draft makes the next notice: the example's texts in three languages, for the customers of a tier.
 func (s *benchSystem) draft(ctx context.Context, tier string) (key string, err error) {
 	body, err := demoBody()
 	if err != nil {
@@ -174,10 +174,7 @@ func (s *benchSystem) draft(ctx context.Context, tier string) (key string, err e
 	}
 	s.notices++
 	body.Key = fmt.Sprintf("bench-%d", s.notices)
-	body.Incident, body.BrokenDomains, body.Audience = "", nil, notice.Audience{}
-	if tier != "" {
-		body.Audience.Filter = fmt.Sprintf("tier = %q", tier)
-	}
+	body.Incident, body.BrokenDomains, body.Audience = "", nil, notice.Audience{Filter: fmt.Sprintf("tier = %q", tier)}
 	maps.DeleteFunc(body.Texts, func(language string, _ notice.Text) bool { return !slices.Contains(benchLanguages, language) })
 	_, err = s.client.Draft(ctx, body)
 	return body.Key, err

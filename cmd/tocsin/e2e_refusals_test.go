@@ -62,25 +62,31 @@ func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
 	file := filepath.Join(s.write(map[string]string{"c.csv": "id,name,email,language,plan\n1,Ann,ann@example.com,en,gold\n2,,bob@example.com,nl,\n"}), "c.csv")
 	s.must(nil, "customers", "import", file)
 	s.work()
-	const good = "key: outage-1\nkind: outage\nphase: identified\n"
+	const unsaid = "key: outage-1\nkind: outage\nphase: identified\n"
+	const good = unsaid + "audience: all\n"
 	const text = "---\nsubject: Mail is down\n---\nWe are on it.\n"
 	tests := map[string]struct {
 		files map[string]string
 		want  []string // each stands in what is printed
 	}{
-		"unknown key":                            {map[string]string{"notice.yaml": good + "audiance: x\n", "en.md": text}, []string{"notice.yaml:4", "audiance"}},
+		"unknown key":                            {map[string]string{"notice.yaml": good + "audiance: x\n", "en.md": text}, []string{"notice.yaml:5", "audiance"}},
 		"wrong kind":                             {map[string]string{"notice.yaml": "key: outage-1\nkind: party\nphase: identified\n", "en.md": text}, []string{"kind", "maintenance"}},
 		"phase of another kind":                  {map[string]string{"notice.yaml": "key: outage-1\nkind: outage\nphase: reminder\n", "en.md": text}, []string{"phase", "reminder"}},
 		"key that is a number":                   {map[string]string{"notice.yaml": "key: \"12\"\nkind: outage\nphase: identified\n", "en.md": text}, []string{"key", "letter"}},
 		"no default language":                    {map[string]string{"notice.yaml": good + "default_language: nl\n", "en.md": text}, []string{"nl"}},
-		"bad filter":                             {map[string]string{"notice.yaml": good + "audience: 'plan = \"gold\" and id = \"1\"'\n", "en.md": text}, []string{"audience", "and", "15"}},
-		"filter on an attribute that nobody has": {map[string]string{"notice.yaml": good + "audience: 'plam = \"gold\"'\n", "en.md": text}, []string{"plam", "plan"}},
-		"audience of nobody":                     {map[string]string{"notice.yaml": good + "audience: 'plan = \"lead\"'\n", "en.md": text}, []string{"nobody"}},
+		"bad filter":                             {map[string]string{"notice.yaml": unsaid + "audience: 'plan = \"gold\" and id = \"1\"'\n", "en.md": text}, []string{"audience", "and", "15"}},
+		"filter on an attribute that nobody has": {map[string]string{"notice.yaml": unsaid + "audience: 'plam = \"gold\"'\n", "en.md": text}, []string{"plam", "plan"}},
+		"no audience":                            {map[string]string{"notice.yaml": unsaid, "en.md": text}, []string{"notice.yaml audience", "audience: says nobody", "all for every customer"}},
+		"audience that is a comment":             {map[string]string{"notice.yaml": unsaid + "audience: # plan = \"gold\"\n", "en.md": text}, []string{"notice.yaml:4 audience", "says nobody"}},
+		"audience of an empty mapping":           {map[string]string{"notice.yaml": unsaid + "audience: {filter: }\n", "en.md": text}, []string{"notice.yaml:4 audience", "says nobody"}},
+		"audience of nobody":                     {map[string]string{"notice.yaml": unsaid + "audience: 'plan = \"lead\"'\n", "en.md": text}, []string{"nobody"}},
 		"field that can't exist":                 {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\nDear {{.Customer.Nmae}},\n"}, []string{"en.md", "Nmae"}},
 		"parameter not given":                    {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\n{{.Parameters.component}} is down\n"}, []string{"en.md", "component"}},
 		"template syntax":                        {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\n\n{{if .Customer.Name}}never closed\n"}, []string{"en.md"}},
 		"hole":                                   {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\nDear {{.Customer.Name}},\n"}, []string{"hole", "2"}},
 		"window that ends before it starts":      {map[string]string{"notice.yaml": good + "windows:\n- {start: 2026-11-09T21:00, end: 2026-11-09T20:00}\n", "en.md": text}, []string{"windows", "end"}},
+		"window that the clocks skip":            {map[string]string{"notice.yaml": good + "zone: America/New_York\nwindows:\n- {start: 2027-03-14T02:30, end: 2027-03-14T06:00}\n", "en.md": text}, []string{"windows", "start", "does not exist", "2027-03-14T03:30-04:00"}},
+		"window in the hour that comes twice":    {map[string]string{"notice.yaml": good + "windows:\n- {start: 2027-10-31T01:00, end: 2027-10-31T02:30, zone: Europe/Amsterdam}\n", "en.md": text}, []string{"windows", "end", "comes twice", "+02:00"}},
 		"unknown zone":                           {map[string]string{"notice.yaml": good + "zone: Mars/Olympus\n", "en.md": text}, []string{"zone", "Mars/Olympus"}},
 		"expired":                                {map[string]string{"notice.yaml": good + "expires_at: 2020-01-01T00:00:00Z\n", "en.md": text}, []string{"expires_at"}},
 		"no such template":                       {map[string]string{"notice.yaml": good + "template: outrage\n"}, []string{"outrage", "outage"}},
@@ -103,6 +109,22 @@ func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
 	}
 	if n := s.sink.Count(); n != 0 {
 		t.Errorf("%d mails left", n)
+	}
+}
+
+// TestWhatWasReleasedIsNotCheckedAgain presses send again for a notice whose body would be refused today.
+func TestWhatWasReleasedIsNotCheckedAgain(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3)
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	dir := s.notice("outage-1")
+	manifest := filepath.Join(dir, "notice.yaml")
+	write(t, manifest, strings.ReplaceAll(string(read(t, manifest)), "audience: all\n", ""))
+	var r receipt
+	s.must(&r, "notice", "send", dir, "--json")
+	if r.Created || r.Key != "outage-1" {
+		t.Errorf("the second press answered %+v", r)
 	}
 }
 

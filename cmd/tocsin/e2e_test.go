@@ -253,6 +253,9 @@ func (s *system) write(files map[string]string) string {
 
 // notice writes a notice directory with texts in en, nl and ar.
 func (s *system) notice(key string, lines ...string) string {
+	if !strings.Contains(strings.Join(lines, "\n"), "audience:") {
+		lines = append(lines, "audience: all")
+	}
 	return s.write(map[string]string{
 		"notice.yaml": "key: " + key + "\nkind: outage\nphase: identified\nseverity: major\n" + strings.Join(lines, "\n") + "\n",
 		"en.md":       "---\nsubject: Mail is down on {{default \"your server\" .Customer.Attributes.server}}\n---\nDear {{.Customer.Name}},\n\nwe are on it.\n",

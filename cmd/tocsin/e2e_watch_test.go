@@ -33,7 +33,7 @@ func TestLogsAndMetricsTellNothingOfPersons(t *testing.T) {
 		"operator-test", "s3cret", "We are on it and will write again", "Mail is down on server seven", "nobody.knows")
 	dir := s.write(map[string]string{
 		"customers.csv": b.String(),
-		"notice.yaml":   "key: watched-1\nkind: outage\nphase: identified\nseverity: major\n",
+		"notice.yaml":   "key: watched-1\nkind: outage\nphase: identified\nseverity: major\naudience: all\n",
 		"en.md":         "---\nsubject: Mail is down on server seven\n---\nDear {{.Customer.Name}},\n\nWe are on it and will write again.\n",
 	})
 	if _, _, code := s.run("customers", "import", filepath.Join(dir, "customers.csv")); code != 1 {

@@ -133,7 +133,7 @@ func setup(t *testing.T) console {
 	server := httptest.NewServer(api.NewServer(api.Options{Desk: in, Book: in, Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "notice.yaml"), "key: feeds.1\nkind: maintenance\nphase: scheduled\n")
+	write(t, filepath.Join(dir, "notice.yaml"), "key: feeds.1\nkind: maintenance\nphase: scheduled\naudience: all\n")
 	write(t, filepath.Join(dir, "en.md"), "---\nsubject: Power feeds\n---\nWe replace them.\n")
 	return console{in, "TOCSIN_URL=" + server.URL, dir}
 }

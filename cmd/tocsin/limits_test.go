@@ -235,7 +235,7 @@ func outageDuringMailing(t *testing.T, rate string, mailing, urgent int) {
 		s.work()
 	}
 	maintenance := s.write(map[string]string{
-		"notice.yaml": "key: mailing-1\nkind: maintenance\nphase: scheduled\n",
+		"notice.yaml": "key: mailing-1\nkind: maintenance\nphase: scheduled\naudience: all\n",
 		"en.md":       "---\nsubject: Work on the power feeds\n---\nDear {{.Customer.Name}},\n\nnothing is to be done.\n",
 	})
 	s.must(nil, "notice", "send", maintenance, "--yes")

@@ -51,7 +51,7 @@ func (audienceSchema) Schema(huma.Registry) *huma.Schema {
 		},
 	}
 	return &huma.Schema{
-		Description: "Who is to be told: an AIP-160 filter over customers, or an object of a filter and a list of customers or an earlier notice. Absent = every customer.",
+		Description: "Who is to be told: all for every customer, an AIP-160 filter over customers, or an object of a filter and a list of customers or an earlier notice. Required of whatever was not released before.",
 		OneOf:       []*huma.Schema{text, object},
 	}
 }

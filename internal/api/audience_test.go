@@ -14,8 +14,9 @@ import (
 func TestAnAudienceIsATextOrAnObject(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string]notice.Audience{
-		`"plan = \"gold\""`:                        {Filter: `plan = "gold"`},
-		`{"filter":"plan:*"}`:                      {Filter: "plan:*"},
+		`"all"`:               {All: true},
+		`"plan = \"gold\""`:   {Filter: `plan = "gold"`},
+		`{"filter":"plan:*"}`: {Filter: "plan:*"},
 		`{"customers":["C1","C2"],"filter":"a:*"}`: {Customers: []string{"C1", "C2"}, Filter: "a:*"},
 		`{"notice":"earlier","include_new":true}`:  {Notice: "earlier", IncludeNew: true},
 	} {
@@ -57,5 +58,32 @@ func TestAListOf200000CustomersFits(t *testing.T) {
 	in.ReplyTo = strings.Repeat("x", maxBody)
 	if _, err := b.client.Draft(t.Context(), in); notice.CodeOf(err) != notice.CodeInvalid {
 		t.Errorf("a mebibyte beside the list: %v", err)
+	}
+}
+
+func TestAMemberStandsOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, sent := range []string{
+		`{"key":"k","kind":"outage","phase":"resolved","audience":"a:*","audience":"all"}`,
+		`{"key":"k","kind":"outage","phase":"resolved","audience":"all","windows":[{"start":"2026-11-09T21:00","end":"2026-11-09T22:00","end":"2026-11-09T23:00"}]}`,
+		`{"key":"k","kind":"outage","phase":"resolved","audience":"all","parameters":{"component":"a","component":"b"}}`,
+		`{"key":"k","kind":"outage","phase":"resolved","audience":{"filter":"a:*","filter":""}}`,
+		`{"key":"k","kind":"outage","phase":"resolved","audience":"all","\u006bey":"other"}`,
+	} {
+		resp, text := b.send(t, "POST", "/v1/notices", sent, "Content-Type", "application/json")
+		if p := problemIn(t, resp, text); p.Status/100 != 4 || !strings.Contains(text, "names a member twice") {
+			t.Errorf("%s: %s", sent, text)
+		}
+	}
+	for _, sent := range []string{
+		`{"key":"k","kind":"outage","phase":"resolved","Audience":"all"}`,
+		`{"KEY":"k","kind":"outage","phase":"resolved","audience":"all"}`,
+		`{"key":"k","kind":"outage","phase":"resolved","audience":"a:*","Audience":"all"}`,
+	} {
+		resp, text := b.send(t, "POST", "/v1/notices", sent, "Content-Type", "application/json")
+		if p := problemIn(t, resp, text); p.Status != 422 {
+			t.Errorf("%s: %s", sent, text)
+		}
 	}
 }

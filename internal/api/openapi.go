@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -20,8 +21,12 @@ import (
 // maxBody is how large a JSON body may be, but for that of a notice.
 const maxBody = 1 << 20
 
+// strictNames has huma take the name of a member in its own case alone, as it takes every name but that of a field.
+var strictNames = sync.OnceFunc(func() { huma.ValidateStrictCasing = true })
+
 // describe registers every operation and returns the OpenAPI 3.1 document of them all.
 func (s *Server) describe(version string) []byte {
+	strictNames()
 	config := huma.DefaultConfig("Tocsin", version)
 	config.Info.Description = "Mails an incident or maintenance notice to every customer who must know, once, and proves afterwards who got it."
 	config.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
@@ -171,6 +176,9 @@ func decodeJSON(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(v); err != nil {
 		return jsonError(err)
+	}
+	if err := uniqueMembers(data); err != nil {
+		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("the body goes on after its JSON value, at byte %d", dec.InputOffset())

@@ -50,7 +50,10 @@ func hold(v yaml.Value, zone string) (h Hold, err error) {
 	if err != nil {
 		return h, err
 	}
-	if h.From, h.Until, err = w.Span(zone); err != nil {
+	if h.From, h.Until, err = w.Span(zone); err == nil {
+		err = w.CheckClock(zone)
+	}
+	if err != nil {
 		field, message := map[string]string{"start": "from", "end": "until"}, err.Error()
 		if e, ok := errors.AsType[*notice.Error](err); ok {
 			message = e.Message

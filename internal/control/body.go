@@ -48,6 +48,20 @@ func normal(b notice.Body) (notice.Body, error) {
 	return normalPlaces(b)
 }
 
+// unambiguous refuses a normal body that may not mean what it says. It is asked of a body that is new: one that is kept
+// means what it meant when it was made.
+func unambiguous(b notice.Body) error {
+	if !b.Audience.Given() {
+		return notice.Invalid("audience", "says nobody: write a filter such as server = \"s639\", a list of customers or an earlier notice, or %s for every customer", notice.Everybody)
+	}
+	for _, w := range b.Windows {
+		if err := w.CheckClock(b.Zone); err != nil {
+			return notice.Invalid("windows", "%v", err)
+		}
+	}
+	return nil
+}
+
 func normalPlaces(b notice.Body) (notice.Body, error) {
 	if _, err := notice.LoadZone(b.Zone); err != nil {
 		return b, err

@@ -68,6 +68,9 @@ func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.
 	}
 	// What was released is not checked again: a template or an attribute that has gone since changes nothing.
 	if !released || !same {
+		if err := unambiguous(b); err != nil {
+			return st, false, err
+		}
 		p, err := d.prepare(ctx, b, nil, 0)
 		if err != nil {
 			return st, false, err
@@ -84,6 +87,9 @@ func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.
 // Preview is the dry run of a body: what a release would do, with a mail in each language.
 func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, err error) {
 	if b, err = normal(b); err != nil {
+		return plan, err
+	}
+	if err := unambiguous(b); err != nil {
 		return plan, err
 	}
 	p, err := d.prepare(ctx, b, nil, 0)

@@ -14,12 +14,16 @@ import (
 	"tocsin/internal/yaml"
 )
 
-// readAudience reads the audience: a filter, or a mapping that names a list or an earlier notice too. Path is that of the
+// readAudience reads the audience: all, a filter, or a mapping that names a list or an earlier notice too. Path is that of the
 // manifest.
 func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		if v.Plain() {
-			return yaml.Text(&to.Filter)(v)
+			err := yaml.Text(&to.Filter)(v)
+			if to.Filter == notice.Everybody {
+				*to = notice.Audience{All: true}
+			}
+			return err
 		}
 		err := v.Fields("field of an audience", "a filter, or a mapping such as {notice: outage-7.identified}", yaml.Fields{
 			"filter":      yaml.Text(&to.Filter),
@@ -102,13 +106,13 @@ func listPlace(dir, field string) (place, id string, ok bool) {
 	return fmt.Sprintf("%s:%d", path, list[i].Line), list[i].ID, true
 }
 
-// manifestPlace turns the API's name of a field, audience.notice, into its line of the manifest and its name; the name
-// alone where it does not stand there.
+// manifestPlace turns the API's name of a field, audience.notice, into its line of the manifest and its name; into the
+// manifest and the name where the field does not stand there.
 func manifestPlace(dir, field string) string {
 	if _, line := readManifest(dir).Find(field); line > 0 {
 		return fmt.Sprintf("%s:%d %s", filepath.Join(dir, manifest), line, field)
 	}
-	return field
+	return fmt.Sprintf("%s %s", filepath.Join(dir, manifest), field)
 }
 
 // listPath returns the path of the list that a directory's manifest names.

@@ -8,10 +8,17 @@ import (
 	"strings"
 )
 
-// Audience says who is to be told: the customers for whom the filter holds, out of a list, out of those who stood on
-// an earlier notice, or out of all. The zero Audience is every customer. In JSON one that is a filter alone is a
-// string, any other an object.
+// Everybody is the audience of every customer, in JSON and in notice.yaml. It is no filter: a filter has no bare word.
+const Everybody = "all"
+
+// Audience says who is to be told: every customer, or those for whom the filter holds, out of a list, out of the
+// customers of an earlier notice, or out of all. In JSON every customer is "all", a filter alone is a string, and
+// anything else is an object.
+//
+// A body is kept without All: the zero Audience of a body that is kept is every customer.
 type Audience struct {
+	All bool `json:"-"` // every customer, said in so many words
+
 	Filter    string   `json:"filter,omitempty"`
 	Customers []string `json:"customers,omitempty"` // external ids
 	Notice    string   `json:"notice,omitempty"`    // the key of an earlier notice
@@ -26,9 +33,15 @@ type Audience struct {
 // MaxListed is how many customers a list may name.
 const MaxListed = 1_000_000
 
+// Given reports whether the audience says who is meant. An audience that is absent or empty does not: it may be a
+// line that somebody forgot.
+func (a Audience) Given() bool {
+	return a.All || a.Filter != "" || a.Customers != nil || a.Notice != "" || a.Digest != ""
+}
+
 // Kept returns the body as it is kept and compared: with the digest of its list in the place of the ids.
 func (b Body) Kept() Body {
-	b.Audience.Customers = nil
+	b.Audience.All, b.Audience.Customers = false, nil
 	return b
 }
 
@@ -47,19 +60,26 @@ func (a *Audience) Sum(key string) {
 // bareAudience is an Audience without its methods.
 type bareAudience Audience
 
-// MarshalJSON writes the filter alone where there is nothing else.
+// MarshalJSON writes a string where there is a filter alone, or every customer.
 func (a Audience) MarshalJSON() ([]byte, error) {
+	if a.All {
+		return json.Marshal(Everybody)
+	}
 	if a.Customers == nil && a.Notice == "" && !a.IncludeNew && a.Digest == "" {
 		return json.Marshal(a.Filter)
 	}
 	return json.Marshal(bareAudience(a))
 }
 
-// UnmarshalJSON reads both forms.
+// UnmarshalJSON reads all three forms.
 func (a *Audience) UnmarshalJSON(text []byte) error {
 	*a = Audience{}
 	if len(text) > 0 && text[0] == '"' {
-		return json.Unmarshal(text, &a.Filter)
+		if err := json.Unmarshal(text, &a.Filter); err != nil || a.Filter != Everybody {
+			return err
+		}
+		*a = Audience{All: true}
+		return nil
 	}
 	return json.Unmarshal(text, (*bareAudience)(a))
 }

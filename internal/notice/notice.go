@@ -75,7 +75,7 @@ type Text struct {
 	Body    string `json:"body"`
 }
 
-// Window is a span of time, written as wall-clock time in an IANA zone ("2026-11-09T21:00").
+// Window is a span of time, written as wall-clock time in an IANA zone ("2026-11-09T21:00"), or with its offset from UTC.
 // A window without a zone is in the notice's.
 type Window struct {
 	Start string `json:"start"`
@@ -103,18 +103,6 @@ func (w Window) Span(zone string) (start, end time.Time, err error) {
 		return start, end, Invalid("end", "is not after start: %s – %s", w.Start, w.End)
 	}
 	return start, end, nil
-}
-
-func wallClock(s string, loc *time.Location) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04"} {
-		if t, err := time.ParseInLocation(layout, s, loc); err == nil {
-			return t, nil
-		}
-	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil {
-		return t, nil
-	}
-	return time.Time{}, Invalid("", "%q is not a time like 2026-11-09T21:00", s)
 }
 
 // LoadZone returns the IANA time zone of that name, UTC for none. Its error is an *Error.
