@@ -9,17 +9,15 @@ import (
 )
 
 // remote is part of every command that speaks to the API.
-type remote struct {
-	URL string `env:"TOCSIN_URL" placeholder:"URL" help:"Where tocsin serve is reached (http://127.0.0.1:8080)."`
-}
+type remote struct{}
 
-// client returns a client of the API that acts in the name of whoever sits at the terminal.
+// client returns a client of the API that acts in the name of the user at the terminal.
 func (a *app) client() (*api.Client, error) {
 	c, err := a.settings.Client()
 	if err != nil {
 		return nil, usage(err)
 	}
-	return api.NewClient(c.URL, c.Token, operator())
+	return api.NewClient(c.URL, c.Token(), operator())
 }
 
 // operator names the user and the machine, as far as they are known.

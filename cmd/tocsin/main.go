@@ -33,8 +33,6 @@ func main() {
 
 // commands is the command line: kong fills it in and runs the one that was named.
 type commands struct {
-	Config string `env:"TOCSIN_CONFIG" placeholder:"FILE" help:"Settings, as YAML."`
-
 	Demo         demoCmd         `cmd:"" help:"Show everything on this machine: real servers, mail into a local inbox."`
 	Migrate      migrateCmd      `cmd:"" help:"Create the tables in Postgres, or bring them up to date."`
 	Serve        serveCmd        `cmd:"" help:"Serve the API that all other commands speak to."`
@@ -60,13 +58,13 @@ type app struct {
 // Run runs the command that args name, without the program's own name in front, until it is done or ctx ends.
 // env is an environment as os.Environ returns it. It returns the exit code.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
-	line, code := parse(args, stdout, stderr)
+	line, flags, code := parse(args, stdout, stderr)
 	if line == nil {
 		return code
 	}
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	var err error
-	if a.settings, err = config.Read(given(line), env); err != nil {
+	if a.settings, err = config.Read(flags.given(line), env); err != nil {
 		err = usage(err)
 	} else {
 		line.BindTo(ctx, (*context.Context)(nil))
@@ -75,32 +73,25 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return a.exit(err)
 }
 
-// parse reads the command line. Without a command to run it returns nil and the exit code.
-func parse(args []string, stdout, stderr io.Writer) (line *kong.Context, code int) {
+// parse reads the command line, and returns the flags of settings too. Without a command to run it returns nil and the
+// exit code.
+func parse(args []string, stdout, stderr io.Writer) (line *kong.Context, flags settingFlags, code int) {
 	type helped struct{}
 	defer func() {
 		// kong's --help prints, and goes on parsing unless its Exit does not return.
 		switch r := recover(); r.(type) {
 		case nil:
 		case helped:
-			line, code = nil, exitDone
+			line, flags, code = nil, nil, exitDone
 		default:
 			panic(r)
 		}
 	}()
-	parser, err := kong.New(&commands{},
-		kong.Name("tocsin"),
-		kong.Description("Tocsin mails an incident or maintenance notice to every customer who must know, in their language, once, and proves afterwards who got it."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { panic(helped{}) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-	)
-	if err != nil {
-		panic(err) // commands is wrong, which the first test finds
-	}
-	line, err = parser.Parse(args)
+	flags = settingFlags{}
+	parser := newParser(stdout, stderr, flags, func(int) { panic(helped{}) })
+	line, err := parser.Parse(args)
 	if err == nil {
-		return line, exitDone
+		return line, flags, exitDone
 	}
 	fmt.Fprintf(stderr, "tocsin: %v\n", err)
 	help := "tocsin"
@@ -108,19 +99,24 @@ func parse(args []string, stdout, stderr io.Writer) (line *kong.Context, code in
 		help = strings.TrimSpace(bad.Context.Selected().FullPath())
 	}
 	fmt.Fprintf(stderr, "See %s --help.\n", help)
-	return nil, exitUsage
+	return nil, nil, exitUsage
 }
 
-// given returns the settings that stand on the command line, by the name of their variable. The environment is
-// left to package config, which minds where a setting came from.
-func given(line *kong.Context) map[string]string {
-	flags := map[string]string{}
-	for _, p := range line.Path {
-		if p.Flag != nil && len(p.Flag.Envs) > 0 {
-			flags[p.Flag.Envs[0]] = p.Flag.Target.String()
-		}
+// newParser returns the parser of the command line, which adds the flags of settings to flags and calls exit after help.
+func newParser(stdout, stderr io.Writer, flags settingFlags, exit func(int)) *kong.Kong {
+	parser, err := kong.New(&commands{},
+		kong.Name("tocsin"),
+		kong.Description("Tocsin mails an incident or maintenance notice to every customer who must know, in their language, once, and proves afterwards who got it."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
+		kong.Help(printHelp),
+		kong.PostBuild(flags.add),
+	)
+	if err != nil {
+		panic(err) // commands is wrong, which the first test finds
 	}
-	return flags
+	return parser
 }
 
 // usageError is a mistake in how Tocsin was called or set up.

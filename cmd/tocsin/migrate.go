@@ -10,11 +10,11 @@ import (
 type migrateCmd struct{}
 
 func (migrateCmd) Run(ctx context.Context, a *app) error {
-	url, err := a.settings.Database()
+	set, err := a.settings.Migrate()
 	if err != nil {
 		return usage(err)
 	}
-	applied, err := ledger.Migrate(ctx, url)
+	applied, err := ledger.Migrate(ctx, set.DatabaseURL)
 	if err != nil {
 		return err
 	}

@@ -18,29 +18,12 @@ import (
 	"tocsin/templates"
 )
 
-// logged is part of the commands that keep running.
-type logged struct {
-	Log string `env:"TOCSIN_LOG" placeholder:"text|json" help:"How logs are written (text)."`
-}
-
-// mailing is part of the commands that make mails.
-type mailing struct {
-	From        string `env:"TOCSIN_FROM" placeholder:"ADDRESS" help:"Sender of all mails."`
-	ReplyTo     string `env:"TOCSIN_REPLY_TO" placeholder:"ADDRESS" help:"Where answers go, unless a notice says otherwise."`
-	Zone        string `env:"TOCSIN_ZONE" placeholder:"ZONE" help:"IANA time zone of notices that name none (UTC)."`
-	TemplateDir string `env:"TOCSIN_TEMPLATE_DIR" placeholder:"DIR" help:"Templates that go before the built-in ones."`
-}
-
-// logger writes to stderr, as the setting says.
-func (a *app) logger() (*slog.Logger, error) {
-	format, err := a.settings.Log()
-	if err != nil {
-		return nil, usage(err)
-	}
+// logger writes to stderr in a format, text or json.
+func (a *app) logger(format string) *slog.Logger {
 	if format == "json" {
-		return slog.New(slog.NewJSONHandler(a.stderr, nil)), nil
+		return slog.New(slog.NewJSONHandler(a.stderr, nil))
 	}
-	return slog.New(slog.NewTextHandler(a.stderr, nil)), nil
+	return slog.New(slog.NewTextHandler(a.stderr, nil))
 }
 
 // registry holds the metrics of this process.

@@ -14,13 +14,7 @@ import (
 	"tocsin/internal/queue"
 )
 
-type serveCmd struct {
-	logged
-	mailing
-	Listen    string `env:"TOCSIN_LISTEN" placeholder:"ADDR" help:"Where to listen, as host:port (127.0.0.1:8080)."`
-	Retention string `env:"TOCSIN_RETENTION" placeholder:"DAYS" help:"How long the rows of finished notices are kept, such as 400d (for ever)."`
-	PublicURL string `env:"TOCSIN_PUBLIC_URL" placeholder:"URL" help:"Where readers of mails reach this server."`
-}
+type serveCmd struct{}
 
 // Run serves the API until it is told to stop, and then lets running requests finish. Postgres and Redis may be
 // away when it starts, and later.
@@ -32,10 +26,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	if err := api.CheckListen(set.Listen, set.Tokens); err != nil {
 		return usage(err)
 	}
-	logger, err := a.logger()
-	if err != nil {
-		return err
-	}
+	logger := a.logger(set.Log)
 	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Logger: logger})
 	if err != nil {
 		return usage(err)

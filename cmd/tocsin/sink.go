@@ -15,11 +15,11 @@ type sinkCmd struct {
 
 // Run takes mail until it is stopped, and says how much it was.
 func (c *sinkCmd) Run(ctx context.Context, a *app) error {
-	logger, err := a.logger()
+	set, err := a.settings.Sink()
 	if err != nil {
-		return err
+		return usage(err)
 	}
-	s := sink.New(sink.Options{Store: c.Store, Discard: c.Discard, Logger: logger})
+	s := sink.New(sink.Options{Store: c.Store, Discard: c.Discard, Logger: a.logger(set.Log)})
 	if err := s.Listen(c.Listen); err != nil {
 		return fmt.Errorf("start the sink: %w", err)
 	}

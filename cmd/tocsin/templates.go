@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"tocsin/internal/config"
 	"tocsin/internal/notice"
 )
 
@@ -22,7 +23,9 @@ type templatesCheckCmd struct {
 func (c *templatesCheckCmd) Run(a *app) error {
 	dir, err := c.Dir, error(nil)
 	if dir == "" {
-		dir, err = a.settings.TemplateDir()
+		var set config.Templates
+		set, err = a.settings.Templates()
+		dir = set.Dir
 	} else if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
 		err = notice.Invalid(dir, "is no directory")
 	}

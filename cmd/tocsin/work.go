@@ -24,14 +24,7 @@ import (
 	"tocsin/internal/send"
 )
 
-type workCmd struct {
-	logged
-	mailing
-	WorkListen   string `env:"TOCSIN_WORK_LISTEN" placeholder:"ADDR" help:"Where health and metrics are served, as host:port (nowhere)."`
-	MaxOpenMarks string `env:"TOCSIN_MAX_OPEN_MARKS" placeholder:"N" help:"Mails under way at once, the most that a crash leaves uncertain (64)."`
-	MarksDir     string `env:"TOCSIN_MARKS_DIR" placeholder:"DIR" help:"Where the marks are counted too, beside Redis (nowhere)."`
-	Drain        string `env:"TOCSIN_DRAIN" placeholder:"TIME" help:"How long a stopping worker waits for answers (30s)."`
-}
+type workCmd struct{}
 
 // Run sends until it is told to stop, and then finishes what is under way. Postgres and Redis may be away when
 // it starts, and later.
@@ -40,10 +33,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return usage(err)
 	}
-	logger, err := a.logger()
-	if err != nil {
-		return err
-	}
+	logger := a.logger(set.Log)
 	relays, err := pool(set.Mail.Relays, logger)
 	if err != nil {
 		return err

@@ -73,7 +73,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Serve{DatabaseURL: "postgres://db/tocsin", RedisURL: "redis://cache", Listen: "127.0.0.1:8080"}
+	want := Serve{Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: "127.0.0.1:8080", Log: "text"}
 	if diff := cmp.Diff(want, serve); diff != "" {
 		t.Errorf("Serve (-want +got):\n%s", diff)
 	}
@@ -83,9 +83,6 @@ func TestDefaults(t *testing.T) {
 	}
 	if diff := cmp.Diff(Client{URL: "http://127.0.0.1:8080"}, client); diff != "" {
 		t.Errorf("Client (-want +got):\n%s", diff)
-	}
-	if log, err := s.Log(); log != "text" || err != nil {
-		t.Errorf("Log = %q, %v, want text", log, err)
 	}
 }
 
@@ -121,8 +118,8 @@ limits:
 		t.Fatal(err)
 	}
 	want := Work{
-		DatabaseURL: "postgres://db/tocsin", RedisURL: "redis://cache", Listen: ":9100", MaxOpenMarks: 128, Drain: 30 * time.Second,
-		Lease: time.Minute, FirstRetry: 30 * time.Second,
+		Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: ":9100", MaxOpenMarks: 128, Drain: 30 * time.Second,
+		Lease: time.Minute, FirstRetry: 30 * time.Second, Log: "text",
 		Mail: Mail{
 			From: "Example Status <status@example.net>", ReplyTo: "support@example.org", Zone: "Europe/Amsterdam",
 			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net",
@@ -158,8 +155,8 @@ func TestSecretFromAFileLosesItsNewline(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"s3cret", "s3cret\n", "s3cret\r\n"} {
 		c, err := settings(t, nil, []string{"TOCSIN_TOKEN_FILE=" + write(t, "token", text)}, "").Client()
-		if err != nil || c.Token != "s3cret" {
-			t.Errorf("token file %q gives %q, %v", text, c.Token, err)
+		if err != nil || c.Token() != "s3cret" {
+			t.Errorf("token file %q gives %q, %v", text, c.Token(), err)
 		}
 	}
 }
@@ -170,8 +167,8 @@ func TestClientUsesTheFirstOfTwoTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Client{URL: "https://t.example/x", Token: "new"}, c); diff != "" {
-		t.Errorf("Client (-want +got):\n%s", diff)
+	if c.URL != "https://t.example/x" || c.Token() != "new" {
+		t.Errorf("Client = %+v", c)
 	}
 }
 

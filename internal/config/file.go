@@ -18,35 +18,35 @@ type file struct {
 	holdsGiven bool
 }
 
-// inFile lists the settings that the file may hold beside its relays: all that are no secrets.
-var inFile = []string{
-	"TOCSIN_FROM", "TOCSIN_REPLY_TO", "TOCSIN_ZONE", "TOCSIN_TEMPLATE_DIR", "TOCSIN_PUBLIC_URL", "TOCSIN_LISTEN",
-	"TOCSIN_WORK_LISTEN", "TOCSIN_URL", "TOCSIN_MAX_OPEN_MARKS", "TOCSIN_DRAIN", "TOCSIN_LEASE",
-	"TOCSIN_FIRST_RETRY", "TOCSIN_MARKS_DIR", "TOCSIN_LOG", "TOCSIN_RETENTION",
-}
-
 func parseFile(path string, text []byte) (file, error) {
 	f := file{path: path, values: map[string]value{}}
 	root, err := yaml.Read(path, text)
 	if err != nil {
 		return f, err
 	}
-	known := yaml.Fields{"relays": f.keepRelays, "limits": f.keepLimits, "holds": f.keepHolds}
-	for _, name := range inFile {
-		known[fileKey(name)] = func(v yaml.Value) error {
-			text, err := v.Text()
-			if err != nil || text == "" {
-				return err
-			}
-			if name == "TOCSIN_TEMPLATE_DIR" || name == "TOCSIN_MARKS_DIR" {
-				text = f.beside(text)
-			}
-			f.values[name] = value{name: fileKey(name), text: text, origin: v.Place()}
-			return nil
+	known := yaml.Fields{}
+	for _, set := range table {
+		if key := set.FileKey(); set.keep != nil {
+			known[key] = func(v yaml.Value) error { return set.keep(&f, v) }
+		} else if key != "" {
+			known[key] = func(v yaml.Value) error { return f.keepText(set, v) }
 		}
 	}
 	err = root.Fields("setting", "settings such as “from: status@example.net”", known)
 	return f, err
+}
+
+// keepText keeps a setting that is one text. An empty one is not set.
+func (f *file) keepText(set Setting, v yaml.Value) error {
+	text, err := v.Text()
+	if err != nil || text == "" {
+		return err
+	}
+	if set.path {
+		text = f.beside(text)
+	}
+	f.values[set.Name] = value{name: set.FileKey(), text: text, origin: v.Place()}
+	return nil
 }
 
 func (f *file) keepRelays(v yaml.Value) error {
@@ -75,11 +75,26 @@ func (f *file) readRelays() ([]Relay, error) {
 }
 
 func (f *file) relay(v yaml.Value) (Relay, error) {
-	r := Relay{Connections: DefaultConnections, Origin: v.Place()}
+	r := Relay{Connections: defaultConnections, Origin: v.Place()}
 	passwordFile := ""
-	err := v.Fields("field of a relay", "a relay such as {name: main, url: smtp://smtp.example.net}", yaml.Fields{
+	err := v.Fields("field of a relay", "a relay such as {name: main, url: smtp://smtp.example.net}", relayFields(&r, &passwordFile))
+	if err == nil && r.URL == "" {
+		err = v.Wrong("the relay has no url; it is something like smtp://smtp.example.net:587")
+	}
+	if err != nil || passwordFile == "" {
+		return r, err
+	}
+	if r.Password, err = readSecret(f.beside(passwordFile)); err != nil {
+		return r, v.Wrong("password_file %s %v", passwordFile, err)
+	}
+	return r, nil
+}
+
+// relayFields are the fields of a relay.
+func relayFields(r *Relay, passwordFile *string) yaml.Fields {
+	return yaml.Fields{
 		"name":          yaml.Text(&r.Name),
-		"password_file": yaml.Text(&passwordFile),
+		"password_file": yaml.Text(passwordFile),
 		"url": func(v yaml.Value) (err error) {
 			if r.URL, err = v.Text(); err != nil {
 				return err
@@ -91,17 +106,7 @@ func (f *file) relay(v yaml.Value) (Relay, error) {
 		},
 		"connections": connections(&r.Connections),
 		"rate":        rate(&r.Rate),
-	})
-	if err == nil && r.URL == "" {
-		err = v.Wrong("the relay has no url; it is something like smtp://smtp.example.net:587")
 	}
-	if err != nil || passwordFile == "" {
-		return r, err
-	}
-	if r.Password, err = readSecret(f.beside(passwordFile)); err != nil {
-		return r, v.Wrong("password_file %s %v", passwordFile, err)
-	}
-	return r, nil
 }
 
 // beside resolves a path in the file from the directory of the file, so that it does not matter where

@@ -24,10 +24,14 @@ func (f *file) keepHolds(v yaml.Value) error {
 
 // holds returns the planned holds of the file, nil where it does not speak of them. A hold without a zone is in
 // the installation's.
-func (r *reader) holds(zone string) []Hold {
+func (r *reader) holds() []Hold {
 	f := &r.s.file
 	if !f.holdsGiven {
 		return nil
+	}
+	zone := ""
+	if v, ok := r.s.lookup("TOCSIN_ZONE"); ok && isZone(v.text) == nil {
+		zone = v.text
 	}
 	holds := []Hold{}
 	for _, v := range f.holds {
@@ -44,10 +48,7 @@ func (r *reader) holds(zone string) []Hold {
 func hold(v yaml.Value, zone string) (h Hold, err error) {
 	const like = "a hold such as {from: 2026-11-09T21:00, until: 2026-11-10T00:00, zone: Europe/Amsterdam, reason: power feeds}"
 	var w notice.Window
-	err = v.Fields("field of a hold", like, yaml.Fields{
-		"from": yaml.Text(&w.Start), "until": yaml.Text(&w.End), "zone": yaml.Text(&w.Zone), "reason": yaml.Text(&h.Reason),
-	})
-	if err != nil {
+	if err = v.Fields("field of a hold", like, holdFields(&h, &w)); err != nil {
 		return h, err
 	}
 	if h.From, h.Until, err = w.Span(zone); err == nil {
@@ -64,4 +65,11 @@ func hold(v yaml.Value, zone string) (h Hold, err error) {
 		return h, v.Wrong("%s", message)
 	}
 	return h, nil
+}
+
+// holdFields are the fields of a hold; w takes its times.
+func holdFields(h *Hold, w *notice.Window) yaml.Fields {
+	return yaml.Fields{
+		"from": yaml.Text(&w.Start), "until": yaml.Text(&w.End), "zone": yaml.Text(&w.Zone), "reason": yaml.Text(&h.Reason),
+	}
 }

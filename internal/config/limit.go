@@ -36,7 +36,21 @@ func (f *file) keepLimits(v yaml.Value) error {
 }
 
 func limit(v yaml.Value) (l Limit, err error) {
-	err = v.Fields("field of a limit", "a limit such as {domain: gmail.com, rate: 20/s, connections: 8}", yaml.Fields{
+	err = v.Fields("field of a limit", "a limit such as {domain: gmail.com, rate: 20/s, connections: 8}", limitFields(&l))
+	switch {
+	case err != nil:
+		return l, err
+	case l.Domain == "":
+		return l, v.Wrong("the limit names no domain; it is something like gmail.com")
+	case l.Rate == 0 && l.Connections == 0:
+		return l, v.Wrong("the limit of %s has neither a rate nor connections", l.Domain)
+	}
+	return l, nil
+}
+
+// limitFields are the fields of a limit.
+func limitFields(l *Limit) yaml.Fields {
+	return yaml.Fields{
 		"domain": func(v yaml.Value) error {
 			text, err := v.Text()
 			if err != nil {
@@ -49,16 +63,7 @@ func limit(v yaml.Value) (l Limit, err error) {
 		},
 		"rate":        rate(&l.Rate),
 		"connections": connections(&l.Connections),
-	})
-	switch {
-	case err != nil:
-		return l, err
-	case l.Domain == "":
-		return l, v.Wrong("the limit names no domain; it is something like gmail.com")
-	case l.Rate == 0 && l.Connections == 0:
-		return l, v.Wrong("the limit of %s has neither a rate nor connections", l.Domain)
 	}
-	return l, nil
 }
 
 func rate(to *notice.Rate) func(yaml.Value) error {

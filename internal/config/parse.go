@@ -1,0 +1,173 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// text returns the parser of a setting that stays the text that it is, if check has nothing against it; check may be nil.
+func text(check func(string) error) func(string) (any, error) {
+	return func(text string) (any, error) {
+		if check == nil {
+			return text, nil
+		}
+		return text, check(text)
+	}
+}
+
+// webURL parses a URL, and cuts a slash off its end.
+func webURL(text string) (any, error) {
+	return strings.TrimRight(text, "/"), isWebURL(text)
+}
+
+// tokens parses one or two bearer tokens.
+func tokens(text string) (any, error) {
+	return list(text), isTokens(text)
+}
+
+// whole returns the parser of a whole number.
+func whole(least, most int) func(string) (any, error) {
+	return func(text string) (any, error) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < least || n > most {
+			return nil, fmt.Errorf("is not a whole number from %d to %d", least, most)
+		}
+		return n, nil
+	}
+}
+
+// duration returns the parser of a length of time of at least so much.
+func duration(example string, least time.Duration) func(string) (any, error) {
+	return func(text string) (any, error) {
+		d, err := time.ParseDuration(text)
+		if err != nil || d < least {
+			return nil, fmt.Errorf("is not a length of time such as %s, of %s or more", example, least)
+		}
+		return d, nil
+	}
+}
+
+// leastRetention is above every time that the protocol and its operators need the rows for.
+const leastRetention = 7
+
+// days returns the parser of a length of time in whole days, at least so many.
+func days(least int) func(string) (any, error) {
+	return func(text string) (any, error) {
+		n, err := strconv.Atoi(strings.TrimSuffix(text, "d"))
+		if err != nil || !strings.HasSuffix(text, "d") || n < least || n > 100*366 {
+			return nil, fmt.Errorf("is not a number of days such as 400d, of %dd or more", least)
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+}
+
+// list splits a comma-separated setting, nil where it holds nothing.
+func list(text string) (parts []string) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+func isLog(text string) error {
+	if text != "text" && text != "json" {
+		return errors.New("is neither text nor json")
+	}
+	return nil
+}
+
+func isListen(text string) error {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return errors.New("is not host:port such as 127.0.0.1:8080")
+	}
+	return nil
+}
+
+func isWebURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		return errors.New("is not a URL such as https://tocsin.example.net")
+	}
+	return nil
+}
+
+// The checks of secrets never repeat the text, nor what net/url says of it: both may hold a password.
+
+const percent = "; special characters of a password are percent-encoded"
+
+func isDatabaseURL(text string) error {
+	if strings.Contains(text, "=") && !strings.Contains(text, "://") {
+		return nil // libpq's keyword=value form
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return errors.New("is not a URL such as postgres://tocsin:password@db.example.net/tocsin" + percent)
+	}
+	return nil
+}
+
+func isRedisURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
+		return errors.New("is not a URL such as redis://:password@redis.example.net:6379/0" + percent)
+	}
+	return nil
+}
+
+func isSMTPURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
+		return errors.New("is not a URL such as smtp://user:password@smtp.example.net:587 or smtps://smtp.example.net" + percent)
+	}
+	return nil
+}
+
+func isTokens(text string) error {
+	tokens := list(text)
+	if len(tokens) == 0 || len(tokens) > 2 {
+		return fmt.Errorf("holds %d tokens; it is one, or two separated by a comma while rotating", len(tokens))
+	}
+	for _, t := range tokens {
+		if strings.ContainsFunc(t, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return errors.New("has a character that a bearer token can't have: printable ASCII without spaces is right")
+		}
+	}
+	return nil
+}
+
+func isAddress(text string) error {
+	if _, err := mail.ParseAddress(text); err != nil {
+		return errors.New("is not one address such as Example Status <status@example.net>")
+	}
+	return nil
+}
+
+func isZone(text string) error {
+	if _, err := notice.LoadZone(text); err != nil || text == "" {
+		return errors.New("is not an IANA time zone such as Europe/Amsterdam")
+	}
+	return nil
+}
+
+func isDirectory(text string) error {
+	if info, err := os.Stat(text); err != nil || !info.IsDir() {
+		return errors.New("is not a directory that can be read")
+	}
+	return nil
+}

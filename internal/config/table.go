@@ -1,0 +1,120 @@
+package config
+
+import (
+	"time"
+)
+
+// table holds every setting. A new one is a row here and a field that is tagged with it, in each struct of config.go whose
+// command uses it; `go generate ./internal/config` writes the README's table and tocsin.yaml anew.
+var table = []Setting{
+	{
+		Name: "TOCSIN_CONFIG", Key: "-", Value: "FILE", Example: "/etc/tocsin/tocsin.yaml", parse: text(nil),
+		Doc: "The file of settings, as YAML.",
+	},
+	{
+		Name: "DATABASE_URL", Secret: true, Example: "postgres://tocsin@127.0.0.1/tocsin", parse: text(isDatabaseURL),
+		Doc: "Postgres, which keeps what is owed and what was sent.",
+	},
+	{
+		Name: "REDIS_URL", Secret: true, Example: "redis://127.0.0.1:6379", parse: text(isRedisURL),
+		Doc: "Redis, which says what to look at next, and counts for the limits that workers share.",
+	},
+	{
+		Name: "TOCSIN_TOKEN", Secret: true, Without: "none", parse: tokens,
+		Doc: "Bearer token of the API; two, separated by a comma, while rotating.",
+	},
+	{
+		Name: "TOCSIN_FROM", Value: "ADDRESS", Example: "Example Status <status@example.net>", parse: text(isAddress),
+		Doc:    "Sender of all mails. `tocsin check` looks up what receivers will ask about its domain.",
+		Sample: "from: Example Status <status@example.net>",
+	},
+	{
+		Name: "TOCSIN_REPLY_TO", Value: "ADDRESS", Without: "none", Example: "support@example.org", parse: text(isAddress),
+		Doc: "Where answers go, unless a notice says otherwise.",
+	},
+	{
+		Name: "TOCSIN_ZONE", Value: "ZONE", Without: "UTC", Example: "Europe/Amsterdam", parse: text(isZone),
+		Doc: "IANA time zone of notices that name none.",
+	},
+	{
+		Name: "TOCSIN_TEMPLATE_DIR", Value: "DIR", Without: "none", Example: "./templates", path: true, parse: text(isDirectory),
+		Doc: "Directory of templates that go before the built-in ones.",
+	},
+	{
+		Name: "TOCSIN_PUBLIC_URL", Value: "URL", Without: "none", Example: "https://tocsin.example.net", parse: webURL,
+		Doc: "Where readers of mails reach this server.",
+	},
+	{
+		Name: "TOCSIN_SMTP_URL", Key: "relays", Secret: true, Example: "smtp://user:password@smtp.example.net:587",
+		keep: (*file).keepRelays, read: func(r *reader) any { return r.relays() },
+		Doc: "Relays that mail is handed to, tried in this order: a list in the file (relays:), or URLs separated by commas in the " +
+			"variable, which goes before it. smtp:// wants STARTTLS with a certificate that verifies, except on a loopback address " +
+			"or with ?tls=opportunistic; smtps:// speaks TLS from the first byte.",
+		Sample: `relays:
+  - name: inbox
+    url: smtp://mailpit:1025?tls=opportunistic
+#  - name: main
+#    url: smtp://user@smtp.example.net:587
+#    password_file: /run/secrets/smtp
+#    connections: 16 # at once, from each worker
+#    rate: 200/s # of all workers together; also 600/m, 5000/h`,
+	},
+	{
+		Key: "limits", Without: "none", keep: (*file).keepLimits, read: func(r *reader) any { return r.s.file.limits },
+		Doc: "Limits of recipient domains, for all workers together: mails per time, and mails under way at once.",
+		Sample: `#limits:
+#  - domain: gmail.com
+#    rate: 20/s
+#    connections: 8`,
+	},
+	{
+		Key: "holds", Without: "those set before", keep: (*file).keepHolds, read: func(r *reader) any { return r.holds() },
+		Doc: "Times in which nothing leaves; the mails that are due leave afterwards. An empty list ends all holds.",
+		Sample: `#holds:
+#  - from: 2026-11-09T21:00
+#    until: 2026-11-10T00:00
+#    zone: Europe/Amsterdam
+#    reason: power feeds`,
+	},
+	{
+		Name: "TOCSIN_LISTEN", Value: "ADDR", Default: "127.0.0.1:8080", parse: text(isListen),
+		Doc: "Where serve listens, as host:port; without a token on a loopback address only.",
+	},
+	{
+		Name: "TOCSIN_WORK_LISTEN", Value: "ADDR", Without: "nowhere", Example: "127.0.0.1:9090", parse: text(isListen),
+		Doc: "Where a worker serves /healthz, /readyz and /metrics, as host:port.",
+	},
+	{
+		Name: "TOCSIN_URL", Value: "URL", Default: "http://127.0.0.1:8080", parse: webURL,
+		Doc: "Where the command line finds serve.",
+	},
+	{
+		Name: "TOCSIN_MAX_OPEN_MARKS", Value: "N", Default: "64", parse: whole(1, 10_000),
+		Doc: "Mails that a worker may have under way: the most that its crash leaves uncertain.",
+	},
+	{
+		Name: "TOCSIN_DRAIN", Value: "TIME", Default: "30s", parse: duration("30s", 0),
+		Doc: "How long a worker that is told to stop waits for answers.",
+	},
+	{
+		Name: "TOCSIN_LEASE", Value: "TIME", Default: "60s", parse: duration("60s", 3*time.Second),
+		Doc: "How long a chunk stays with a worker that is not heard of; a third of it is the time from a mark to its dot. " +
+			"The same in all workers.",
+	},
+	{
+		Name: "TOCSIN_FIRST_RETRY", Value: "TIME", Default: "30s", parse: duration("30s", time.Second),
+		Doc: "Mean wait before a deferred mail is tried again; it doubles up to 15 minutes.",
+	},
+	{
+		Name: "TOCSIN_MARKS_DIR", Value: "DIR", Without: "nowhere", Example: "/var/lib/tocsin/marks", path: true, parse: text(isDirectory),
+		Doc: "Directory in which marks are counted, beside Redis, so that a restored backup is recognised.",
+	},
+	{
+		Name: "TOCSIN_LOG", Value: "text|json", Default: "text", parse: text(isLog),
+		Doc: "How logs are written: text or json.",
+	},
+	{
+		Name: "TOCSIN_RETENTION", Value: "DAYS", Without: "for ever", Example: "400d", parse: days(leastRetention),
+		Doc: "How long serve keeps the rows of finished notices, in days (7 at least); their counts and keys stay.",
+	},
+}
