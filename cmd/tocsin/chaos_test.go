@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/testkit"
 )
 
 // The settings of a run that breaks everything. Without -chaos.seed only its short share is run.
@@ -77,7 +79,7 @@ func TestChaos(t *testing.T) {
 // TestChaosShare is what of TestChaos is short enough for every day.
 func TestChaosShare(t *testing.T) {
 	t.Parallel()
-	chaosPlan{seed: 65, recipients: 2000, faults: 6, workers: 2, lease: 3 * time.Second, outage: 2 * time.Second,
+	chaosPlan{seed: 65, recipients: testkit.Size(1000, 2000), faults: 6, workers: 2, lease: 3 * time.Second, outage: 2 * time.Second,
 		kinds:  []string{"worker-kill", "worker-stop", "redis-restart", "postgres-crash", "rolling-restart", resetAfterDot},
 		builds: []string{os.Args[0]}}.run(t)
 }

@@ -229,37 +229,48 @@ func readStrictly(t *testing.T, mails []goldenMail) {
 func judge(t *testing.T, mails []goldenMail) {
 	program := installed(t, "spamassassin", "spamassassin")
 	const gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
-	home := t.TempDir()
-	if score := spamScore(t, program, home, goldenMail{"a mail that is spam", "Subject: x\r\n\r\n" + gtube + "\r\n"}); score < 100 {
-		t.Fatalf("SpamAssassin gives %.1f to a mail that is to get 1000", score)
+	all := append([]goldenMail{{"a mail that is spam", "Subject: x\r\n\r\n" + gtube + "\r\n"}}, mails...)
+	scores := spamScores(t, program, all)
+	if scores[0] < 100 {
+		t.Fatalf("SpamAssassin gives %.1f to a mail that is to get 1000", scores[0])
 	}
-	for _, m := range mails {
-		if score := spamScore(t, program, home, m); score >= 1 { // 5 is spam
+	for i, m := range mails {
+		if score := scores[i+1]; score >= 1 { // 5 is spam
 			t.Errorf("%s: SpamAssassin gives %.1f, want less than 1", m.name, score)
 		}
 	}
 }
 
-var spamStatus = regexp.MustCompile(`X-Spam-Status: \w+, score=(-?[0-9.]+) .*(?:\r?\n\s.*)*`)
+var spamStatus = regexp.MustCompile(`(?m)^X-Spam-Status: \w+, score=(-?[0-9.]+) .*(?:\r?\n\s.*)*`)
 
-func spamScore(t *testing.T, program, home string, m goldenMail) float64 {
+// spamScores judges all mails in one run: to read its rules takes SpamAssassin a second.
+func spamScores(t *testing.T, program string, mails []goldenMail) (scores []float64) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "--local", "--test-mode", "--nocreate-prefs")
+	home := t.TempDir()
+	args := []string{"--local", "--test-mode", "--nocreate-prefs"}
+	for i, m := range mails {
+		file := filepath.Join(home, fmt.Sprintf("%d.eml", i))
+		write(t, file, m.raw)
+		args = append(args, file)
+	}
+	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Env = append(os.Environ(), "HOME="+home)
-	cmd.Stdin = strings.NewReader(m.raw)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
-	found := spamStatus.FindSubmatch(out)
-	if err != nil || found == nil {
-		t.Fatalf("%s: SpamAssassin: %v\n%s%s", m.name, err, out, &errs)
+	found := spamStatus.FindAllSubmatch(out, -1)
+	if err != nil || len(found) != len(mails) {
+		t.Fatalf("SpamAssassin judged %d of %d mails: %v\n%s%s", len(found), len(mails), err, out, &errs)
 	}
-	t.Logf("%s: %s", m.name, bytes.Join(bytes.Fields(found[0]), []byte(" ")))
-	score, err := strconv.ParseFloat(string(found[1]), 64)
-	if err != nil {
-		t.Fatal(err)
+	for i, f := range found {
+		t.Logf("%s: %s", mails[i].name, bytes.Join(bytes.Fields(f[0]), []byte(" ")))
+		score, err := strconv.ParseFloat(string(f[1]), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scores = append(scores, score)
 	}
-	return score
+	return scores
 }
 
 // TestTheHoldOfPowerMaintenanceIsItsWindow reads the settings that go with the example, as serve does.

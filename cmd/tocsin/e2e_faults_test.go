@@ -8,9 +8,22 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 const openMarks = 64 // of a worker, by default
+
+// awaitLog waits until a process says more than the first n bytes of its log.
+func (p *program) awaitLog(t *testing.T, n int) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(time.Minute); len(p.log.String()) == n; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%v says nothing more:\n%s", p.Args[1:], lastLines(p.log.String(), 20))
+		}
+	}
+}
 
 func sent(n int) func(notice.Status) bool {
 	return func(st notice.Status) bool { return st.Counts["sent"] >= n }
@@ -19,7 +32,8 @@ func sent(n int) func(notice.Status) bool {
 func TestAKilledWorkerCostsNoMailAndDoublesNone(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.customers(3000)
+	n := testkit.Size(1200, 3000)
+	s.customers(n)
 	victim := s.work()
 	s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
@@ -27,8 +41,8 @@ func TestAKilledWorkerCostsNoMailAndDoublesNone(t *testing.T) {
 	victim.kill()
 	s.await("outage-1", "finished", finished)
 	st := s.settled("outage-1", openMarks)
-	if st.Counts["sent"]+st.Counts["uncertain"] != 3000 {
-		t.Errorf("ended as %v, want all of 3000 sent or uncertain", st.Counts)
+	if st.Counts["sent"]+st.Counts["uncertain"] != n {
+		t.Errorf("ended as %v, want all of %d sent or uncertain", st.Counts, n)
 	}
 	t.Logf("ended as %v", st.Counts)
 }
@@ -36,7 +50,8 @@ func TestAKilledWorkerCostsNoMailAndDoublesNone(t *testing.T) {
 func TestAllWorkersKilledAndRedisFlushed(t *testing.T) {
 	t.Parallel()
 	s := startAlone(t)
-	s.customers(3000)
+	n := testkit.Size(1200, 3000)
+	s.customers(n)
 	workers := []*program{s.work(), s.work()}
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
 	s.await("outage-1", "under way", sent(300))
@@ -47,8 +62,8 @@ func TestAllWorkersKilledAndRedisFlushed(t *testing.T) {
 	s.work()
 	s.await("outage-1", "finished", finished)
 	st := s.settled("outage-1", 2*openMarks)
-	if st.Counts["sent"]+st.Counts["uncertain"] != 3000 {
-		t.Errorf("ended as %v, want all of 3000 sent or uncertain", st.Counts)
+	if st.Counts["sent"]+st.Counts["uncertain"] != n {
+		t.Errorf("ended as %v, want all of %d sent or uncertain", st.Counts, n)
 	}
 	t.Logf("ended as %v", st.Counts)
 }
@@ -69,31 +84,38 @@ func (s *system) flush() {
 func TestRedisAndPostgresStoppedAndStarted(t *testing.T) {
 	t.Parallel()
 	s := startAlone(t)
-	s.customers(4000)
+	n := testkit.Size(1500, 4000)
+	s.customers(n)
 	workers := []*program{s.work(), s.work()}
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
 	faults := []struct {
 		after       int
 		stop, start func() error
 	}{
-		{300, s.services.StopRedis, func() error { return s.services.StartRedis(t.Context()) }},
-		{1200, func() error { return s.services.StopPostgres(true) }, func() error { return s.services.StartPostgres(t.Context()) }},
-		{2400, func() error { return s.services.StopPostgres(false) }, func() error { return s.services.StartPostgres(t.Context()) }},
+		{n / 12, s.services.StopRedis, func() error { return s.services.StartRedis(t.Context()) }},
+		{n * 3 / 10, func() error { return s.services.StopPostgres(true) }, func() error { return s.services.StartPostgres(t.Context()) }},
+		{n * 6 / 10, func() error { return s.services.StopPostgres(false) }, func() error { return s.services.StartPostgres(t.Context()) }},
 	}
 	for _, f := range faults {
 		s.await("outage-1", "under way", sent(f.after))
+		heard := map[*program]int{}
+		for _, w := range workers {
+			heard[w] = len(w.log.String())
+		}
 		if err := f.stop(); err != nil {
 			t.Fatal(err)
 		}
-		<-time.After(2 * time.Second) // the outage itself, not a wait for something
+		for _, w := range workers {
+			w.awaitLog(t, heard[w])
+		}
 		if err := f.start(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.await("outage-1", "finished", finished)
 	st := s.settled("outage-1", 0)
-	if st.Counts["sent"] != 4000 {
-		t.Errorf("ended as %v, want all of 4000 sent: no worker died", st.Counts)
+	if st.Counts["sent"] != n {
+		t.Errorf("ended as %v, want all of %d sent: no worker died", st.Counts, n)
 	}
 	for _, w := range workers {
 		select {
@@ -107,7 +129,8 @@ func TestRedisAndPostgresStoppedAndStarted(t *testing.T) {
 func TestTheAPIKilledDuringAReleaseLosesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.customers(6000)
+	n := testkit.Size(2000, 6000)
+	s.customers(n)
 	s.work()
 	dir := s.notice("outage-1")
 	// A second API, killed as soon as the press has begun.
@@ -117,23 +140,24 @@ func TestTheAPIKilledDuringAReleaseLosesNothing(t *testing.T) {
 	api := own.launch("serve")
 	own.must(nil, "notice", "list", "--json")
 	press := own.launch("notice", "send", dir, "--yes", "--json")
-	<-time.After(300 * time.Millisecond) // somewhere in the middle
+	s.await("outage-1", "known", func(notice.Status) bool { return true })
 	api.kill()
 	press.kill()
 	var doc struct{ Created bool }
 	s.must(&doc, "notice", "send", dir, "--yes", "--wait", "--json")
-	if st := s.settled("outage-1", 0); st.Counts["sent"] != 6000 {
-		t.Errorf("ended as %v, want all of 6000 sent", st.Counts)
+	if st := s.settled("outage-1", 0); st.Counts["sent"] != n {
+		t.Errorf("ended as %v, want all of %d sent", st.Counts, n)
 	}
 }
 
 func TestATermedWorkerLeavesNothingUncertain(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.customers(3000)
+	n := testkit.Size(1500, 3000)
+	s.customers(n)
 	first := s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	for _, n := range []int{200, 900, 1600} { // a rolling restart
+	for _, n := range []int{n / 10, n / 3, n * 2 / 3} { // a rolling restart
 		s.await("outage-1", "under way", sent(n))
 		next := s.work()
 		if code := first.stop(); code != 0 {
@@ -142,15 +166,16 @@ func TestATermedWorkerLeavesNothingUncertain(t *testing.T) {
 		first = next
 	}
 	s.await("outage-1", "finished", finished)
-	if st := s.settled("outage-1", 0); st.Counts["sent"] != 3000 {
-		t.Errorf("ended as %v, want all of 3000 sent", st.Counts)
+	if st := s.settled("outage-1", 0); st.Counts["sent"] != n {
+		t.Errorf("ended as %v, want all of %d sent", st.Counts, n)
 	}
 }
 
 func TestAfterPauseAndCancelAtMostTheMarkedLeave(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.customers(4000)
+	n := testkit.Size(1500, 4000)
+	s.customers(n)
 	s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
 	s.await("outage-1", "under way", sent(200))
@@ -172,8 +197,8 @@ func TestAfterPauseAndCancelAtMostTheMarkedLeave(t *testing.T) {
 		t.Errorf("%d mails left after the cancel had returned, at most %d were marked", more, openMarks)
 	}
 	st = s.settled("outage-1", 0)
-	if st.Counts["cancelled"] == 0 || st.Counts["sent"]+st.Counts["cancelled"] != 4000 {
-		t.Errorf("ended as %v, want all of 4000 sent or cancelled, and some cancelled", st.Counts)
+	if st.Counts["cancelled"] == 0 || st.Counts["sent"]+st.Counts["cancelled"] != n {
+		t.Errorf("ended as %v, want all of %d sent or cancelled, and some cancelled", st.Counts, n)
 	}
 	out, _, code := s.run("notice", "send", s.notice("outage-1"), "--yes", "--wait", "--json")
 	if code != 1 || !strings.Contains(out, `"cancelled"`) {

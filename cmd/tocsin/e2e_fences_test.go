@@ -12,6 +12,7 @@ import (
 
 	"tocsin/internal/local"
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // TestAPlannedHoldStopsARunningNotice sets the hold as an operator does: in the file of settings, and a restart of
@@ -61,7 +62,8 @@ func (s *system) launchAPI(env ...string) *program {
 func TestALaterNoticeOvertakesTheEarlier(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.customers(3000)
+	n := testkit.Size(1000, 3000)
+	s.customers(n)
 	s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
 	s.await("outage-1", "under way", sent(200))
@@ -70,10 +72,10 @@ func TestALaterNoticeOvertakesTheEarlier(t *testing.T) {
 	s.must(nil, "notice", "resume", "outage-1")
 	s.await("outage-1", "finished", finished)
 	first, second := s.status("outage-1"), s.status("outage-1.resolved")
-	if first.Counts["cancelled"] == 0 || first.Counts["sent"]+first.Counts["cancelled"] != 3000 {
+	if first.Counts["cancelled"] == 0 || first.Counts["sent"]+first.Counts["cancelled"] != n {
 		t.Errorf("the earlier notice ended as %v, want it sent or cancelled, and some cancelled", first.Counts)
 	}
-	if second.Counts["sent"] != 3000 {
+	if second.Counts["sent"] != n {
 		t.Errorf("the later notice ended as %v, want all sent", second.Counts)
 	}
 	for _, row := range s.report("outage-1") {
@@ -81,7 +83,7 @@ func TestALaterNoticeOvertakesTheEarlier(t *testing.T) {
 			t.Fatalf("a delivery was cancelled as %q", row.Reason)
 		}
 	}
-	if got, want := s.sink.Count(), first.Counts["sent"]+3000; got != want {
+	if got, want := s.sink.Count(), first.Counts["sent"]+n; got != want {
 		t.Errorf("the sink has %d mails, want %d", got, want)
 	}
 }
@@ -91,7 +93,8 @@ func TestALaterNoticeOvertakesTheEarlier(t *testing.T) {
 func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	t.Parallel()
 	s := startAlone(t)
-	s.customers(4000)
+	n := testkit.Size(1200, 4000)
+	s.customers(n)
 	s.work()
 	s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
@@ -99,7 +102,7 @@ func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	data := s.sql("SHOW data_directory")
 	backup := data + ".backup"
 	s.withoutPostgres(func() { s.shell("cp", "-a", data, backup) })
-	s.await("outage-1", "under way since the backup", sent(s.sink.Count()+500))
+	s.await("outage-1", "under way since the backup", sent(s.sink.Count()+n/8))
 	s.withoutPostgres(func() { s.shell("rm", "-r", data); s.shell("mv", backup, data) })
 	st := s.await("outage-1", "held", func(st notice.Status) bool { return st.State == notice.Held })
 	if st.Reason != notice.ReasonRestored {
@@ -116,14 +119,14 @@ func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	if after := s.sink.Count(); after-held > openMarks {
 		t.Errorf("%d mails left after the ledger was found to be a restored one", after-held)
 	}
-	st = s.settled("outage-1", 4000)
-	if st.Counts["uncertain"] < 500 || st.Counts["sent"]+st.Counts["uncertain"] != 4000 {
+	st = s.settled("outage-1", n)
+	if st.Counts["uncertain"] < n/8 || st.Counts["sent"]+st.Counts["uncertain"] != n {
 		t.Errorf("ended as %v, want what was owed to be uncertain", st.Counts)
 	}
 	s.must(nil, "notice", "unhold", "outage-2", "--send", "--lift-fence")
 	s.await("outage-2", "finished", finished)
 	s.must(nil, "notice", "send", s.notice("outage-3"), "--yes", "--wait")
-	if st := s.status("outage-3"); st.Counts["sent"] != 4000 {
+	if st := s.status("outage-3"); st.Counts["sent"] != n {
 		t.Errorf("after the fence was lifted a notice ended as %v", st.Counts)
 	}
 }
@@ -133,7 +136,8 @@ func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	s.customers(2000)
+	n := testkit.Size(1500, 2000)
+	s.customers(n)
 	first := s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
 	s.await("outage-1", "under way", sent(100))
@@ -160,7 +164,7 @@ func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 	}
 	restored.must(nil, "notice", "unhold", "outage-1", "--uncertain", "--lift-fence")
 	st = restored.await("outage-1", "finished", finished)
-	if st.Counts["uncertain"] == 0 || st.Counts["sent"]+st.Counts["uncertain"] != 2000 {
+	if st.Counts["uncertain"] == 0 || st.Counts["sent"]+st.Counts["uncertain"] != n {
 		t.Errorf("the restored notice ended as %v, want what was owed to be uncertain", st.Counts)
 	}
 	if more := s.sink.Count() - count; more != 0 {

@@ -21,6 +21,7 @@ import (
 
 	"tocsin/internal/audience"
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // postfix is a Postfix of the test's own: its configuration, queue and log are in one temporary directory, and the
@@ -292,7 +293,7 @@ func TestReconcileWithPostfix(t *testing.T) {
 	relay := startPostfix(t, s.sink.Addr())
 	line := startFaultyLine(t, relay.address)
 	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+line.Addr().String())
-	const recipients = 2000
+	recipients := testkit.Size(1000, 2000)
 	s.customers(recipients)
 	victim := s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")

@@ -27,6 +27,13 @@ func size[T any](short, long T) T {
 	return short
 }
 
+// alongside lets a test run beside others, unless it measures.
+func alongside(t *testing.T) {
+	if !*limitsAtLength {
+		t.Parallel()
+	}
+}
+
 // arrivals is when mails came, by notice and domain.
 type arrivals struct {
 	mu sync.Mutex
@@ -44,6 +51,18 @@ func (a *arrivals) add(m sink.Mail) {
 	a.at[key] = append(a.at[key], now)
 	a.at[domain] = append(a.at[domain], now)
 	a.to[key+" "+m.RcptTo[0]]++
+}
+
+// await waits until so many mails of a notice came, for three minutes at most.
+func (a *arrivals) await(t *testing.T, key string, n int) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(3 * time.Minute); len(a.of(key)) < n; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d mails of %s have come, want %d", len(a.of(key)), key, n)
+		}
+	}
 }
 
 // of returns the times of a notice or a domain, the earliest first.
@@ -113,11 +132,12 @@ func worst(at []time.Time, rate float64, from, to time.Time, window time.Duratio
 }
 
 // TestLimitsAreKept has four workers keep to the rate of a relay and of a domain; one of them comes while they send,
-// and one is killed.
+// and one is killed. How much less than that a busy machine sends is no matter, unless at length.
 func TestLimitsAreKept(t *testing.T) {
-	rate, ofDomain := size(200.0, 200.0), size(30.0, 30.0)
-	span, window := size(9*time.Second, 60*time.Second), size(5*time.Second, 10*time.Second)
-	below, above := size(50.0, 2.0), size(25.0, 2.0) // a busy machine sends less, and catches up on a second of it
+	alongside(t)
+	const rate, ofDomain = 200.0, 30.0
+	span, window := size(6*time.Second, 60*time.Second), size(3*time.Second, 10*time.Second)
+	below, above := size(100.0, 2.0), size(34.0, 2.0) // a busy machine catches up on a second
 	s, came := startLimited(t, time.Second, fmt.Sprintf("relays:\n  - {name: main, url: \"smtp://RELAY\", rate: %.0f/s}\n"+
 		"limits:\n  - {domain: limited.example, rate: %.0f/s}\n", rate, ofDomain))
 	s.mailboxes(int(2*rate*span.Seconds()), func(i int) string {
@@ -129,13 +149,14 @@ func TestLimitsAreKept(t *testing.T) {
 	victim := s.work()
 	s.must(nil, "notice", "send", s.notice("limited-1"), "--yes")
 	s.await("limited-1", "under way", sent(1))
-	first := came.of("limited-1")[0]
-	time.Sleep(time.Until(first.Add(span / 3)))
+	total := int(rate * span.Seconds())
+	came.await(t, "limited-1", total/3)
 	s.work()
-	time.Sleep(time.Until(first.Add(span * 2 / 3)))
+	came.await(t, "limited-1", total*2/3)
 	victim.kill()
-	from, to := first.Add(time.Second), first.Add(span)
-	time.Sleep(time.Until(to))
+	came.await(t, "limited-1", total)
+	first, to := came.of("limited-1")[0], came.of("limited-1")[total-1]
+	from := first.Add(time.Second)
 	s.must(nil, "notice", "cancel", "limited-1")
 	for _, limit := range []struct {
 		what, of string
@@ -151,7 +172,7 @@ func TestLimitsAreKept(t *testing.T) {
 			}
 			t.Logf("%s, mails in each second: %v", limit.what, each)
 		}
-		if high > above || low < -below {
+		if high > above || low < -below || math.IsInf(high, 0) { // all was out within a window
 			t.Errorf("%s: beyond -%.0f %% to +%.0f %%", limit.what, below, above)
 		}
 	}
@@ -162,7 +183,8 @@ func TestLimitsAreKept(t *testing.T) {
 
 // TestLimitsOfOneDomainHoldUpNoOther sends to a domain that answers late, and one that has a limit, beside a fast one.
 func TestLimitsOfOneDomainHoldUpNoOther(t *testing.T) {
-	fast, slow, limited := size(1000, 20_000), size(200, 1000), size(150, 600)
+	alongside(t)
+	fast, slow, limited := size(500, 20_000), size(400, 1000), size(300, 600)
 	slowBy := size(500*time.Millisecond, time.Second)
 	s, came := startLimited(t, slowBy, "relays:\n  - {name: main, url: \"smtp://RELAY\"}\nlimits:\n  - {domain: limited.example, rate: 10/s}\n")
 	s.mailboxes(fast+slow+limited, func(i int) string {
@@ -177,31 +199,30 @@ func TestLimitsOfOneDomainHoldUpNoOther(t *testing.T) {
 	for range 2 {
 		s.work()
 	}
-	took := func(key string) time.Duration {
-		at := came.of(key)
-		return at[len(at)-1].Sub(at[0])
-	}
+	took := func(at []time.Time) time.Duration { return at[len(at)-1].Sub(at[0]) }
 	s.must(nil, "notice", "send", s.notice("alone-1", `audience: 'group = "fast"'`), "--yes")
 	s.await("alone-1", "finished", finished)
-	alone := took("alone-1")
+	alone := took(came.of("alone-1"))
 	s.must(nil, "notice", "send", s.notice("beside-1"), "--yes")
-	s.await("beside-1", "finished", finished)
+	came.await(t, "fast.example", 2*fast)
 	at := came.of("fast.example")[fast:]
-	beside := at[len(at)-1].Sub(at[0])
-	late := func(domain string) (left int, took time.Duration) {
-		all := came.of(domain)
-		return len(all) - between(all, time.Time{}, at[len(at)-1]), all[len(all)-1].Sub(at[0])
+	if !*limitsAtLength {
+		s.must(nil, "notice", "cancel", "beside-1") // the others take half a minute
 	}
-	slowLeft, slowTook := late("slow.example")
-	limitedLeft, limitedTook := late("limited.example")
+	s.await("beside-1", "finished", finished)
+	left := func(domain string, of int) int { return of - between(came.of(domain), time.Time{}, at[len(at)-1]) }
+	slowLeft, limitedLeft := left("slow.example", slow), left("limited.example", limited)
+	atLimited := came.of("limited.example")
+	slowTook, limitedTook := took(came.of("slow.example")), took(atLimited)
 	t.Logf("%d fast mails: alone in %.1f s; in %.1f s beside %d that are answered after %v (%.1f s, %d still to come when the fast ones were out)"+
-		" and %d limited to 10/s (%.1f s, %d still to come)", fast, alone.Seconds(), beside.Seconds(), slow, slowBy, slowTook.Seconds(), slowLeft,
+		" and %d limited to 10/s (%.1f s, %d still to come)", fast, alone.Seconds(), took(at).Seconds(), slow, slowBy, slowTook.Seconds(), slowLeft,
 		limited, limitedTook.Seconds(), limitedLeft)
 	if slowLeft == 0 || limitedLeft == 0 {
 		t.Error("the fast ones waited for others")
 	}
-	if low, high := 0.8, 2.0; limitedTook.Seconds()*10 < low*float64(limited) || limitedTook.Seconds()*10 > high*float64(limited)+100 {
-		t.Errorf("%d mails at 10/s took %.1f s", limited, limitedTook.Seconds())
+	n := float64(len(atLimited))
+	if least := 0.8 * (n - 1) / 10; limitedTook.Seconds() < least-0.2 || *limitsAtLength && limitedTook.Seconds() > 2.5*least+10 {
+		t.Errorf("%.0f mails at 10/s took %.1f s", n, limitedTook.Seconds())
 	}
 	if n := came.twice(); n > 0 {
 		t.Errorf("%d mailboxes got two mails", n)
@@ -210,11 +231,12 @@ func TestLimitsOfOneDomainHoldUpNoOther(t *testing.T) {
 
 // TestLimitsGoToTheUrgent releases an outage while a maintenance notice is being mailed.
 func TestLimitsGoToTheUrgent(t *testing.T) {
+	alongside(t)
 	for _, c := range []struct {
 		name, rate      string
 		mailing, urgent int
 	}{
-		{"with a rate", ", rate: 300/s", size(6000, 20_000), size(900, 3000)},
+		{"with a rate", ", rate: 300/s", size(1800, 20_000), size(700, 3000)},
 		{"as fast as it goes", "", size(0, 200_000), size(0, 10_000)},
 	} {
 		if c.mailing > 0 {
