@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // readAll reads a file to its end and gives up after more rows than it can hold.
@@ -301,7 +302,7 @@ func TestReaderReportsTheErrorOfItsFile(t *testing.T) {
 
 func TestReaderKeepsNothingOfALongFile(t *testing.T) {
 	// Not parallel: it looks at the heap.
-	const count = 200_000
+	count := testkit.Size(40_000, 200_000)
 	from, to := io.Pipe()
 	go func() {
 		w := bufio.NewWriter(to)
