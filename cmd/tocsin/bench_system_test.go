@@ -121,7 +121,7 @@ func (s *benchSystem) customers(tier string, n, domains int) (took time.Duration
 		return 0, err
 	}
 	began := time.Now()
-	report, err := s.client.ImportCustomers(s.b.Context(), bytes.NewReader(file), api.FormatCSV, true)
+	report, err := s.client.ImportCustomers(s.b.Context(), bytes.NewReader(file), api.CustomerFile{Format: api.FormatCSV, ImportOptions: notice.ImportOptions{Strict: true}})
 	if err == nil && report.Inserted != n {
 		err = fmt.Errorf("imported %d of %d", report.Inserted, n)
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tocsin/internal/api"
@@ -20,15 +23,26 @@ type customersCmd struct {
 
 type importCmd struct {
 	remote
-	File   string `arg:"" help:"The file; - is standard input."`
-	Format string `enum:"csv,ndjson," default:"" placeholder:"csv|ndjson" help:"What the file is; by default CSV, unless its name ends in .ndjson or .jsonl."`
-	Strict bool   `help:"Import nothing if any row is bad."`
-	JSON   bool   `name:"json" help:"Print the report as JSON."`
+	File       string   `arg:"" help:"The file; - is standard input."`
+	Format     string   `enum:"csv,ndjson," default:"" placeholder:"csv|ndjson" help:"What the file is; by default CSV, unless its name ends in .ndjson or .jsonl."`
+	Encoding   string   `placeholder:"NAME" help:"Its encoding, such as windows-1252 or utf-16le; recognised where it is not given."`
+	Map        []string `sep:"none" placeholder:"COLUMN=FIELD" help:"What a column is that the header calls something else: 'E-Mail=email', 'Server Nr=server'. Nothing behind the = leaves it out."`
+	Attribute  []string `sep:"none" placeholder:"COLUMN" help:"A column that is an attribute though its name looks like a field's: tz."`
+	Strict     bool     `help:"Import nothing if any row is bad."`
+	KeepGood   bool     `help:"Import the good rows though more than a twentieth of 100 rows or more is bad."`
+	DryRun     bool     `help:"Say what would be done, and do nothing."`
+	Sync       bool     `help:"The file is the whole list: retire the customers who are not in it. Implies --strict."`
+	MaxRetired float64  `default:"5" placeholder:"PERCENT" help:"With --sync: the most customers to retire, in percent of all (5)."`
+	JSON       bool     `name:"json" help:"Print the report as JSON."`
 }
 
-// Run sends the file while it is being read. Good rows are kept though others are bad, unless the import is strict.
+// Run sends the file while it is being read. Good rows are kept though others are bad, unless there are too many of those
+// or the import is strict.
 func (c *importCmd) Run(ctx context.Context, a *app) error {
-	format := c.format()
+	how, err := c.how()
+	if err != nil {
+		return usage(err)
+	}
 	client, err := a.client()
 	if err != nil {
 		return err
@@ -39,12 +53,31 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer file.Close()
 	bar := newUpload(a.stderr, size)
-	report, err := client.ImportCustomers(ctx, io.TeeReader(file, bar), format, c.Strict)
+	report, err := client.ImportCustomers(ctx, io.TeeReader(file, bar), how)
 	bar.finish()
 	if err != nil {
 		return fmt.Errorf("import customers: %w", err)
 	}
-	return printImport(a.stdout, report, c.JSON, c.Strict)
+	return printImport(a.stdout, report, c.JSON, how.ImportOptions)
+}
+
+// how is what the flags ask for.
+func (c *importCmd) how() (api.CustomerFile, error) {
+	f := api.CustomerFile{
+		Format: c.format(), Encoding: c.Encoding, Map: map[string]string{}, Attributes: c.Attribute,
+		ImportOptions: notice.ImportOptions{Strict: c.Strict, KeepGood: c.KeepGood, DryRun: c.DryRun, Sync: c.Sync, MaxRetired: c.MaxRetired},
+	}
+	if c.Strict && c.KeepGood {
+		return f, errors.New("--strict and --keep-good contradict each other")
+	}
+	for _, m := range c.Map {
+		i := strings.LastIndexByte(m, '=')
+		if i < 1 {
+			return f, fmt.Errorf("--map %q must be COLUMN=FIELD or COLUMN=ATTRIBUTE", m)
+		}
+		f.Map[m[:i]] = m[i+1:]
+	}
+	return f, nil
 }
 
 // open opens a file for an import, - being standard input; size is -1 where it is not known.
@@ -72,42 +105,83 @@ func (c *importCmd) format() api.Format {
 	return api.FormatCSV
 }
 
-// printImport writes what became of a file; it fails where rows were rejected. People are shown the first bad rows:
-// somebody who has thousands of them has made one mistake.
-func printImport(w io.Writer, r notice.ImportReport, asJSON, strict bool) error {
-	r.Rejected = append([]notice.Rejection{}, r.Rejected...)
+// printImport writes what became of a file; it fails where rows were rejected.
+func printImport(w io.Writer, r notice.ImportReport, asJSON bool, o notice.ImportOptions) error {
 	var err error
 	if asJSON {
 		err = document(w, r)
 	} else {
-		err = printRejections(w, r, strict)
+		err = printReport(w, r, o)
 	}
-	if err == nil && len(r.Rejected) > 0 {
+	if err == nil && r.RejectedCount > 0 {
 		return errTold
 	}
 	return err
 }
 
-func printRejections(w io.Writer, r notice.ImportReport, strict bool) error {
-	fmt.Fprintf(w, "%s read: %s inserted, %s updated, %s unchanged, %s rejected\n", many(r.Read, "row"),
-		count(r.Inserted), count(r.Updated), count(r.Unchanged), count(len(r.Rejected)))
-	if len(r.Rejected) == 0 {
-		return nil
+func printReport(w io.Writer, r notice.ImportReport, o notice.ImportOptions) error {
+	verb := ""
+	if o.DryRun {
+		verb = "would be "
 	}
-	if strict {
+	fmt.Fprintf(w, "%s read: %s%s inserted, %s updated, %s unchanged, %s rejected\n", many(r.Read, "row"),
+		verb, count(r.Inserted), count(r.Updated), count(r.Unchanged), count(r.RejectedCount))
+	if r.Encoding != "" && r.Encoding != "utf-8" {
+		fmt.Fprintf(w, "It was read as %s; if names look wrong, say --encoding.\n", r.Encoding)
+	}
+	for _, field := range slices.Sorted(maps.Keys(r.Cleared)) {
+		fmt.Fprintf(w, "%s %sremoved, because their cells are empty\n", clearedValues(r.Cleared[field], field), verb)
+	}
+	if r.Retired > 0 {
+		fmt.Fprintf(w, "%s %sretired: they are not in the file\n", many(r.Retired, "customer"), verb)
+	}
+	if r.RejectedCount > 0 {
+		return printRejections(w, r, o)
+	}
+	return nil
+}
+
+// clearedValues counts values of a field: "12 addresses".
+func clearedValues(n int, field string) string {
+	if attribute, ok := strings.CutPrefix(field, "attributes."); ok {
+		return many(n, "value") + " of " + shown(attribute)
+	}
+	if field == "email" || field == "alternate_email" {
+		things := strings.TrimSuffix(strings.ReplaceAll(field, "_", " "), "email") + "address"
+		if n != 1 {
+			things += "es"
+		}
+		return count(n) + " " + things
+	}
+	return many(n, strings.ReplaceAll(field, "_", " "))
+}
+
+// printRejections shows why rows were rejected, and the first of them: a file with thousands has one mistake.
+func printRejections(w io.Writer, r notice.ImportReport, o notice.ImportOptions) error {
+	switch {
+	case r.Kept || o.DryRun && !o.KeepsNothing(r):
+	case o.Sync:
+		fmt.Fprintln(w, "Nothing was imported and nobody retired: with --sync every row must be good.")
+	case o.Strict:
 		fmt.Fprintln(w, "Nothing was imported, because the import was to be strict.")
+	default:
+		fmt.Fprintln(w, "Nothing was imported: more than a twentieth of the rows is bad. If that is right, --keep-good imports the others.")
 	}
 	const most = 20
 	t := table(w)
-	fmt.Fprintln(t, "\nLINE\tCOLUMN\tREASON")
+	fmt.Fprintln(t, "\nROWS\tCOLUMN\tREASON\tFIRST LINE")
+	for _, why := range r.Reasons[:min(most, len(r.Reasons))] {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\n", count(why.Count), orNone(why.Column), shown(why.Reason), why.Line)
+	}
+	fmt.Fprintln(t, "\nLINE\tCOLUMN\tREASON\t")
 	for _, bad := range r.Rejected[:min(most, len(r.Rejected))] {
-		fmt.Fprintf(t, "%d\t%s\t%s\n", bad.Line, orNone(bad.Column), shown(bad.Reason))
+		fmt.Fprintf(t, "%d\t%s\t%s\t\n", bad.Line, orNone(bad.Column), shown(bad.Reason))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if more := len(r.Rejected) - most; more > 0 {
-		fmt.Fprintf(w, "… and %s more; --json lists them all.\n", count(more))
+	if more := r.RejectedCount - most; more > 0 {
+		fmt.Fprintf(w, "… and %s more; --json lists the first %s.\n", count(more), count(notice.MaxRejections))
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (s *stage) importCustomers(ctx context.Context) error {
 		return err
 	}
 	defer file.Close()
-	r, err := s.client.ImportCustomers(ctx, file, api.FormatCSV, true)
+	r, err := s.client.ImportCustomers(ctx, file, api.CustomerFile{Format: api.FormatCSV, ImportOptions: notice.ImportOptions{Strict: true}})
 	if err != nil {
 		return fmt.Errorf("import customers: %w", err)
 	}

@@ -25,7 +25,7 @@ func exampleCustomers(t *testing.T) (rows []notice.CustomerRow) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	r, err := audience.NewReader(file, audience.FormatCSV)
+	r, err := audience.NewReader(file, audience.FileOptions{Format: audience.FormatCSV})
 	if err != nil {
 		t.Fatal(err)
 	}

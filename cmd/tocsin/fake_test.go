@@ -92,10 +92,11 @@ func (in *installation) Settle(context.Context, string, notice.Settlement, strin
 	return notice.Settled{Changed: 2, TooEarly: 1, From: &from}, nil
 }
 
-func (in *installation) ImportCustomers(_ context.Context, rows ledger.CustomerRows, _ bool) (r notice.ImportReport, err error) {
+func (in *installation) ImportCustomers(_ context.Context, rows ledger.CustomerRows, o notice.ImportOptions) (r notice.ImportReport, err error) {
 	for {
 		_, bad, err := rows.Next()
 		if err == io.EOF {
+			r.Kept = !o.KeepsNothing(r)
 			return r, nil
 		}
 		if err != nil {
@@ -103,7 +104,7 @@ func (in *installation) ImportCustomers(_ context.Context, rows ledger.CustomerR
 		}
 		r.Read++
 		if bad != nil {
-			r.Rejected = append(r.Rejected, *bad)
+			r.Reject(*bad)
 		} else {
 			r.Inserted++
 		}

@@ -114,5 +114,5 @@ func (c *suppressionsImportCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("import suppressions: %w", err)
 	}
-	return printImport(a.stdout, report, c.JSON, false)
+	return printImport(a.stdout, report, c.JSON, notice.ImportOptions{})
 }

@@ -53,11 +53,14 @@ type Book interface {
 	// History lists what a customer, or an address, was to be told. addressKey is "" for what is no address.
 	History(ctx context.Context, idOrAddress, addressKey string) ([]notice.HistoryEntry, error)
 	Customer(ctx context.Context, id string) (notice.Customer, error)
-	PutCustomer(ctx context.Context, row notice.CustomerRow) (created bool, err error)
+	// PutCustomer keeps a customer, in the place of one with the same id, and returns it as kept.
+	PutCustomer(ctx context.Context, row notice.CustomerRow) (kept notice.Customer, created bool, err error)
+	// PatchCustomer changes what the row gives of a customer who is there, and returns it as kept.
+	PatchCustomer(ctx context.Context, row notice.CustomerRow) (kept notice.Customer, err error)
 	// DeleteCustomer erases a customer, also from what was frozen of them.
 	DeleteCustomer(ctx context.Context, id string) error
-	// ImportCustomers takes in a customer file; strict keeps none of it if any row is bad.
-	ImportCustomers(ctx context.Context, rows ledger.CustomerRows, strict bool) (notice.ImportReport, error)
+	// ImportCustomers takes in a customer file.
+	ImportCustomers(ctx context.Context, rows ledger.CustomerRows, o notice.ImportOptions) (notice.ImportReport, error)
 	// Suppressions is a page of the list of addresses that are never mailed, by number.
 	Suppressions(ctx context.Context, after int64, limit int) ([]notice.Suppression, error)
 	Suppress(ctx context.Context, key, reason, who string) (s notice.Suppression, created bool, err error)
@@ -91,6 +94,15 @@ const (
 	FormatCSV    Format = "text/csv"
 	FormatNDJSON Format = "application/x-ndjson"
 )
+
+// CustomerFile says how a customer file is to be taken in. Only Format is needed.
+type CustomerFile struct {
+	Format     Format
+	Encoding   string            // by its name in the Encoding Standard; "": it is recognised
+	Map        map[string]string // the columns whose header does not call them what they are; "" leaves one out
+	Attributes []string          // columns that are attributes though their names look like a field's
+	notice.ImportOptions
+}
 
 // The bodies of answers that are lists, and of requests that are more than a noun.
 type (

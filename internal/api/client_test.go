@@ -162,7 +162,7 @@ func TestDraftIsSentOnceTheServerIsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if r, err := b.client.ImportCustomers(context.Background(), f, FormatCSV, false); err != nil || r.Read != 1 {
+	if r, err := b.client.ImportCustomers(context.Background(), f, CustomerFile{Format: FormatCSV}); err != nil || r.Read != 1 {
 		t.Errorf("import: %+v, %v", r, err)
 	}
 }

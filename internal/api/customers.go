@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -33,13 +35,19 @@ func (s *Server) describeCustomers(api huma.API) {
 	}
 	register(s, api, op("get-customer", http.MethodGet, "/v1/customers/{id}", "A customer"),
 		func(ctx context.Context, in *customerInput) (*answer[notice.Customer], error) {
-			c, err := s.book.Customer(ctx, in.ID)
+			c, err := s.customer(ctx, in.ID)
 			c.Attributes = filled(c.Attributes)
 			return ok(c, err)
 		}, 404)
 	put := op("put-customer", http.MethodPut, "/v1/customers/{id}", "Create or replace a customer")
 	put.Responses = map[string]*huma.Response{"201": jsonResponse[notice.Customer](api, "Created")}
 	register(s, api, put, s.putCustomer, 400, 413, 415, 422)
+	change := op("patch-customer", http.MethodPatch, "/v1/customers/{id}", "Change some fields of a customer")
+	change.Description = "A JSON Merge Patch (RFC 7396): what it does not name stays as it is, and null empties. Attributes are changed one by one."
+	change.SkipValidateBody = true // CheckPatch does
+	patchBody := &huma.MediaType{Schema: schemaOf[customerPatch](api)}
+	change.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{mergePatch: patchBody, "application/json": patchBody}}
+	register(s, api, change, s.patchCustomer, 400, 404, 413, 415, 422)
 	register(s, api, op("delete-customer", http.MethodDelete, "/v1/customers/{id}", "Erase a customer; what was sent stays counted, without a name or an address"),
 		func(ctx context.Context, in *customerInput) (*struct{}, error) {
 			return nil, s.book.DeleteCustomer(ctx, in.ID)
@@ -47,7 +55,9 @@ func (s *Server) describeCustomers(api huma.API) {
 	register(s, api, op("customer-deliveries", http.MethodGet, "/v1/customers/{id}/deliveries", "What a customer, or an address, was to be told"),
 		s.history, 404)
 	imports := op("import-customers", http.MethodPost, "/v1/customers/import", "Take in a customer file of any size")
-	imports.Description = "Good rows are kept and bad ones listed; with strict nothing is kept if any row is bad."
+	imports.Description = "A field that the file does not have stays as it is; an empty cell empties it. Good rows are kept and bad ones " +
+		"listed, the first 1,000 of them. Of 100 rows or more nothing is kept where more than a twentieth is bad, unless keep_good says so; " +
+		"with strict or sync nothing is kept if any row is bad."
 	text := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	imports.RequestBody = &huma.RequestBody{Required: true, Description: "The columns id, name, email, alternate_email, language " +
 		"and time_zone in any order; every other one is an attribute. NDJSON has one such object a line.",
@@ -67,16 +77,63 @@ func (s *Server) putCustomer(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if c.ID != in.ID {
+	if c.ID != audience.CanonicalID(in.ID) {
 		return nil, notice.Invalid("id", "differs from the one in the path")
 	}
-	created, err := s.book.PutCustomer(ctx, row)
-	row.Customer.Attributes = filled(row.Customer.Attributes)
-	out, err := ok(row.Customer, err)
+	kept, created, err := s.book.PutCustomer(ctx, row)
+	kept.Attributes = filled(kept.Attributes)
+	out, err := ok(kept, err)
 	if err == nil && created {
 		out.Status = http.StatusCreated
 	}
 	return out, err
+}
+
+// mergePatch is the media type of RFC 7396.
+const mergePatch = "application/merge-patch+json"
+
+// customerPatch describes the body of a PATCH.
+type customerPatch struct {
+	ID             string             `json:"id,omitempty" doc:"the one in the path; may be left out"`
+	Name           *string            `json:"name,omitempty"`
+	Email          *string            `json:"email,omitempty" doc:"the primary contact"`
+	AlternateEmail *string            `json:"alternate_email,omitempty" doc:"a mailbox kept elsewhere"`
+	Language       *string            `json:"language,omitempty" doc:"BCP 47"`
+	TimeZone       *string            `json:"time_zone,omitempty" doc:"IANA"`
+	Attributes     map[string]*string `json:"attributes,omitempty" doc:"those to change; null or an empty value takes one away"`
+}
+
+// patchInput takes the body as it is: a decoder into a struct could not tell null from what is absent.
+type patchInput struct {
+	ID      string `path:"id" doc:"the customer's external id"`
+	Type    string `header:"Content-Type" hidden:"true"`
+	RawBody []byte
+}
+
+func (s *Server) patchCustomer(ctx context.Context, in *patchInput) (*answer[notice.Customer], error) {
+	if media := mediaType(in.Type); media != mergePatch && media != "application/json" {
+		return nil, unsupported(mergePatch, "application/json")
+	}
+	c, err := s.customer(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	row, err := audience.CheckPatch(c.ID, in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.book.PatchCustomer(ctx, row)
+	kept.Attributes = filled(kept.Attributes)
+	return ok(kept, err)
+}
+
+// customer returns the customer with that id, in whatever normal form of Unicode it was asked for.
+func (s *Server) customer(ctx context.Context, id string) (notice.Customer, error) {
+	c, err := s.book.Customer(ctx, id)
+	if canonical := audience.CanonicalID(id); notice.CodeOf(err) == notice.CodeNotFound && canonical != id {
+		return s.book.Customer(ctx, canonical)
+	}
+	return c, err
 }
 
 func (s *Server) history(ctx context.Context, in *struct {
@@ -95,9 +152,16 @@ func (s *Server) history(ctx context.Context, in *struct {
 
 // importInput takes hold of the body before anything reads it whole.
 type importInput struct {
-	Strict bool `query:"strict" doc:"keep nothing if any row is bad"`
-	format string
-	file   io.Reader
+	Strict     bool     `query:"strict" doc:"keep nothing if any row is bad"`
+	KeepGood   bool     `query:"keep_good" doc:"keep the good rows of a file of which more than a twentieth is bad"`
+	DryRun     bool     `query:"dry_run" doc:"say what would be done, and do nothing"`
+	Sync       bool     `query:"sync" doc:"the file is the whole list: customers who are not in it are retired"`
+	MaxRetired float64  `query:"max_retired" default:"5" minimum:"0" maximum:"100" doc:"with sync: the most customers to retire, in percent"`
+	Encoding   string   `query:"encoding" maxLength:"40" doc:"such as windows-1252; recognised where it is not given"`
+	Map        []string `query:"map,explode" doc:"COLUMN=FIELD or COLUMN=ATTRIBUTE, what a column is that the header calls something else; COLUMN= leaves it out"`
+	Attributes []string `query:"attribute,explode" doc:"columns that are attributes though their names look like a field's"`
+	format     string
+	file       io.Reader
 }
 
 // Resolve makes importInput a huma.Resolver.
@@ -111,16 +175,38 @@ func (in *importInput) Resolve(ctx huma.Context) []error {
 const drainLimit = 64 << 20
 
 func (s *Server) importCustomers(ctx context.Context, in *importInput) (*answer[notice.ImportReport], error) {
-	format, known := map[Format]audience.FileFormat{FormatCSV: audience.FormatCSV, FormatNDJSON: audience.FormatNDJSON}[Format(mediaType(in.format))]
-	if !known {
-		return nil, unsupported(string(FormatCSV), string(FormatNDJSON))
+	options, err := in.options()
+	if err != nil {
+		return nil, err
 	}
-	report, err := s.readCustomers(ctx, in, format)
+	report, err := s.readCustomers(ctx, in, options)
 	if err != nil {
 		_, _ = io.CopyN(io.Discard, in.file, drainLimit)
 	}
-	report.Rejected = orEmpty(report.Rejected)
 	return ok(report, err)
+}
+
+// options are how the file is to be read. A charset in the Content-Type is its encoding unless the query names one.
+func (in *importInput) options() (o audience.FileOptions, err error) {
+	media, parameters, _ := mime.ParseMediaType(in.format)
+	o = audience.FileOptions{Encoding: cmp.Or(in.Encoding, parameters["charset"]), Map: map[string]string{}, Attributes: in.Attributes}
+	switch Format(media) {
+	case FormatCSV:
+		o.Format = audience.FormatCSV
+	case FormatNDJSON:
+		o.Format = audience.FormatNDJSON
+	default:
+		return o, unsupported(string(FormatCSV), string(FormatNDJSON))
+	}
+	for _, m := range in.Map {
+		// A column may hold a = itself; what it is can't.
+		i := strings.LastIndexByte(m, '=')
+		if i < 1 {
+			return o, notice.Invalid("map", "must be COLUMN=FIELD or COLUMN=ATTRIBUTE")
+		}
+		o.Map[m[:i]] = m[i+1:]
+	}
+	return o, nil
 }
 
 // mediaType is a Content-Type without its parameters.
@@ -129,10 +215,18 @@ func mediaType(header string) string {
 	return media
 }
 
-func (s *Server) readCustomers(ctx context.Context, in *importInput, format audience.FileFormat) (notice.ImportReport, error) {
-	rows, err := audience.NewReader(in.file, format)
+func (s *Server) readCustomers(ctx context.Context, in *importInput, o audience.FileOptions) (notice.ImportReport, error) {
+	rows, err := audience.NewReader(in.file, o)
 	if err != nil {
 		return notice.ImportReport{}, err
 	}
-	return s.book.ImportCustomers(ctx, rows, in.Strict)
+	report, err := s.book.ImportCustomers(ctx, rows, notice.ImportOptions{
+		Strict: in.Strict, KeepGood: in.KeepGood, DryRun: in.DryRun, Sync: in.Sync, MaxRetired: in.MaxRetired,
+	})
+	report.Encoding = rows.Encoding()
+	report.Rejected, report.Reasons = orEmpty(report.Rejected), orEmpty(report.Reasons)
+	if report.Cleared == nil {
+		report.Cleared = map[string]int{}
+	}
+	return report, err
 }

@@ -55,6 +55,96 @@ func TestACustomerIsPutReadAndDeleted(t *testing.T) {
 	}
 }
 
+func TestACustomerIsPatched(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.customers["Café"] = notice.Customer{ID: "Café"}
+	row := func(given notice.Fields, c notice.Customer) notice.CustomerRow {
+		c.ID = "Café"
+		if c.Attributes == nil {
+			c.Attributes = map[string]string{}
+		}
+		return notice.CustomerRow{Given: given, Customer: c}
+	}
+	for patch, want := range map[string]notice.CustomerRow{
+		`{}`:                               row(0, notice.Customer{}),
+		`{"name":" Ann ","language":null}`: row(notice.GivenName|notice.GivenLanguage, notice.Customer{Name: "Ann"}),
+		`{"id":"Cafe\u0301","attributes":{"plan":null,"seats":3}}`: row(0, notice.Customer{Attributes: map[string]string{"plan": "", "seats": "3"}}),
+		`{"attributes":null}`: row(notice.GivenAttributes, notice.Customer{}),
+	} {
+		resp, text := b.send(t, "PATCH", "/v1/customers/Cafe%CC%81", patch, "Content-Type", "application/merge-patch+json")
+		if diff := cmp.Diff(want, b.patched); resp.StatusCode != http.StatusOK || diff != "" {
+			t.Errorf("%s: %d %s (-want +got):\n%s", patch, resp.StatusCode, text, diff)
+		}
+	}
+	for patch, field := range map[string]string{
+		`{"email":"nonsense"}`: "email", `{"mail":"a@x.example"}`: "mail", `{"id":"another"}`: "id", `[]`: "", `{"name":"\ud800"}`: "name",
+		`{"attributes":{"a":"1","A":"2"}}`: "attributes.A",
+	} {
+		resp, text := b.send(t, "PATCH", "/v1/customers/Café", patch, "Content-Type", "application/json")
+		if resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(text, field) {
+			t.Errorf("%s: %d %s", patch, resp.StatusCode, text)
+		}
+	}
+	if resp, _ := b.send(t, "PATCH", "/v1/customers/nobody", `{}`, "Content-Type", "application/json"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("nobody: %d", resp.StatusCode)
+	}
+	if resp, _ := b.send(t, "PATCH", "/v1/customers/Café", `{}`, "Content-Type", "text/csv"); resp.StatusCode != http.StatusUnsupportedMediaType {
+		t.Errorf("another type: %d", resp.StatusCode)
+	}
+}
+
+func TestAnImportIsDoneAsItIsAsked(t *testing.T) {
+	t.Parallel()
+	b, ctx := setup(t), context.Background()
+	var rows []notice.CustomerRow
+	b.onRow = func(row notice.CustomerRow) { rows = append(rows, row) }
+	file := CustomerFile{Format: FormatCSV, Encoding: "macintosh", Map: map[string]string{"E-Mail": "email", "a=b,c": "plan", "Notiz": ""},
+		Attributes: []string{"tz"}, ImportOptions: notice.ImportOptions{KeepGood: true, DryRun: true, Sync: true, MaxRetired: 12.5}}
+	r, err := b.client.ImportCustomers(ctx, strings.NewReader("id;name;E-Mail;a=b,c;tz;Notiz\n1;M\x9fller;a@x.example;gold;x;y\n"), file)
+	if diff := cmp.Diff(file.ImportOptions, b.options); err != nil || diff != "" || r.Encoding != "macintosh" {
+		t.Errorf("%+v, %v (-want +got):\n%s", r, err, diff)
+	}
+	want := []notice.CustomerRow{{Line: 2, Given: notice.GivenName | notice.GivenEmail, EmailKey: "a@x.example",
+		Customer: notice.Customer{ID: "1", Name: "Müller", Email: "a@x.example", Attributes: map[string]string{"plan": "gold", "tz": "x"}}}}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, text := b.send(t, "POST", "/v1/customers/import", "id,name\n1,M\x9fller\n", "Content-Type", "text/csv; charset=macintosh"); !strings.Contains(text, `"encoding":"macintosh"`) {
+		t.Errorf("a charset: %s", text)
+	}
+	for query, field := range map[string]string{"?map=x": "map", "?encoding=klingon": "encoding", "?max_retired=101": "max_retired", "?map=Mail%3Demail": "file"} {
+		if resp, text := b.send(t, "POST", "/v1/customers/import"+query, "id\n", "Content-Type", "text/csv"); resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(text, field) {
+			t.Errorf("%s: %d %s", query, resp.StatusCode, text)
+		}
+	}
+}
+
+// TestTheAnswerToABadFileIsShort imports 24 MB of bad rows.
+func TestTheAnswerToABadFileIsShort(t *testing.T) {
+	b := setup(t)
+	const n = 1_000_000
+	file := io.MultiReader(strings.NewReader("id,email,language\n"), io.LimitReader(&cycle{text: "1,nonsense,klingon,mars\n"}, 24*n))
+	r, err := b.client.ImportCustomers(context.Background(), file, CustomerFile{Format: FormatCSV})
+	if err != nil || r.RejectedCount != n || len(r.Rejected) != notice.MaxRejections || len(r.Reasons) != 1 || r.Reasons[0].Count != n {
+		t.Errorf("%d rejected, %d listed, reasons %+v, %v", r.RejectedCount, len(r.Rejected), r.Reasons, err)
+	}
+}
+
+// cycle is a text over and over.
+type cycle struct {
+	text string
+	at   int
+}
+
+func (c *cycle) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		k := copy(p[n:], c.text[c.at:])
+		n, c.at = n+k, (c.at+k)%len(c.text)
+	}
+	return n, nil
+}
+
 func TestTheHistoryOfAnAddressHasItsKey(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), context.Background()
@@ -72,23 +162,23 @@ func TestAFileIsImported(t *testing.T) {
 	var ids []string
 	b.onRow = func(row notice.CustomerRow) { ids = append(ids, row.Customer.ID) }
 	const rows = "id,email\n1,a@example.org\n2,nonsense\n3,\n"
-	r, err := b.client.ImportCustomers(ctx, strings.NewReader(rows), FormatCSV, false)
+	r, err := b.client.ImportCustomers(ctx, strings.NewReader(rows), CustomerFile{Format: FormatCSV})
 	if err != nil || r.Read != 3 || r.Inserted != 2 || len(r.Rejected) != 1 || r.Rejected[0].Line != 3 || r.Rejected[0].Column != "email" {
 		t.Errorf("CSV: %+v, %v", r, err)
 	}
-	if r, err := b.client.ImportCustomers(ctx, strings.NewReader(rows), FormatCSV, true); err != nil || r.Inserted != 0 {
+	if r, err := b.client.ImportCustomers(ctx, strings.NewReader(rows), CustomerFile{Format: FormatCSV, ImportOptions: notice.ImportOptions{Strict: true}}); err != nil || r.Inserted != 0 {
 		t.Errorf("strict: %+v, %v", r, err)
 	}
 	ids = nil
 	objects := `{"id":"x"}` + "\n" + `{"id":"y","attributes":{"plan":"gold"}}` + "\n"
-	r, err = b.client.ImportCustomers(ctx, strings.NewReader(objects), FormatNDJSON, false)
+	r, err = b.client.ImportCustomers(ctx, strings.NewReader(objects), CustomerFile{Format: FormatNDJSON})
 	if diff := cmp.Diff([]string{"x", "y"}, ids); err != nil || diff != "" || r.Rejected == nil {
 		t.Errorf("NDJSON: %+v, %v (-want +got):\n%s", r, err, diff)
 	}
 	if _, text := b.send(t, "POST", "/v1/customers/import", "id\n", "Content-Type", "text/csv; header=present"); !strings.Contains(text, `"rejected":[]`) {
 		t.Errorf("a file without rows: %s", text)
 	}
-	if _, err = b.client.ImportCustomers(ctx, strings.NewReader("name\nAda\n"), FormatCSV, false); notice.CodeOf(err) != notice.CodeInvalid {
+	if _, err = b.client.ImportCustomers(ctx, strings.NewReader("name\nAda\n"), CustomerFile{Format: FormatCSV}); notice.CodeOf(err) != notice.CodeInvalid {
 		t.Errorf("a file without ids: %v", err)
 	}
 }
@@ -123,7 +213,7 @@ func TestALargeFileIsStreamed(t *testing.T) {
 			peak = max(peak, m.HeapAlloc)
 		}
 	}
-	r, err := b.client.ImportCustomers(ctx, rowsOf(rows), FormatCSV, false)
+	r, err := b.client.ImportCustomers(ctx, rowsOf(rows), CustomerFile{Format: FormatCSV})
 	if err != nil || r.Read != rows || r.Inserted != rows {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -137,7 +227,7 @@ func TestAFileThatIsRefusedIsReadOn(t *testing.T) {
 	b := setup(t)
 	// Larger than what the sockets hold, so that the client is still writing when the header is refused.
 	rows := io.MultiReader(strings.NewReader("name\n"), io.LimitReader(zeros{}, 20<<20))
-	if _, err := b.client.ImportCustomers(context.Background(), rows, FormatCSV, false); notice.CodeOf(err) != notice.CodeInvalid {
+	if _, err := b.client.ImportCustomers(context.Background(), rows, CustomerFile{Format: FormatCSV}); notice.CodeOf(err) != notice.CodeInvalid {
 		t.Errorf("got %v", err)
 	}
 }
@@ -147,7 +237,7 @@ func TestAnImportWithoutTheTokenSendsNothing(t *testing.T) {
 	b := setup(t)
 	b.client.token = "wrong"
 	file := &countedReader{Reader: rowsOf(200_000)}
-	_, err := b.client.ImportCustomers(context.Background(), file, FormatCSV, false)
+	_, err := b.client.ImportCustomers(context.Background(), file, CustomerFile{Format: FormatCSV})
 	if err == nil || !strings.Contains(err.Error(), "TOCSIN_TOKEN") || file.n != 0 {
 		t.Errorf("%v after %d bytes", err, file.n)
 	}
@@ -220,7 +310,7 @@ func TestAFileThatKeepsComingMayTakeItsTime(t *testing.T) {
 		}
 		w.Close()
 	}()
-	if report, err := b.client.ImportCustomers(context.Background(), r, FormatCSV, false); err != nil || report.Read != 10 {
+	if report, err := b.client.ImportCustomers(context.Background(), r, CustomerFile{Format: FormatCSV}); err != nil || report.Read != 10 {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
@@ -235,7 +325,7 @@ func TestAFileThatBreaksOffIsNotKept(t *testing.T) {
 	}()
 	ended := make(chan error, 1)
 	b.server.book = importEnd{b.fake, ended}
-	if report, err := b.client.ImportCustomers(context.Background(), r, FormatCSV, false); err == nil {
+	if report, err := b.client.ImportCustomers(context.Background(), r, CustomerFile{Format: FormatCSV}); err == nil {
 		t.Errorf("no error: %+v", report)
 	}
 	if err := <-ended; err == nil {
@@ -249,8 +339,8 @@ type importEnd struct {
 	ended chan error
 }
 
-func (b importEnd) ImportCustomers(ctx context.Context, rows ledger.CustomerRows, strict bool) (notice.ImportReport, error) {
-	report, err := b.fake.ImportCustomers(ctx, rows, strict)
+func (b importEnd) ImportCustomers(ctx context.Context, rows ledger.CustomerRows, o notice.ImportOptions) (notice.ImportReport, error) {
+	report, err := b.fake.ImportCustomers(ctx, rows, o)
 	b.ended <- err
 	return report, err
 }
@@ -263,7 +353,7 @@ func TestAFileThatCannotBeReadIsNotTheServersFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer folder.Close()
-	if _, err := b.client.ImportCustomers(context.Background(), folder, FormatCSV, false); err == nil || strings.Contains(err.Error(), "cannot reach") {
+	if _, err := b.client.ImportCustomers(context.Background(), folder, CustomerFile{Format: FormatCSV}); err == nil || strings.Contains(err.Error(), "cannot reach") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -34,6 +34,8 @@ type fake struct {
 	reconciled []ledger.Reconciliation
 	unheld     notice.Unholding
 	suppressed []notice.Suppression
+	patched    notice.CustomerRow       // by the last PATCH
+	options    notice.ImportOptions     // of the last import
 	fail       error                    // what the next calls return
 	onRow      func(notice.CustomerRow) // hears every imported row
 }
@@ -186,10 +188,15 @@ func (f *fake) Customer(_ context.Context, id string) (notice.Customer, error) {
 	return c, nil
 }
 
-func (f *fake) PutCustomer(_ context.Context, row notice.CustomerRow) (bool, error) {
+func (f *fake) PutCustomer(_ context.Context, row notice.CustomerRow) (notice.Customer, bool, error) {
 	_, known := f.customers[row.Customer.ID]
 	f.customers[row.Customer.ID] = row.Customer
-	return !known, f.fail
+	return row.Customer, !known, f.fail
+}
+
+func (f *fake) PatchCustomer(ctx context.Context, row notice.CustomerRow) (notice.Customer, error) {
+	f.patched = row
+	return f.Customer(ctx, row.Customer.ID)
 }
 
 func (f *fake) DeleteCustomer(ctx context.Context, id string) error {
@@ -198,13 +205,14 @@ func (f *fake) DeleteCustomer(ctx context.Context, id string) error {
 	return err
 }
 
-func (f *fake) ImportCustomers(_ context.Context, rows ledger.CustomerRows, strict bool) (r notice.ImportReport, err error) {
+func (f *fake) ImportCustomers(_ context.Context, rows ledger.CustomerRows, o notice.ImportOptions) (r notice.ImportReport, err error) {
 	for {
 		row, bad, err := rows.Next()
 		if errors.Is(err, io.EOF) {
-			if strict && len(r.Rejected) > 0 {
+			if o.KeepsNothing(r) {
 				r.Inserted = 0
 			}
+			f.options = o
 			return r, f.fail
 		}
 		if err != nil {
@@ -212,7 +220,7 @@ func (f *fake) ImportCustomers(_ context.Context, rows ledger.CustomerRows, stri
 		}
 		r.Read++
 		if bad != nil {
-			r.Rejected = append(r.Rejected, *bad)
+			r.Reject(*bad)
 			continue
 		}
 		r.Inserted++
@@ -360,7 +368,7 @@ func (f *fake) ImportSuppressions(ctx context.Context, rows ledger.SuppressionRo
 		}
 		r.Read++
 		if rejected != nil {
-			r.Rejected = append(r.Rejected, *rejected)
+			r.Reject(*rejected)
 			continue
 		}
 		if _, _, err := f.Suppress(ctx, row.Key, row.Reason, who); err != nil {

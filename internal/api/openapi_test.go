@@ -70,6 +70,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/notices/{id}/deliveries",
 		"GET /v1/notices/{id}/uncertain",
 		"GET /v1/suppressions",
+		"PATCH /v1/customers/{id}",
 		"POST /v1/customers/import",
 		"POST /v1/notices",
 		"POST /v1/notices/preview",

@@ -84,7 +84,7 @@ func TestAHandlerMayTakeLongerThanItsBody(t *testing.T) {
 		}
 	}
 	b.server.book = slowImport{b.fake, 300 * time.Millisecond}
-	if _, err := b.client.ImportCustomers(context.Background(), http.NoBody, FormatNDJSON, false); err != nil {
+	if _, err := b.client.ImportCustomers(context.Background(), http.NoBody, CustomerFile{Format: FormatNDJSON}); err != nil {
 		t.Errorf("import of nothing: %v\n%s", err, b.log)
 	}
 }
@@ -95,8 +95,8 @@ type slowImport struct {
 	d time.Duration
 }
 
-func (s slowImport) ImportCustomers(ctx context.Context, rows ledger.CustomerRows, strict bool) (notice.ImportReport, error) {
-	report, err := s.fake.ImportCustomers(ctx, rows, strict)
+func (s slowImport) ImportCustomers(ctx context.Context, rows ledger.CustomerRows, o notice.ImportOptions) (notice.ImportReport, error) {
+	report, err := s.fake.ImportCustomers(ctx, rows, o)
 	if err != nil {
 		return report, err
 	}

@@ -122,7 +122,10 @@ func (s *Server) importSuppressions(ctx context.Context, in *suppressionFile) (*
 	if err != nil {
 		_, _ = io.CopyN(io.Discard, in.file, drainLimit)
 	}
-	report.Rejected = orEmpty(report.Rejected)
+	report.Rejected, report.Reasons = orEmpty(report.Rejected), orEmpty(report.Reasons)
+	if report.Cleared == nil {
+		report.Cleared = map[string]int{}
+	}
 	return ok(report, err)
 }
 

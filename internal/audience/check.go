@@ -1,12 +1,14 @@
 package audience
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"tocsin/internal/notice"
 )
@@ -31,11 +33,19 @@ const (
 	maxAttribute = 4000
 )
 
+// fieldBits are the fields that columns give.
+var fieldBits = map[string]notice.Fields{
+	columnName: notice.GivenName, columnEmail: notice.GivenEmail, columnAlternateEmail: notice.GivenAlternateEmail,
+	columnLanguage: notice.GivenLanguage, columnTimeZone: notice.GivenTimeZone,
+}
+
 // CheckCustomer holds one customer to the rules of customer files and puts it in the form that they are kept in:
-// blanks around values dropped, language canonical, empty attributes left out. The row has Line 0. The error is
-// a *notice.Error whose Field is the JSON name of the first bad field, attributes.plan for an attribute.
+// without blanks around values and invisible characters, language canonical, empty attributes left out. The row has
+// Line 0 and gives all fields. The error is a *notice.Error whose Field is the JSON name of the first bad field,
+// attributes.plan for an attribute.
 func CheckCustomer(c *notice.Customer) (notice.CustomerRow, error) {
 	row := newRow(0)
+	row.Given = notice.GivenAll
 	var check checker
 	for _, cell := range [][2]string{
 		{columnID, c.ID}, {columnName, c.Name}, {columnEmail, c.Email}, {columnAlternateEmail, c.AlternateEmail},
@@ -45,18 +55,50 @@ func CheckCustomer(c *notice.Customer) (notice.CustomerRow, error) {
 			return notice.CustomerRow{}, notice.Invalid(cell[0], "%s", reason)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Attributes)) {
+	before := ""
+	for _, name := range slices.SortedFunc(maps.Keys(c.Attributes), func(a, b string) int {
+		return strings.Compare(strings.ToLower(a), strings.ToLower(b))
+	}) {
 		reason := badAttributeName(name)
-		if reason == "" {
+		if strings.EqualFold(name, before) {
+			reason = "stands there twice: names that differ by case alone are one"
+		}
+		if before = name; reason == "" {
 			reason = check.attribute(&row, name, c.Attributes[name])
 		}
 		if reason != "" {
 			return notice.CustomerRow{}, notice.Invalid(attributeField(name), "%s", reason)
 		}
 	}
+	maps.DeleteFunc(row.Customer.Attributes, func(_, value string) bool { return value == "" })
 	*c = row.Customer
 	return row, nil
 }
+
+// CheckPatch reads a change of one customer, a JSON Merge Patch (RFC 7396): members that it does not have stay as they
+// are, and null empties. id is the customer's. The error is a *notice.Error whose Field is the JSON name of the first bad
+// field.
+func CheckPatch(id string, patch []byte) (notice.CustomerRow, error) {
+	row := newRow(0)
+	if row.Customer.ID = id; !utf8.Valid(patch) {
+		return row, notice.Invalid("", "is not UTF-8")
+	}
+	var check checker
+	err := check.object(&row, string(patch))
+	if cell, ok := errors.AsType[*cellError](err); ok {
+		return row, notice.Invalid(cell.column, "%s", cell.reason)
+	}
+	if err != nil {
+		return row, notice.Invalid("", "the body is not one JSON object")
+	}
+	if row.Customer.ID != id {
+		return row, notice.Invalid(columnID, "differs from the one in the path")
+	}
+	return row, nil
+}
+
+// CanonicalID is the form in which an id is looked up, whatever it was asked for as.
+func CanonicalID(id string) string { return norm.NFC.String(id) }
 
 func newRow(line int) notice.CustomerRow {
 	return notice.CustomerRow{Line: line, Customer: notice.Customer{Attributes: map[string]string{}}}
@@ -64,7 +106,7 @@ func newRow(line int) notice.CustomerRow {
 
 // badAttributeName returns what is wrong with the name of an attribute, "" for nothing.
 func badAttributeName(name string) string {
-	if slices.Contains(columns, name) {
+	if slices.Contains(columns, strings.ToLower(name)) {
 		return "is a field of the customer and can't be an attribute as well"
 	}
 	if !attributeName.MatchString(name) {
@@ -92,32 +134,37 @@ func shorten(name string) string {
 type checker struct {
 	languages map[string][2]string // canonical tag and reason, by spelling
 	zones     map[string]string    // reason by spelling
+	names     map[string]string    // of attributes: the first spelling, by lower case
+}
+
+func newChecker() checker {
+	return checker{languages: map[string][2]string{}, zones: map[string]string{}, names: map[string]string{}}
 }
 
 // What a checker keeps of a file that repeats nothing is bounded by words and by bytes of each.
 const (
 	remembered  = 1000
 	longestWord = 64 // of a language or a zone; longer ones are refused
+	maxNames    = 1000
 )
 
 // column sets a field of the customer from a cell and returns what is wrong with it, "" for nothing.
 func (c *checker) column(row *notice.CustomerRow, column, value string) (reason string) {
-	limit := maxAttribute
 	switch column {
 	case columnID:
-		limit = maxID
+		value, reason = cleanID(value)
 	case columnName:
-		limit = maxName
+		value, reason = cleanText(value, maxName)
+	default:
+		value, reason = cleanText(value, maxAttribute)
 	}
-	if value, reason = cleanText(value, limit); reason != "" {
+	if reason != "" {
 		return reason
 	}
 	to := &row.Customer
 	switch column {
 	case columnID:
-		if to.ID = value; value == "" {
-			return "is missing"
-		}
+		to.ID = value
 	case columnName:
 		to.Name = value
 	case columnEmail:
@@ -132,9 +179,20 @@ func (c *checker) column(row *notice.CustomerRow, column, value string) (reason 
 	return reason
 }
 
-// attribute sets an attribute of the customer, if it is not empty, and returns what is wrong with its value.
+// attribute sets an attribute of the customer, to "" where it is to be emptied, and returns what is wrong with its value.
+// It has the spelling that its name had first.
 func (c *checker) attribute(row *notice.CustomerRow, name, value string) (reason string) {
-	if value, reason = cleanText(value, maxAttribute); reason == "" && value != "" {
+	folded := strings.ToLower(name)
+	first, known := c.names[folded]
+	switch {
+	case known:
+		name = first
+	case c.names != nil && len(c.names) == maxNames:
+		return fmt.Sprintf("is an attribute too many: the file names %d others", maxNames)
+	case c.names != nil:
+		c.names[strings.Clone(folded)] = strings.Clone(name)
+	}
+	if value, reason = cleanText(value, maxAttribute); reason == "" {
 		row.Customer.Attributes[name] = value
 	}
 	return reason
@@ -184,25 +242,4 @@ func remember[V any](known map[string]V, key string, value V) {
 		clear(known)
 	}
 	known[strings.Clone(key)] = value
-}
-
-// cleanText drops the blanks around a value and returns what is wrong with the rest, "" for nothing. Control
-// characters at the ends are no blanks: they are refused like those inside.
-func cleanText(s string, limit int) (text, reason string) {
-	if !utf8.ValidString(s) {
-		return "", "is not UTF-8"
-	}
-	s = strings.TrimFunc(s, func(r rune) bool { return unicode.Is(unicode.Zs, r) })
-	for _, r := range s {
-		switch {
-		case r == '\r', r == '\n', r == '\u2028', r == '\u2029':
-			return "", "holds a line break"
-		case unicode.IsControl(r):
-			return "", fmt.Sprintf("holds the control character %U", r)
-		}
-	}
-	if len(s) > limit {
-		return "", fmt.Sprintf("is longer than %d bytes", limit)
-	}
-	return s, ""
 }

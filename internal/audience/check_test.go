@@ -21,7 +21,7 @@ func TestCheckCustomerCanonicalises(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(acme(0), row); diff != "" {
+	if diff := cmp.Diff(wholeAcme(), row); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if diff := cmp.Diff(acme(0).Customer, c); diff != "" {

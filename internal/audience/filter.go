@@ -156,7 +156,7 @@ func (p *filterParser) comparison(op notice.FilterOp, left, right *expr.Expr) (n
 	constant := right.GetConstExpr()
 	switch constant.GetConstantKind().(type) {
 	case *expr.Constant_StringValue:
-		f.Value = constant.GetStringValue()
+		f.Value = tidy(constant.GetStringValue())
 	case *expr.Constant_Int64Value, *expr.Constant_DoubleValue:
 		switch {
 		case !f.Attribute:

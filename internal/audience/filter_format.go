@@ -64,12 +64,12 @@ func depth(f notice.Filter) int {
 }
 
 // CheckAttributes refuses a filter that names an attribute which is not among the known ones, those that some
-// customer has: it would silently choose nobody, or with != everybody. The error is a *notice.Error with Field
+// customer has, in any case: it would silently choose nobody, or with != everybody. The error is a *notice.Error with Field
 // "audience" that shows the place in the filter's text, and offers the closest known name or else lists the
 // first ten.
 func CheckAttributes(text string, f notice.Filter, known []string) error {
 	for _, name := range f.Attributes() {
-		if slices.Contains(known, name) {
+		if slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) }) {
 			continue
 		}
 		hint := "no customer has an attribute"

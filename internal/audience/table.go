@@ -1,7 +1,6 @@
 package audience
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -15,47 +14,44 @@ import (
 // table reads a file of one value a line: a CSV whose header names the wanted columns, other columns being ignored,
 // or, where its first line names none, the bare values of the first wanted column.
 type table struct {
-	reader Reader
-	wanted []string
-	at     []int // per wanted column, its place in a record; -1 for none
-	width  int   // of a record
-	bare   bool
+	lines   *lines
+	records *records // nil for bare values
+	wanted  []string
+	at      []int // per wanted column, its place in a record; -1 for none
+	width   int   // of a record
 }
 
 // newTable returns a table of the file; the first of the wanted columns is the one that a header must name.
 func newTable(r io.Reader, wanted ...string) (*table, error) {
-	t := &table{reader: Reader{lines: lines{from: bufio.NewReaderSize(r, 64<<10)}}, wanted: wanted}
-	first, err := t.reader.lines.next()
-	for err == nil && !first.long && strings.TrimSpace(first.text) == "" {
-		first, err = t.reader.lines.next()
-	}
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil, notice.Invalid("file", "is empty")
-	case err != nil:
+	l, err := newLines(r, "")
+	if err != nil {
 		return nil, err
-	case first.long:
-		return nil, notice.Invalid("file", "line %d %s", first.number, lineTooLong)
-	case strings.HasPrefix(first.text, "\xff\xfe"), strings.HasPrefix(first.text, "\xfe\xff"):
-		return nil, notice.Invalid("file", "is UTF-16; save it as UTF-8")
-	case strings.Contains(first.text, "\r"):
-		return nil, notice.Invalid("file", "has lines that end in CR alone; save it with LF or CRLF")
 	}
-	h := &header{delimiter: delimiterOf(first.text)}
-	t.reader.lines.pos--
-	if names := strings.Split(first.text, string(h.delimiter)); t.find(names) {
-		t.reader.csv = h
-		_, err := t.reader.lines.next()
+	t := &table{lines: l, wanted: wanted}
+	records, err := beginCSV(l)
+	if errors.Is(err, io.EOF) {
+		return nil, notice.Invalid("file", "is empty")
+	}
+	if err != nil {
+		return nil, err
+	}
+	first, err := l.peek()
+	if err != nil {
+		return nil, err
+	}
+	if names := strings.Split(strings.TrimPrefix(first, "\ufeff"), string(records.delimiter)); t.find(names) {
+		t.records = records
+		_, err := l.next(nil)
 		return t, err
 	}
-	if !strings.ContainsAny(first.text, ",;\t") {
-		t.bare, t.at = true, make([]int, len(wanted))
+	if !strings.ContainsAny(first, ",;\t") {
+		t.at = make([]int, len(wanted))
 		for i := range t.at[1:] {
 			t.at[i+1] = -1
 		}
 		return t, nil
 	}
-	return nil, notice.Invalid("file", "line %d has several columns, and none of them is named %s", first.number, wanted[0])
+	return nil, notice.Invalid("file", "line %d has several columns, and none of them is named %s", l.last+1, wanted[0])
 }
 
 // find looks for the wanted columns in a header; false where the first is not among them.
@@ -78,16 +74,19 @@ func (t *table) next() (line int, cells []string, bad string, err error) {
 		if err != nil || bad != "" {
 			return line, nil, bad, err
 		}
-		if !slices.ContainsFunc(record, func(c string) bool { return strings.TrimSpace(c) != "" }) {
+		if isEmpty(record) {
 			continue
 		}
-		if !t.bare && len(record) != t.width {
+		if len(record) > t.width && isEmpty(record[t.width:]) {
+			record = record[:t.width]
+		}
+		if t.records != nil && len(record) != t.width {
 			return line, nil, fmt.Sprintf("has %d cells where the header has %d", len(record), t.width), nil
 		}
 		cells = make([]string, len(t.wanted))
 		for i, at := range t.at {
 			if at >= 0 {
-				cells[i] = strings.TrimSpace(record[at])
+				cells[i] = strings.TrimSpace(unguard(record[at]))
 			}
 		}
 		return line, cells, "", nil
@@ -95,16 +94,15 @@ func (t *table) next() (line int, cells []string, bad string, err error) {
 }
 
 func (t *table) read() (line int, record []string, bad string, err error) {
-	if !t.bare {
-		record, line, bad, err = t.reader.record()
+	if t.records != nil {
+		record, line, bad, err = t.records.next()
 		return line, record, bad, err
 	}
-	t.reader.lines.keep()
-	ln, err := t.reader.lines.next()
+	ln, err := t.lines.next(nil)
 	if ln.long {
 		bad = lineTooLong
 	}
-	return ln.number, []string{ln.text}, bad, err
+	return ln.number, []string{strings.TrimPrefix(ln.text, "\ufeff")}, bad, err
 }
 
 // ListedID is an external id in a file, and its line.
@@ -128,6 +126,8 @@ func ReadList(r io.Reader) ([]ListedID, error) {
 			return nil, notice.Invalid("file", "names no customer")
 		case errors.Is(err, io.EOF):
 			return ids, nil
+		case notice.CodeOf(err) == notice.CodeInvalid:
+			return nil, err
 		case err != nil:
 			return nil, fmt.Errorf("read the list: %w", err)
 		case bad == "":
@@ -148,7 +148,7 @@ func ReadList(r io.Reader) ([]ListedID, error) {
 // CheckListed puts an id of a list in the form in which customers' ids are kept, and returns what is wrong with it,
 // "" for nothing.
 func CheckListed(id string) (clean, reason string) {
-	if clean, reason = cleanText(id, maxID); reason == "" && clean == "" {
+	if clean, reason = cleanID(id); clean == "" && reason == "is missing" {
 		reason = "has no id"
 	}
 	return clean, reason

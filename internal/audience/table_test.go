@@ -26,11 +26,11 @@ func TestReadList(t *testing.T) {
 		{"columns without an id", "name,email\nAnn,a@x.example\n", "file: line 1 has several columns, and none of them is named id"},
 		{"a row without an id", "id,name\nC1,Ann\n,Bob\n", "line 3: has no id"},
 		{"a row that is too short", "id,name\nC1\n", "line 2: has 1 cells where the header has 2"},
-		{"a stray quote", "id,name\nC1,\"Ann\nC2,Bob\n", "line 2: has a quote that is never closed"},
+		{"a stray quote", "id,name\nC1,\"Ann\nC2,Bob\n", "file: line 2 opens a quote that is never closed. Nothing of the file was kept: behind this place text can't be told from customers"},
 		{"a control character", "C1\nC\x072\n", "line 2: holds the control character U+0007"},
-		{"not UTF-8", "C1\nC\xff\n", "line 2: is not UTF-8"},
+		{"not UTF-8", "C1é\nC\xff\n", "line 2: is not UTF-8"},
 		{"an id that is too long", strings.Repeat("x", 256) + "\n", "line 1: is longer than 255 bytes"},
-		{"UTF-16", "\xff\xfei\x00d\x00", "file: is UTF-16; save it as UTF-8"},
+		{"UTF-16", "\xff\xfei\x00d\x00\n\x00\xe9\x00", "é/2"},
 	} {
 		list, err := ReadList(strings.NewReader(c.file))
 		var got []string

@@ -47,14 +47,14 @@ func (s store) exec(t testing.TB, sql string, args ...any) {
 func (s store) put(t testing.TB, customers ...notice.Customer) {
 	t.Helper()
 	for _, c := range customers {
-		if _, err := s.PutCustomer(t.Context(), rowOf(0, c)); err != nil {
+		if _, _, err := s.PutCustomer(t.Context(), rowOf(0, c)); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
 func rowOf(line int, c notice.Customer) notice.CustomerRow {
-	return notice.CustomerRow{Line: line, Customer: c,
+	return notice.CustomerRow{Line: line, Given: notice.GivenAll, Customer: c,
 		EmailKey: strings.ToLower(c.Email), AlternateEmailKey: strings.ToLower(c.AlternateEmail)}
 }
 
@@ -79,9 +79,9 @@ func TestCustomer(t *testing.T) {
 		{"ids differ by case", notice.Customer{ID: "a"}, true, notice.Customer{ID: "a", Attributes: map[string]string{}}},
 		{"and by case alone", notice.Customer{ID: "A"}, true, notice.Customer{ID: "A", Attributes: map[string]string{}}},
 	} {
-		created, err := db.PutCustomer(ctx, rowOf(0, step.put))
-		if err != nil || created != step.created {
-			t.Errorf("%s: created %v, %v", step.name, created, err)
+		kept, created, err := db.PutCustomer(ctx, rowOf(0, step.put))
+		if err != nil || created != step.created || !cmp.Equal(step.want, kept) {
+			t.Errorf("%s: created %v, %v\n%s", step.name, created, err, cmp.Diff(step.want, kept))
 		}
 		got, err := db.Customer(ctx, step.put.ID)
 		if err != nil {
@@ -117,7 +117,7 @@ func TestPutCustomerRefusesWhatCannotBeKept(t *testing.T) {
 		"what is no UTF-8 in one":  {ID: "1", Attributes: map[string]string{"plan": "\xff"}},
 		"what is no UTF-8 as name": {ID: "1", Attributes: map[string]string{"\xff": "pro"}},
 	} {
-		if _, err := db.PutCustomer(t.Context(), rowOf(0, c)); notice.CodeOf(err) != notice.CodeInvalid {
+		if _, _, err := db.PutCustomer(t.Context(), rowOf(0, c)); notice.CodeOf(err) != notice.CodeInvalid {
 			t.Errorf("%s: %v, want invalid", name, err)
 		}
 	}

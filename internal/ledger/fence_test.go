@@ -292,7 +292,7 @@ func TestWhoWasConnectedBeforeTheTablesWereThereCanRelease(t *testing.T) {
 	if _, err := ledger.Migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.PutCustomer(t.Context(), notice.CustomerRow{Customer: notice.Customer{ID: "1", Email: "a@example.com"}, EmailKey: "a@example.com"}); err != nil {
+	if _, _, err := db.PutCustomer(t.Context(), notice.CustomerRow{Customer: notice.Customer{ID: "1", Email: "a@example.com"}, EmailKey: "a@example.com"}); err != nil {
 		t.Fatal(err)
 	}
 	b := notice.Body{Key: "k", Incident: "k", Kind: notice.Outage, Phase: "identified"}

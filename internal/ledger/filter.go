@@ -61,7 +61,10 @@ func filterSQL(f notice.Filter, args *[]any) (string, error) {
 // fieldSQL is the text that a comparison looks at.
 func fieldSQL(f notice.Filter, args *[]any) (string, error) {
 	if f.Attribute {
-		return "coalesce(c.attributes->>" + bind(args, f.Field) + "::text, '')", nil
+		// Names that differ by case are one attribute; the sub-select runs once.
+		name := bind(args, f.Field) + "::text"
+		return "coalesce(c.attributes->>coalesce((SELECT name FROM attribute_name WHERE folded = " + bind(args, strings.ToLower(f.Field)) +
+			"), " + name + "), '')", nil
 	}
 	switch f.Field {
 	case "id", "name", "language", "time_zone":

@@ -165,7 +165,7 @@ func TestFilterIsWhatGoSays(t *testing.T) {
 			f = append(f, rowOf(i+1, c))
 		}
 		db.exec(t, `DELETE FROM customer`)
-		if _, err := db.ImportCustomers(t.Context(), &f, true); err != nil {
+		if _, err := db.ImportCustomers(t.Context(), &f, notice.ImportOptions{Strict: true}); err != nil {
 			rt.Fatal(err)
 		}
 		for range 8 {

@@ -118,10 +118,10 @@ type SuppressionRows interface {
 const suppressionSlice = 5000
 
 // ImportSuppressions keeps the suppressions of a file in one transaction; of rows with the same address the last one
-// counts. After an error nothing is kept. Memory grows with the rejections, not with the file.
+// counts. After an error nothing is kept. Neither memory nor the report grows with the file.
 func (db *DB) ImportSuppressions(ctx context.Context, rows SuppressionRows, who string) (report notice.ImportReport, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		report = notice.ImportReport{Rejected: []notice.Rejection{}}
+		report = emptyReport()
 		for done := false; !done; {
 			var keys, reasons []string
 			if keys, reasons, done, err = nextSuppressions(rows, &report); err != nil {
@@ -131,6 +131,8 @@ func (db *DB) ImportSuppressions(ctx context.Context, rows SuppressionRows, who 
 				return fmt.Errorf("keep a file of suppressions: %w", err)
 			}
 		}
+		sortRejections(&report)
+		report.Kept = true
 		return nil
 	})
 	return report, err
@@ -148,7 +150,7 @@ func nextSuppressions(rows SuppressionRows, report *notice.ImportReport) (keys, 
 		}
 		report.Read++
 		if rejection != nil {
-			report.Rejected = append(report.Rejected, *rejection)
+			report.Reject(*rejection)
 			continue
 		}
 		keys, reasons = append(keys, row.Key), append(reasons, row.Reason)

@@ -13,15 +13,15 @@ func Closest(name string, known []string) string {
 	}
 	best, found := max(1, len(name)/3)+1, ""
 	for _, k := range known {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < best {
+		if d := EditDistance(strings.ToLower(name), strings.ToLower(k)); d < best {
 			best, found = d, k
 		}
 	}
 	return found
 }
 
-// editDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b.
-func editDistance(a, b string) int {
+// EditDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b.
+func EditDistance(a, b string) int {
 	older, row := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

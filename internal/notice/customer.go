@@ -1,5 +1,7 @@
 package notice
 
+import "slices"
+
 // Customer is an account that notices may concern.
 type Customer struct {
 	ID             string            `json:"id"` // external id, unique
@@ -42,19 +44,112 @@ type Rejection struct {
 	Reason string `json:"reason"`
 }
 
+// RejectionReason is why rows were rejected, and how many of them.
+type RejectionReason struct {
+	Column string `json:"column"`
+	Reason string `json:"reason"`
+	Count  int    `json:"count"`
+	Line   int    `json:"line"` // of the first
+}
+
+// The bounds of an ImportReport: however bad a file is, the report can be read.
+const (
+	MaxRejections = 1000
+	maxReasons    = 100
+)
+
+// OtherReasons is the reason of the rows that are counted together because a report has enough others.
+const OtherReasons = "other reasons"
+
+// ImportOptions say what an import may do.
+type ImportOptions struct {
+	Strict     bool    // keep nothing if any row is bad
+	KeepGood   bool    // keep the good rows, however many are bad
+	DryRun     bool    // report, and keep nothing
+	Sync       bool    // the file is the whole list: retire customers who are not in it; keep nothing if any row is bad
+	MaxRetired float64 // with Sync: the most customers to retire, in percent of all
+}
+
+// DefaultMaxRetired is the MaxRetired of those who give none.
+const DefaultMaxRetired = 5
+
+// KeepsNothing reports whether so many rows are bad that the good ones are not kept either. In a file of a hundred rows
+// or more one in twenty is too much: something is wrong with the file, not with the rows.
+func (o ImportOptions) KeepsNothing(r ImportReport) bool {
+	if o.Strict || o.Sync {
+		return r.RejectedCount > 0
+	}
+	return !o.KeepGood && r.Read >= 100 && 20*r.RejectedCount > r.Read
+}
+
 // ImportReport says what became of a customer file.
 type ImportReport struct {
-	Read      int         `json:"read"`
-	Inserted  int         `json:"inserted"`
-	Updated   int         `json:"updated"`
-	Unchanged int         `json:"unchanged"`
-	Rejected  []Rejection `json:"rejected"`
+	Read          int               `json:"read"`
+	Inserted      int               `json:"inserted"`
+	Updated       int               `json:"updated"`
+	Unchanged     int               `json:"unchanged"`
+	Cleared       map[string]int    `json:"cleared"`            // values that were taken away, per field, such as email or attributes.plan
+	Retired       int               `json:"retired"`            // customers who are not in the file, of one that is the whole list
+	Rejected      []Rejection       `json:"rejected"`           // the first of them, by line
+	RejectedCount int               `json:"rejected_count"`     // all of them
+	Reasons       []RejectionReason `json:"reasons"`            // of all of them, the most frequent first
+	Kept          bool              `json:"kept"`               // false: nothing was changed
+	Encoding      string            `json:"encoding,omitempty"` // of the file, by its name in the Encoding Standard
 }
+
+// Reject adds a rejected row.
+func (r *ImportReport) Reject(one Rejection) {
+	r.RejectedCount++
+	if len(r.Rejected) < MaxRejections {
+		r.Rejected = append(r.Rejected, one)
+	}
+	r.countReason(RejectionReason{Column: one.Column, Reason: one.Reason, Count: 1, Line: one.Line})
+}
+
+// RejectAll adds n rejected rows of one kind, of which shown are the first.
+func (r *ImportReport) RejectAll(shown []Rejection, n int, kind string) {
+	r.RejectedCount += n
+	r.Rejected = append(r.Rejected, shown...)
+	r.countReason(RejectionReason{Column: shown[0].Column, Reason: kind, Count: n, Line: shown[0].Line})
+}
+
+func (r *ImportReport) countReason(one RejectionReason) {
+	i := slices.IndexFunc(r.Reasons, func(known RejectionReason) bool {
+		return known.Column == one.Column && known.Reason == one.Reason
+	})
+	switch {
+	case i >= 0:
+		r.Reasons[i].Count += one.Count
+		r.Reasons[i].Line = min(r.Reasons[i].Line, one.Line)
+	case len(r.Reasons) < maxReasons:
+		r.Reasons = append(r.Reasons, one)
+	case one.Reason != OtherReasons:
+		r.countReason(RejectionReason{Reason: OtherReasons, Count: one.Count, Line: one.Line})
+	default:
+		r.Reasons = append(r.Reasons, one)
+	}
+}
+
+// Fields says which fields a row gives; those that it does not give stay as they are.
+type Fields uint8
+
+// The fields that a row may give. Without GivenAttributes the attributes that it names are given one by one; with it
+// they are all that the customer has.
+const (
+	GivenName Fields = 1 << iota
+	GivenEmail
+	GivenAlternateEmail
+	GivenLanguage
+	GivenTimeZone
+	GivenAttributes
+	GivenAll = 1<<iota - 1
+)
 
 // CustomerRow is one good row of a customer file, with the keys of its addresses.
 type CustomerRow struct {
 	Line              int
-	Customer          Customer
-	EmailKey          string // address_key of Email, "" for none
+	Given             Fields
+	Customer          Customer // a field or attribute that is given and empty is to be emptied
+	EmailKey          string   // address_key of Email, "" for none
 	AlternateEmailKey string
 }
