@@ -1,16 +1,16 @@
-# Everything here needs Go and make alone; Postgres and Redis are found, or installed where that is possible.
+# Everything here needs Go and make alone: tools/install brings the programs that lack, where that is possible.
 GO      ?= go
 export GO
 TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build bench limits simulate chaos fuzz lint format vet vulnerabilities race
+.PHONY: help demo test-short test test-all build servers programs bench limits simulate chaos fuzz lint format vet vulnerabilities race
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
-demo: build ## the whole path on this machine, with real servers and a local inbox
+demo: build servers ## the whole path on this machine, with real servers and a local inbox
 	bin/tocsin demo $(ARGS)
 
 test-short: format vet ## the tests that start no servers: under a minute
@@ -26,20 +26,26 @@ test-all: lint vulnerabilities race fuzz simulate limits chaos bench ## and what
 build: ## bin/tocsin
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
 
-bench: build ## the throughput of the system as shipped
+servers:
+	@tools/install servers
+
+programs:
+	@tools/install tests >/dev/null
+
+bench: build programs ## the throughput of the system as shipped
 	$(GO) test -timeout 20m -run '^$$' -bench System -benchtime 1x ./cmd/tocsin
 
-limits: ## how exactly limits are kept, a slow domain beside a fast one, and an outage during a mailing
+limits: servers ## how exactly limits are kept, a slow domain beside a fast one, and an outage during a mailing
 	$(GO) test -count=1 -timeout 30m -run '^TestLimits' -v ./cmd/tocsin -limits
 
 SIMULATE ?= 1m
 
-simulate: ## the delivery protocol under random faults, for SIMULATE=1m
+simulate: servers ## the delivery protocol under random faults, for SIMULATE=1m
 	$(GO) test -count=1 -timeout 0 -run '^TestSimulation$$' -v ./internal/delivery -simulate $(SIMULATE)
 
 CHAOS_SEED ?= 11,22,33,clock
 
-chaos: ## the promise while everything is being broken: a quarter of an hour
+chaos: servers ## the promise while everything is being broken: a quarter of an hour
 	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 60m -chaos.seed=$(CHAOS_SEED)
 
 FUZZ ?= 10s
@@ -75,16 +81,12 @@ vulnerabilities: ## govulncheck: known vulnerabilities that our code reaches
 	   esac ;; \
 	esac
 
-# The race detector needs a C compiler with its headers. Only building something with it tells whether it is there.
+# Only building something with the race detector tells whether it is there: it needs a C compiler with its headers.
 RACE_WORKS = CGO_ENABLED=1 $(GO) test -race -run '^$$' ./internal >/dev/null 2>&1
-GET_CC     = apt-get install -y -q --no-install-recommends gcc libc6-dev
 
 race: ## the tests, with the race detector where it can be had
-	@if ! $(RACE_WORKS) && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "the race detector needs a C compiler; installing one: $(GET_CC)"; \
-		export DEBIAN_FRONTEND=noninteractive; \
-		$(GET_CC) >/dev/null || { apt-get update -q >/dev/null && $(GET_CC) >/dev/null; } || true; \
-	fi; \
+	@without=$$(tools/install tests) || exit 1; \
+	export TOCSIN_TEST_WITHOUT="$$without"; \
 	if $(RACE_WORKS); then \
 		$(GO) test -run '^TestASeedReplaysExactly$$' ./internal/delivery && \
 		CGO_ENABLED=1 tools/gotest -- -race -timeout 20m ./...; \

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"tocsin/internal/testkit"
 )
 
 // TestTheExamplesOfTheAPIDocumentRun runs the commands of docs/api.md in their order, in one directory, and compares
@@ -22,7 +24,7 @@ func TestTheExamplesOfTheAPIDocumentRun(t *testing.T) {
 	}
 	s := start(t)
 	s.work()
-	dir, curl := t.TempDir(), installed(t, "/usr/bin/curl", "curl")
+	dir, curl := t.TempDir(), testkit.Program(t, "curl")
 	t.Logf("with %s", curl)
 	printed, ran := "", 0
 	for _, block := range regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // listed writes a notice directory with a list of customers beside it.
@@ -142,7 +143,7 @@ func TestErasureAndRetention(t *testing.T) {
 	}
 
 	dump := filepath.Join(t.TempDir(), "dump.sql")
-	s.shell(postgresProgram(t, "pg_dump"), "-f", dump, s.services.DatabaseURL)
+	s.shell(testkit.Program(t, "pg_dump"), "-f", dump, s.services.DatabaseURL)
 	text, err := os.ReadFile(dump)
 	if err != nil {
 		t.Fatal(err)

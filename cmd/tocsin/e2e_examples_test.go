@@ -19,6 +19,7 @@ import (
 	"tocsin/internal/directory"
 	"tocsin/internal/notice"
 	"tocsin/internal/sink"
+	"tocsin/internal/testkit"
 )
 
 // reader is a customer whose mail is held against a golden: the first one of the file that is like this and whose
@@ -215,7 +216,7 @@ assert message.get_body(("html",)).get_content().strip()
 `
 
 func readStrictly(t *testing.T, mails []goldenMail) {
-	python := installed(t, "python3", "python3")
+	python := testkit.Program(t, "python3")
 	for _, m := range mails {
 		cmd := exec.CommandContext(t.Context(), python, "-c", strictEmail)
 		cmd.Stdin = strings.NewReader(m.raw)
@@ -227,7 +228,7 @@ func readStrictly(t *testing.T, mails []goldenMail) {
 
 // judge has SpamAssassin judge mails, without the network, after it has shown that it knows spam when it sees it.
 func judge(t *testing.T, mails []goldenMail) {
-	program := installed(t, "spamassassin", "spamassassin")
+	program := testkit.Program(t, "spamassassin")
 	const gtube = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 	all := append([]goldenMail{{"a mail that is spam", "Subject: x\r\n\r\n" + gtube + "\r\n"}}, mails...)
 	scores := spamScores(t, program, all)

@@ -142,7 +142,7 @@ func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
 	s.await("outage-1", "under way", sent(100))
 	dump := filepath.Join(t.TempDir(), "dump.sql")
-	s.shell(postgresProgram(t, "pg_dump"), "-f", dump, s.services.DatabaseURL)
+	s.shell(testkit.Program(t, "pg_dump"), "-f", dump, s.services.DatabaseURL)
 	s.await("outage-1", "finished", finished)
 	first.stop()
 	count := s.sink.Count()
@@ -152,7 +152,7 @@ func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { drop(context.Background()) }) // its server ends with the test anyway
-	s.shell(postgresProgram(t, "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-f", dump, url)
+	s.shell(testkit.Program(t, "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-f", dump, url)
 	restored := *s
 	address := freeAddress(t)
 	restored.env = append(s.env[:len(s.env):len(s.env)], "DATABASE_URL="+url, "TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address)
@@ -170,19 +170,6 @@ func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 	if more := s.sink.Count() - count; more != 0 {
 		t.Errorf("%d mails left from the restored ledger", more)
 	}
-}
-
-// postgresProgram finds a program that comes with the server.
-func postgresProgram(t *testing.T, name string) string {
-	t.Helper()
-	if path, err := exec.LookPath(name); err == nil {
-		return path
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if err != nil || len(found) == 0 {
-		t.Skipf("there is no %s on this machine", name)
-	}
-	return found[len(found)-1]
 }
 
 func (s *system) withoutPostgres(f func()) {

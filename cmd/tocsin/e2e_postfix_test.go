@@ -34,15 +34,14 @@ type postfix struct {
 	pid     string // the file that names the process of master
 }
 
-// startPostfix starts a Postfix that hands all mail on to next; more are lines for its main.cf. Where there is none to be had the test is skipped:
-// Postfix needs root, and as root it is installed where it lacks.
+// startPostfix starts a Postfix that hands all mail on to next; more are lines for its main.cf. It needs root: without,
+// the test is skipped.
 func startPostfix(t *testing.T, next net.Addr, more ...string) postfix {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("Postfix can be run by root alone")
 	}
-	// Without a main.cf the machine's own Postfix does not start later either.
-	program := installed(t, "/usr/sbin/postfix", "postfix", "postfix postfix/main_mailer_type select No configuration")
+	program := testkit.Program(t, "postfix")
 	dir, err := os.MkdirTemp("", "tocsin-postfix-") // the testing package's are closed to Postfix's own user
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +69,7 @@ func startPostfix(t *testing.T, next net.Addr, more ...string) postfix {
 	if out, err := exec.Command(program, "-c", p.config, "check").CombinedOutput(); err != nil { // makes the queue
 		t.Fatalf("postfix check: %v\n%s", err, out)
 	}
-	programs, err := exec.Command("postconf", "-c", p.config, "-h", "daemon_directory").Output()
+	programs, err := exec.Command(testkit.Program(t, "postconf"), "-c", p.config, "-h", "daemon_directory").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

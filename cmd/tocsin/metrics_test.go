@@ -19,6 +19,7 @@ import (
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // described returns the labels of every metric of ours, sorted, by its name.
@@ -187,11 +188,7 @@ func TestTheAlertsAskWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Log("promtool is not installed: Prometheus' own check of the rules is left out")
-		return
-	}
+	promtool := testkit.Program(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", file}, {"test", "rules", "testdata/alerts.yml"}} {
 		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %q: %v: %s", args, err, out)

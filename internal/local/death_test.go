@@ -33,7 +33,7 @@ func TestHelper(t *testing.T) {
 	if os.Getenv(helperVariable) == "" {
 		t.Skip("for the other tests")
 	}
-	s, err := Start(t.Context(), Options{Unsafe: true, NoInstall: true})
+	s, err := Start(t.Context(), Options{Unsafe: true})
 	if err != nil {
 		t.Fatal(err)
 	}

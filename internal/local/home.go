@@ -154,3 +154,12 @@ func (h *home) close() error {
 	}
 	return errors.Join(err, os.RemoveAll(h.dir))
 }
+
+// tail is the end of a program's output, where the reason stands.
+func tail(out []byte) string {
+	const most = 2000
+	if len(out) > most {
+		out = out[len(out)-most:]
+	}
+	return strings.TrimSpace(string(out))
+}

@@ -24,8 +24,6 @@ type Options struct {
 	RedisURL string
 	// NoPostgres and NoRedis leave that service out; its URL stays empty.
 	NoPostgres, NoRedis bool
-	// NoInstall forbids installing packages.
-	NoInstall bool
 	// Unsafe saves Postgres the waiting for the disk. Commits then survive a crash of Postgres, but not one of
 	// the machine.
 	Unsafe bool
@@ -53,8 +51,8 @@ type server interface {
 }
 
 // Start returns a Postgres and a Redis that answer. For each it takes the first of: the server that o names; the
-// programs installed here; a container, where a Docker engine answers; packages that it installs, as root on
-// Debian or Ubuntu. If there is none of these the error is ErrUnavailable.
+// programs installed here; a container, where a Docker engine answers. If there is none of these the error is
+// ErrUnavailable.
 func Start(ctx context.Context, o Options) (*Services, error) {
 	return start(ctx, o, thisMachine())
 }
@@ -76,7 +74,6 @@ func start(ctx context.Context, o Options, m machine) (s *Services, err error) {
 	plan := plan{
 		wantPostgres: !o.NoPostgres && s.DatabaseURL == "",
 		wantRedis:    !o.NoRedis && s.RedisURL == "",
-		mayInstall:   !o.NoInstall,
 	}
 	if !plan.wantPostgres && !plan.wantRedis {
 		return s, nil

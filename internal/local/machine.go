@@ -7,9 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -19,14 +17,12 @@ const (
 	oldestRedis    = 6_02
 )
 
-// machine is what Start may look at and change on the host.
+// machine is what Start looks at on the host. tools/install looks at the same places.
 type machine struct {
-	path      string   // list of directories with programs, as in PATH
-	postgres  []string // patterns of directories with Postgres' programs, which Debian keeps off the PATH
-	temp      []string // where private directories may go, best first
-	osRelease string   // file that names the distribution, os-release(5)
-	lockDir   string   // where only root may create files
-	root      bool
+	path     string   // list of directories with programs, as in PATH
+	postgres []string // patterns of directories with Postgres' programs, which Debian keeps off the PATH
+	temp     []string // where private directories may go, best first
+	root     bool
 }
 
 func thisMachine() machine {
@@ -36,10 +32,8 @@ func thisMachine() machine {
 			"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
 			"/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin",
 		},
-		temp:      []string{os.TempDir(), "/tmp", "/var/tmp"},
-		osRelease: "/etc/os-release",
-		lockDir:   "/run",
-		root:      os.Geteuid() == 0,
+		temp: []string{os.TempDir(), "/tmp", "/var/tmp"},
+		root: os.Geteuid() == 0,
 	}
 }
 
@@ -119,24 +113,4 @@ func askVersion(ctx context.Context, file string) (version int, number string) {
 	major, _ := strconv.Atoi(string(match[2]))
 	minor, _ := strconv.Atoi(string(match[3]))
 	return major*100 + min(minor, 99), string(match[1])
-}
-
-// debian tells whether the distribution is Debian, Ubuntu or made from them.
-func (m machine) debian() bool {
-	text, err := os.ReadFile(m.osRelease)
-	if err != nil || runtime.GOOS != "linux" {
-		return false
-	}
-	for line := range strings.Lines(string(text)) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		if key != "ID" && key != "ID_LIKE" {
-			continue
-		}
-		for _, id := range strings.Fields(strings.Trim(value, `"'`)) {
-			if id == "debian" || id == "ubuntu" {
-				return true
-			}
-		}
-	}
-	return false
 }

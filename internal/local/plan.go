@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,7 +10,6 @@ import (
 // plan says where the wanted services come from: a program, or else a container.
 type plan struct {
 	wantPostgres, wantRedis bool
-	mayInstall              bool
 
 	postgres, redis program // no path: a container of docker
 	docker          string
@@ -23,24 +21,12 @@ func (p *plan) make(ctx context.Context, m machine, log io.Writer) error {
 	if len(lacking) == 0 {
 		return nil
 	}
-	var tried []error
+	var tried error
 	if docker := m.lookPath("docker"); docker != "" {
-		err := fetchImages(ctx, docker, lacking, log)
-		if err == nil {
+		if tried = fetchImages(ctx, docker, lacking, log); tried == nil {
 			p.docker = docker
 			return nil
 		}
-		tried = append(tried, err)
-	}
-	if aptGet := m.lookPath("apt-get"); p.mayInstall && m.root && aptGet != "" && m.debian() {
-		err := m.install(ctx, aptGet, lacking, log)
-		if err == nil {
-			if lacking, found = p.look(ctx, m); len(lacking) == 0 {
-				return nil
-			}
-			err = errors.New("apt-get went well, but the programs are not there")
-		}
-		tried = append(tried, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -50,12 +36,12 @@ func (p *plan) make(ctx context.Context, m machine, log io.Writer) error {
 
 // service names a Postgres or a Redis to each of the sources.
 type service struct {
-	name, debian, image string
+	name, image string
 }
 
 var (
-	postgresService = service{"Postgres 15 or newer", "postgresql", "postgres:17-alpine"}
-	redisService    = service{"Redis 6.2 or newer", "redis-server", "redis:7-alpine"}
+	postgresService = service{"Postgres 15 or newer", "postgres:17-alpine"}
+	redisService    = service{"Redis 6.2 or newer", "redis:7-alpine"}
 )
 
 // look finds installed programs, and returns what is lacking and what is there but too old.
@@ -80,7 +66,7 @@ func (p *plan) look(ctx context.Context, m machine) (lacking []service, old []pr
 }
 
 // unavailable is the error that names the ways out.
-func unavailable(lacking []service, old []program, tried []error) error {
+func unavailable(lacking []service, old []program, tried error) error {
 	var b strings.Builder
 	for i, s := range lacking {
 		fmt.Fprintf(&b, "\n  %s is not installed", s.name)
@@ -88,16 +74,18 @@ func unavailable(lacking []service, old []program, tried []error) error {
 			fmt.Fprintf(&b, " (%s is too old)", old[i])
 		}
 	}
-	for _, err := range tried {
-		fmt.Fprintf(&b, "\n  tried: %s", strings.ReplaceAll(err.Error(), "\n", "\n    "))
+	if tried != nil {
+		fmt.Fprintf(&b, "\n  tried: %s", strings.ReplaceAll(tried.Error(), "\n", "\n    "))
 	}
 	return fmt.Errorf(`%w:%s
 Any one of these helps:
-  1. DATABASE_URL and REDIS_URL: name servers that you have, as in
+  1. tools/install servers, in the source of Tocsin: as root on Debian or Ubuntu it installs what lacks, and
+     starts no service
+  2. DATABASE_URL and REDIS_URL: name servers that you have, as in
      DATABASE_URL=postgres://user:password@host:5432/postgres REDIS_URL=redis://host:6379
      (Tocsin makes a database of its own there and leaves the others alone)
-  2. docker compose: start the Docker engine, so that "docker info" answers, and try again
-  3. packages:
+  3. a container engine: start it, so that "docker info" answers
+  4. packages:
      Debian, Ubuntu:  apt-get install postgresql redis-server
      Fedora:          dnf install postgresql-server valkey
      Homebrew:        brew install postgresql@17 redis`, ErrUnavailable, b.String())

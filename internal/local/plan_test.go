@@ -16,9 +16,7 @@ import (
 func bare(t *testing.T) (m machine, bin string) {
 	t.Helper()
 	bin = t.TempDir()
-	return machine{
-		path: bin, temp: thisMachine().temp, osRelease: filepath.Join(bin, "os-release"), lockDir: bin,
-	}, bin
+	return machine{path: bin, temp: thisMachine().temp}, bin
 }
 
 // script puts a shell script into a directory.
@@ -38,11 +36,11 @@ func writeProgram(t *testing.T, file string, content []byte) {
 	}
 }
 
-// installed returns this machine's Postgres and Redis, installed first where that is possible.
+// installed returns this machine's Postgres and Redis.
 func installed(t *testing.T) (postgres, redis program) {
 	t.Helper()
 	needsServers(t)
-	p := plan{wantPostgres: true, wantRedis: true, mayInstall: true}
+	p := plan{wantPostgres: true, wantRedis: true}
 	if err := p.make(t.Context(), thisMachine(), t.Output()); err != nil {
 		t.Fatal(err)
 	}
@@ -55,39 +53,29 @@ func installed(t *testing.T) (postgres, redis program) {
 func TestWithoutAnyWayTheErrorNamesTheWaysOut(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		root, noInstall bool
-		programs        map[string]string
-		release         string
-		want            string
+		programs map[string]string
+		want     string
 	}{
-		"ordinary user":        {want: "Postgres 15 or newer is not installed"},
-		"old programs":         {programs: map[string]string{"postgres": "echo 'postgres (PostgreSQL) 14.9'", "initdb": ""}, want: "Postgres 14.9 from"},
-		"old Redis":            {programs: map[string]string{"redis-server": "echo Redis server v=6.0.16 sha=0"}, want: "Redis 6.0 from"},
-		"Postgres, no initdb":  {programs: map[string]string{"postgres": "echo 'postgres (PostgreSQL) 16.1'"}, want: "Postgres 15 or newer is not installed"},
-		"Docker, no engine":    {programs: map[string]string{"docker": "echo Cannot connect >&2; exit 1"}, want: "tried: docker info: exit status 1\n    Cannot connect"},
-		"images out of reach":  {programs: map[string]string{"docker": "[ $1 = info ] || { echo no route >&2; exit 1; }"}, want: "docker pull: exit status 1\n    no route"},
-		"root on Fedora":       {root: true, release: "ID=fedora", programs: map[string]string{"apt-get": "exit 0"}, want: "dnf install"},
-		"apt-get fails":        {root: true, release: "ID=debian", programs: map[string]string{"apt-get": "echo disk full; exit 100", "apt-cache": "echo Version: 17+1"}, want: "apt-get install: exit status 100\n    disk full"},
-		"a release too old":    {root: true, release: "ID=ubuntu", programs: map[string]string{"apt-get": "exit 0", "apt-cache": "echo Version: 14+238"}, want: "version 14, too old; nothing was installed"},
-		"nothing may be added": {root: true, noInstall: true, release: "ID=debian", programs: map[string]string{"apt-get": "echo called; exit 1"}, want: "apt-get install postgresql redis-server"},
-		"not root":             {release: "ID=debian", programs: map[string]string{"apt-get": "echo called; exit 1"}, want: "apt-get install postgresql redis-server"},
+		"ordinary user":       {want: "Postgres 15 or newer is not installed"},
+		"old programs":        {programs: map[string]string{"postgres": "echo 'postgres (PostgreSQL) 14.9'", "initdb": ""}, want: "Postgres 14.9 from"},
+		"old Redis":           {programs: map[string]string{"redis-server": "echo Redis server v=6.0.16 sha=0"}, want: "Redis 6.0 from"},
+		"Postgres, no initdb": {programs: map[string]string{"postgres": "echo 'postgres (PostgreSQL) 16.1'"}, want: "Postgres 15 or newer is not installed"},
+		"Docker, no engine":   {programs: map[string]string{"docker": "echo Cannot connect >&2; exit 1"}, want: "tried: docker info: exit status 1\n    Cannot connect"},
+		"images out of reach": {programs: map[string]string{"docker": "[ $1 = info ] || { echo no route >&2; exit 1; }"}, want: "docker pull: exit status 1\n    no route"},
+		"packages":            {programs: map[string]string{"apt-get": "echo called; exit 1"}, want: "apt-get install postgresql redis-server"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m, bin := bare(t)
-			m.root = test.root
 			for program, body := range test.programs {
 				script(t, bin, program, body)
 			}
-			if err := os.WriteFile(m.osRelease, []byte(test.release+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s, err := start(t.Context(), Options{NoInstall: test.noInstall}, m)
+			s, err := start(t.Context(), Options{}, m)
 			if s != nil || !errors.Is(err, ErrUnavailable) {
 				t.Fatalf("got %v, %v; want ErrUnavailable", s, err)
 			}
-			for _, want := range []string{test.want, "DATABASE_URL", "REDIS_URL", "docker compose", "apt-get install", "dnf install", "brew install"} {
+			for _, want := range []string{test.want, "tools/install servers", "DATABASE_URL", "REDIS_URL", "docker info", "apt-get install", "dnf install", "brew install"} {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("the error lacks %q:\n%v", want, err)
 				}
@@ -123,67 +111,6 @@ func TestValkeyIsARedis(t *testing.T) {
 	script(t, bin, "valkey-server", "echo Valkey server v=8.0.1 sha=00000000:0")
 	if got, ok := m.findRedis(t.Context()); !ok || got.name != "Valkey 8.0" {
 		t.Errorf("got %+v, %v", got, ok)
-	}
-}
-
-func TestDistributionsMadeFromDebianAreKnown(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]bool{
-		"ID=debian": true, "ID=ubuntu\nID_LIKE=debian": true, "ID=mint\nID_LIKE=\"ubuntu debian\"": true,
-		"ID=fedora": false, "ID=rocky\nID_LIKE=\"rhel fedora\"": false, "NAME=debian": false, "": false,
-	} {
-		m, _ := bare(t)
-		if err := os.WriteFile(m.osRelease, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := m.debian(); got != want {
-			t.Errorf("%q: got %v", text, got)
-		}
-	}
-}
-
-func TestPackagesAreInstalledWithoutStartingAnything(t *testing.T) {
-	t.Parallel()
-	_, redis := installed(t)
-	m, bin := bare(t)
-	m.root = true
-	if err := os.WriteFile(m.osRelease, []byte("ID=debian\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	started := filepath.Join(bin, "started")
-	lists := filepath.Join(bin, "lists")
-	// The lists are empty at first. The package does what packages do when they are installed.
-	script(t, bin, "apt-cache", "/bin/cat "+lists)
-	script(t, bin, "apt-get", `
-case $1 in
-update) echo "Version: 5:7.0.15" >`+lists+` ;;
-install)
-	for argument; do case $argument in DPkg::Path=*) PATH=${argument#DPkg::Path=} ;; esac; done
-	for program in invoke-rc.d deb-systemd-invoke service pg_createcluster; do
-		$program redis-server start || exit 1
-		case $(command -v $program) in *tocsin-apt-*) ;; *) echo $program >>`+started+` ;; esac
-	done
-	ln -s `+redis.path+" "+bin+`/redis-server ;;
-esac`)
-	script(t, bin, "update-rc.d", `echo "$@" >`+bin+`/boot`)
-	var log bytes.Buffer
-	p := plan{wantRedis: true, mayInstall: true}
-	if err := p.make(t.Context(), m, &log); err != nil {
-		t.Fatal(err)
-	}
-	if p.redis.path != filepath.Join(bin, "redis-server") {
-		t.Errorf("planned %+v", p.redis)
-	}
-	if text, err := os.ReadFile(started); err == nil {
-		t.Errorf("not kept idle: %s", text)
-	}
-	if text, err := os.ReadFile(filepath.Join(bin, "boot")); err != nil || string(text) != "redis-server disable\n" {
-		t.Errorf("update-rc.d was told %q, %v", text, err)
-	}
-	for _, said := range []string{"apt-get update", "apt-get install redis-server", "without starting any service"} {
-		if !strings.Contains(log.String(), said) {
-			t.Errorf("the log lacks %q: %q", said, log.String())
-		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // strictEmail fails on any defect that Python's parser sees, in the structure or in a header.
@@ -29,11 +30,7 @@ print(message.get_body(("html",)).get_content(), end="")
 
 func TestPythonReadsAMessageWithoutADefect(t *testing.T) {
 	t.Parallel()
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Log("no python3: the other tests of this file parse with net/mail alone")
-		return
-	}
+	python := testkit.Program(t, "python3")
 	long := strings.Repeat("Ünïcödé 東京 ", 60) // no subject holds it in one line, nor in one encoded word
 	for name, tt := range map[string]struct {
 		body           notice.Body

@@ -42,7 +42,6 @@ func start(name string, o local.Options) (server, error) {
 		return server{url: url}, nil
 	}
 	lastResort := os.Getenv(name)
-	o.NoInstall = lastResort != ""
 	s, err := local.Start(context.Background(), o)
 	switch {
 	case errors.Is(err, local.ErrUnavailable) && lastResort != "":
@@ -167,7 +166,6 @@ func own(t testing.TB, o local.Options, name string) *local.Services {
 	t.Helper()
 	NeedsServers(t)
 	named := os.Getenv("TOCSIN_TEST_"+name) + os.Getenv(name)
-	o.NoInstall = named != ""
 	s, err := local.Start(t.Context(), o)
 	if errors.Is(err, local.ErrUnavailable) && named != "" {
 		t.Skipf("the servers named in the environment are not ours to stop: %v", err)
