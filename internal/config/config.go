@@ -20,7 +20,7 @@ const defaultConnections = 16
 type Relay struct {
 	Name        string      // "" where it was not given one
 	URL         string      // smtp:// or smtps://; holds the password where Password is empty
-	Password    string      // what password_file held
+	Password    string      // from password_file
 	Connections int         // at most so many at once, in each worker
 	Rate        notice.Rate // of all workers together; 0 = no limit
 	Origin      string      // which setting, and where it came from: for error messages
@@ -59,7 +59,7 @@ type Work struct {
 	Listen       string        `setting:"TOCSIN_WORK_LISTEN"` // host:port of health and metrics; "" = none
 	Tokens       []string      `setting:"TOCSIN_TOKEN"`       // that its metrics ask for; as of Serve
 	MaxOpenMarks int           `setting:"TOCSIN_MAX_OPEN_MARKS"`
-	Drain        time.Duration `setting:"TOCSIN_DRAIN"`       // how long a stopping worker may finish what it began
+	Drain        time.Duration `setting:"TOCSIN_DRAIN"`       // how long a stopping worker may finish the mails that it began
 	Lease        time.Duration `setting:"TOCSIN_LEASE"`       // how long a chunk stays with a worker that is not heard of; the same in all workers
 	FirstRetry   time.Duration `setting:"TOCSIN_FIRST_RETRY"` // mean wait before a deferred mail is tried again, which doubles from there
 	MarksDir     string        `setting:"TOCSIN_MARKS_DIR"`   // where the numbers of marks are kept, beside Redis; "" = nowhere

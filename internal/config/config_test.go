@@ -172,7 +172,7 @@ func TestClientUsesTheFirstOfTwoTokens(t *testing.T) {
 	}
 }
 
-// An error says which setting, where it came from and what would be right; it never shows a password.
+// An error names the setting and its source, and says how to mend it; it never shows a password.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

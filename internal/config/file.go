@@ -7,7 +7,7 @@ import (
 	"tocsin/internal/yaml"
 )
 
-// file is what the file of settings holds, with the line of each setting.
+// file holds the settings of the file, with the line of each.
 type file struct {
 	path   string
 	values map[string]value // by the name of the variable

@@ -16,7 +16,7 @@ type Limit struct {
 	Connections int // mails to it under way at once; 0 = no limit
 }
 
-// mostConnections bounds what can be set, for a relay or a domain.
+// mostConnections is the highest number of connections of a relay or a domain.
 const mostConnections = 1000
 
 func (f *file) keepLimits(v yaml.Value) error {

@@ -107,7 +107,7 @@ func isWebURL(text string) error {
 	return nil
 }
 
-// The checks of secrets never repeat the text, nor what net/url says of it: both may hold a password.
+// The checks of secrets never repeat the text, nor the error of net/url: both may hold a password.
 
 const percent = "; special characters of a password are percent-encoded"
 

@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// reader takes settings one after the other and keeps what is wrong with them, so that an operator learns
+// reader takes settings one after the other and keeps the errors, so that an operator learns
 // of all mistakes at once.
 type reader struct {
 	s    *Settings
@@ -34,7 +34,7 @@ func (s *Settings) fill(to any, required ...string) error {
 
 func (r *reader) add(err error) { r.errs = append(r.errs, err) }
 
-// value returns what a setting is set to, else its default; nil where it has none, or is wrong.
+// value returns the value of a setting, else its default; nil where it has none, or is wrong.
 func (r *reader) value(set Setting) any {
 	if set.read != nil {
 		return set.read(r)

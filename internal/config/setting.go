@@ -14,12 +14,12 @@ type Setting struct {
 	Name    string // of its variable; "" = only the file has it
 	Key     string // in the file; "" = the name without TOCSIN_, in lower case, and none for a secret; "-" = none
 	Secret  bool   // has no flag, is never shown, and <Name>_FILE reads it from a file
-	Value   string // what --help calls a value
+	Value   string // the placeholder of its value in --help
 	Default string // as it would be set; "" = none
-	Without string // what holds where there is no default, for --help and the README
+	Without string // in place of a default, for --help and the README, such as "for ever"
 	Example string // of a value, where there is no default
 	Sample  string // how tocsin.yaml shows it, where that is not Key: Default or Example
-	Doc     string // what it is for
+	Doc     string // its purpose, in sentences
 
 	path  bool                           // a relative path in the file is one from the directory of the file
 	parse func(text string) (any, error) // for a setting that is one text; its error completes "the setting …"
@@ -54,7 +54,7 @@ func (s Setting) ID() string {
 	return s.Name
 }
 
-// Unset says what holds where the setting is not set: its default, or what Without says.
+// Unset returns the default of the setting, or the words of Without if it has none.
 func (s Setting) Unset() string {
 	if s.Default != "" {
 		return s.Default

@@ -80,7 +80,7 @@ func (s *Settings) secret(name string) (value, bool, error) {
 	return v, true, nil
 }
 
-// readSecret returns what a file holds but for the newline at its end.
+// readSecret returns the content of a file, without a newline at its end.
 func readSecret(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {

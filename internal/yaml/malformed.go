@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// advice says what would be right, by what the library finds wrong.
+// advice says how to mend a mistake, by the words of the library for it.
 var advice = map[string]string{
 	"mapping values are not allowed in this context":         "a value that holds a colon and a space stands in quotes",
 	"found character that cannot start any token":            "lines are indented with spaces, not with tabs, and a value that begins with @, % or ` stands in quotes",

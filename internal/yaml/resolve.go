@@ -26,7 +26,7 @@ func (v *Value) resolve() (err error) {
 	return err
 }
 
-// node returns what a node stands for. Aliased says that an alias led to it.
+// node returns the node itself, or the one that an alias stands for. Aliased says that an alias led to it.
 func (r *resolver) node(n *yaml.Node, aliased bool) (*yaml.Node, error) {
 	at := n
 	if n.Kind == yaml.AliasNode {

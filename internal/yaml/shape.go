@@ -17,8 +17,8 @@ type Fields map[string]func(Value) error
 // Names returns the names of the fields, sorted.
 func (f Fields) Names() []string { return slices.Sorted(maps.Keys(f)) }
 
-// Fields hands each value of a mapping to the reader of its field, and joins their errors. Noun is what a key is, such
-// as "field of a relay", and like what may stand there, such as "a relay such as {url: smtp://smtp.example.net}".
+// Fields hands each value of a mapping to the reader of its field, and joins their errors. Noun is the kind of a key, such
+// as "field of a relay", and like gives an example, such as "a relay such as {url: smtp://smtp.example.net}".
 func (v Value) Fields(noun, like string, known Fields) error {
 	return v.Each(like, func(key, val Value) error {
 		if read, ok := known[val.name]; ok {

@@ -1,7 +1,7 @@
 // Package yaml reads YAML files strictly, for all of Tocsin: one document, in which each field is known and stands once.
 //
 // Values are taken as they are written: 16, no and 2026-11-09T21:00 are texts. Each error is a *notice.Error that names
-// file and line, and says what would be right. Aliases stand for what they name; what they multiply is bounded.
+// file and line, and says how to mend it. An alias stands for the value that it names; how far aliases multiply is bounded.
 package yaml
 
 import (
@@ -22,7 +22,7 @@ type Value struct {
 	node *yaml.Node
 }
 
-// Read returns what the one document of a file consists of: an empty value where it holds comments alone.
+// Read returns the value of the one document of a file: an empty one where it holds comments alone.
 // File is its path, for errors.
 func Read(file string, text []byte) (Value, error) {
 	v := Value{file: file}
@@ -50,7 +50,7 @@ func (v Value) Empty() bool { return v.node == nil || isNull(v.node) }
 // Plain reports whether the value is neither a list nor a mapping.
 func (v Value) Plain() bool { return v.node == nil || v.node.Kind == yaml.ScalarNode }
 
-// Name returns what errors call the value by, which is the name of its field unless As gave it another.
+// Name returns the name of the value in errors: that of its field, unless As gave it another.
 func (v Value) Name() string { return v.name }
 
 // Line returns the line in which the value begins, 0 where there is none.
@@ -88,7 +88,7 @@ func (v Value) at(n *yaml.Node, format string, args ...any) error {
 // of returns another value of the same file.
 func (v Value) of(name string, n *yaml.Node) Value { return Value{file: v.file, name: name, node: n} }
 
-// wants says what should stand in the place of a value of another shape.
+// wants returns the error about a value that has another shape than the one wanted.
 func (v Value) wants(what string) error {
 	is, name := "plain text", v.name
 	switch v.node.Kind {

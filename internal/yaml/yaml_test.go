@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// relay is what the tests read: a text, a list of texts, a flag and a mapping of its own.
+// relay is the example of the tests: a text, a list of texts, a flag and a mapping of its own.
 type relay struct {
 	Name  string
 	Hosts []string
@@ -82,7 +82,7 @@ func bomb() string {
 	return b.String()
 }
 
-// An error names the line and the field, and says what would be right.
+// An error names the line and the field, and says how to mend it.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
