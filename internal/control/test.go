@@ -46,14 +46,14 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 			r = readers[""]
 		}
 		r.Address = to
-		m, err := p.program.Render(r, text, render.Stamp{
+		raw, err := p.program.Render(nil, r, text, render.Stamp{
 			MessageID: "<test." + rand.Text() + "@" + d.domain() + ">",
 			NoticeKey: b.Key, ListID: b.Incident + "." + d.domain(), Date: time.Now(),
 		})
 		if err != nil {
 			return nil, err
 		}
-		answer, err := d.Sender.Send(ctx, notice.Mail{From: sender.Address, To: address.Wire(), Raw: m.Raw}, granted{})
+		answer, err := d.Sender.Send(ctx, notice.Mail{From: sender.Address, To: address.Wire(), Raw: raw}, granted{})
 		if err != nil {
 			return nil, fmt.Errorf("send the test mail in %s: %w", text, err)
 		}

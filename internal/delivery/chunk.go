@@ -215,22 +215,22 @@ func (r *run) record(o ledger.Outcome) {
 	})
 }
 
-// mail renders what a delivery sends. The same delivery has the same Message-ID each time.
+// mail renders what a delivery sends: the same bytes each time.
 func (r *run) mail(due pending) (notice.Mail, error) {
 	if due.wrong != nil {
 		return notice.Mail{}, notice.Invalid("address", "%v", due.wrong)
 	}
-	m, err := r.program.Render(due.Recipient, due.Text, render.Stamp{
+	raw, err := r.program.Render(nil, due.Recipient, due.Text, render.Stamp{
 		MessageID: r.program.MessageID(due.Seq),
 		InReplyTo: due.InReplyTo,
 		NoticeKey: r.program.Key,
 		ListID:    r.program.Incident + "." + r.program.MessageDomain,
-		Date:      time.Now(),
+		Date:      r.program.date(),
 	})
 	if err != nil {
 		return notice.Mail{}, err
 	}
-	return notice.Mail{From: r.returnPath, To: due.to.Wire(), Raw: m.Raw}, nil
+	return notice.Mail{From: r.returnPath, To: due.to.Wire(), Raw: raw}, nil
 }
 
 // unmade is why a delivery has no mail: a hole in its text, or an address or message that can't be put on the wire.

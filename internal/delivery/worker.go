@@ -272,6 +272,17 @@ type program struct {
 	*render.Program
 }
 
+// date is the Date of the notice's mails: when it was released, or was to leave if that is later. Both are stored, so
+// that each attempt of a delivery sends the same bytes.
+func (p *program) date() (at time.Time) {
+	for _, t := range []*time.Time{p.ReleasedAt, p.SendAt} {
+		if t != nil && t.After(at) {
+			at = *t
+		}
+	}
+	return at.UTC()
+}
+
 func (w *Worker) compile(ctx context.Context, id int64) (*program, error) {
 	n, err := w.ledger.Notice(ctx, id)
 	if err != nil {

@@ -3,12 +3,9 @@ package render
 import (
 	"errors"
 	"fmt"
-	htmltemplate "html/template"
-	"io"
 	"maps"
 	"slices"
 	"strings"
-	"text/template"
 
 	"golang.org/x/text/language"
 
@@ -38,17 +35,6 @@ func SourceOf(b notice.Body, texts map[string]notice.Text, from, replyTo, zone s
 	return Source{Body: b, Texts: texts, From: from, ReplyTo: replyTo, IncidentKey: b.Incident}
 }
 
-// compiled is the text of one language.
-type compiled struct {
-	key     string
-	dir     string
-	format  *format
-	subject *template.Template
-	text    *template.Template
-	html    *htmltemplate.Template
-	sites   []site
-}
-
 // Compile checks and parses a notice's texts, each once. Every error is an *notice.Error whose Field names the file
 // or the text and the line.
 func (s *Set) Compile(src Source) (*Program, error) {
@@ -59,7 +45,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.layouts = s.layouts
+	p.layouts, p.converter = s.layouts, s.converter
 	texts, err := canonicalTexts(src.Texts)
 	if err != nil {
 		return nil, err
@@ -89,29 +75,28 @@ func (s *Set) Compile(src Source) (*Program, error) {
 		if ok = ok && f.text == texts[key]; ok {
 			subject.label, body.label, body.places = f.subject, f.name, f.places
 		}
-		c := &compiled{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key])}
-		v := vetter{parameters: p.parameters, optional: optional, anyParameter: ready && !ok, sites: &c.sites}
-		if err := s.compileText(c, v, subject, body); err != nil {
+		t := &text{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key])}
+		v := vetter{parameters: p.parameters, optional: optional, anyParameter: ready && !ok}
+		if err := s.compileText(t, v, subject, body); err != nil {
 			return nil, err
 		}
-		p.texts[key] = c
+		p.texts[key] = t
 	}
 	p.matcher = newMatcher(tags, def)
 	if key, exact := p.Match("en"); exact {
 		p.english = key
 	}
-	return p, p.escape()
+	return p, nil
 }
 
 // newProgram checks all of a source but its texts.
 func newProgram(src Source) (*Program, error) {
 	b := src.Body
 	p := &Program{
-		stacked:    b.Stacked,
-		parameters: cleanAll(b.Parameters),
-		notice:     noticeFields{b.Key, b.Phase, b.Severity, string(b.Kind)},
-		incident:   incidentFields{src.IncidentKey},
-		texts:      map[string]*compiled{},
+		stacked: b.Stacked,
+		fixed: fixed{parameters: cleanAll(b.Parameters), incident: src.IncidentKey,
+			notice: noticeFields{b.Key, b.Phase, b.Severity, string(b.Kind)}},
+		texts: map[string]*text{},
 	}
 	var err error
 	if p.zone, err = notice.LoadZone(b.Zone); err != nil {
@@ -122,21 +107,17 @@ func newProgram(src Source) (*Program, error) {
 		if err != nil {
 			return nil, windowError(i, err)
 		}
-		p.windows = append(p.windows, window{moment{start}, moment{end}})
+		p.windows = append(p.windows, window{start, end})
 	}
-	if p.from, err = mailbox(src.From); err != nil {
+	if p.from, err = parseMailbox(src.From); err != nil {
 		return nil, notice.Invalid("from", "%q is not a sender such as Example Status <status@example.net>", src.From)
-	}
-	p.sender = p.from.Name
-	if p.sender == "" {
-		p.sender = p.from.Address
 	}
 	replyTo := b.ReplyTo
 	if replyTo == "" {
 		replyTo = src.ReplyTo
 	}
 	if replyTo != "" {
-		if p.replyTo, err = mailbox(replyTo); err != nil {
+		if p.replyTo, err = parseMailbox(replyTo); err != nil {
 			return nil, notice.Invalid("reply_to", "%q is not an address", replyTo)
 		}
 	}
@@ -165,8 +146,8 @@ func defaultLanguage(name string, texts map[string]notice.Text) (string, error) 
 	return key, nil
 }
 
-// compileText makes the three templates of one language.
-func (s *Set) compileText(c *compiled, v vetter, subject, body source) error {
+// compileText vets the text of one language and prepares it to be run.
+func (s *Set) compileText(t *text, v vetter, subject, body source) error {
 	switch {
 	case strings.TrimSpace(subject.text) == "":
 		return notice.Invalid(subject.label, "is empty")
@@ -180,48 +161,24 @@ func (s *Set) compileText(c *compiled, v vetter, subject, body source) error {
 		return notice.Invalid(body.label, "is longer than %d bytes", maxBody)
 	}
 	body.text = strings.ReplaceAll(body.text, "\r\n", "\n")
-	v.source = subject
-	if err := v.run(); err != nil {
-		return err
-	}
-	var line strings.Builder
-	for _, p := range v.pieces {
-		if p.action != nil {
-			line.WriteString(p.action.template("raw"))
-		} else {
-			line.WriteString(braces(p.literal))
+	sv, bv := v, v
+	sv.source, bv.source = subject, body
+	for _, v := range []*vetter{&sv, &bv} {
+		if err := v.run(); err != nil {
+			return err
 		}
+		t.writes.addAll(v.nodes)
 	}
-	v.source, v.pieces = body, nil
-	if err := v.run(); err != nil {
-		return err
-	}
-	page, plain, err := s.converter.convert(body, v.pieces)
+	t.tokens = newTokens(bv.nodes, sv.nodes)
+	t.subject = nodes{label: subject.label, all: build(sv.nodes), slots: sv.slots}
+	all, err := s.converter.prepare(body, t.tokens)
 	if err != nil {
 		return err
 	}
-	if c.subject, err = template.New(subject.label).Funcs(templateFuncs).Parse(line.String()); err != nil {
-		return notice.Invalid(subject.label, "%v", err)
-	}
-	if c.text, err = template.New(body.label).Funcs(templateFuncs).Option("missingkey=zero").Parse(plain); err != nil {
-		return notice.Invalid(body.label, "%v", err)
-	}
-	c.subject.Option("missingkey=zero")
-	if c.html, err = htmltemplate.New(body.label).Funcs(templateFuncs).Option("missingkey=zero").Parse(page); err != nil {
-		return notice.Invalid(body.label, "%v", err)
-	}
-	return nil
-}
-
-// escape has html/template work out the escaping of every text now rather than for the first recipient, because it
-// can refuse a text.
-func (p *Program) escape() error {
-	for _, key := range slices.Sorted(maps.Keys(p.texts)) {
-		c := p.texts[key]
-		sample := notice.Recipient{Customers: []notice.Frozen{{ID: "1", Name: "A"}}}
-		err := c.html.Execute(io.Discard, p.reader(sample, c, c.format, p.zone))
-		if bad, ok := errors.AsType[*htmltemplate.Error](err); ok {
-			return notice.Invalid(c.html.Name(), "%s", bad.Description)
+	t.body = nodes{label: body.label, all: all, slots: bv.slots}
+	for _, n := range []*nodes{&t.subject, &t.body} {
+		if decides(n.all) {
+			n.decisions = decisions(n.all)
 		}
 	}
 	return nil

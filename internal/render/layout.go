@@ -1,11 +1,10 @@
 package render
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
-	"io"
 	"strings"
 	"text/template"
 
@@ -28,14 +27,14 @@ type layoutData struct {
 	Kind      string
 	Phase     string
 	Severity  string // may be empty
-	Blocks    []block
+	Blocks    []layoutBlock
 }
 
-// block is the body of a mail in one language.
-type block struct {
+// layoutBlock is the body of a mail in one language.
+type layoutBlock struct {
 	Language  string
 	Direction string
-	HTML      htmltemplate.HTML // what html/template has escaped already
+	HTML      htmltemplate.HTML
 	Text      string
 }
 
@@ -49,18 +48,26 @@ func (s *Set) parseLayouts() (l layouts, err error) {
 	if err != nil {
 		return l, fmt.Errorf("read layout: %w", err)
 	}
-	if l.html, err = htmltemplate.New("layout.html").Parse(string(page)); err != nil {
+	if l.html, err = htmltemplate.New("layout.html").Parse(strings.ReplaceAll(string(page), slotMark, "")); err != nil {
 		return l, layoutError("layout.html", err)
 	}
-	if l.text, err = template.New("layout.txt").Parse(string(plain)); err != nil {
+	if l.text, err = template.New("layout.txt").Parse(strings.ReplaceAll(string(plain), slotMark, "")); err != nil {
 		return l, layoutError("layout.txt", err)
 	}
 	sample := layoutData{Subject: "s", Language: "en", Direction: "ltr", Sender: "s", Key: "k", Kind: "outage",
-		Phase: "resolved", Severity: "minor", Blocks: []block{{"en", "ltr", "<p>a</p>", "a"}, {"nl", "ltr", "<p>b</p>", "b"}}}
-	if err := l.html.Execute(io.Discard, sample); err != nil {
+		Phase: "resolved", Severity: "minor", Blocks: []layoutBlock{{"en", "ltr", "<p>a</p>", "a"}, {"nl", "ltr", "<p>b</p>", "b"}}}
+	// A subject is put in as text once the mail is compiled: it has to come out the same wherever a layout has it.
+	awkward := "<a\"b c'&d>"
+	sample.Subject = subjectSlot
+	slotted, err := l.page(sample)
+	if err != nil {
 		return l, layoutError("layout.html", err)
 	}
-	if err := l.text.Execute(io.Discard, sample); err != nil {
+	sample.Subject = awkward
+	if plain, err := l.page(sample); err != nil || plain != strings.ReplaceAll(slotted, subjectSlot, htmltemplate.HTMLEscapeString(awkward)) {
+		return l, cmp.Or(err, error(notice.Invalid("layout.html", "has .Subject in a place that is neither text nor a quoted attribute")))
+	}
+	if _, err := l.plain(sample); err != nil {
 		return l, layoutError("layout.txt", err)
 	}
 	return l, nil
@@ -77,20 +84,55 @@ func layoutError(name string, err error) error {
 }
 
 func (l layouts) page(d layoutData) (string, error) {
-	var b bytes.Buffer
-	if err := l.html.Execute(&b, d); err != nil {
-		return "", fmt.Errorf("execute layout: %w", err)
-	}
-	return b.String(), nil
+	var b strings.Builder
+	err := l.html.Execute(&b, d)
+	return b.String(), err
 }
 
 func (l layouts) plain(d layoutData) (string, error) {
-	var b bytes.Buffer
-	if err := l.text.Execute(&b, d); err != nil {
-		return "", fmt.Errorf("execute layout: %w", err)
+	var b strings.Builder
+	err := l.text.Execute(&b, d)
+	return b.String(), err
+}
+
+// In a layout that was executed, a slot stands for the subject, and for the body of each language: noncharacters
+// around a letter.
+const (
+	slotMark    = "\uFDD1"
+	subjectSlot = slotMark + "s" + slotMark
+)
+
+func bodySlot(i int) string { return slotMark + string(rune('a'+i)) + slotMark }
+
+// around returns both layouts around the bodies of blocks.
+func (l layouts) around(d layoutData) (page, plain string, err error) {
+	d.Subject = subjectSlot
+	for i := range d.Blocks {
+		d.Blocks[i].HTML, d.Blocks[i].Text = htmltemplate.HTML(bodySlot(i)), bodySlot(i)
 	}
-	if strings.TrimSpace(b.String()) == "" {
-		return "", errors.New("the layout of the text part left nothing of it")
+	if page, err = l.page(d); err == nil {
+		plain, err = l.plain(d)
 	}
-	return strings.TrimSpace(b.String()) + "\n", nil
+	if err != nil {
+		return "", "", fmt.Errorf("execute layout: %w", err)
+	}
+	if plain = strings.TrimSpace(plain); plain == "" {
+		return "", "", errors.New("the layout of the text part left nothing of it")
+	}
+	return page, plain + "\n", nil
+}
+
+// slots puts pieces into the slots of an executed layout.
+func slots(layout string, subject field, bodies [][]piece) (pieces []piece) {
+	for i, s := range strings.Split(layout, slotMark) {
+		switch {
+		case i%2 == 0:
+			pieces = add(pieces, piece{Text: s})
+		case s == "s":
+			pieces = add(pieces, piece{Field: subject})
+		default:
+			pieces = add(pieces, bodies[s[0]-'a']...)
+		}
+	}
+	return pieces
 }

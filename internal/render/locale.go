@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,9 +46,18 @@ type format struct {
 		Least   int    `json:"least"` // digits that must stand before the first group sign
 	} `json:"number"`
 
-	months, weekdays, periods []string
-	digits                    []rune
+	Names  [][]string `json:"names,omitempty"` // of months, weekdays, and the 24 hours' parts of the day if there are any
+	digits []rune
 }
+
+// complete reports whether all names and digits are there.
+func (f *format) complete() bool {
+	return len(f.Names) >= 2 && len(f.Names[0]) >= 12 && len(f.Names[1]) >= 7 && (len(f.Names) == 2 || len(f.Names[2]) >= 24) &&
+		len([]rune(f.Number.Digits)) == 10
+}
+
+// ready fills in what is derived from the rest.
+func (f *format) ready() { f.digits = []rune(f.Number.Digits) }
 
 var loadCLDR = sync.OnceValue(func() *cldr {
 	c := &cldr{}
@@ -57,10 +65,11 @@ var loadCLDR = sync.OnceValue(func() *cldr {
 		panic(fmt.Sprintf("read the embedded CLDR tables: %v", err))
 	}
 	for _, f := range c.Formats {
-		f.months, f.weekdays, f.digits = c.Lists[f.Months], c.Lists[f.Weekdays], []rune(f.Number.Digits)
+		f.Names = [][]string{c.Lists[f.Months], c.Lists[f.Weekdays]}
 		if f.Periods >= 0 {
-			f.periods = c.Lists[f.Periods]
+			f.Names = append(f.Names, c.Lists[f.Periods])
 		}
+		f.ready()
 	}
 	return c
 })
@@ -97,11 +106,11 @@ func (f *format) date(t time.Time) string {
 	return fill(f.Date, func(name string) string {
 		switch name {
 		case "w":
-			return f.weekdays[t.Weekday()]
+			return f.Names[1][t.Weekday()]
 		case "d":
 			return f.local(d, f.Day2)
 		case "M":
-			return f.months[month-1]
+			return f.Names[0][month-1]
 		}
 		return f.local(year, false)
 	})
@@ -113,8 +122,8 @@ func (f *format) clock(t time.Time) string {
 		return t.Format("15:04")
 	}
 	h, period := t.Hour(), ""
-	if f.periods != nil {
-		period = f.periods[h]
+	if len(f.Names) > 2 {
+		period = f.Names[2][h]
 	}
 	switch {
 	case f.Cycle == 12 && h%12 == 0:
@@ -196,8 +205,6 @@ func (f *format) translate(s string) string {
 		return r
 	}, s)
 }
-
-var numeric = regexp.MustCompile(`^[+-]?[0-9]{1,60}(\.[0-9]{1,60})?$`)
 
 // number writes a decimal number that numeric matches, digit for digit.
 func (f *format) number(s string) string {

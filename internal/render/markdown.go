@@ -2,29 +2,28 @@ package render
 
 import (
 	"bytes"
-	"fmt"
 	stdhtml "html"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/renderer/html"
-	"github.com/yuin/goldmark/text"
+	mdtext "github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
-
-	"tocsin/internal/notice"
 )
 
-// While Markdown is parsed, a token stands for every action: lower-case letters, which no context of Markdown and of
+// While Markdown is parsed, a token stands for every value: lower-case letters, which no context of Markdown and of
 // HTML changes and which can end up in a URL or in code as well as in a sentence. What was written cannot hold one,
-// because the token's first letters are chosen not to occur in it.
+// because the token's first letters are chosen not to occur in it; values are never in the Markdown.
 type tokens struct {
-	prefix  string
-	form    *regexp.Regexp
-	actions []*action
+	prefix string
+	form   *regexp.Regexp
+	flat   []node // whose actions stand in the text while it is prepared
 }
 
 const (
@@ -32,18 +31,19 @@ const (
 	tokenControl = 'c'
 )
 
-func newTokens(pieces []piece) *tokens {
+// newTokens returns tokens for the actions of flat; what is in other holds none of them either.
+func newTokens(flat, other []node) *tokens {
 	// An entity, an escape or a control character within a word is gone from what Markdown is converted to, so the
 	// letters alone are looked at, before and after entities are resolved.
 	var all strings.Builder
-	for _, p := range pieces {
-		all.WriteString(letters(p.literal) + " " + letters(stdhtml.UnescapeString(p.literal)) + " ")
+	for _, n := range slices.Concat(flat, other) {
+		all.WriteString(letters(n.literal) + " " + letters(stdhtml.UnescapeString(n.literal)) + " ")
 	}
 	prefix := "qzx"
 	for strings.Contains(all.String(), prefix) {
 		prefix = "qz" + prefix[1:]
 	}
-	return &tokens{prefix: prefix, form: regexp.MustCompile(prefix + "[pc][a-z]{4}")}
+	return &tokens{prefix: prefix, form: regexp.MustCompile(prefix + "[pc][a-z]{4}"), flat: flat}
 }
 
 // letters returns the letters that s has and a token may have.
@@ -56,51 +56,100 @@ func letters(s string) string {
 	}, strings.ToLower(s))
 }
 
-func (t *tokens) add(a *action) string {
-	class := tokenPrint
-	if a.keyword != "" {
-		class = tokenControl
-	}
-	n := len(t.actions)
-	t.actions = append(t.actions, a)
-	return fmt.Sprintf("%s%c%c%c%c%c", t.prefix, class, 'a'+n/17576%26, 'a'+n/676%26, 'a'+n/26%26, 'a'+n%26)
+func (t *tokens) name(class byte, n int) string {
+	return t.prefix + string([]byte{class, 'a' + byte(n/17576%26), 'a' + byte(n/676%26), 'a' + byte(n/26%26), 'a' + byte(n%26)})
 }
 
-func (t *tokens) get(token string) *action {
+func (t *tokens) number(token string) int {
 	n := 0
 	for _, c := range token[len(t.prefix)+1:] {
 		n = n*26 + int(c-'a')
 	}
-	return t.actions[n]
+	return n
 }
 
-// expand gives s back with an action's code for each token and every other brace protected. What prints is passed
-// through the function named print.
-func (t *tokens) expand(s, print string) string {
+// keyword is that of the action which a token stands for.
+func (t *tokens) keyword(token string) string { return t.flat[t.number(token)].action.keyword }
+
+// markSoft stands around the controls that have a line to themselves.
+const markSoft = "\uFDD0"
+
+// prepare returns the nodes of a body. It refuses an if that begins in one element and ends in another, or begins
+// within a sentence and ends on a line of its own: half of a list item or of bold text would be left where the
+// condition does not hold.
+func (c *converter) prepare(src source, t *tokens) ([]node, error) {
 	var b strings.Builder
-	for {
-		at := t.form.FindStringIndex(s)
-		if at == nil {
-			b.WriteString(braces(s))
-			return b.String()
+	for i, n := range t.flat {
+		switch {
+		case n.action == nil:
+			b.WriteString(strings.Map(func(r rune) rune {
+				if forbidden(r) && r != '\n' && r != '\t' {
+					return -1
+				}
+				return r
+			}, n.literal))
+		case n.action.keyword == "":
+			b.WriteString(t.name(tokenPrint, i))
+		default:
+			b.WriteString(t.name(tokenControl, i))
 		}
-		b.WriteString(braces(s[:at[0]]))
-		b.WriteString(t.get(s[at[0]:at[1]]).template(print))
-		s = s[at[1]:]
+	}
+	md := b.String()
+	alone, err := c.nesting(src, t, md)
+	if err != nil {
+		md = t.unfold(md)
+		if alone, err = c.nesting(src, t, md); err != nil {
+			return nil, err
+		}
+	}
+	var flat []node
+	for {
+		at := t.form.FindStringIndex(md)
+		if at == nil {
+			return build(append(flat, node{literal: md})), nil
+		}
+		token := md[at[0]:at[1]]
+		mark := ""
+		if alone[token] {
+			mark = markSoft
+		}
+		flat = append(flat, node{literal: md[:at[0]] + mark}, t.flat[t.number(token)], node{literal: mark})
+		md = md[at[1]:]
 	}
 }
 
-// braces protects literal text from being taken for the beginning of an action.
-func braces(s string) string { return strings.ReplaceAll(s, "{", `{{"{"}}`) }
-
-func (a *action) template(print string) string {
-	if a.keyword != "" {
-		return "{{" + a.code + "}}"
+// soften gives each line that controls have to themselves back as a blank one. soft has where those begin: they end a
+// paragraph, but do not put a list's items apart. A list item that controls begin in begins with its first words.
+func soften(md string) (out []byte, soft map[int]bool) {
+	soft = map[int]bool{}
+	item := "" // the beginning of a list item that has no words yet
+	for line := range strings.Lines(md) {
+		marked := strings.Contains(line, markSoft)
+		if marked {
+			line = strings.ReplaceAll(line, markSoft, "")
+		}
+		indent := indentation.FindString(line)
+		switch blank := strings.TrimSpace(line[len(indent):]) == ""; {
+		case marked && blank && strings.Trim(indent, " \t>") != "":
+			item = indent
+			continue
+		case marked && blank && item != "":
+			continue
+		case marked && blank:
+			soft[len(out)] = true
+		case item != "":
+			rest, ok := strings.CutPrefix(line, further(item))
+			if !ok {
+				rest = "\n" + line
+			}
+			line, item = item+rest, ""
+		}
+		out = append(out, line...)
 	}
-	return fmt.Sprintf("{{%s $ %d (%s)}}", print, a.site, a.code)
+	return out, soft
 }
 
-// converter turns vetted Markdown into the bodies of two templates. It is safe for concurrent use.
+// converter turns Markdown into trees and HTML. It is safe for concurrent use.
 type converter struct {
 	markdown goldmark.Markdown
 }
@@ -116,7 +165,6 @@ func newConverter() *converter {
 		util.Prioritized(parser.NewFencedCodeBlockParser(), 700),
 		util.Prioritized(parser.NewBlockquoteParser(), 800),
 		util.Prioritized(parser.NewParagraphParser(), 1000),
-		util.Prioritized(controlParser{}, 50),
 	}
 	// There is no parser for raw HTML among them, so that it is text like any other.
 	inlines := []util.PrioritizedValue{
@@ -128,159 +176,85 @@ func newConverter() *converter {
 	}
 	return &converter{goldmark.New(
 		goldmark.WithParser(parser.NewParser(parser.WithBlockParsers(blocks...), parser.WithInlineParsers(inlines...),
-			parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...),
-			parser.WithASTTransformers(util.Prioritized(listMerger{}, 100)))),
-		goldmark.WithRenderer(renderer.NewRenderer(renderer.WithNodeRenderers(
-			util.Prioritized(html.NewRenderer(), 1000), util.Prioritized(controlParser{}, 500)))),
+			parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...))),
+		goldmark.WithRenderer(renderer.NewRenderer(renderer.WithNodeRenderers(util.Prioritized(html.NewRenderer(), 1000)))),
 	)}
 }
 
-var tokensKey = parser.NewContextKey()
-
-// convert returns the bodies of an html/template and of a text/template.
-func (c *converter) convert(src source, pieces []piece) (htmlBody, textBody string, err error) {
-	t := newTokens(pieces)
-	var md bytes.Buffer
-	for _, p := range pieces {
-		if p.action != nil {
-			md.WriteString(t.add(p.action))
-			continue
-		}
-		md.WriteString(strings.Map(func(r rune) rune {
-			if forbidden(r) && r != '\n' && r != '\t' {
-				return -1
-			}
-			return r
-		}, p.literal))
-	}
-	htmlBody, textBody, err = c.parse(src, t, md.String())
-	if err == nil {
-		return htmlBody, textBody, nil
-	}
-	return c.parse(src, t, t.unfold(md.String()))
+// convert returns the tree of Markdown whose controls have gone, its HTML, and what both refer to.
+func (c *converter) convert(markdown string) (doc ast.Node, page string, md []byte, err error) {
+	md, soft := soften(markdown)
+	doc = c.markdown.Parser().Parse(mdtext.NewReader(md))
+	tidy(doc, md, soft)
+	var out strings.Builder
+	err = c.markdown.Renderer().Render(&out, md, doc)
+	return doc, out.String(), md, err
 }
 
-// parse converts Markdown with tokens.
-func (c *converter) parse(src source, t *tokens, md string) (htmlBody, textBody string, err error) {
-	pc := parser.NewContext()
-	pc.Set(tokensKey, t)
-	doc := c.markdown.Parser().Parse(text.NewReader([]byte(md)), parser.WithContext(pc))
-	var out bytes.Buffer
-	if err := c.markdown.Renderer().Render(&out, []byte(md), doc); err != nil {
-		return "", "", fmt.Errorf("convert %s to HTML: %w", src.label, err)
+// tidy takes away list items that controls have left empty, and makes the lists tight that only controls put apart.
+func tidy(n ast.Node, md []byte, soft map[int]bool) {
+	for c := n.FirstChild(); c != nil; {
+		next := c.NextSibling()
+		if c.Type() == ast.TypeBlock {
+			tidy(c, md, soft)
+		}
+		c = next
 	}
-	htmlBody, bad := t.expandHTML(out.String(), src)
-	if bad != nil {
-		return "", "", bad
-	}
-	return htmlBody, plainTemplate(doc, []byte(md), t), nil
-}
-
-var markup = regexp.MustCompile(`<(/?)([a-z0-9]+)[^>]*>`)
-
-// expandHTML puts the actions back into converted Markdown. It refuses an if that begins in one element and ends in
-// another, or begins within a sentence and ends on a line of its own: half of a list item or of bold text would be
-// left where the condition does not hold.
-func (t *tokens) expandHTML(s string, src source) (string, *notice.Error) {
-	var b strings.Builder
-	n := nesting{source: src}
-	at, inCode := 0, false
-	for _, m := range append(markup.FindAllStringSubmatchIndex(s, -1), nil) {
-		end := len(s)
-		if m != nil {
-			end = m[0]
+	list, ok := n.(*ast.List)
+	if !ok {
+		if n.Kind() == ast.KindListItem && n.ChildCount() == 0 {
+			n.Parent().RemoveChild(n.Parent(), n)
 		}
-		print := "out"
-		if inCode {
-			print = "raw"
-		}
-		n.controls(t, s[at:end])
-		b.WriteString(t.expand(s[at:end], print))
-		if m == nil {
-			break
-		}
-		tag, name, closing := s[m[0]:m[1]], s[m[4]:m[5]], m[2] < m[3]
-		at = m[1]
-		if name == controlTag {
-			n.block = !closing
-			continue
-		}
-		depth := len(n.open)
-		n.controls(t, tag)
-		if len(n.open) != depth {
-			n.fail(n.line())
-		}
-		b.WriteString(t.expand(tag, "raw"))
-		switch {
-		case name == "br" || name == "hr" || name == "img":
-		case closing:
-			n.close(name)
-		default:
-			n.open = append(n.open, open{name: name})
-		}
-		if name == "code" {
-			inCode = !closing
-		}
-	}
-	return b.String(), n.err
-}
-
-// nesting is the elements and the controls that are open at a point of the HTML.
-type nesting struct {
-	source source
-	block  bool // what comes is controls on a line of their own
-	open   []open
-	err    *notice.Error
-}
-
-type open struct {
-	name  string // of an element, or if, range, with
-	line  int    // of a control; 0 = an element
-	block bool   // a control on a line of its own
-}
-
-func (n *nesting) line() int {
-	for i := len(n.open) - 1; i >= 0; i-- {
-		if n.open[i].line > 0 {
-			return n.open[i].line
-		}
-	}
-	return 1
-}
-
-func (n *nesting) fail(line int) {
-	if n.err == nil {
-		n.err = notice.Invalid(n.source.at(line), "what begins here ends in another paragraph, list item or emphasis: "+
-			"put {{if}}, {{range}}, {{else}} and {{end}} on lines of their own, or all of them into one sentence")
-	}
-}
-
-func (n *nesting) close(name string) {
-	if len(n.open) == 0 || n.open[len(n.open)-1].name != name || n.open[len(n.open)-1].line > 0 {
-		n.fail(n.line())
 		return
 	}
-	n.open = n.open[:len(n.open)-1]
-}
-
-func (n *nesting) controls(t *tokens, s string) {
-	for _, token := range t.form.FindAllString(s, -1) {
-		a := t.get(token)
-		top := open{}
-		if len(n.open) > 0 {
-			top = n.open[len(n.open)-1]
-		}
-		switch a.keyword {
-		case "if", "range", "with":
-			n.open = append(n.open, open{a.keyword, a.line, n.block})
-		case "else", "end":
-			if top.line == 0 || top.block != n.block {
-				n.fail(n.line())
+	if list.ChildCount() == 0 {
+		list.Parent().RemoveChild(list.Parent(), list)
+		return
+	}
+	if list.IsTight {
+		return
+	}
+	for item := list.FirstChild(); item != nil; item = item.NextSibling() {
+		for b := item.FirstChild(); b != nil; b = b.NextSibling() {
+			if b != item.FirstChild() && apart(b, md, soft) {
 				return
 			}
-			if a.keyword == "end" {
-				n.open = n.open[:len(n.open)-1]
+		}
+		if item != list.FirstChild() && apart(item, md, soft) {
+			return
+		}
+	}
+	list.IsTight = true
+	for item := list.FirstChild(); item != nil; item = item.NextSibling() {
+		for b := item.FirstChild(); b != nil; b = b.NextSibling() {
+			if p, ok := b.(*ast.Paragraph); ok {
+				tight := ast.NewTextBlock()
+				tight.SetLines(p.Lines())
+				for c := p.FirstChild(); c != nil; c = p.FirstChild() {
+					tight.AppendChild(tight, c)
+				}
+				item.ReplaceChild(item, p, tight)
+				b = tight
 			}
 		}
 	}
+}
+
+// apart reports whether blank lines that were written, and no soft ones, stand above a block.
+func apart(n ast.Node, md []byte, soft map[int]bool) bool {
+	if !n.HasBlankPreviousLines() {
+		return false
+	}
+	end := bytes.LastIndexByte(md[:n.Pos()], '\n')
+	for end > 0 {
+		begin := bytes.LastIndexByte(md[:end], '\n') + 1
+		if len(bytes.Trim(md[begin:end], " \t>")) > 0 {
+			return true
+		}
+		if soft[begin] {
+			return false
+		}
+		end = begin - 1
+	}
+	return true
 }

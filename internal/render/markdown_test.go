@@ -48,7 +48,7 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 			"<script>x</script> <b>Ann & *Bo*</b>\n"},
 		"links, in words and bare": {
 			"[status page](https://x.example/{{.Customer.ID}}?q={{.Customer.Attributes.path}}) https://y.example/{{.Customer.ID}}. [a@b.example](mailto:a@b.example)",
-			`<p><a href="https://x.example/7?q=a%20b%3fc">status page</a> <a href="https://y.example/7">https://y.example/7</a>. <a href="mailto:a@b.example">a@b.example</a></p>` + "\n",
+			`<p><a href="https://x.example/7?q=a%20b%3Fc">status page</a> <a href="https://y.example/7">https://y.example/7</a>. <a href="mailto:a@b.example">a@b.example</a></p>` + "\n",
 			"status page (https://x.example/7?q=a%20b%3Fc) https://y.example/7.\na@b.example\n"},
 		"a script is no link": {
 			"[x](javascript:alert) y", "<p><a href=\"\">x</a> y</p>\n", "x y\n"},
@@ -87,7 +87,7 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 			"<ul>\n<li>x\n<ul>\n<li>Ann &amp; *Bo*</li>\n<li>Cy</li>\n</ul>\n</li>\n<li>y</li>\n</ul>\n", "- x\n  - Ann & *Bo*\n  - Cy\n- y\n"},
 		"an if that begins with its item": {
 			"- {{if .Customer.Attributes.empty}}a\n  {{else}}b\n  {{end}}\n- {{range .Customers}}{{.ID}}\n  {{end}}\n",
-			"<ul>\n<li>\nb\n</li>\n<li>\n7\n8\n</li>\n</ul>\n", "- b\n- 7\n  8\n"},
+			"<ul>\n<li>b</li>\n<li>7\n8</li>\n</ul>\n", "- b\n- 7\n  8\n"},
 		"a range in a block of code": {
 			"x\n```\n{{range .Customers}}{{.Name}}\n{{end}}\n```", "<p>x</p>\n<pre><code>Ann &amp; *Bo*\nCy\n\n</code></pre>\n", "x\n\n    Ann & *Bo*\n    Cy\n\n"},
 		"a range in a quotation": {
@@ -128,6 +128,18 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 	}
 }
 
+// wrapped returns the lines of a text that is wrapped.
+func wrapped(text string, limit int) (lines []string) {
+	l := line{}
+	l.add(text)
+	out := writer{plain: true}
+	out.wrap(&l, nil, limit)
+	for s := range strings.Lines(string(out.buf)) {
+		lines = append(lines, strings.TrimSuffix(s, "\n"))
+	}
+	return lines
+}
+
 func TestLinesWrapAtSpaces(t *testing.T) {
 	t.Parallel()
 	long := "https://status.example.net/" + strings.Repeat("path/", 20)
@@ -143,7 +155,7 @@ func TestLinesWrapAtSpaces(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tt.want, wrap(tt.in, 9)); diff != "" {
+			if diff := cmp.Diff(tt.want, wrapped(tt.in, 9)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -153,7 +165,7 @@ func TestLinesWrapAtSpaces(t *testing.T) {
 func TestWideScriptsWrapWithoutSpaces(t *testing.T) {
 	t.Parallel()
 	const in = "障害が発生しましたhttps://example.net/aaaaaaaaaaaaです。"
-	got := wrap(in, 12)
+	got := wrapped(in, 12)
 	if joined := strings.Join(got, ""); joined != in {
 		t.Errorf("%q came back as %q", in, joined)
 	}

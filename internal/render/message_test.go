@@ -20,6 +20,20 @@ import (
 	"tocsin/internal/notice"
 )
 
+// rendered is a message and what a reader sees of it.
+type rendered struct {
+	Message
+	Raw []byte
+}
+
+// render renders a message.
+func render(p *Program, r notice.Recipient, text string, st Stamp) (m rendered, err error) {
+	if m.Raw, err = p.Render(nil, r, text, st); err == nil {
+		m.Message, err = Open(m.Raw)
+	}
+	return m, err
+}
+
 // parsed is a message as a receiver reads it.
 type parsed struct {
 	header     mail.Header
@@ -87,7 +101,7 @@ func TestAMessageHasTheHeadersOfADelivery(t *testing.T) {
 	b.Stacked = notice.StackAlways
 	r := recipient("Bakkerij De Vries", nil)
 	r.Address, r.Language = `Jörg.Bäcker@Bücher.example`, "nl"
-	m, err := compile(t, b).Render(r, "nl", stamp())
+	m, err := render(compile(t, b), r, "nl", stamp())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +159,7 @@ func TestAddressesAreMadeFitForTheHeader(t *testing.T) {
 	} {
 		r := recipient("A", nil)
 		r.Address = address
-		m, err := p.Render(r, "en", stamp())
+		m, err := render(p, r, "en", stamp())
 		if want == "" {
 			if err == nil {
 				t.Errorf("%q is taken", address)
@@ -167,11 +181,11 @@ func TestAddressesAreMadeFitForTheHeader(t *testing.T) {
 func TestTheSameArgumentsGiveTheSameBytes(t *testing.T) {
 	t.Parallel()
 	r := recipient("Anna", nil)
-	first, err := compile(t, outage()).Render(r, "en", stamp())
+	first, err := render(compile(t, outage()), r, "en", stamp())
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := compile(t, outage()).Render(r, "en", stamp())
+	again, err := render(compile(t, outage()), r, "en", stamp())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +194,7 @@ func TestTheSameArgumentsGiveTheSameBytes(t *testing.T) {
 	}
 	st := stamp()
 	st.MessageID = "<other@example.net>"
-	other, err := compile(t, outage()).Render(r, "en", st)
+	other, err := render(compile(t, outage()), r, "en", st)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +231,7 @@ func TestTheSenderIsMadeFitForTheHeader(t *testing.T) {
 	t.Parallel()
 	b := outage()
 	b.ReplyTo = "Hilfe <hilfe@bücher.example>"
-	m, err := compileFrom(t, b, "Störung  Info <status@bücher.example>").Render(recipient("A", nil), "en", stamp())
+	m, err := render(compileFrom(t, b, "Störung  Info <status@bücher.example>"), recipient("A", nil), "en", stamp())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,11 +244,15 @@ func TestTheSenderIsMadeFitForTheHeader(t *testing.T) {
 
 func TestABoundaryWithinTheTextIsAvoided(t *testing.T) {
 	t.Parallel()
-	b := boundary("<a@b>", Message{})
-	r := recipient("--"+b, nil)
 	st := stamp()
 	st.MessageID = "<a@b>"
-	m, err := compile(t, own("s", "{{.Customer.Name}}")).Render(r, "en", st)
+	first, err := render(compile(t, own("s", "x")), recipient("A", nil), "en", st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := boundaryOf(t, first.Raw)
+	r := recipient("--"+b, nil)
+	m, err := render(compile(t, own("s", "{{.Customer.Name}}")), r, "en", st)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +279,7 @@ func TestWhateverCustomersAreCalledTheMessageHolds(t *testing.T) {
 		name, region := wild.Draw(t, "name"), wild.Draw(t, "region")
 		r := recipient(name, map[string]string{"region": region})
 		check := program.Check(r, "en")
-		m, err := program.Render(r, "en", stamp())
+		m, err := render(program, r, "en", stamp())
 		if clean(name) == "" || clean(region) == "" {
 			if _, ok := errors.AsType[*notice.Error](err); !ok || check == nil {
 				t.Fatalf("a hole left as a message: %v, %v", check, err)
@@ -290,6 +308,14 @@ func TestWhateverCustomersAreCalledTheMessageHolds(t *testing.T) {
 	})
 }
 
+// isolate writes a value that mixes with the text around it between marks of direction.
+func isolate(s string, rtl bool) string {
+	if mixes(s, rtl) {
+		return "\u2068" + s + "\u2069"
+	}
+	return s
+}
+
 // escaped writes s as html/template does in an element.
 func escaped(s string) string {
 	return strings.NewReplacer("&#34;", "&#34;", "+", "&#43;").Replace(html.EscapeString(s))
@@ -304,14 +330,14 @@ func TestAProgramServesManyReadersAtOnce(t *testing.T) {
 	b.Stacked = notice.StackAlways
 	p := compile(t, b)
 	languages := []string{"en-US", "en-GB", "nl", "ar", "fa"}
-	want := make([]Message, len(languages))
+	want := make([]rendered, len(languages))
 	readers := make([]notice.Recipient, len(languages))
 	for i, l := range languages {
 		readers[i] = recipient(fmt.Sprintf("Customer %d", i), nil)
 		readers[i].Language = l
 		text, _ := p.Match(l)
 		var err error
-		if want[i], err = p.Render(readers[i], text, stamp()); err != nil {
+		if want[i], err = render(p, readers[i], text, stamp()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -326,7 +352,7 @@ func TestAProgramServesManyReadersAtOnce(t *testing.T) {
 					if err := program.Check(readers[i], text); err != nil {
 						t.Error(err)
 					}
-					got, err := program.Render(readers[i], text, stamp())
+					got, err := render(program, readers[i], text, stamp())
 					if err != nil || !bytes.Equal(got.Raw, want[i].Raw) {
 						t.Errorf("%s differs: %v", languages[i], err)
 					}
@@ -352,9 +378,11 @@ func BenchmarkRender(b *testing.B) {
 	p := compile(b, outage())
 	r := recipient("Bakkerij De Vries", map[string]string{"plan": "gold", "server": "s639"})
 	st := stamp()
+	var buf []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := p.Render(r, "en", st); err != nil {
+		var err error
+		if buf, err = p.Render(buf[:0], r, "en", st); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,8 +3,8 @@ package render
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	stdhtml "html"
+	"strconv"
 	"strings"
 
 	"github.com/yuin/goldmark/ast"
@@ -12,176 +12,161 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// The text template prints lines for reflow: a blank line is wanted (markBlank, and what quotes it), or a kind, a
-// prefix for every line, a marker for the first one, and the words. The marks are noncharacters, which forbidden
-// keeps out of all that is printed between them.
+// A token in the words of a line has the form of its value before it, by one of these noncharacters; forbidden keeps
+// them out of all else.
 const (
-	markBlank  = '\uFDD0'
-	markMarker = '\uFDD1'
-	markWords  = '\uFDD2'
+	markIsolated = '\uFDD2'
+	markRaw      = '\uFDD3'
+	markURL      = '\uFDD4'
+	markQuery    = '\uFDD5'
 )
 
-const (
-	lineWords   = 'w' // wrapped
-	lineCode    = 'c' // as it is
-	lineTitle   = '1' // wrapped and underlined with =
-	lineSection = '2' // wrapped and underlined with -
-)
+var markedForms = map[rune]int{markIsolated: formIsolated, markRaw: 0, markURL: formURL, markQuery: formQuery}
 
-// plainWriter writes a Markdown tree as the body of a text/template.
+// plainWriter writes a Markdown tree as lines of text.
 type plainWriter struct {
+	*block
 	source []byte
-	tokens *tokens
-	out    strings.Builder
 	prefix string // of every line
 	marker string // of the next line only
-	later  string // the marker of the lines after it
-	lists  int
+	blank  bool   // a blank line is wanted before what comes next
+	quote  string // what that line begins with
 }
 
-func plainTemplate(doc ast.Node, source []byte, t *tokens) string {
-	w := &plainWriter{source: source, tokens: t}
-	w.blocks(doc, true)
-	return w.out.String()
-}
-
-// blocks writes the children of n, with a blank line before each where apart is set.
 func (w *plainWriter) blocks(n ast.Node, apart bool) {
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
-		if w.control(c) {
-			continue
-		}
 		if apart {
-			w.blank()
+			w.apart()
 		}
-		w.block(c)
+		w.write(c)
 	}
 }
 
-// control writes n if it is a control, and reports whether it was one.
-func (w *plainWriter) control(n ast.Node) bool {
-	c, ok := n.(*control)
-	if ok {
-		for _, token := range c.tokens {
-			w.out.WriteString(w.tokens.get(token).template("out"))
-		}
+// apart asks for a blank line.
+func (w *plainWriter) apart() {
+	if !w.blank || len(w.prefix) < len(w.quote) {
+		w.blank, w.quote = true, w.prefix
 	}
-	return ok
 }
 
-func (w *plainWriter) blank() {
-	w.out.WriteString(string(markBlank) + w.prefix + "\n")
+// line writes words that are wrapped, and underlined if underline is not 0.
+func (w *plainWriter) line(words string, underline byte) {
+	if strings.Trim(words, " \t") == "" {
+		return
+	}
+	l := &line{First: w.begin(), Prefix: w.prefix, Underline: string(underline)}
+	if underline == 0 {
+		l.Underline = ""
+	}
+	if w.words(l, words) {
+		w.text = add(w.text, piece{Line: l})
+		return
+	}
+	out := writer{plain: true}
+	out.line(l, nil)
+	w.text = add(w.text, piece{Text: string(out.buf)})
 }
 
-func (w *plainWriter) line(kind rune, words string) {
-	fmt.Fprintf(&w.out, "%c%s%c%s%c%s\n", kind, w.prefix, markMarker, w.marker, markWords, words)
-	w.marker = w.later
+// begin puts a blank line above where one is wanted, and returns what the next line begins with.
+func (w *plainWriter) begin() string {
+	if w.blank && len(w.text) > 0 {
+		w.text = add(w.text, piece{Text: strings.TrimRight(w.quote, " ") + "\n"})
+	}
+	first := w.prefix[:max(0, len(w.prefix)-len(w.marker))] + w.marker
+	w.blank, w.marker = false, ""
+	return first
 }
 
-func (w *plainWriter) block(n ast.Node) {
+// code writes a line as it is.
+func (w *plainWriter) code(words string) {
+	first := w.begin()
+	if words == "" {
+		first = strings.TrimRight(first, " ")
+	}
+	w.text = add(w.expand(add(w.text, piece{Text: first}), words, 0), piece{Text: "\n"})
+}
+
+func (w *plainWriter) write(n ast.Node) {
+	outer := w.prefix
 	switch n := n.(type) {
 	case *ast.Heading:
-		kind := lineWords
-		if n.Level <= 2 {
-			kind = rune('0' + n.Level)
-		}
-		w.line(kind, w.inline(n))
+		w.line(w.inline(n), map[int]byte{1: '=', 2: '-'}[n.Level])
 	case *ast.Paragraph, *ast.TextBlock:
 		for words := range strings.SplitSeq(w.inline(n), "\n") {
-			w.line(lineWords, words)
+			w.line(words, 0)
 		}
 	case *ast.ThematicBreak:
-		w.line(lineCode, "----------")
+		w.code("----------")
 	case *ast.CodeBlock, *ast.FencedCodeBlock:
-		outer := w.prefix
 		w.prefix += "    "
 		for i := range n.Lines().Len() {
 			segment := n.Lines().At(i)
-			w.line(lineCode, w.tokens.expand(strings.TrimRight(string(segment.Value(w.source)), "\n"), "raw"))
+			w.code(strings.TrimRight(string(segment.Value(w.source)), " \t\n"))
 		}
-		w.prefix = outer
 	case *ast.Blockquote:
-		outer := w.prefix
 		w.prefix += "> "
 		w.blocks(n, true)
-		w.prefix = outer
 	case *ast.List:
 		w.list(n)
 	default:
 		w.blocks(n, true)
 	}
+	w.prefix = outer
 }
 
 func (w *plainWriter) list(l *ast.List) {
-	w.lists++
-	id, outer, outerLater := w.lists, w.prefix, w.later
-	w.later = ""
+	outer, number := w.prefix, l.Start
 	indent := 2
 	if l.IsOrdered() {
 		indent = 3
 		if l.Start+l.ChildCount() > 10 {
 			indent = 4
 		}
-		// A list within a range begins anew each time round, so the template counts, not this writer.
-		fmt.Fprintf(&w.out, "{{start $ %d %d}}", id, l.Start)
 	}
-	for c := l.FirstChild(); c != nil; c = c.NextSibling() {
-		if w.control(c) {
-			continue
-		}
+	for item := l.FirstChild(); item != nil; item = item.NextSibling() {
 		if !l.IsTight {
-			w.blank()
+			w.prefix = outer
+			w.apart()
 		}
 		w.prefix, w.marker = outer+strings.Repeat(" ", indent), "- "
-		mark := `"- "`
 		if l.IsOrdered() {
-			w.marker = fmt.Sprintf("{{item $ %d}}%c ", id, l.Marker)
-			mark = fmt.Sprintf(`(item $ %d) "%c "`, id, l.Marker)
+			w.marker = strconv.Itoa(number) + string(l.Marker) + " "
+			number++
 		}
-		if _, ok := c.FirstChild().(*control); ok {
-			// Only when the mail is written is it known which line of the item is the first one.
-			w.out.WriteString("{{mark $ " + mark + "}}")
-			w.marker, w.later = "{{marker $}}", "{{marker $}}"
-		}
-		for b := c.FirstChild(); b != nil; b = b.NextSibling() {
-			if w.control(b) {
-				continue
+		for b := item.FirstChild(); b != nil; b = b.NextSibling() {
+			if b != item.FirstChild() && !l.IsTight {
+				w.apart()
 			}
-			if b != c.FirstChild() && !l.IsTight {
-				w.blank()
-			}
-			w.block(b)
+			w.write(b)
 		}
-		w.prefix, w.marker, w.later = outer, "", ""
 	}
-	w.marker, w.later = outerLater, outerLater
+	w.prefix, w.marker = outer, ""
 }
 
-// inline writes the inline children of n; a newline in it is a hard line break.
+// inline returns the words of the inline children of n; a newline in it is a hard line break.
 func (w *plainWriter) inline(n ast.Node) string {
 	var b strings.Builder
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
 		switch c := c.(type) {
 		case *ast.Text:
-			b.WriteString(w.tokens.expand(w.unescape(c.Value(w.source)), "out"))
+			b.WriteString(w.mark(markIsolated, w.unescape(c.Value(w.source))))
 			if c.HardLineBreak() {
 				b.WriteString("\n")
 			} else if c.SoftLineBreak() {
 				b.WriteString(" ")
 			}
 		case *ast.String:
-			b.WriteString(w.tokens.expand(string(c.Value), "out"))
+			b.WriteString(w.mark(markIsolated, string(c.Value)))
 		case *ast.CodeSpan:
 			for t := c.FirstChild(); t != nil; t = t.NextSibling() {
-				code := strings.ReplaceAll(string(t.(*ast.Text).Value(w.source)), "\n", " ")
-				b.WriteString(w.tokens.expand(code, "raw"))
+				b.WriteString(w.mark(markRaw, strings.ReplaceAll(string(t.(*ast.Text).Value(w.source)), "\n", " ")))
 			}
 		case *ast.AutoLink:
-			b.WriteString(w.address(string(c.Label(w.source))))
+			b.WriteString(w.marked(string(c.Label(w.source))))
 		case *ast.Link:
-			b.WriteString(w.link(w.inline(c), c.Destination))
+			b.WriteString(w.reference(w.inline(c), c.Destination))
 		case *ast.Image:
-			b.WriteString(w.link(w.inline(c), c.Destination))
+			b.WriteString(w.reference(w.inline(c), c.Destination))
 		default:
 			b.WriteString(w.inline(c))
 		}
@@ -189,26 +174,58 @@ func (w *plainWriter) inline(n ast.Node) string {
 	return b.String()
 }
 
-// link writes a link as its words and then its address, or as one of them where the other would say nothing.
-func (w *plainWriter) link(words string, destination []byte) string {
+// reference writes a link as its words and then its address, or as one of them where the other would say nothing.
+func (w *plainWriter) reference(words string, destination []byte) string {
 	if html.IsDangerousURL(destination) {
 		return words
 	}
-	address := string(util.URLEscape(destination, true))
-	address = strings.TrimPrefix(address, "mailto:")
-	expanded := w.address(address)
-	if words == "" || expanded == words || w.tokens.expand(address, "out") == words || address == "" {
-		return expanded
+	address := strings.TrimPrefix(string(util.URLEscape(destination, true)), "mailto:")
+	marked := w.marked(address)
+	if words == "" || marked == words || w.mark(markIsolated, address) == words || address == "" {
+		return marked
 	}
-	return words + " (" + expanded + ")"
+	return words + " (" + marked + ")"
 }
 
-// address expands an address: what is printed into its query is escaped as a part of it.
-func (w *plainWriter) address(s string) string {
-	if i := strings.IndexByte(s, '?'); i >= 0 {
-		return w.tokens.expand(s[:i], "url") + w.tokens.expand(s[i:], "query")
+// mark says of each token in s in which form its value is printed.
+func (w *plainWriter) mark(form rune, s string) string {
+	return w.tokens.form.ReplaceAllString(s, string(form)+"$0")
+}
+
+// marked marks an address: what is printed into its query is escaped as a part of it.
+func (w *plainWriter) marked(s string) string {
+	if i := strings.IndexAny(s, "?#"); i >= 0 {
+		return w.mark(markURL, s[:i]) + w.mark(markQuery, s[i:])
 	}
-	return w.tokens.expand(s, "url")
+	return w.mark(markURL, s)
+}
+
+// words adds the words of a line to l, and reports whether they depend on the recipient.
+func (w *plainWriter) words(l *line, words string) (personal bool) {
+	for s := range strings.FieldsFuncSeq(words, func(r rune) bool { return r == ' ' || r == '\t' }) {
+		pieces := w.word(s)
+		if len(pieces) == 1 && pieces[0].constant() {
+			l.add(pieces[0].Text)
+			continue
+		}
+		personal = true
+		l.Words = append(l.Words, word{Pieces: pieces})
+	}
+	return personal
+}
+
+// word returns the pieces of a word with marked tokens.
+func (w *plainWriter) word(s string) (pieces []piece) {
+	for {
+		at := w.tokens.form.FindStringIndex(s)
+		if at == nil {
+			return add(pieces, piece{Text: s})
+		}
+		before := []rune(s[:at[0]])
+		form := markedForms[before[len(before)-1]]
+		pieces = add(pieces, piece{Text: string(before[:len(before)-1])}, w.printed(s[at[0]:at[1]], form))
+		s = s[at[1]:]
+	}
 }
 
 // unescape resolves backslashes and entities the way the HTML part has them resolved. An entity may stand for what

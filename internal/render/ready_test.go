@@ -150,7 +150,7 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 		"a parameter without a manifest": {map[string]string{"simple/en.md": text("{{.Parameters.thing}}")}, []string{"simple/en.md:4: .Parameters.thing is not known: name it in simple/template.yaml, under required or optional, with an example"}},
 		"the kind that is seldom":        {map[string]string{"simple/postmortem/en.md": text("{{if eq .Notice.Kind \"maintenance\"}}{{.Customer.Name}}{{end}}x")}, []string{"simple/postmortem/en.md:4: .Customer.Name is empty for this recipient"}},
 		"a condition that is seldom":     {map[string]string{"simple/en.md": text("{{if eq .Notice.Phase \"cancelled\"}}{{if gt (len .Windows) 1}}{{.Customer.Name}}{{end}}{{end}}x")}, []string{"simple/en.md:4: .Customer.Name is empty for this recipient"}},
-		"emphasis that stays open":       {map[string]string{"welcome/resolved/en.md": text("**Bold.**{{if .Windows}} x{{end}}")}, []string{"welcome/resolved/en.md: leaves ** in a mail"}},
+		"emphasis that stays open":       {map[string]string{"welcome/resolved/en.md": text("**Bold.**{{.Customer.ID}}")}, []string{"welcome/resolved/en.md: leaves ** in a mail"}},
 		"a file of no language":          {map[string]string{"welcome/resolved/english.md": ready}, []string{"welcome/resolved/english.md: \"english\" is not a language tag such as en or pt-BR"}},
 		"a text without a subject":       {map[string]string{"welcome/resolved/en.md": "Hello"}, []string{`welcome/resolved/en.md:1: must begin with a line "---", "subject: …" and another "---"`}},
 		"a broken layout":                {map[string]string{"layout.txt": "{{.Nothing}}"}, []string{"layout.txt:1: "}},

@@ -1,10 +1,14 @@
 // Package render turns a notice's texts, a language and a recipient into a message.
 //
-// A text is Markdown with actions in Go template syntax. Compile vets the actions against the short list of fields
-// and functions that a notice may use, converts the Markdown once per language into one template for the HTML part
-// and one for the text part, and parses both. A Program then renders for any number of recipients at the same time:
-// what depends on the reader (language, zone, customers) is data. A mail in which something would be printed empty
-// is an error, never a message.
+// A text is Markdown with actions in Go template syntax. Set.Compile vets the actions against the short list of fields
+// and functions that a notice may use. For a recipient the text is run first: what is left is Markdown without controls,
+// in which a token stands for each value. Its tree becomes HTML and text, and these, with the layouts and the headers
+// around them, a Mail: text that is encoded already, and places for values. All recipients of one language and zone
+// whose data takes the same decisions share a Mail. A mail in which something would be printed empty is an error, never
+// a message.
+//
+// In reading order: vet, run and expr (texts); markdown, nesting and unfold (Markdown); piece, plain and line (parts);
+// assemble, mail, writer and header (messages); cache and encode (mails that are kept).
 //
 // Dates, times and numbers follow CLDR for some 90 languages, in the locale's own calendar where that is the Gregorian,
 // the Persian or the Buddhist one; for all other locales they are written as ISO 8601 has them.

@@ -53,7 +53,7 @@ func TestPythonReadsAMessageWithoutADefect(t *testing.T) {
 			st := stamp()
 			st.NoticeKey = strings.Repeat("k", 100)
 			st.MessageID = "<" + strings.Repeat("m", 120) + "@example.net>"
-			m, err := p.Render(r, text, st)
+			m, err := render(p, r, text, st)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -73,7 +73,7 @@ func (t *tokens) groups(lines []string) map[string]string {
 			edge[token] = true
 		}
 		for _, token := range t.form.FindAllString(line, -1) {
-			keyword := t.get(token).keyword
+			keyword := t.keyword(token)
 			switch keyword {
 			case "if", "range", "with":
 				open = append(open, &group{line: i, indent: further(indent)})
@@ -109,7 +109,7 @@ func (t *tokens) edges(line string) (indent string, head []string, rest string, 
 	indent = indentation.FindString(line)
 	rest = line[len(indent):]
 	all := t.form.FindAllStringIndex(rest, -1)
-	control := func(at []int) bool { return t.get(rest[at[0]:at[1]]).keyword != "" }
+	control := func(at []int) bool { return t.keyword(rest[at[0]:at[1]]) != "" }
 	from, to := 0, len(rest)
 	for len(all) > 0 && control(all[0]) && strings.TrimSpace(rest[from:all[0][0]]) == "" {
 		head = append(head, rest[all[0][0]:all[0][1]])

@@ -30,24 +30,20 @@ func (s source) at(line int) string {
 	return s.label + ":" + strconv.Itoa(line)
 }
 
-// site is a place of a text where something is printed or formatted, for errors that only a recipient shows.
-type site struct {
-	where string // file and line
-	what  string // the expression as it is written
+// node is literal text or an action, with what a control governs.
+type node struct {
+	literal     string
+	action      *action
+	body, other []node
 }
 
-// piece is a run of literal text, or an action.
-type piece struct {
-	literal string
-	action  *action
-}
-
-// action is one {{…}} after vetting. The code is what text/template executes: calls that depend on the reader get
-// the reader passed along, so that the parsed templates are shared by all readers.
+// action is one {{…}} after vetting.
 type action struct {
 	keyword string // if, range, with, else, end; set for an assignment; "" for what prints
-	code    string // what stands between the braces; of what prints, the expression alone
-	site    int    // of what prints
+	expr    *expr
+	kind    kind
+	slots   []int // of the variables that it sets
+	at      *site
 	line    int
 }
 
@@ -56,11 +52,11 @@ type vetter struct {
 	source       source
 	parameters   map[string]string
 	optional     map[string]string // parameters that a template may have and the notice need not give
-	anyParameter bool              // whatever the notice does not give may be absent
-	sites        *[]site           // filled
+	anyParameter bool              // all that the notice does not give may be absent
 
-	pieces []piece
-	err    *notice.Error
+	nodes []node // flat: a control governs what stands between it and its end
+	slots int    // variables
+	err   *notice.Error
 }
 
 var parserFunctions = func() map[string]any {
@@ -73,7 +69,7 @@ var parserFunctions = func() map[string]any {
 
 var parserError = regexp.MustCompile(`(?s)^template: t:(\d+):(?:\d+:)? (.*)$`)
 
-// run vets the text and leaves its pieces.
+// run vets the text and leaves its nodes.
 func (v *vetter) run() *notice.Error {
 	trees := map[string]*parse.Tree{}
 	tree := parse.New("t")
@@ -91,7 +87,7 @@ func (v *vetter) run() *notice.Error {
 		}
 	}
 	if tree.Root != nil {
-		v.list(tree.Root, &scope{dot: kindRoot, vars: map[string]kind{"$": kindRoot}})
+		v.list(tree.Root, &scope{dot: kindRoot, vars: map[string]variable{"$": {&expr{Op: opRoot}, kindRoot}}})
 	}
 	return v.err
 }
@@ -99,7 +95,12 @@ func (v *vetter) run() *notice.Error {
 // scope is what the dot and the variables are at a point of the text.
 type scope struct {
 	dot  kind
-	vars map[string]kind
+	vars map[string]variable
+}
+
+type variable struct {
+	expr *expr
+	kind kind
 }
 
 func (s *scope) inner() *scope { return &scope{dot: s.dot, vars: maps.Clone(s.vars)} }
@@ -114,13 +115,13 @@ func (v *vetter) fail(n parse.Node, format string, args ...any) {
 	}
 }
 
-func (v *vetter) emit(n parse.Node, keyword, code string) {
-	v.pieces = append(v.pieces, piece{action: &action{keyword: keyword, code: code, line: v.line(n.Position())}})
+func (v *vetter) emit(n parse.Node, a action) {
+	a.line = v.line(n.Position())
+	v.nodes = append(v.nodes, node{action: &a})
 }
 
-func (v *vetter) addSite(n, what parse.Node) int {
-	*v.sites = append(*v.sites, site{v.source.at(v.line(n.Position())), what.String()})
-	return len(*v.sites) - 1
+func (v *vetter) site(n, what parse.Node) *site {
+	return &site{v.source.at(v.line(n.Position())), what.String()}
 }
 
 func (v *vetter) list(l *parse.ListNode, sc *scope) {
@@ -130,7 +131,7 @@ func (v *vetter) list(l *parse.ListNode, sc *scope) {
 	for _, n := range l.Nodes {
 		switch n := n.(type) {
 		case *parse.TextNode:
-			v.pieces = append(v.pieces, piece{literal: string(n.Text)})
+			v.nodes = append(v.nodes, node{literal: string(n.Text)})
 		case *parse.ActionNode:
 			v.action(n, sc)
 		case *parse.IfNode:
@@ -147,10 +148,9 @@ func (v *vetter) list(l *parse.ListNode, sc *scope) {
 }
 
 func (v *vetter) action(n *parse.ActionNode, sc *scope) {
-	code, k := v.pipe(n.Pipe, sc)
+	x, k := v.pipe(n.Pipe, sc)
 	if len(n.Pipe.Decl) > 0 {
-		v.declare(n.Pipe, sc, k)
-		v.emit(n, "set", code)
+		v.emit(n, action{keyword: "set", expr: x, kind: k, slots: v.declare(n.Pipe, sc, k)})
 		return
 	}
 	switch k {
@@ -162,102 +162,109 @@ func (v *vetter) action(n *parse.ActionNode, sc *scope) {
 	default:
 		v.fail(n, "%s is %s, which cannot be printed", n.Pipe, kindNames[k])
 	}
-	v.emit(n, "", code)
-	v.pieces[len(v.pieces)-1].action.site = v.addSite(n, n.Pipe)
+	v.emit(n, action{expr: x, kind: k, at: v.site(n, n.Pipe)})
 }
 
 func (v *vetter) branch(n parse.Node, b *parse.BranchNode, keyword string, sc *scope) {
 	inner := sc.inner()
-	code, k := v.pipe(b.Pipe, inner)
+	a := action{keyword: keyword}
+	var k kind
+	a.expr, k = v.pipe(b.Pipe, inner)
 	switch keyword {
-	case "with":
-		v.declare(b.Pipe, inner, k)
-		inner.dot = k
-	case "if":
-		v.declare(b.Pipe, inner, k)
+	case "if", "with":
+		a.slots = v.declare(b.Pipe, inner, k)
+		if keyword == "with" {
+			inner.dot = k
+		}
 	case "range":
 		element, ok := map[kind]kind{kindCustomers: kindCustomer, kindWindows: kindWindow}[k]
 		if !ok {
 			v.fail(n, "%s is %s: only .Customers and .Windows can be ranged over", b.Pipe, kindNames[k])
 		}
-		switch d := b.Pipe.Decl; len(d) {
-		case 1:
-			inner.vars[d[0].Ident[0]] = element
-		case 2:
-			inner.vars[d[0].Ident[0]], inner.vars[d[1].Ident[0]] = kindNumber, element
-		}
 		if b.Pipe.IsAssign {
 			v.fail(n, "%s: declare new variables with := here", b.Pipe)
 		}
+		for i, d := range b.Pipe.Decl {
+			k := element
+			if i < len(b.Pipe.Decl)-1 {
+				k = kindNumber
+			}
+			a.slots = append(a.slots, v.variable(inner, d.Ident[0], k))
+		}
 		inner.dot = element
 	}
-	v.emit(n, keyword, keyword+" "+code)
+	v.emit(n, a)
 	v.list(b.List, inner.inner())
 	if b.ElseList != nil {
-		v.emit(b.ElseList, "else", "else")
+		v.emit(b.ElseList, action{keyword: "else"})
 		inner.dot = sc.dot
 		v.list(b.ElseList, inner)
 	}
-	v.emit(n, "end", "end")
+	v.emit(n, action{keyword: "end"})
 }
 
-// declare notes the variable that a pipeline sets.
-func (v *vetter) declare(p *parse.PipeNode, sc *scope, k kind) {
+// declare notes the variable that a pipeline sets, and returns its slot.
+func (v *vetter) declare(p *parse.PipeNode, sc *scope, k kind) (slots []int) {
 	for _, d := range p.Decl {
 		name := d.Ident[0]
-		if was, ok := sc.vars[name]; p.IsAssign && ok && was != k {
-			v.fail(p, "%s is %s and cannot become %s", name, kindNames[was], kindNames[k])
+		was, ok := sc.vars[name]
+		switch {
+		case !p.IsAssign:
+			slots = append(slots, v.variable(sc, name, k))
+		case ok && was.kind != k:
+			v.fail(p, "%s is %s and cannot become %s", name, kindNames[was.kind], kindNames[k])
+		case !ok || was.expr.Op != opVar:
+			v.fail(p, "%s cannot be set", name)
+		default:
+			slots = append(slots, was.expr.N)
 		}
-		sc.vars[name] = k
 	}
+	return slots
 }
 
-func (v *vetter) pipe(p *parse.PipeNode, sc *scope) (code string, k kind) {
-	var b strings.Builder
-	for i, d := range p.Decl {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(d.Ident[0])
-	}
-	if len(p.Decl) > 0 {
-		b.WriteString(map[bool]string{true: " = ", false: " := "}[p.IsAssign])
-	}
+// variable declares a variable and returns its slot.
+func (v *vetter) variable(sc *scope, name string, k kind) int {
+	v.slots++
+	sc.vars[name] = variable{&expr{Op: opVar, N: v.slots - 1}, k}
+	return v.slots - 1
+}
+
+func (v *vetter) pipe(p *parse.PipeNode, sc *scope) (x *expr, k kind) {
 	for i, cmd := range p.Cmds {
-		var piped []kind
+		var piped []variable
 		if i > 0 {
-			b.WriteString(" | ")
-			piped = []kind{k}
+			piped = []variable{{x, k}}
 		}
-		code, k = v.command(cmd, sc, piped)
-		b.WriteString(code)
+		x, k = v.command(cmd, sc, piped)
 	}
-	return b.String(), k
+	return x, k
 }
 
-func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []kind) (string, kind) {
+func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []variable) (*expr, kind) {
 	name, ok := cmd.Args[0].(*parse.IdentifierNode)
 	if !ok {
 		if len(cmd.Args) > 1 || len(piped) > 0 {
 			v.fail(cmd, "%s is not a function and takes no arguments", cmd.Args[0])
-			return "", kindText
+			return &expr{Op: opText}, kindText
 		}
 		return v.operand(cmd.Args[0], sc)
 	}
 	f := functions[name.Ident]
-	code := []string{name.Ident}
+	x := &expr{Op: opCall, Name: name.Ident}
 	if f.reader {
-		code = append(code, "$", strconv.Itoa(v.addSite(cmd, cmd)))
+		x.At = v.site(cmd, cmd)
 	}
 	var kinds []kind
 	for _, arg := range cmd.Args[1:] {
-		c, k := v.operand(arg, sc)
-		code, kinds = append(code, c), append(kinds, k)
+		a, k := v.operand(arg, sc)
+		x.Args, kinds = append(x.Args, a), append(kinds, k)
 	}
-	kinds = append(kinds, piped...)
+	for _, p := range piped {
+		x.Args, kinds = append(x.Args, p.expr), append(kinds, p.kind)
+	}
 	if len(kinds) < f.least || len(kinds) > f.most {
 		v.fail(cmd, "%s takes %s, not %d", name.Ident, arguments(f), len(kinds))
-		return "", kindText
+		return &expr{Op: opText}, kindText
 	}
 	for _, k := range kinds {
 		if f.takes != nil && !slices.Contains(f.takes, k) {
@@ -268,7 +275,7 @@ func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []kind) (strin
 		}
 	}
 	v.constant(cmd, sc)
-	return strings.Join(code, " "), f.result(kinds)
+	return x, f.result(kinds)
 }
 
 // constant refuses {{date "soon"}} and the like at once: what does not depend on the recipient fails for all of them.
@@ -297,51 +304,58 @@ func (v *vetter) constant(cmd *parse.CommandNode, sc *scope) {
 	}
 }
 
-func (v *vetter) operand(n parse.Node, sc *scope) (string, kind) {
+func (v *vetter) operand(n parse.Node, sc *scope) (*expr, kind) {
 	switch n := n.(type) {
 	case *parse.FieldNode:
-		return n.String(), v.field(n, sc.dot, "", n.Ident)
+		dot := &expr{Op: opDot}
+		if sc.dot == kindRoot {
+			dot = &expr{Op: opRoot}
+		}
+		return v.field(n, variable{dot, sc.dot}, "", n.Ident)
 	case *parse.VariableNode:
-		if k, ok := sc.vars[n.Ident[0]]; ok {
-			path := n.Ident[0]
-			if path == "$" {
-				path = ""
-			}
-			return n.String(), v.field(n, k, path, n.Ident[1:])
+		if from, ok := sc.vars[n.Ident[0]]; ok {
+			return v.field(n, from, strings.TrimSuffix(n.Ident[0], "$"), n.Ident[1:])
 		}
 		v.fail(n, "%s is not set here", n.Ident[0])
 	case *parse.ChainNode:
-		code, k := v.operand(n.Node, sc)
-		return code + "." + strings.Join(n.Field, "."), v.field(n, k, n.Node.String(), n.Field)
+		x, k := v.operand(n.Node, sc)
+		return v.field(n, variable{x, k}, n.Node.String(), n.Field)
 	case *parse.PipeNode:
-		code, k := v.pipe(n, sc)
-		return "(" + code + ")", k
+		return v.pipe(n, sc)
 	case *parse.DotNode:
-		return ".", sc.dot
+		if sc.dot == kindRoot {
+			return &expr{Op: opRoot}, kindRoot
+		}
+		return &expr{Op: opDot}, sc.dot
 	case *parse.StringNode:
 		if strings.ContainsFunc(n.Text, forbidden) {
 			v.fail(n, "%s holds a control character", n)
 		}
-		return n.String(), kindText
+		return &expr{Op: opText, Name: n.Text}, kindText
 	case *parse.NumberNode:
-		if !n.IsInt && !n.IsFloat {
-			v.fail(n, "%s is not a number that can be printed", n)
+		switch {
+		case n.IsInt:
+			return &expr{Op: opNumber, Name: strconv.FormatInt(n.Int64, 10)}, kindNumber
+		case n.IsFloat:
+			return &expr{Op: opNumber, Name: strconv.FormatFloat(n.Float64, 'f', -1, 64)}, kindNumber
 		}
-		return n.String(), kindNumber
+		v.fail(n, "%s is not a number that can be printed", n)
 	case *parse.BoolNode:
-		return n.String(), kindBool
+		return &expr{Op: opBool, N: boolean(n.True).i}, kindBool
 	case *parse.IdentifierNode:
 		v.fail(n, "%s takes %s, not 0", n, arguments(functions[n.Ident]))
 	default:
 		v.fail(n, "%s is not available in a text", n)
 	}
-	return "", kindText
+	return &expr{Op: opText}, kindText
 }
 
-// field follows names from a value of kind k.
-func (v *vetter) field(n parse.Node, k kind, path string, names []string) kind {
+// field follows names from a value.
+func (v *vetter) field(n parse.Node, from variable, path string, names []string) (*expr, kind) {
+	x, k := from.expr, from.kind
 	for _, name := range names {
 		path += "." + name
+		x = &expr{Op: opField, Name: name, Args: []*expr{x}}
 		switch k {
 		case kindAttributes:
 			k = kindText
@@ -355,12 +369,12 @@ func (v *vetter) field(n parse.Node, k kind, path string, names []string) kind {
 			next, ok := fields[k][name]
 			if !ok {
 				v.fail(n, "%s does not exist: %s", path, members(k))
-				return kindText
+				return x, kindText
 			}
 			k = next
 		}
 	}
-	return k
+	return x, k
 }
 
 func (v *vetter) given() string {

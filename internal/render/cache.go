@@ -1,0 +1,157 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"tocsin/internal/notice"
+)
+
+// The most that a program keeps. A program whose recipients differ in more than that starts anew: the mails in between
+// are compiled for one recipient each, at about the cost of rendering them plainly.
+const (
+	maxReaders = 4096
+	maxCached  = 8 << 20 // bytes of mails
+)
+
+// cache keeps compiled mails.
+type cache struct {
+	mu      sync.RWMutex
+	readers map[readerKey]*reader
+	mails   map[mailKey]cached
+	size    int
+}
+
+// readerKey is what a mail depends on, besides the decisions of its texts.
+type readerKey struct{ text, language, zone string }
+
+// mailKey names readers for whom mails are the same: the languages of the texts and how each writes values.
+type mailKey struct{ reader, trace string }
+
+// cached is a mail, or why there is none.
+type cached struct {
+	mail *Mail
+	err  error
+}
+
+// reader is a language and a zone that mails are compiled for.
+type reader struct {
+	key     string // the same for readers who get the same mails
+	texts   []*text
+	locales []locale
+}
+
+// Compiled returns the compiled mail that a recipient's message is made with; text is the language that Match gave. Its
+// error is the *notice.Error of a hole that all recipients of that mail have.
+func (p *Program) Compiled(r notice.Recipient, text string) (*Mail, error) {
+	if len(r.Customers) == 0 {
+		return nil, errors.New("render for a recipient without customers")
+	}
+	reader, err := p.reader(readerKey{text, r.Language, r.TimeZone})
+	if err != nil {
+		return nil, err
+	}
+	var space [64]byte
+	trace, err := p.trace(space[:0], reader, r)
+	if err != nil {
+		return nil, err
+	}
+	p.cache.mu.RLock()
+	c, ok := p.cache.mails[mailKey{reader.key, string(trace)}]
+	p.cache.mu.RUnlock()
+	if !ok {
+		c.mail, c.err = p.compile(reader, r)
+		p.cache.keep(mailKey{reader.key, string(trace)}, c)
+	}
+	return c.mail, c.err
+}
+
+func (c *cache) keep(key mailKey, m cached) {
+	n := len(key.trace) + 200
+	if m.mail != nil {
+		n += m.mail.size()
+	}
+	if n > maxCached/4 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mails == nil || c.size+n > maxCached {
+		c.mails, c.size = map[mailKey]cached{}, 0
+	}
+	c.mails[key] = m
+	c.size += n
+}
+
+// reader returns what the mails to readers of a language in a zone have in common.
+func (p *Program) reader(key readerKey) (*reader, error) {
+	p.cache.mu.RLock()
+	r := p.cache.readers[key]
+	p.cache.mu.RUnlock()
+	if r != nil {
+		return r, nil
+	}
+	r, err := p.newReader(key)
+	if err != nil {
+		return nil, err
+	}
+	p.cache.mu.Lock()
+	defer p.cache.mu.Unlock()
+	if p.cache.readers == nil || len(p.cache.readers) >= maxReaders {
+		p.cache.readers = map[readerKey]*reader{}
+	}
+	p.cache.readers[key] = r
+	return r, nil
+}
+
+// forget drops all that was compiled.
+func (c *cache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readers, c.mails, c.size = nil, nil, 0
+}
+
+// newReader works out what a reader's language and zone mean for a mail.
+func (p *Program) newReader(key readerKey) (*reader, error) {
+	texts, err := p.blocks(key.language, key.text)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{texts: texts}
+	for _, t := range texts {
+		l := locale{RTL: t.dir == "rtl"}
+		if t.writes.locale {
+			l.Format = p.format(key.language, t)
+		}
+		if t.writes.zone {
+			l.Zone, l.Notice = zone{p.location(key.zone)}, zone{p.zone}
+		}
+		r.locales = append(r.locales, l)
+		r.key += fmt.Sprintf("%s %p %s\n", t.key, l.Format, l.Zone)
+	}
+	return r, nil
+}
+
+// trace appends the decisions that a recipient's data takes in the texts.
+func (p *Program) trace(buf []byte, reader *reader, to notice.Recipient) ([]byte, error) {
+	for i, t := range reader.texts {
+		run := runner{env: p.env(reader, i, to), trace: buf}
+		for _, n := range []*nodes{&t.subject, &t.body} {
+			if n.decisions == nil {
+				continue
+			}
+			run.begin(n)
+			if err := run.run(n.decisions); err != nil {
+				return nil, err
+			}
+		}
+		buf = run.trace
+	}
+	return buf, nil
+}
+
+// env returns what the texts of one of a reader's languages are run in.
+func (p *Program) env(reader *reader, i int, to notice.Recipient) env {
+	return env{locale: &reader.locales[i], fixed: &p.fixed, language: reader.texts[i].key, customers: to.Customers}
+}

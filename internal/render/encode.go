@@ -1,0 +1,121 @@
+package render
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// mailVersion is the version of the encoding of a Mail. It goes up with each change after which a program that knows
+// the version before would make other bytes, or none.
+const mailVersion = 1
+
+// Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
+func (m *Mail) Encode() []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(m); err != nil {
+		panic(fmt.Sprintf("encode a compiled mail: %v", err)) // it holds nothing that JSON can't
+	}
+	return b.Bytes()
+}
+
+// Digest returns the SHA-256 digest of the encoding, by which a mail is named.
+func (m *Mail) Digest() [sha256.Size]byte { return sha256.Sum256(m.Encode()) }
+
+// Decode reads what Encode returned. Its error says that it is not that, or of a version that this program does not
+// know.
+func Decode(encoded []byte) (*Mail, error) {
+	var version struct{ Version int }
+	if err := json.Unmarshal(encoded, &version); err != nil {
+		return nil, fmt.Errorf("decode a compiled mail: %w", err)
+	}
+	if version.Version != mailVersion {
+		return nil, fmt.Errorf("the compiled mail has version %d, this program knows %d", version.Version, mailVersion)
+	}
+	d := json.NewDecoder(bytes.NewReader(encoded))
+	d.DisallowUnknownFields()
+	m := &Mail{}
+	if err := d.Decode(m); err != nil {
+		return nil, fmt.Errorf("decode a compiled mail: %w", err)
+	}
+	if err := m.valid(); err != nil {
+		return nil, fmt.Errorf("decode a compiled mail: %w", err)
+	}
+	return m, nil
+}
+
+// valid reports what a decoded mail refers to and does not have.
+func (m *Mail) valid() error {
+	if len(m.Subjects) == 0 || len(m.Subjects) != len(m.SubjectAt) || len(m.Subjects) != len(m.Locales) {
+		return errors.New("its languages do not fit")
+	}
+	for i := range m.Locales {
+		if f := m.Locales[i].Format; f != nil && !f.complete() {
+			return errors.New("a locale is incomplete")
+		} else if f != nil {
+			f.ready()
+		}
+	}
+	for _, v := range m.Values {
+		if v.At == nil || v.Locale < 0 || v.Locale >= len(m.Locales) || !v.Expr.valid() {
+			return errors.New("a value is incomplete")
+		}
+	}
+	all := append([][]piece{m.Pieces}, m.Subjects...)
+	for _, l := range m.Links {
+		if l.At == nil {
+			return errors.New("a link is incomplete")
+		}
+		all = append(all, l.Pieces)
+	}
+	for _, pieces := range all {
+		if !m.has(pieces) {
+			return errors.New("a piece refers to a value that is not there")
+		}
+	}
+	return nil
+}
+
+// has reports whether the mail has the values of pieces.
+func (m *Mail) has(pieces []piece) bool {
+	for _, p := range pieces {
+		if p.Value < 0 || p.Value > len(m.Values) || p.Field < 0 || p.Field > fieldLast || p.Col < 0 {
+			return false
+		}
+		if p.Line == nil {
+			continue
+		}
+		for _, w := range p.Line.Words {
+			if !m.has(w.Pieces) || w.Width < 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// valid reports whether an expression is one of a mail: of the recipient and of constants alone.
+func (x *expr) valid() bool {
+	if x == nil {
+		return false
+	}
+	switch x.Op {
+	case opText, opNumber, opBool, opRoot:
+		return len(x.Args) == 0
+	case opCustomer:
+		return x.N >= 0 && len(x.Args) == 0
+	case opField:
+		return len(x.Args) == 1 && x.Args[0].valid()
+	case opCall:
+		f, ok := functions[x.Name]
+		for _, a := range x.Args {
+			ok = ok && a.valid()
+		}
+		return ok && len(x.Args) >= f.least && len(x.Args) <= f.most && (!f.reader || x.At != nil)
+	}
+	return false
+}

@@ -1,0 +1,298 @@
+package render
+
+import (
+	"strconv"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+// The operations of an expr.
+const (
+	opText     = "text"     // the constant Name
+	opNumber   = "number"   // the constant Name, a decimal number
+	opBool     = "bool"     // the constant N, 0 or 1
+	opRoot     = "root"     // all that a text may use
+	opDot      = "dot"      // the dot where the expression stands
+	opVar      = "var"      // the variable in slot N
+	opCustomer = "customer" // customer N of the mailbox
+	opWindow   = "window"   // window N of the notice
+	opField    = "field"    // the field Name of the one argument
+	opCall     = "call"     // the function Name of the arguments
+)
+
+// expr is a vetted expression of a text. Its exported fields are part of the encoding of a Mail.
+type expr struct {
+	Op   string  `json:"op"`
+	Name string  `json:"name,omitempty"`
+	N    int     `json:"n,omitempty"`
+	Args []*expr `json:"args,omitempty"`
+	At   *site   `json:"at,omitempty"` // of number and date, which can fail
+}
+
+// site is a place of a text where something is printed or formatted, for errors that only a recipient shows.
+type site struct {
+	Where string `json:"where"` // file and line
+	What  string `json:"what"`  // the expression as it is written
+}
+
+// hole is the error of a mail that would have a hole in it at s.
+func (s site) hole(wrong string) error {
+	return notice.Invalid(s.Where, "%s %s for this recipient", s.What, wrong)
+}
+
+// personal reports whether the value of x depends on the recipient; of the dot and of a variable that is not known.
+func (x *expr) personal() bool {
+	switch x.Op {
+	case opDot, opVar, opCustomer:
+		return true
+	case opField:
+		if x.Args[0].Op == opRoot {
+			return x.Name == "Customer" || x.Name == "Customers"
+		}
+	}
+	for _, a := range x.Args {
+		if a.personal() {
+			return true
+		}
+	}
+	return false
+}
+
+// value is the value of an expression.
+type value struct {
+	kind kind
+	s    string // text, or a number in decimals
+	i    int    // a bool; the number of a customer or window; of a time, twice the window's, and 1 more for its end
+}
+
+// fixed is what a text may use that is the same for all recipients.
+type fixed struct {
+	parameters map[string]string
+	windows    []window
+	notice     noticeFields
+	incident   string
+}
+
+type noticeFields struct{ Key, Phase, Severity, Kind string }
+
+// env is what an expression is evaluated in.
+type env struct {
+	*locale
+	fixed     *fixed // nil in a compiled mail, whose expressions use the recipient alone
+	language  string
+	customers []notice.Frozen
+	dot       value
+	vars      []value
+}
+
+// eval returns the value of x. Its error is the *notice.Error of a number or a date that is none.
+func (e *env) eval(x *expr) (value, error) {
+	switch x.Op {
+	case opText:
+		return value{s: x.Name}, nil
+	case opNumber:
+		return value{kind: kindNumber, s: x.Name}, nil
+	case opBool:
+		return value{kind: kindBool, i: x.N}, nil
+	case opRoot:
+		return value{kind: kindRoot}, nil
+	case opDot:
+		return e.dot, nil
+	case opVar:
+		return e.vars[x.N], nil
+	case opCustomer:
+		return value{kind: kindCustomer, i: x.N}, nil
+	case opWindow:
+		return value{kind: kindWindow, i: x.N}, nil
+	case opField:
+		base, err := e.eval(x.Args[0])
+		return e.field(base, x.Name), err
+	}
+	return e.call(x)
+}
+
+// field returns a field of a value that the vetter has seen to have it.
+func (e *env) field(of value, name string) value {
+	switch of.kind {
+	case kindRoot:
+		k := fields[kindRoot][name]
+		if name == "Language" {
+			return value{s: e.language}
+		}
+		return value{kind: k}
+	case kindCustomer, kindAttributes:
+		if of.i >= len(e.customers) {
+			return value{}
+		}
+		c := &e.customers[of.i]
+		switch {
+		case of.kind == kindAttributes:
+			return value{s: clean(c.Attributes[name])}
+		case name == "Name":
+			return value{s: clean(c.Name)}
+		case name == "ID":
+			return value{s: clean(c.ID)}
+		}
+		return value{kind: kindAttributes, i: of.i}
+	case kindWindow:
+		return value{kind: kindMoment, i: 2*of.i + map[string]int{"End": 1}[name]}
+	}
+	if e.fixed == nil {
+		return value{}
+	}
+	switch of.kind {
+	case kindParameters:
+		return value{s: e.fixed.parameters[name]}
+	case kindIncident:
+		return value{s: e.fixed.incident}
+	}
+	n := e.fixed.notice
+	return value{s: map[string]string{"Key": n.Key, "Phase": n.Phase, "Severity": n.Severity, "Kind": n.Kind}[name]}
+}
+
+// size is how many elements or bytes a value has.
+func (e *env) size(v value) int {
+	switch v.kind {
+	case kindCustomers:
+		return len(e.customers)
+	case kindAttributes:
+		if v.i < len(e.customers) {
+			return len(e.customers[v.i].Attributes)
+		}
+	case kindWindows:
+		if e.fixed != nil {
+			return len(e.fixed.windows)
+		}
+	case kindParameters:
+		if e.fixed != nil {
+			return len(e.fixed.parameters)
+		}
+	case kindText:
+		return len(v.s)
+	}
+	return 0
+}
+
+// truth is what a condition makes of a value, as text/template does.
+func (e *env) truth(v value) bool {
+	switch v.kind {
+	case kindText, kindCustomers, kindWindows, kindAttributes, kindParameters:
+		return e.size(v) > 0
+	case kindNumber:
+		return v.number() != 0
+	case kindBool:
+		return v.i != 0
+	}
+	return true
+}
+
+func (v value) number() float64 {
+	n, _ := strconv.ParseFloat(v.s, 64)
+	return n
+}
+
+func boolean(b bool) value {
+	v := value{kind: kindBool}
+	if b {
+		v.i = 1
+	}
+	return v
+}
+
+func (e *env) call(x *expr) (value, error) {
+	first, err := e.eval(x.Args[0])
+	if err != nil {
+		return value{}, err
+	}
+	switch x.Name {
+	case "and", "or":
+		for _, a := range x.Args[1:] {
+			if e.truth(first) == (x.Name == "or") {
+				break
+			}
+			if first, err = e.eval(a); err != nil {
+				return value{}, err
+			}
+		}
+		return first, nil
+	case "not":
+		return boolean(!e.truth(first)), nil
+	case "len":
+		return value{kind: kindNumber, s: strconv.Itoa(e.size(first))}, nil
+	case "number":
+		s, err := e.number(first, x.At)
+		return value{s: s}, err
+	case "date":
+		s, err := e.date(first, x.At)
+		return value{s: s}, err
+	}
+	if x.Name == "default" { // the value comes last
+		v, err := e.eval(x.Args[1])
+		if err == nil && v.kind == kindText && v.s == "" {
+			return first, nil
+		}
+		return v, err
+	}
+	for _, a := range x.Args[1:] {
+		second, err := e.eval(a)
+		if err != nil {
+			return value{}, err
+		}
+		if compares(x.Name, first.compare(second)) {
+			return boolean(true), nil
+		}
+	}
+	return boolean(false), nil
+}
+
+// compare orders two values of one kind.
+func (v value) compare(w value) int {
+	switch v.kind {
+	case kindText:
+		return strings.Compare(v.s, w.s)
+	case kindBool:
+		return v.i - w.i
+	}
+	a, b := v.number(), w.number()
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func compares(function string, order int) bool {
+	switch function {
+	case "eq":
+		return order == 0
+	case "ne":
+		return order != 0
+	case "lt":
+		return order < 0
+	case "le":
+		return order <= 0
+	case "gt":
+		return order > 0
+	}
+	return order >= 0
+}
+
+// print returns what is printed of a value.
+func (e *env) print(v value, at *site) (string, error) {
+	switch v.kind {
+	case kindNumber:
+		return e.number(v, at)
+	case kindMoment:
+		return e.locale.moment(e.time(v)), nil
+	case kindWindow:
+		w := e.fixed.windows[v.i]
+		return e.interval(w.start, w.end), nil
+	}
+	if v.kind != kindText || v.s == "" {
+		return "", at.hole("is empty")
+	}
+	return v.s, nil
+}

@@ -1,0 +1,212 @@
+package render
+
+import (
+	"encoding/base64"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+
+	"tocsin/internal/notice"
+)
+
+// field is a place of a mail that its Stamp, its recipient or its subject fills.
+type field int
+
+const (
+	fieldTo field = iota + 1
+	fieldDate
+	fieldSubject
+	fieldMessageID
+	fieldReplies // In-Reply-To and References
+	fieldNotice
+	fieldListID
+	fieldBoundary  // of multiparts, but for the number of each
+	fieldTitle     // the subject in the HTML part
+	fieldTextTitle // and in the text part
+	fieldLast      = fieldTextTitle
+)
+
+// field writes a field; that of a header with its name, as a line or as none.
+func (w *writer) field(f field, to string, subject []byte, st *Stamp) {
+	switch f {
+	case fieldTo:
+		// A local part that is not ASCII stands here as UTF-8 (RFC 6532), which such an address asks of the relay anyway.
+		w.header("To: ", "<", to, ">")
+	case fieldDate:
+		w.buf = append(w.buf, "Date: "...)
+		w.buf = st.Date.AppendFormat(w.buf, time.RFC1123Z)
+		w.buf = append(w.buf, "\r\n"...)
+	case fieldSubject:
+		w.buf = appendHeader(w.buf, "Subject", encodeHeader(string(subject)))
+	case fieldMessageID:
+		w.header("Message-ID: ", st.MessageID)
+	case fieldReplies:
+		if st.InReplyTo != "" {
+			w.header("In-Reply-To: ", st.InReplyTo)
+			w.header("References: ", st.InReplyTo)
+		}
+	case fieldNotice:
+		w.header("X-Notice: ", st.NoticeKey)
+	case fieldListID:
+		if st.ListID != "" {
+			w.header("List-Id: ", "<", listID(st.ListID), ">")
+		}
+	case fieldTitle:
+		w.value(result{s: string(subject)}, formHTML)
+	case fieldTextTitle:
+		w.string(string(subject))
+	}
+}
+
+func (w *writer) header(parts ...string) {
+	for _, p := range parts {
+		w.buf = append(w.buf, p...)
+	}
+	w.buf = append(w.buf, "\r\n"...)
+}
+
+// appendHeader appends a header, folded at spaces (RFC 5322 §2.2.3) so that its lines fit 76 columns where they can.
+func appendHeader(buf []byte, name, value string) []byte {
+	buf = append(buf, name...)
+	buf = append(buf, ':')
+	col := len(name) + 1
+	for word := range strings.SplitSeq(value, " ") {
+		if col+1+len(word) > 76 && col > len(name)+1 {
+			buf = append(buf, "\r\n"...)
+			col = 0
+		}
+		buf = append(append(buf, ' '), word...)
+		col += 1 + len(word)
+	}
+	return append(buf, "\r\n"...)
+}
+
+// encodeHeader returns a header value that survives folding: ASCII words that fit a line as they are, all else as
+// encoded words (RFC 2047).
+func encodeHeader(s string) string {
+	plain := !strings.Contains(s, "=?")
+	for word := range strings.SplitSeq(s, " ") {
+		plain = plain && len(word) <= 60
+	}
+	for i := range len(s) {
+		plain = plain && s[i] >= ' ' && s[i] <= '~'
+	}
+	if plain {
+		return s
+	}
+	var words []byte
+	for s != "" {
+		n := 0
+		for n < len(s) {
+			_, size := utf8.DecodeRuneInString(s[n:])
+			if n+size > 36 {
+				break
+			}
+			n += size
+		}
+		if len(words) > 0 {
+			words = append(words, ' ')
+		}
+		words = append(words, "=?UTF-8?B?"...)
+		words = base64.StdEncoding.AppendEncode(words, []byte(s[:n]))
+		words = append(words, "?="...)
+		s = s[n:]
+	}
+	return string(words)
+}
+
+// mailbox returns an address as it stands in a header, with the ASCII form of its domain.
+func mailbox(s string) (string, error) {
+	if usual(s) {
+		return s, nil
+	}
+	a, err := parseMailbox(s)
+	if err != nil {
+		return "", err
+	}
+	return strings.Trim((&mail.Address{Address: a.Address}).String(), "<>"), nil
+}
+
+// usual reports whether an address is one like anna.smit@example.org, which is written as it is.
+func usual(s string) bool {
+	local, domain, ok := strings.Cut(s, "@")
+	if !ok || len(local) > 64 || len(domain) > 253 || strings.Contains(domain, "--") {
+		return false
+	}
+	for label := range strings.SplitSeq(domain, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	for atom := range strings.SplitSeq(local, ".") {
+		if atom == "" || strings.Trim(atom, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// parseMailbox parses an address, makes one line of its name and gives it the ASCII form of its domain.
+func parseMailbox(s string) (*mail.Address, error) {
+	a, err := mail.ParseAddress(s)
+	if err != nil {
+		// The error of net/mail quotes the address.
+		return nil, notice.Invalid("address", "cannot be parsed")
+	}
+	at := strings.LastIndexByte(a.Address, '@')
+	local, domain := a.Address[:at], a.Address[at+1:]
+	if !strings.HasPrefix(domain, "[") {
+		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
+			return nil, notice.Invalid("address", "has a domain that is not one")
+		}
+	}
+	return &mail.Address{Name: strings.Join(strings.Fields(clean(a.Name)), " "), Address: local + "@" + domain}, nil
+}
+
+// listID makes a list-id of s (RFC 2919): labels of atext with a dot between each two. A notice's key may hold dots
+// where no label is.
+func listID(s string) string {
+	foreign := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
+	}
+	if strings.Trim(s, ".") == s && !strings.Contains(s, "..") && !strings.ContainsFunc(strings.ReplaceAll(s, ".", ""), foreign) {
+		return s
+	}
+	return strings.Join(strings.FieldsFunc(s, foreign), ".")
+}
+
+// part is a part of a message, or parts of one (RFC 2045, RFC 2046).
+type part struct {
+	kind   string  // its content type
+	header string  // its other headers, as lines
+	body   []piece // encoded, as header says
+	parts  []part  // of a multipart
+}
+
+// append appends a part to pieces; number tells its multiparts' boundaries apart.
+func (p part) append(pieces []piece, number *byte) []piece {
+	if len(p.parts) == 0 {
+		return add(add(pieces, piece{Text: p.header + "Content-Type: " + p.kind + "\r\n\r\n"}), p.body...)
+	}
+	*number++
+	// A boundary with "=_" in it occurs in nothing that is quoted-printable or base64.
+	end := string('0'+*number) + "\""
+	own := []piece{{Text: "--=_"}, {Field: fieldBoundary}, {Text: end[:1]}}
+	pieces = add(pieces, piece{Text: p.header + "Content-Type: " + p.kind + ";\r\n boundary=\"=_"}, piece{Field: fieldBoundary}, piece{Text: end + "\r\n\r\n"})
+	for i, child := range p.parts {
+		if i > 0 {
+			pieces = add(pieces, piece{Text: "\r\n"})
+		}
+		pieces = child.append(add(add(pieces, own...), piece{Text: "\r\n"}), number)
+	}
+	return add(add(add(pieces, piece{Text: "\r\n"}), own...), piece{Text: "--\r\n"})
+}
+
+// textPart returns a part of text.
+func textPart(kind string, pieces []piece) part {
+	return part{kind: kind + "; charset=UTF-8", header: "Content-Transfer-Encoding: quoted-printable\r\n", body: quoted(pieces)}
+}

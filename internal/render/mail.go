@@ -1,0 +1,192 @@
+package render
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"sync"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// Mail is a compiled mail: what all recipients of one language, zone and branch of the texts have in common, already
+// encoded, and what is put in for each of them. It is safe for concurrent use. Its exported fields are its encoding.
+type Mail struct {
+	Version   int       `json:"version"`
+	Locales   []locale  `json:"locales"` // one for each language
+	Values    []printed `json:"values"`
+	Subjects  [][]piece `json:"subjects"` // one for each language; equal ones are named once
+	SubjectAt []string  `json:"subject_at"`
+	Links     []link    `json:"links,omitempty"`
+	Pieces    []piece   `json:"pieces"`
+}
+
+// printed is a value that depends on the recipient, and how it is worked out.
+type printed struct {
+	Expr   *expr `json:"expr"`
+	At     *site `json:"at"`
+	Locale int   `json:"locale"`
+}
+
+// link is an address that may lead nowhere for some recipients.
+type link struct {
+	Pieces []piece `json:"pieces"`
+	At     *site   `json:"at"`
+}
+
+// Stamp is what makes a message the one of its delivery.
+type Stamp struct {
+	MessageID string    // with angle brackets; one per delivery, for ever
+	InReplyTo string    // Message-ID of the incident's first mail to this mailbox, with angle brackets; empty = none
+	NoticeKey string    // X-Notice
+	ListID    string    // List-Id (RFC 2919), such as mail-2026-11-09.example.net; made valid and put in brackets; empty = none
+	Date      time.Time // Date, in the zone that it is to be written in
+}
+
+// result is a value as it is printed for one recipient.
+type result struct {
+	s    string
+	text bool // its direction is its own
+	rtl  bool // within a text that is written from right to left
+}
+
+// filling is the work of filling in one mail.
+type filling struct {
+	values  []result
+	subject []byte
+	writer  writer
+}
+
+var fillings = sync.Pool{New: func() any { return new(filling) }}
+
+// Append appends the message to a recipient to buf and returns it: RFC 5322 with CRLF. Dot-stuffing leaves it as it
+// is, because no line of it begins with a dot. It depends on the arguments alone. Its error is an *notice.Error where
+// the mail would have a hole in it; buf is returned as it was then.
+func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) {
+	f := fillings.Get().(*filling)
+	defer fillings.Put(f)
+	if err := m.fill(f, r); err != nil {
+		return buf, err
+	}
+	to, err := mailbox(r.Address)
+	if err != nil {
+		return buf, err
+	}
+	sum := sha256.Sum256([]byte(st.MessageID))
+	var boundary [40]byte
+	hex.Encode(boundary[:], sum[:len(boundary)/2])
+	w := &f.writer
+	w.buf, w.col = buf, 0
+	for i := range m.Pieces {
+		p := &m.Pieces[i]
+		switch {
+		case p.Line != nil:
+			w.line(p.Line, f.values)
+		case p.Value > 0:
+			w.value(f.values[p.Value-1], p.Form)
+		case p.Field == fieldBoundary:
+			w.buf = append(w.buf, boundary[:]...)
+		case p.Field != 0:
+			w.field(p.Field, to, f.subject, &st)
+		default:
+			w.buf, w.col = append(w.buf, p.Text...), p.Col
+		}
+	}
+	buf, w.buf = w.buf, nil
+	return buf, nil
+}
+
+// Check returns the *notice.Error of Append, other than for an address.
+func (m *Mail) Check(r notice.Recipient) error {
+	f := fillings.Get().(*filling)
+	defer fillings.Put(f)
+	return m.fill(f, r)
+}
+
+// fill works out the values and the subject for a recipient.
+func (m *Mail) fill(f *filling, r notice.Recipient) error {
+	f.values = f.values[:0]
+	for i := range m.Values {
+		p := &m.Values[i]
+		e := env{locale: &m.Locales[p.Locale], customers: r.Customers}
+		v, err := e.eval(p.Expr)
+		if err != nil {
+			return err
+		}
+		s, err := e.print(v, p.At)
+		if err != nil {
+			return err
+		}
+		f.values = append(f.values, result{s, v.kind == kindText, e.RTL})
+	}
+	for _, l := range m.Links {
+		if s := f.plain(l.Pieces); !leads(string(s)) && !relative(string(s)) {
+			return l.At.leadsNowhere()
+		}
+	}
+	f.subject = f.subject[:0]
+	for i, pieces := range m.Subjects {
+		if err := f.addSubject(pieces, m.SubjectAt[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addSubject adds the subject of one language, unless it is there already; space in it becomes one space.
+func (f *filling) addSubject(pieces []piece, at string) error {
+	before := len(f.subject)
+	if before > 0 {
+		f.subject = append(f.subject, " / "...)
+	}
+	begin := len(f.subject)
+	for word := range bytes.FieldsSeq(f.plain(pieces)) {
+		if len(f.subject) > begin {
+			f.subject = append(f.subject, ' ')
+		}
+		f.subject = append(f.subject, word...)
+	}
+	switch {
+	case len(f.subject) == begin:
+		return notice.Invalid(at, "is empty for this recipient")
+	case bytes.Equal(f.subject[begin:], f.subject[:before]):
+		f.subject = f.subject[:before]
+	}
+	return nil
+}
+
+// plain returns what pieces come to.
+func (f *filling) plain(pieces []piece) []byte {
+	w := writer{buf: f.writer.scratch[:0], plain: true}
+	for _, p := range pieces {
+		if p.Value > 0 {
+			w.value(f.values[p.Value-1], p.Form)
+		} else {
+			w.string(p.Text)
+		}
+	}
+	f.writer.scratch = w.buf
+	return w.buf
+}
+
+// leads reports whether an address leads to a place on the web or to a mailbox.
+func leads(address string) bool {
+	for _, scheme := range []string{"http:", "https:", "mailto:"} {
+		if len(address) >= len(scheme) && strings.EqualFold(address[:len(scheme)], scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+// relative reports whether an address names no scheme.
+func relative(address string) bool {
+	scheme, _, found := strings.Cut(address, ":")
+	return !found || strings.ContainsAny(scheme, "/?#")
+}
+
+func (s *site) leadsNowhere() error {
+	return notice.Invalid(s.Where, "a link would lead to an address that is not http, https or mailto for this recipient")
+}

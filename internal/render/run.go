@@ -1,0 +1,271 @@
+package render
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+// The most that a text may come to for one recipient.
+const (
+	maxSteps    = 100_000 // actions and pieces of literal text, each time round
+	maxMarkdown = 512 << 10
+)
+
+// build nests flat nodes: each control gets what it governs.
+func build(flat []node) []node {
+	nodes, _ := nest(flat)
+	return nodes
+}
+
+func nest(flat []node) (nodes, rest []node) {
+	for len(flat) > 0 {
+		n := flat[0]
+		flat = flat[1:]
+		if a := n.action; a != nil {
+			switch a.keyword {
+			case "else", "end":
+				return nodes, append([]node{n}, flat...)
+			case "if", "with", "range":
+				n.body, flat = nest(flat)
+				if flat[0].action.keyword == "else" {
+					n.other, flat = nest(flat[1:])
+				}
+				flat = flat[1:]
+			}
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, nil
+}
+
+// decides reports whether recipients may differ in a decision of nodes.
+func decides(nodes []node) bool {
+	return slices.ContainsFunc(nodes, func(n node) bool {
+		return n.action != nil && n.action.keyword != "" && n.action.keyword != "set" && n.action.expr.personal() ||
+			decides(n.body) || decides(n.other)
+	})
+}
+
+// decisions returns nodes without all that decides nothing.
+func decisions(nodes []node) (kept []node) {
+	for _, n := range nodes {
+		switch {
+		case n.action == nil || n.action.keyword == "":
+			continue
+		case n.action.keyword != "set":
+			n.body, n.other = decisions(n.body), decisions(n.other)
+			if !n.action.expr.personal() && len(n.action.slots)+len(n.body)+len(n.other) == 0 {
+				continue
+			}
+		}
+		kept = append(kept, n)
+	}
+	return kept
+}
+
+// runner runs a text for a recipient. It notes the decisions that it took, so that all recipients for whom they are
+// the same share a compiled mail.
+type runner struct {
+	env
+	trace []byte
+	steps int
+	label string    // of the text, for errors
+	out   *expander // nil: only the decisions are wanted
+}
+
+// begin makes r ready to run n.
+func (r *runner) begin(n *nodes) {
+	r.label, r.dot, r.vars = n.label, value{kind: kindRoot}, append(r.vars[:0], make([]value, n.slots)...)
+	if r.out != nil {
+		r.out.begin(n.slots)
+	}
+}
+
+func (r *runner) run(nodes []node) error {
+	for i := range nodes {
+		if r.steps++; r.steps > maxSteps || r.out != nil && r.out.text.Len() > maxMarkdown {
+			return notice.Invalid(r.label, "becomes longer for this recipient than a mail can be")
+		}
+		n := &nodes[i]
+		if n.action == nil {
+			r.out.text.WriteString(n.literal)
+			continue
+		}
+		if n.action.keyword == "" {
+			if err := r.out.print(&r.env, n.action); err != nil {
+				return err
+			}
+			continue
+		}
+		v, err := r.eval(n.action.expr)
+		if err != nil && (r.out == nil || !r.out.bind(&r.env, n.action.expr).personal()) {
+			return err // of one recipient's data it is one when the mail is made
+		}
+		if err := r.control(n, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// control runs what the value v of a control's expression lets run.
+func (r *runner) control(n *node, v value) error {
+	a := n.action
+	dot := r.dot
+	var was, bound *expr
+	if r.out != nil {
+		was, bound = r.out.dot, r.out.bind(&r.env, a.expr)
+	}
+	if a.keyword == "range" {
+		return r.loop(n, v)
+	}
+	if len(a.slots) > 0 {
+		r.set(a.slots[0], v, bound)
+	}
+	if a.keyword == "set" {
+		return nil
+	}
+	yes := r.truth(v)
+	r.trace = append(r.trace, byte(boolean(yes).i))
+	if !yes {
+		return r.run(n.other)
+	}
+	if a.keyword == "with" {
+		r.turn(v, bound)
+	}
+	err := r.run(n.body)
+	r.turn(dot, was)
+	return err
+}
+
+// loop runs the body of a range for each customer or window.
+func (r *runner) loop(n *node, list value) error {
+	size, element, op := r.size(list), kindCustomer, opCustomer
+	if list.kind == kindWindows {
+		element, op = kindWindow, opWindow
+	}
+	r.trace = append(r.trace, byte(size), byte(size>>8), byte(size>>16))
+	if size == 0 {
+		return r.run(n.other)
+	}
+	dot := r.dot
+	var was *expr
+	if r.out != nil {
+		was = r.out.dot
+	}
+	for i := range size {
+		v, x := value{kind: element, i: i}, &expr{Op: op, N: i}
+		if slots := n.action.slots; len(slots) > 0 {
+			if len(slots) > 1 {
+				index := strconv.Itoa(i)
+				r.set(slots[0], value{kind: kindNumber, s: index}, &expr{Op: opNumber, Name: index})
+			}
+			r.set(slots[len(slots)-1], v, x)
+		}
+		r.turn(v, x)
+		if err := r.run(n.body); err != nil {
+			return err
+		}
+	}
+	r.turn(dot, was)
+	return nil
+}
+
+func (r *runner) set(slot int, v value, x *expr) {
+	r.vars[slot] = v
+	if r.out != nil {
+		r.out.vars[slot] = x
+	}
+}
+
+func (r *runner) turn(dot value, x *expr) {
+	r.dot = dot
+	if r.out != nil {
+		r.out.dot = x
+	}
+}
+
+// expander makes Markdown of a text: its controls have gone, and a token stands for each value that it prints.
+type expander struct {
+	tokens *tokens
+	values *values
+	text   strings.Builder
+	prints []print
+	dot    *expr
+	vars   []*expr
+}
+
+// print is what a token stands for.
+type print struct {
+	value int    // of the mail, and 1 more; 0 = a constant
+	s     string // the constant
+	text  bool   // it is text, whose direction is its own
+	at    *site
+}
+
+func (x *expander) begin(slots int) {
+	x.text.Reset()
+	x.dot, x.vars, x.prints = nil, make([]*expr, slots), nil
+}
+
+func (x *expander) print(e *env, a *action) error {
+	p := print{at: a.at}
+	if bound := x.bind(e, a.expr); bound.personal() {
+		p.value = x.values.add(bound, a.at)
+	} else {
+		v, err := e.eval(a.expr)
+		if err != nil {
+			return err
+		}
+		if p.s, err = e.print(v, a.at); err != nil {
+			return err
+		}
+		p.text = v.kind == kindText
+	}
+	x.text.WriteString(x.tokens.name(tokenPrint, len(x.prints)))
+	x.prints = append(x.prints, p)
+	return nil
+}
+
+// bind returns an expression that says of the recipient alone what a says here: without dot and variables, and with
+// the constants that the notice has put in.
+func (x *expander) bind(e *env, a *expr) *expr {
+	switch a.Op {
+	case opDot:
+		return x.dot
+	case opVar:
+		return x.vars[a.N]
+	}
+	if len(a.Args) == 0 {
+		return a
+	}
+	b := *a
+	b.Args = make([]*expr, len(a.Args))
+	for i, arg := range a.Args {
+		b.Args[i] = x.bind(e, arg)
+	}
+	if !b.personal() {
+		return x.constant(e, &b)
+	}
+	return &b
+}
+
+// constant returns the value of an expression that is the same for all recipients, where there is a constant for it.
+func (x *expander) constant(e *env, b *expr) *expr {
+	v, err := e.eval(b)
+	if err != nil {
+		return b
+	}
+	switch v.kind {
+	case kindText:
+		return &expr{Op: opText, Name: v.s}
+	case kindNumber:
+		return &expr{Op: opNumber, Name: v.s}
+	case kindBool:
+		return &expr{Op: opBool, N: v.i}
+	}
+	return b
+}
