@@ -7,18 +7,13 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"tocsin/internal/local"
 	"tocsin/internal/notice"
 	"tocsin/internal/testkit"
 )
 
 func TestARedisIsTried(t *testing.T) {
 	t.Parallel()
-	s, err := local.Start(t.Context(), local.Options{NoPostgres: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
+	s := testkit.OwnRedis(t)
 	opts, err := redis.ParseURL(s.RedisURL)
 	if err != nil {
 		t.Fatal(err)
