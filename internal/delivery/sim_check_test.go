@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -10,165 +9,246 @@ import (
 	"tocsin/internal/notice"
 )
 
-// checker holds the promise against every step of a schedule.
+// checker holds the promise against every step of a schedule. All that is promised:
+//
+//	twice       a mailbox gets no second dot that a 250, or silence, may have accepted, unless an operator requeued it
+//	            (possible); the relay takes no second copy that no operator asked for (copies)
+//	forgotten   at the end nothing is owed: every delivery has reached a final state (final)
+//	counted     a chunk at rest counts what a count row by row finds (counted)
+//	marked      a mark commits only under the chunk's current epoch and lease, in a notice that is being sent (marked)
+//	stopped     no mark commits after a pause, a cancel, a suppression or an erasure has returned (marked)
+//	heard       a 250 that was recorded stays, and nothing is marked after it (heard, marked)
+//	superseded  after a later phase began, no mark of an earlier one commits, and none of its dots follows the later
+//	            one's mark; a stopped delivery is not owed unless a dot may still come (marked, dotted, stopped rows)
+//	planned     a release takes the plan that was shown, and it alone: nobody is added, and nobody lost (taken, planned)
+//	erased      no plan holds a customer whose erasure has returned (planned)
+//	words       each state is true: sent by a 250 or an operator, failed by a 5xx, uncertain only where a dot was
+//	            written or a worker lost (changed)
+//
+// After a restore the ledger has forgotten: only the relay's copies count then.
 type checker struct {
-	world  *world
-	before [][]deliveryRow // per notice and seq
-	asked  map[mailbox]int // further copies that an operator asked for, not knowing
+	world    *world
+	before   map[int64]chunkSeen // per chunk
+	asked    map[mailbox]int     // further copies that an operator asked for, not knowing
+	requeues map[mailbox]int     // and all requeues of what was uncertain
+	order    int                 // of marks
+	marks    map[ledger.Attempt]int
+	last     map[mailbox]int      // the last mark of a mailbox
+	until    []time.Time          // until when dots may be written
+	pairs    map[[3]string]bool   // a notice, a later one that has superseded it, and the mailbox
+	quiet    map[string]bool      // notices of which nothing may be marked any more,
+	silent   map[string]bool      // and mailboxes, since the call has returned
+	gone     map[string]bool      // customers, likewise
+	plans    map[*planRow]showing // as they were shown
+	took     map[string]*planRow  // by notice
+	restored bool
 }
 
-// leadsTo says where a delivery may go from each state in one step.
-var leadsTo = map[notice.DeliveryState][]notice.DeliveryState{
-	notice.DeliveryQueued: {notice.DeliverySending, notice.DeliverySent, notice.DeliveryDeferred, notice.DeliveryFailed,
-		notice.DeliveryUncertain, notice.DeliveryCancelled},
-	notice.DeliverySending: {notice.DeliverySent, notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryUncertain,
-		notice.DeliveryCancelled},
-	notice.DeliveryDeferred: {notice.DeliverySending, notice.DeliverySent, notice.DeliveryFailed, notice.DeliveryUncertain,
-		notice.DeliveryCancelled},
-	notice.DeliveryUncertain: {notice.DeliverySent, notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryQueued,
-		notice.DeliveryCancelled},
-	notice.DeliveryFailed:     {notice.DeliveryQueued},
-	notice.DeliverySuppressed: {notice.DeliveryQueued},
+// chunkSeen is a chunk after the last step.
+type chunkSeen struct {
+	chunkRow
+	rows     []delivery
+	outcomes []notice.DeliveryState // -1: none
+}
+
+// showing is a plan as it was shown, with the body that went with it.
+type showing struct {
+	rows []recipientRow
+	body string
+}
+
+func newChecker(w *world) *checker {
+	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
+		marks: map[ledger.Attempt]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{},
+		silent: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}}
 }
 
 // check looks at all that a step may have changed.
 func (c *checker) check(step string) error {
-	w := c.world
-	if w.relay.wrong != nil {
-		return w.relay.wrong
+	if wrong := c.world.relay.wrong; wrong != nil {
+		return wrong
 	}
-	for i, n := range w.memory.notices {
-		if len(c.before) <= i {
-			c.before = append(c.before, nil)
-		}
-		if len(n.deliveries) < len(c.before[i]) || len(n.deliveries) != n.expanded {
-			return fmt.Errorf("notice %s had %d deliveries, and has %d of %d", n.Key, len(c.before[i]), len(n.deliveries), n.expanded)
-		}
-		for seq, d := range n.deliveries {
-			if seq >= len(c.before[i]) {
-				c.before[i] = append(c.before[i], *d)
-				continue
-			}
-			if was := c.before[i][seq]; was != *d {
-				if err := c.changed(n, seq, was, d, step); err != nil {
-					return fmt.Errorf("delivery %d of notice %s, %v, became %v: %w", seq, n.Key, &was, d, err)
-				}
-				c.before[i][seq] = *d
-			}
-			if err := c.stands(n, d); err != nil {
-				return fmt.Errorf("delivery %d of notice %s, %v: %w", seq, n.Key, d, err)
-			}
-		}
-		if err := c.adds(n); err != nil {
-			return fmt.Errorf("notice %s, %s: %w", n.Key, n.State, err)
+	if err := c.planned(); err != nil {
+		return err
+	}
+	for _, chunk := range c.world.memory.chunks {
+		if err := c.chunk(chunk, step); err != nil {
+			return fmt.Errorf("chunk %d of notice %s, %s: %w", chunk.id, chunk.notice.Key, chunk.notice.State, err)
 		}
 	}
 	return nil
 }
 
+func (c *checker) chunk(now *chunkRow, step string) error {
+	was, known := c.before[now.id]
+	seen := chunkSeen{chunkRow: *now, rows: make([]delivery, now.hi-now.lo), outcomes: make([]notice.DeliveryState, now.hi-now.lo)}
+	for i := range seen.rows {
+		seq := now.lo + i
+		seen.rows[i], seen.outcomes[i] = now.view(seq), -1
+		if o := now.row(seq); o != nil {
+			seen.outcomes[i] = o.state
+		}
+		if known && was.rows[i] != seen.rows[i] {
+			if err := c.changed(now, seq, was, seen, step); err != nil {
+				return fmt.Errorf("delivery %d, %v, became %v: %w", seq, was.rows[i], seen.rows[i], err)
+			}
+		}
+		if err := c.stands(now, seq, seen.rows[i]); err != nil {
+			return fmt.Errorf("delivery %d, %v: %w", seq, seen.rows[i], err)
+		}
+	}
+	c.before[now.id] = seen
+	if known && was.sent&^now.sent != 0 && !c.restored {
+		return fmt.Errorf("a 250 is gone")
+	}
+	if known && step == "close" && !c.restored && !was.leaseUntil.IsZero() && now.leaseUntil.IsZero() {
+		if err := c.closed(now, was.holder); err != nil {
+			return err
+		}
+	}
+	return c.counted(now)
+}
+
+// leadsTo says where a delivery may go from each state in one step, beside a late 250.
+var leadsTo = map[notice.DeliveryState][]notice.DeliveryState{
+	notice.DeliveryQueued: {notice.DeliverySending, notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryUncertain,
+		notice.DeliveryCancelled, notice.DeliverySuppressed},
+	notice.DeliverySending:    {notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryUncertain, notice.DeliveryCancelled},
+	notice.DeliveryDeferred:   {notice.DeliverySending, notice.DeliveryFailed, notice.DeliveryUncertain, notice.DeliveryCancelled},
+	notice.DeliveryUncertain:  {notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryQueued, notice.DeliveryCancelled},
+	notice.DeliveryFailed:     {notice.DeliveryQueued},
+	notice.DeliverySuppressed: {notice.DeliveryQueued},
+	notice.DeliveryCancelled:  {notice.DeliveryQueued, notice.DeliveryFailed},
+	notice.DeliverySent:       {notice.DeliveryBounced},
+}
+
 // changed judges a change of a delivery.
-func (c *checker) changed(n *noticeRow, seq int, was deliveryRow, d *deliveryRow, step string) error {
-	w, now := c.world, time.Now()
-	if was.state != d.state && !slices.Contains(leadsTo[was.state], d.state) {
+func (c *checker) changed(chunk *chunkRow, seq int, before, after chunkSeen, step string) error {
+	was, d := before.rows[seq-chunk.lo], after.rows[seq-chunk.lo]
+	at := ledger.Attempt{NoticeID: chunk.notice.ID, Seq: seq, ChunkID: chunk.id, Epoch: d.epoch}
+	box, relay := mailbox{chunk.notice.Key, d.key}, c.world.relay
+	if step == "unhold" || step == "restore" {
+		return nil
+	}
+	late := d.state == notice.DeliverySent && was.state != notice.DeliveryBounced
+	if was.state != d.state && !late && !slices.Contains(leadsTo[was.state], d.state) {
 		return fmt.Errorf("that is no transition")
 	}
-	chunk := w.memory.chunkOf(n, seq)
-	at := ledger.Attempt{NoticeID: n.ID, Seq: seq, ChunkID: chunk.id, Epoch: d.epoch}
-	box := mailbox{n.Key, d.key}
 	switch d.state {
-	case notice.DeliverySending:
-		switch {
-		case was.state == d.state && was.epoch == d.epoch && was.dotBy.Equal(d.dotBy):
-			// No mark: an answer to an earlier attempt changed what the row remembers of that.
-		case was.state == notice.DeliverySending && was.epoch != d.epoch:
-			return fmt.Errorf("it was marked for another attempt already")
-		case chunk.epoch != d.epoch || !chunk.leaseUntil.After(now.Add(simGrace)):
-			return fmt.Errorf("the mark is not under the current epoch %d and a lease until %v", chunk.epoch, chunk.leaseUntil)
-		case n.State != notice.Sending || n.ExpiresAt != nil && !n.ExpiresAt.After(now):
-			return fmt.Errorf("the notice is %s", n.State)
-		}
 	case notice.DeliverySent:
-		if d.who == "" && !w.relay.said[box] {
+		if d.who == "" && !relay.said[box] && d.key != "" && !c.restored {
 			return fmt.Errorf("the relay never said 250")
+		}
+		if outcome := after.outcomes[seq-chunk.lo]; was.state == d.state && outcome != before.outcomes[seq-chunk.lo] && outcome == notice.DeliveryUncertain {
+			return fmt.Errorf("it has a 250, and an outcome says that nobody knows")
 		}
 	case notice.DeliveryUncertain:
 		switch {
 		case was.state.Owed() && d.unresolved == 0:
 			return fmt.Errorf("no attempt was under way")
-		case was.state == notice.DeliverySending && d.unresolved == 0 && step != "claim" && !w.relay.dots[at]:
+		case was.state == notice.DeliverySending && d.unresolved == 0 && step != "claim" && !relay.dots[at]:
 			return fmt.Errorf("no dot was written")
 		}
 	case notice.DeliveryFailed:
-		if !w.relay.never[at] && d.reason != notice.ReasonTooLong {
+		if !relay.never[at] && d.reason != notice.ReasonTooLong {
 			return fmt.Errorf("the relay never said 5xx")
 		}
 	case notice.DeliveryQueued:
-		if was.state == notice.DeliveryUncertain && !w.informed {
-			c.asked[box]++
+		if was.state == notice.DeliveryUncertain || c.restored && was.state != d.state {
+			c.requeues[box]++
+			if !c.world.informed {
+				c.asked[box]++
+			}
 		}
 	}
 	return nil
 }
 
 // stands judges a delivery as it stands.
-func (c *checker) stands(n *noticeRow, d *deliveryRow) error {
-	w := c.world
-	box := mailbox{n.Key, d.key}
-	copies := w.relay.copies[box]
-	if copies == 0 {
+func (c *checker) stands(chunk *chunkRow, seq int, d delivery) error {
+	b := chunk.bit(seq)
+	if chunk.stopped&b != 0 && chunk.sent&b == 0 && d.state.Owed() {
+		return fmt.Errorf("it is stopped")
+	}
+	if copies := c.world.relay.copies[mailbox{chunk.notice.Key, d.key}]; copies == 0 || d.key == "" {
+		return nil
+	} else if asked := c.asked[mailbox{chunk.notice.Key, d.key}]; copies > 1+asked {
+		return fmt.Errorf("the relay took %d copies, and an operator asked for %d more than one", copies, asked)
+	} else if c.restored {
 		return nil
 	}
-	if copies > 1+c.asked[box] {
-		return fmt.Errorf("the relay took %d copies, and an operator asked for %d more than one", copies, c.asked[box])
-	}
 	switch d.state {
-	case notice.DeliverySending, notice.DeliverySent, notice.DeliveryUncertain:
+	case notice.DeliverySending, notice.DeliverySent, notice.DeliveryUncertain, notice.DeliveryBounced:
 	default:
-		if d.unresolved == 0 {
-			return fmt.Errorf("the relay took %d copies", copies)
+		if d.unresolved == 0 || d.state == notice.DeliveryCancelled {
+			return fmt.Errorf("the relay took a copy")
 		}
 	}
 	return nil
 }
 
-// adds checks the counts of a notice, and that one that is called sent owes nothing.
-func (c *checker) adds(n *noticeRow) error {
-	w := c.world
-	if sum := w.memory.count(n).Total(); sum != len(n.recipients) {
-		return fmt.Errorf("the counts add up to %d of %d recipients", sum, len(n.recipients))
-	}
-	marks := map[string]int{}
-	for _, chunk := range w.memory.chunksOf(n) {
-		var counts notice.Counts
-		for _, d := range chunk.rows() {
-			counts[d.state]++
-			if d.state == notice.DeliverySending && d.epoch == chunk.epoch {
-				marks[chunk.holder]++
+// closed judges a chunk that its holder has just given back.
+func (c *checker) closed(chunk *chunkRow, holder string) error {
+	for _, a := range c.world.workers {
+		if a.name == holder && !a.draining {
+			for seq := chunk.lo; seq < chunk.hi; seq++ {
+				if chunk.view(seq).state == notice.DeliverySending {
+					return fmt.Errorf("%s gave it back, and delivery %d is marked", holder, seq)
+				}
 			}
-			if n.State == notice.Sent && d.state.Open() {
-				return fmt.Errorf("chunk %d still owes", chunk.id)
-			}
-		}
-		if chunk.leaseUntil.IsZero() && counts != chunk.counts {
-			return fmt.Errorf("chunk %d has no lease and holds %v, and counts %v", chunk.id, counts, chunk.counts)
-		}
-	}
-	for holder, k := range marks {
-		if holder != "" && k > w.options.OpenMarks {
-			return fmt.Errorf("%s has %d open marks of %d", holder, k, w.options.OpenMarks)
 		}
 	}
 	return nil
 }
 
-// delivered judges a mail that the relay has taken: it names all who share the mailbox.
-func (c *checker) delivered(to mailbox, x *exchange) {
-	w := c.world
-	for _, customer := range w.memory.customers {
-		if customer.address == to.address && !bytes.Contains(x.mail.Raw, []byte(customer.id)) {
-			w.relay.fail("the mail to %v does not name %s, who shares it", to, customer.id)
+// counted checks the counts of a chunk, that a notice which is called sent owes nothing, and how many marks are open.
+func (c *checker) counted(chunk *chunkRow) error {
+	n := chunk.notice
+	counts := chunk.tally()
+	if chunk.leaseUntil.IsZero() && counts != chunk.counts {
+		return fmt.Errorf("it has no lease and holds %v, and counts %v", counts, chunk.counts)
+	}
+	owed := counts[notice.DeliveryQueued] + counts[notice.DeliverySending] + counts[notice.DeliveryDeferred]
+	if owed > 0 && (!chunk.open || n.State == notice.Sent) {
+		return fmt.Errorf("it still owes %d", owed)
+	}
+	open := 0
+	for _, other := range c.world.memory.chunks {
+		for seq := other.lo; seq < other.hi && other.holder != "" && other.holder == chunk.holder; seq++ {
+			if other.view(seq).state == notice.DeliverySending {
+				open++
+			}
 		}
 	}
+	if open > c.world.options.OpenMarks && !c.restored {
+		return fmt.Errorf("%s has %d open marks of %d", chunk.holder, open, c.world.options.OpenMarks)
+	}
+	return nil
+}
+
+// planned checks that every notice has the recipients that were shown, and that nobody erased is in a plan.
+func (c *checker) planned() error {
+	m := c.world.memory
+	for _, p := range m.plans {
+		for id := range c.gone {
+			if p.state != planDropped && p.seqOf(id) >= 0 {
+				return fmt.Errorf("plan %d, %s, still holds %s, who was erased", p.id, p.state, id)
+			}
+		}
+	}
+	for _, n := range m.notices {
+		if n.plan == nil || c.restored {
+			continue
+		}
+		rows := 0
+		for _, chunk := range m.chunksOf(n) {
+			rows += chunk.hi - chunk.lo
+		}
+		if shown := len(c.plans[n.plan].rows); rows != shown || len(n.plan.recipients) != shown {
+			return fmt.Errorf("%d recipients of notice %s were shown, %d are in its plan, and %d are owed", shown, n.Key, len(n.plan.recipients), rows)
+		}
+	}
+	return nil
 }
 
 // final reports what is not settled yet; nil: every delivery has reached a final state.
@@ -177,22 +257,13 @@ func (c *checker) final() error {
 		if n.tooLate() {
 			continue
 		}
-		if !n.State.Finished() || n.expanded < len(n.recipients) {
-			return fmt.Errorf("notice %s is %s, %d of %d recipients expanded", n.Key, n.State, n.expanded, len(n.recipients))
+		if !n.State.Finished() {
+			return fmt.Errorf("notice %s is %s", n.Key, n.State)
 		}
 		for _, chunk := range c.world.memory.chunksOf(n) {
 			if chunk.open {
-				return fmt.Errorf("notice %s is %s, chunk %d is open: %v", n.Key, n.State, chunk.id, chunk.rows())
+				return fmt.Errorf("notice %s is %s, chunk %d is open: %v", n.Key, n.State, chunk.id, chunk.tally())
 			}
-		}
-	}
-	return nil
-}
-
-func (m *memory) chunkOf(n *noticeRow, seq int) *chunkRow {
-	for _, c := range m.chunks {
-		if c.notice == n && c.lo <= seq && seq < c.hi {
-			return c
 		}
 	}
 	return nil

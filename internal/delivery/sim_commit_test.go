@@ -7,21 +7,20 @@ import (
 	"tocsin/internal/notice"
 )
 
-// view is what a commit sees of a chunk and its notice: as they are, because it holds the chunk's lock.
-type view struct {
-	epoch      int64
-	leaseUntil time.Time
-	state      notice.State
-	expiresAt  *time.Time
-	reason     string
+// sight is what a commit sees of a chunk and its notice: as they are, because it holds the chunk's lock. A mutant that
+// takes no lock sees them as they were.
+type sight struct {
+	chunk     chunkRow
+	state     notice.State
+	expiresAt *time.Time
 }
 
 // look reads what a commit depends on.
-func (m *memory) look(marks []ledger.Attempt, outcomes []ledger.Outcome) map[int64]view {
-	seen := map[int64]view{}
+func (m *memory) look(marks []ledger.Attempt, outcomes []ledger.Outcome) map[int64]sight {
+	seen := map[int64]sight{}
 	see := func(id int64) {
 		if c := m.chunk(id); c != nil {
-			seen[id] = view{c.epoch, c.leaseUntil, c.notice.State, c.notice.ExpiresAt, c.notice.reason}
+			seen[id] = sight{*c, c.notice.State, c.notice.ExpiresAt}
 		}
 	}
 	for _, a := range marks {
@@ -33,41 +32,23 @@ func (m *memory) look(marks []ledger.Attempt, outcomes []ledger.Outcome) map[int
 	return seen
 }
 
-// commit is the one transaction of marks and outcomes; what it does not record is to be recorded the late way.
-func (m *memory) commit(seen map[int64]view, marks []ledger.Attempt, outcomes []ledger.Outcome) (granted []bool, late []ledger.Outcome) {
-	recorded, touched := map[ledger.Attempt]bool{}, map[*deliveryRow]bool{}
+// commit is the one transaction of marks and outcomes: S and O before M, so that a refused mark costs no answer. It
+// returns which marks are granted, and which outcomes are to be recorded the late way.
+func (m *memory) commit(seen map[int64]sight, marks []ledger.Attempt, outcomes []ledger.Outcome) (granted []bool, late []ledger.Outcome) {
+	recorded := make([]bool, len(outcomes))
 	for i := range outcomes {
-		o := outcomes[i]
 		if m.backwards {
-			o = outcomes[len(outcomes)-1-i]
+			i = len(outcomes) - 1 - i
 		}
-		// One statement updates a row once, whatever it is joined with.
-		v := seen[o.ChunkID]
-		held := v.epoch == o.Epoch && !v.leaseUntil.IsZero()
-		if d := m.delivery(o.Attempt); held && !touched[d] && m.settleBy(d, v, o) {
-			recorded[o.Attempt], touched[d] = true, true
-		}
+		recorded[i] = m.record(seen[outcomes[i].ChunkID].chunk, outcomes[i])
 	}
-	now := m.now()
-	for _, a := range marks {
-		v, d := seen[a.ChunkID], m.delivery(a)
-		leased := v.epoch == a.Epoch && v.leaseUntil.After(now.Add(m.opts.DotGrace))
-		owed := d.state.Owed() && d.epoch < a.Epoch || d.state == notice.DeliverySending && d.epoch == a.Epoch
-		ok := (leased || m.mutant == leaseUnchecked) && (owed || m.mutant == stateUnchecked) &&
-			v.state == notice.Sending && (v.expiresAt == nil || v.expiresAt.After(now))
-		if ok {
-			if d.epoch < a.Epoch {
-				d.tries++
-			}
-			d.state, d.epoch, d.dotBy = notice.DeliverySending, a.Epoch, now.Add(m.opts.DotGrace)
-		}
-		granted = append(granted, ok)
-	}
-	for _, o := range outcomes {
-		if !recorded[o.Attempt] {
+	granted = m.mark(seen, marks)
+	for i, o := range outcomes {
+		if !recorded[i] {
 			late = append(late, o)
 		}
-		if c := m.chunk(o.ChunkID); m.mutant == countsAdded {
+		if m.mutant == countsAdded {
+			c := m.chunk(o.ChunkID)
 			c.counts[o.State]++
 			c.counts[notice.DeliveryQueued]--
 		}
@@ -75,30 +56,189 @@ func (m *memory) commit(seen map[int64]view, marks []ledger.Attempt, outcomes []
 	return granted, late
 }
 
-func (m *memory) delivery(a ledger.Attempt) *deliveryRow {
-	return m.notice(a.NoticeID).deliveries[a.Seq]
-}
+// claimed names a chunk under one epoch.
+type claimed struct{ chunk, epoch int64 }
 
-// recordLate records outcomes that the lease no longer covers.
-func (m *memory) recordLate(outcomes []ledger.Outcome) {
-	chunks := map[*chunkRow]bool{}
-	for _, o := range outcomes {
-		c, d := m.chunk(o.ChunkID), m.delivery(o.Attempt)
-		chunks[c] = true
-		m.settleBy(d, m.look(nil, []ledger.Outcome{o})[o.ChunkID], o)
-		if definite(o.State) && d.unresolved == o.Epoch {
-			d.unresolved = 0
+// mark is M: the marks of one claim are granted together.
+func (m *memory) mark(seen map[int64]sight, marks []ledger.Attempt) []bool {
+	var claims []claimed
+	fresh, again, granted := map[claimed]bitset{}, map[claimed]bitset{}, map[claimed]bitset{}
+	for _, a := range marks {
+		k, c := claimed{a.ChunkID, a.Epoch}, m.chunk(a.ChunkID)
+		if fresh[k]|again[k] == 0 {
+			claims = append(claims, k)
+		}
+		if c != nil && a.Again {
+			again[k] |= c.bit(a.Seq)
+		} else if c != nil {
+			fresh[k] |= c.bit(a.Seq)
 		}
 	}
-	m.recountAndReopen(chunks)
+	for _, k := range claims {
+		if c := m.chunk(k.chunk); c != nil && m.mayMark(seen[k.chunk], c, k, fresh[k]) {
+			granted[k] = m.set(c, fresh[k], again[k])
+		}
+	}
+	list := make([]bool, len(marks))
+	for i, a := range marks {
+		c := m.chunk(a.ChunkID)
+		list[i] = c != nil && granted[claimed{a.ChunkID, a.Epoch}]&c.bit(a.Seq) != 0
+		if list[i] {
+			m.watch.marked(a)
+		}
+	}
+	return list
 }
 
-func (m *memory) recountAndReopen(chunks map[*chunkRow]bool) {
-	for c := range chunks {
-		m.recount(c)
-		if c.open && c.notice.State == notice.Sent && m.mutant != staysClosed {
-			c.notice.State = notice.Sending
+// mayMark is the condition of M.
+func (m *memory) mayMark(seen sight, c *chunkRow, k claimed, fresh bitset) bool {
+	now := m.now()
+	sending := seen.state == notice.Sending && (seen.expiresAt == nil || seen.expiresAt.After(now))
+	return (c.epoch == k.epoch || m.mutant == markWithoutEpoch) &&
+		(c.leaseUntil.After(now.Add(m.opts.DotGrace)) || m.mutant == leaseUnchecked) &&
+		(sending || m.mutant == markWithoutNotice) &&
+		c.dots&fresh == 0 // a bit that is set is not given twice: the whole chunk is refused
+}
+
+// set sets the marks that are not barred, and returns those that are granted.
+func (m *memory) set(c *chunkRow, fresh, again bitset) bitset {
+	first, second := c.stopped|c.sent, c.stopped|c.sent
+	switch m.mutant {
+	case firstAskIgnoresStop:
+		first = c.sent
+	case secondAskIgnoresStop:
+		second = c.sent
+	case markIgnoresSent:
+		first, second = c.stopped, c.stopped
+	}
+	c.dots |= fresh &^ first
+	if m.againSets {
+		c.dots |= again &^ second
+	}
+	return c.dots & (fresh&^first | again&^second)
+}
+
+// record is S and O: an outcome that the lease's holder brings.
+func (m *memory) record(seen chunkRow, o ledger.Outcome) bool {
+	c := m.chunk(o.ChunkID)
+	if c == nil || seen.epoch != o.Epoch && m.mutant != outcomeWithoutEpoch || seen.leaseUntil.IsZero() {
+		return false
+	}
+	b := c.bit(o.Seq)
+	if o.State == notice.DeliverySent {
+		m.take250(c, o)
+		return true
+	}
+	if seen.sent&b != 0 || seen.dots&b == 0 && !o.NoDot {
+		return false
+	}
+	return m.settleBy(c, seen.stopped&b != 0, o)
+}
+
+// take250 sets the bit of a 250, and keeps the reply.
+func (m *memory) take250(c *chunkRow, o ledger.Outcome) {
+	c.sent |= c.bit(o.Seq)
+	reply := o.Answer.Text
+	if c.notice.plan.recipients[o.Seq].erased {
+		reply = "" // it may repeat the address
+	}
+	c.answers = append(c.answers, answerRow{o.Epoch, m.now(), []int{o.Seq}, []string{reply}})
+}
+
+// settleBy lets an outcome settle a delivery, where it still stands so that it may.
+func (m *memory) settleBy(c *chunkRow, stopped bool, o ledger.Outcome) bool {
+	state := o.State
+	if state == notice.DeliveryDeferred && stopped && m.mutant != stoppedIsDeferred {
+		state = notice.DeliveryCancelled
+	}
+	d := c.row(o.Seq)
+	switch {
+	case d == nil:
+		d = &outcomeRow{}
+		c.notice.outcomes[o.Seq] = d
+	case d.state.Owed() && d.epoch < o.Epoch:
+	case d.state == notice.DeliveryUncertain && (d.epoch == o.Epoch || m.mutant == outcomeWithoutEpoch) && state != notice.DeliveryUncertain:
+	default:
+		return false
+	}
+	earlier := d.unresolved != 0 && d.unresolved != o.Epoch
+	if state != notice.DeliveryUncertain && !earlier {
+		d.unresolved = 0
+	}
+	if d.epoch < o.Epoch {
+		d.epoch = o.Epoch
+		d.tries++
+	}
+	d.state, d.reason, d.code, d.reply, d.at, d.dueAt = state, o.Reason, o.Answer.Code, o.Answer.Text, m.now(), time.Time{}
+	switch {
+	case c.notice.plan.recipients[o.Seq].erased:
+		d.reply = ""
+	case state == notice.DeliveryFailed && earlier:
+		d.reason = join(o.Reason, "an earlier attempt is unresolved")
+	}
+	switch {
+	case state == notice.DeliveryDeferred:
+		d.dueAt = m.now().Add(o.Delay)
+	case state == notice.DeliveryCancelled && earlier && m.mutant != unresolvedIgnored:
+		d.state = notice.DeliveryUncertain
+	case state == notice.DeliveryUncertain && m.mutant == uncertainRetried:
+		d.state = notice.DeliveryDeferred
+	}
+	return true
+}
+
+// recordLate records outcomes that the lease no longer covers, one by one.
+func (m *memory) recordLate(outcomes []ledger.Outcome) {
+	for _, o := range outcomes {
+		c := m.chunk(o.ChunkID)
+		if c == nil {
+			continue // a restored ledger may not know it
 		}
+		if o.State == notice.DeliverySent {
+			m.late250(c, o)
+		} else {
+			m.lateOther(c, o)
+		}
+		if m.mutant != lateWithoutK {
+			m.recount(c)
+			m.reopen(c)
+		}
+	}
+}
+
+// late250 takes a 250 of any epoch, over every state: no second copy may leave.
+func (m *memory) late250(c *chunkRow, o ledger.Outcome) {
+	d := c.view(o.Seq)
+	switch m.mutant {
+	case late250Dropped:
+		return
+	case late250NotOverSending:
+		if d.state == notice.DeliverySending && d.epoch != o.Epoch {
+			return
+		}
+	case late250NotOverQueued:
+		if d.state.Owed() {
+			return
+		}
+	}
+	m.take250(c, o)
+}
+
+// lateOther lets a late answer settle the attempt that it names, and no other.
+func (m *memory) lateOther(c *chunkRow, o ledger.Outcome) {
+	d, b := c.row(o.Seq), c.bit(o.Seq)
+	known := d != nil && d.epoch == o.Epoch || c.epoch == o.Epoch && c.dots&b != 0
+	switch m.mutant {
+	case lateNoDotGivesBirth:
+		known = known || o.NoDot
+	case outcomeWithoutEpoch:
+		known = true
+	}
+	if c.sent&b == 0 && known {
+		m.settleBy(c, c.stopped&b != 0, o)
+	}
+	if d != nil && definite(o.State) && d.unresolved == o.Epoch {
+		d.unresolved = 0
 	}
 }
 
@@ -107,109 +247,9 @@ func definite(s notice.DeliveryState) bool {
 	return s == notice.DeliveryDeferred || s == notice.DeliveryFailed
 }
 
-// settleBy lets an outcome settle a row, where the row still stands so that it may.
-func (m *memory) settleBy(d *deliveryRow, v view, o ledger.Outcome) bool {
-	uncertain := o.State == notice.DeliveryUncertain
-	same := d.epoch == o.Epoch
-	switch m.mutant {
-	case noEpoch:
-		same = true
-	case counterForEpoch:
-		same = m.planned[[2]int64{o.Epoch, int64(o.Seq)}] == d.tries
-	}
-	switch {
-	case same && (d.state == notice.DeliverySending || d.state == notice.DeliveryUncertain && !uncertain):
-	case o.State == notice.DeliverySent && (d.state.Owed() || d.state == notice.DeliveryUncertain):
-	case o.NoDot && v.epoch == o.Epoch && d.epoch < o.Epoch && d.state.Owed():
-	default:
-		return false
-	}
-	earlier := d.unresolved != 0 && d.unresolved != o.Epoch
-	if definite(o.State) && !earlier {
-		d.unresolved = 0
-	}
-	if d.epoch < o.Epoch {
-		d.epoch = o.Epoch
-		d.tries++
-	}
-	d.state, d.reason, d.code, d.relay, d.reply = o.State, o.Reason, o.Answer.Code, o.Answer.Relay, o.Answer.Text
-	switch {
-	case o.State == notice.DeliveryFailed && earlier:
-		d.reason = join(o.Reason, "an earlier attempt is unresolved")
-	case o.State == notice.DeliveryDeferred:
-		d.dueAt = m.now().Add(o.Delay)
-		if v.state == notice.Cancelled && m.mutant != cancelOnce {
-			d.state, d.reason = notice.DeliveryCancelled, v.reason
-			if earlier {
-				d.state = notice.DeliveryUncertain
-			}
-		}
-	case uncertain && m.mutant == uncertainRetried:
-		d.state = notice.DeliveryDeferred
-	}
-	return true
-}
-
 func join(a, b string) string {
 	if a == "" {
 		return b
 	}
 	return a + ", " + b
-}
-
-// settle carries out what an operator decided.
-func (m *memory) settle(id int64, s notice.Settlement, key, who string) (done notice.Settled, err error) {
-	n, now := m.notice(id), m.now()
-	switch {
-	case n == nil:
-		return done, notice.NotFound("there is no notice %d", id)
-	case s.Requeue && n.State != notice.Sending && n.State != notice.Paused && n.State != notice.Sent:
-		return done, notice.Conflict("notice %d is %s: nothing of it can be requeued", id, n.State)
-	}
-	found, chunks := 0, map[*chunkRow]bool{}
-	for _, c := range m.chunksOf(n) {
-		for _, d := range c.rows() {
-			uncertain := d.state == notice.DeliveryUncertain
-			if s.AllUncertain && !uncertain || !s.AllUncertain && (d.key == "" || d.key != key) {
-				continue
-			}
-			found++
-			chunks[c] = true
-			switch gate := d.dotBy.Add(m.opts.Gate); {
-			case uncertain && s.Sent:
-				d.state, d.code, d.reply, d.reason, d.who = notice.DeliverySent, 0, "", "settled by "+who, who
-			case uncertain && !d.dotBy.IsZero() && !gate.Before(now) && m.mutant != noGate:
-				done.TooEarly++
-				if done.From == nil || done.From.Before(gate) {
-					done.From = &gate
-				}
-				continue
-			case uncertain:
-				if d.unresolved == 0 {
-					d.unresolved = d.epoch
-				} else {
-					d.unresolved = -1
-				}
-				d.requeue(now, who)
-			case s.Requeue && (d.state == notice.DeliveryFailed || d.state == notice.DeliverySuppressed):
-				d.requeue(now, who)
-			default:
-				done.Skipped++
-				done.Reasons = append(done.Reasons, "it is "+d.state.String())
-				continue
-			}
-			done.Changed++
-		}
-	}
-	if found == 0 && s.Address != "" {
-		return done, notice.NotFound("notice %d owes nothing to that address", id)
-	}
-	if done.Changed > 0 {
-		m.recountAndReopen(chunks)
-	}
-	return done, nil
-}
-
-func (d *deliveryRow) requeue(now time.Time, who string) {
-	d.state, d.owedAt, d.dueAt, d.reason = notice.DeliveryQueued, now, now, "requeued by "+who
 }

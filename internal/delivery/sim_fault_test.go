@@ -1,13 +1,10 @@
 package delivery
 
 import (
-	"context"
 	"slices"
 	"testing/synctest"
 	"time"
 
-	"tocsin/internal/control"
-	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
 
@@ -89,76 +86,6 @@ func (w *world) disturbQueue() error {
 	return w.settle("queue")
 }
 
-// decide has an operator decide something.
-func (w *world) decide() {
-	n := w.memory.notices[w.rng.IntN(len(w.memory.notices))]
-	address := w.memory.customers[w.rng.IntN(len(w.memory.customers))].address
-	for _, d := range n.deliveries {
-		if d.state == notice.DeliveryUncertain && w.rng.IntN(4) > 0 {
-			address = d.key
-		}
-	}
-	settle := func(s notice.Settlement) func(ctx context.Context, d *control.Desk) error {
-		return func(ctx context.Context, d *control.Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err }
-	}
-	switch w.rng.IntN(16) {
-	case 0:
-		w.release(n)
-	case 1, 2:
-		w.operate("pause", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Pause(ctx, n.Key, "op"); return err })
-	case 3, 4:
-		w.resume(n)
-	case 5:
-		w.operate("cancel", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Cancel(ctx, n.Key, "op"); return err })
-	case 6, 7:
-		w.operate("settle as sent", false, settle(notice.Settlement{Sent: true, Address: address}))
-	case 8, 9:
-		w.operate("requeue blindly", false, settle(notice.Settlement{Requeue: true, AllUncertain: true}))
-	default:
-		w.operate("requeue after a look at the relay's log", true, settle(notice.Settlement{Requeue: true, Address: address}))
-	}
-}
-
-// release has an operator release a notice. It is not always the Desk that does: to compile the texts each time would
-// cost as much as all the rest of a schedule.
-func (w *world) release(n *noticeRow) {
-	if w.thorough {
-		w.operate("release", false, func(ctx context.Context, d *control.Desk) error { _, _, err := d.Release(ctx, n.Key, "op"); return err })
-		return
-	}
-	w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
-		released, err := d.Ledger.Release(ctx, n.ID, everybody, "example.net", "op")
-		if released {
-			err = d.Queue.EnqueueExpand(ctx, n.ID, ledger.ExpandGeneration())
-		}
-		return err
-	})
-}
-
-// everybody is an audience in which nobody's mail has a hole.
-var everybody = ledger.Audience{DefaultLanguage: "en", Match: func(string) (string, bool) { return "en", true },
-	Each: func(notice.Recipient, string) error { return nil }, Judge: func() error { return nil }}
-
-func (w *world) resume(n *noticeRow) {
-	w.operate("resume", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Resume(ctx, n.Key, "op"); return err })
-}
-
-// lookAfter is what operators do in peace: release what is a draft still, and resume what is paused.
-func (w *world) lookAfter() (busy bool) {
-	for _, n := range w.memory.notices {
-		switch {
-		case n.tooLate():
-		case n.State == notice.Draft:
-			w.release(n)
-			busy = true
-		case n.State == notice.Paused:
-			w.resume(n)
-			busy = true
-		}
-	}
-	return busy
-}
-
 // instants returns, in order, the times to come at which something runs out or falls due.
 func (w *world) instants(now time.Time) (all []time.Time) {
 	add := func(t time.Time) {
@@ -171,16 +98,16 @@ func (w *world) instants(now time.Time) (all []time.Time) {
 			add(c.leaseUntil)
 			add(c.dueAt)
 		}
-		for _, d := range c.rows() {
-			switch d.state {
-			case notice.DeliverySending:
-				add(d.dotBy)
-			case notice.DeliveryUncertain:
-				if !w.calm {
-					add(d.dotBy.Add(simGate))
-				}
+		for seq := c.lo; seq < c.hi; seq++ {
+			d := c.view(seq)
+			add(d.dueAt)
+			if d.state == notice.DeliveryUncertain && !w.calm {
+				add(d.at.Add(simGate))
 			}
 		}
+	}
+	for _, t := range w.checker.until {
+		add(t)
 	}
 	for _, n := range w.memory.notices {
 		if n.State == notice.Scheduled {

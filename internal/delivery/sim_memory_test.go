@@ -1,72 +1,128 @@
 package delivery
 
 import (
-	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
-	"strings"
 	"time"
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
 
-// memory is the tables of package ledger and its statements, each transaction a method: what Postgres does, in
-// memory, small enough to be read beside the SQL. TestTheSimulatedLedgerAnswersAsPostgresDoes holds the two together.
-// Its mutant, if it has one, leaves one rule of the protocol out.
+// memory is the ledger in memory: the tables of the delivery protocol, and each of its transactions as one method. A
+// fact is written once: the mark and the 250 of a delivery are bits of its chunk's row, and so is that it is not to be
+// sent any more; every other outcome is a narrow row. Its mutant, if it has one, leaves one rule out.
 type memory struct {
 	now       func() time.Time
 	opts      ledger.Options
 	chunkSize int
-	sliceSize int
-	customers []simCustomer
-	notices   []*noticeRow // by id, from 1
-	chunks    []*chunkRow  // by id, from 1
-	backwards bool         // of two answers to one delivery in a batch, the last is recorded first
+	backwards bool // of the outcomes in a batch, the last is recorded first
+	againSets bool // a second ask sets the mark where the first was never committed
 	mutant    mutant
-	planned   map[[2]int64]int // only for a counter in the place of the epoch: what a claim and seq planned
+	watch     *checker // told of what a commit did; may be nil
+
+	tables
+	database int // in which the tables stand; a restore makes another one
 }
 
-// simCustomer is a customer; without an address he can't be mailed.
+// simCustomer is a customer; without an address no mail can reach them.
 type simCustomer struct{ id, address string }
 
 type noticeRow struct {
 	ledger.Notice
-	reason     string
-	customers  int
-	recipients []recipientRow
-	expanded   int
-	deliveries []*deliveryRow // those below expanded
+	reason    string
+	plan      *planRow // what its release took
+	begun     int      // it was sending once, as which of all, and has superseded what came before; 0: not yet
+	customers int
+	outcomes  map[int]*outcomeRow // by seq
 }
 
-type recipientRow struct {
-	notice.Recipient
-	reason string
-	joins  map[int][]notice.Frozen // slices by customer alone: who joins at which slice
-}
-
-type deliveryRow struct {
-	key                       string // of the address; empty where there is none
-	state                     notice.DeliveryState
-	tries, code               int
-	epoch, unresolved         int64
-	dotBy, owedAt, dueAt      time.Time // zero: null
-	reason, relay, reply, who string
-}
-
+// chunkRow holds the lease of some deliveries, and three bits of each.
 type chunkRow struct {
-	id         int64
-	notice     *noticeRow
-	lo, hi     int
-	epoch      int64
-	holder     string
-	leaseUntil time.Time // zero: null
-	open       bool
-	dueAt      time.Time
-	counts     notice.Counts
+	id                  int64
+	notice              *noticeRow
+	lo, hi              int
+	epoch               int64
+	holder              string
+	leaseUntil          time.Time // zero: null
+	open                bool
+	dueAt               time.Time
+	dots, sent, stopped bitset
+	counts              notice.Counts
+	answers             []answerRow
 }
 
-func (c *chunkRow) rows() []*deliveryRow { return c.notice.deliveries[c.lo:c.hi] }
+// answerRow keeps the relay's replies to the 250s of one commit.
+type answerRow struct {
+	epoch   int64
+	at      time.Time
+	seqs    []int
+	replies []string
+}
+
+// outcomeRow is every outcome but a 250 that a worker heard.
+type outcomeRow struct {
+	state             notice.DeliveryState
+	tries, code       int
+	epoch, unresolved int64
+	dueAt, at         time.Time
+	owedAt            time.Time // when an operator had it owed again; zero: since the release
+	reason, reply     string
+	who               string // the operator who settled it
+}
+
+// bitset has one bit for each delivery of a chunk.
+type bitset uint16
+
+func (b bitset) count() int { return bits.OnesCount16(uint16(b)) }
+
+func (c *chunkRow) all() bitset             { return 1<<(c.hi-c.lo) - 1 }
+func (c *chunkRow) bit(seq int) bitset      { return 1 << (seq - c.lo) }
+func (c *chunkRow) in(seq int) bool         { return c.lo <= seq && seq < c.hi }
+func (c *chunkRow) row(seq int) *outcomeRow { return c.notice.outcomes[seq] }
+func (c *chunkRow) live(now time.Time) bool { return c.leaseUntil.After(now) }
+
+// openMark reports whether a dot of the chunk's epoch may still come for a delivery: it is marked, and no outcome of
+// that epoch stands. A late 250 settles the state, not the mark.
+func (c *chunkRow) openMark(seq int) bool {
+	o, sent := c.row(seq), c.sent&c.bit(seq) != 0
+	return c.dots&c.bit(seq) != 0 && (o == nil && !sent || o != nil && o.epoch < c.epoch)
+}
+
+// delivery is one row of the view that everybody reads.
+type delivery struct {
+	outcomeRow
+	key string
+}
+
+// view returns a delivery as it stands.
+func (c *chunkRow) view(seq int) (d delivery) {
+	o, b := c.row(seq), c.bit(seq)
+	if o != nil {
+		d.outcomeRow = *o
+	}
+	if r := c.notice.plan.recipients[seq]; r.keyed() {
+		d.key = r.key
+	}
+	switch {
+	case o != nil && o.state == notice.DeliveryBounced:
+	case c.sent&b != 0:
+		d.state = notice.DeliverySent
+	case c.dots&b != 0 && (o == nil || o.state.Owed() && o.epoch < c.epoch):
+		d.state, d.epoch = notice.DeliverySending, c.epoch
+	case o != nil:
+	case c.stopped&b != 0:
+		d.state = notice.DeliveryCancelled
+	default:
+		d.state = notice.DeliveryQueued
+	}
+	return d
+}
+
+func (d delivery) String() string {
+	return fmt.Sprintf("%s epoch %d unresolved %d tries %d", d.state, d.epoch, d.unresolved, d.tries)
+}
 
 func (m *memory) notice(id int64) *noticeRow {
 	if id < 1 || id > int64(len(m.notices)) {
@@ -91,201 +147,191 @@ func (m *memory) chunksOf(n *noticeRow) (all []*chunkRow) {
 	return all
 }
 
-// draft keeps a draft, and returns its number.
-func (m *memory) draft(b notice.Body, texts map[string]notice.Text) int64 {
-	n := &noticeRow{Notice: ledger.Notice{ID: int64(len(m.notices) + 1), Key: b.Key, Incident: b.Incident, State: notice.Draft,
-		Body: b, Texts: texts, MessageToken: b.Key, SendAt: b.SendAt, ExpiresAt: b.ExpiresAt}}
-	m.notices = append(m.notices, n)
-	return n.ID
+func (m *memory) chunkOf(n *noticeRow, seq int) *chunkRow {
+	for _, c := range m.chunks {
+		if c.notice == n && c.in(seq) {
+			return c
+		}
+	}
+	return nil
 }
 
-func (m *memory) release(id int64, a ledger.Audience, domain string) (bool, error) {
-	n := m.notice(id)
-	if n.State.Released() {
-		return false, nil
-	}
-	if n.ExpiresAt != nil && !n.ExpiresAt.After(m.now()) {
-		return false, notice.Invalid("expires_at", "has gone by: nothing would be sent")
-	}
-	recipients := m.layOut()
-	for _, r := range recipients {
-		if r.reason != "" {
-			continue
-		}
-		if err := a.Each(r.Recipient, "en"); err != nil {
-			return false, err
-		}
-	}
-	if err := a.Judge(); err != nil {
-		return false, err
-	}
-	at := m.now()
-	n.recipients, n.customers, n.MessageDomain, n.ReleasedAt, n.State = recipients, len(m.customers), domain, &at, notice.Sending
-	if n.SendAt != nil && n.SendAt.After(at) {
-		n.State = notice.Scheduled
-	}
-	return true, nil
-}
-
-// layOut makes one recipient a mailbox, complete with all who share it, and one for each customer without any.
-func (m *memory) layOut() []recipientRow {
-	rows, keys := map[string]*recipientRow{}, []string{}
-	for i, c := range m.customers {
-		key, reason := strings.ToLower(c.address), ""
-		if key == "" {
-			key, reason = "\t"+c.id, notice.ReasonNoAddress
-		}
-		if m.mutant == keyDropped {
-			key += "\t" + c.id
-		}
-		r := rows[key]
-		if r == nil {
-			r = &recipientRow{Recipient: notice.Recipient{Address: c.address, Language: "en"}, reason: reason, joins: map[int][]notice.Frozen{}}
-			rows[key], keys = r, append(keys, key)
-		}
-		frozen := notice.Frozen{ID: c.id, Name: c.id}
-		if slice := i / m.sliceSize; m.mutant == slicedByCustomer && len(r.Customers) > 0 {
-			r.joins[slice] = append(r.joins[slice], frozen)
-		} else {
-			r.Customers = append(r.Customers, frozen)
-		}
-	}
-	slices.Sort(keys)
-	laidOut := make([]recipientRow, len(keys))
-	for seq, key := range keys {
-		laidOut[seq] = *rows[key]
-	}
-	return laidOut
-}
-
-func (m *memory) expand(id int64) (due []int64, done bool) {
-	n, now := m.notice(id), m.now()
-	if n == nil || n.expanded >= len(n.recipients) {
-		return nil, true
-	}
-	at := now
-	if n.State != notice.Cancelled && n.SendAt != nil && n.SendAt.After(now) {
-		at = *n.SendAt
-	}
-	lo, hi := n.expanded, min(n.expanded+m.sliceSize, len(n.recipients))
-	for seq := lo; seq < hi; seq++ {
-		r := &n.recipients[seq]
-		d := &deliveryRow{key: strings.ToLower(r.Address), owedAt: at, dueAt: at, reason: r.reason}
-		if r.reason != "" {
-			d.state = notice.DeliverySuppressed
-		}
-		n.deliveries = append(n.deliveries, d)
-	}
-	for seq := range n.recipients { // joins are empty unless slices are by customer
-		r := &n.recipients[seq]
-		r.Customers = append(r.Customers, r.joins[lo/m.sliceSize]...)
-	}
-	for from := lo; from < hi; from += m.chunkSize {
-		c := &chunkRow{id: int64(len(m.chunks) + 1), notice: n, lo: from, hi: min(from+m.chunkSize, hi), dueAt: at}
-		m.chunks = append(m.chunks, c)
-		m.recount(c)
-		if c.open && !c.dueAt.After(now) {
-			due = append(due, c.id)
-		}
-	}
-	n.expanded = hi
-	return due, hi == len(n.recipients)
-}
-
+// claim is C0 to C4.
 func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 	c, now := m.chunk(id), m.now()
 	if c == nil || !c.open || !c.leaseUntil.IsZero() && !c.leaseUntil.Before(now) {
 		return claim, false
 	}
-	c.epoch, c.holder, c.leaseUntil = max(c.epoch+1, now.UnixMicro()), holder, now.Add(m.opts.Lease)
-	for _, d := range c.rows() {
-		if d.state != notice.DeliverySending || m.mutant == takeoverForgets {
-			continue
-		}
-		d.state, d.code, d.relay, d.reason = notice.DeliveryUncertain, 0, "", ""
-		d.reply = "no answer was recorded before the worker was lost"
-		if m.mutant == takeoverRetries {
-			d.state = notice.DeliveryQueued
-		}
+	m.takeOver(c)
+	c.epoch, c.holder, c.leaseUntil, c.dots = max(c.epoch+1, now.UnixMicro()), holder, now.Add(m.opts.Lease), 0
+	if c.notice.State == notice.Cancelled && m.mutant != claimForgetsStop {
+		c.stopped = c.all()
 	}
-	m.cancelOwed(c)
+	m.leaveOutListed(c)
+	if m.mutant != claimForgetsX {
+		m.cancelStopped(c)
+	}
 	claim = ledger.Claim{ChunkID: id, NoticeID: c.notice.ID, Epoch: c.epoch}
 	if c.notice.State != notice.Sending {
 		return claim, true
 	}
-	for i, d := range c.rows() {
-		if d.state.Owed() && !d.dueAt.After(now) {
-			seq := c.lo + i
-			claim.Due = append(claim.Due, ledger.Due{Seq: seq, Tries: d.tries, Waited: now.Sub(d.owedAt), Text: "en",
-				Recipient: c.notice.recipients[seq].Recipient})
-			if m.mutant == counterForEpoch {
-				m.planned[[2]int64{c.epoch, int64(seq)}] = d.tries + 1
+	for seq := c.lo; seq < c.hi; seq++ {
+		o, since := c.row(seq), c.notice.owedSince()
+		if (c.sent|c.stopped)&c.bit(seq) != 0 || o != nil && (!o.state.Owed() || o.dueAt.After(now)) {
+			continue
+		}
+		due := ledger.Due{Seq: seq, Text: "en", Recipient: c.notice.plan.recipients[seq].Recipient}
+		if o != nil {
+			due.Tries = o.tries
+			if !o.owedAt.IsZero() {
+				since = o.owedAt
 			}
 		}
+		due.Waited = now.Sub(since)
+		claim.Due = append(claim.Due, due)
 	}
 	return claim, true
 }
 
-func (m *memory) cancelOwed(c *chunkRow) {
-	if c.notice.State == notice.Cancelled && m.mutant != cancelOnce {
-		c.cancelOwed()
+// takeOver is C2: what the last holder left marked becomes uncertain, dots or not.
+func (m *memory) takeOver(c *chunkRow) {
+	if m.mutant == takeoverForgets {
+		return
+	}
+	for seq := c.lo; seq < c.hi; seq++ {
+		o, b := c.row(seq), c.bit(seq)
+		settled := o != nil && (o.epoch >= c.epoch || !o.state.Owed())
+		if c.dots&b == 0 || c.sent&b != 0 && m.mutant != takeoverOverSent || settled && m.mutant != takeoverOverOutcomes {
+			continue
+		}
+		if o == nil {
+			o = &outcomeRow{}
+			c.notice.outcomes[seq] = o
+		}
+		o.state, o.tries, o.epoch, o.at, o.code, o.dueAt = notice.DeliveryUncertain, o.tries+1, c.epoch, m.now(), 0, time.Time{}
+		o.reason, o.reply = "", "no answer was recorded before the worker was lost"
 	}
 }
 
-func (c *chunkRow) cancelOwed() {
-	for _, d := range c.rows() {
-		if d.state.Owed() {
-			d.state, d.reason = notice.DeliveryCancelled, c.notice.reason
-			if d.unresolved != 0 {
-				d.state = notice.DeliveryUncertain
-			}
+// cancelStopped is X: of what is stopped, the rows that are owed are cancelled, unless a dot may still come; one with an
+// unresolved attempt can't be said to be unsent.
+func (m *memory) cancelStopped(c *chunkRow) {
+	for seq := c.lo; seq < c.hi; seq++ {
+		o, b := c.row(seq), c.bit(seq)
+		open := c.dots&b != 0 && o != nil && o.epoch < c.epoch && m.mutant != cancelsOpenMarks
+		if o == nil || !o.state.Owed() || c.stopped&b == 0 || c.sent&b != 0 || open {
+			continue
+		}
+		o.state, o.at, o.dueAt = notice.DeliveryCancelled, m.now(), time.Time{}
+		if o.unresolved != 0 && m.mutant != unresolvedIgnored {
+			o.state = notice.DeliveryUncertain
 		}
 	}
 }
 
+func (n *noticeRow) owedSince() time.Time {
+	if n.SendAt != nil && n.SendAt.After(*n.ReleasedAt) {
+		return *n.SendAt
+	}
+	return *n.ReleasedAt
+}
+
 func (m *memory) renew(id, epoch int64) bool {
 	c, now := m.chunk(id), m.now()
-	if c == nil || c.epoch != epoch || !c.leaseUntil.After(now) {
+	if c == nil || c.epoch != epoch || !c.live(now) {
 		return false
 	}
 	c.leaseUntil = now.Add(m.opts.Lease)
 	return true
 }
 
-func (m *memory) closeChunk(claim ledger.Claim) (held, owed bool) {
+// close gives a claim back.
+func (m *memory) close(claim ledger.Claim) (held, owed bool) {
 	c := m.chunk(claim.ChunkID)
-	if c.epoch != claim.Epoch {
+	if c == nil || c.epoch != claim.Epoch && m.mutant != closeWithoutEpoch {
 		return false, false
 	}
-	m.cancelOwed(c)
 	c.leaseUntil, c.holder = time.Time{}, ""
+	m.cancelStopped(c)
 	m.recount(c)
 	if at := m.now().Add(claim.Rest); claim.Rest > 0 && c.dueAt.Before(at) {
 		c.dueAt = at
 	}
-	if c.open && c.notice.State == notice.Sent {
-		c.notice.State = notice.Sending
-	}
+	m.reopen(c)
 	return true, c.open
 }
 
+// recount is K. It never adds up: it reads the chunk's bits, and its outcomes that no 250 has overtaken.
 func (m *memory) recount(c *chunkRow) {
-	counted := notice.Counts{}
-	c.open = false
+	var by [9]bitset // outcomes by state
 	var due time.Time
-	for _, d := range c.rows() {
-		counted[d.state]++
-		c.open = c.open || d.state.Open()
-		if d.state.Owed() && (due.IsZero() || d.dueAt.Before(due)) {
-			due = d.dueAt
+	var newer bitset // outcomes that settle the mark of this epoch
+	for seq := c.lo; seq < c.hi; seq++ {
+		o := c.row(seq)
+		if o == nil || c.sent&c.bit(seq) != 0 && o.state != notice.DeliveryBounced {
+			continue
 		}
+		by[o.state] |= c.bit(seq)
+		if o.epoch >= c.epoch || !o.state.Owed() {
+			newer |= c.bit(seq)
+		}
+		if o.state.Owed() && (due.IsZero() || o.dueAt.Before(due)) {
+			due = o.dueAt
+		}
+	}
+	have := c.sent
+	for _, b := range by {
+		have |= b
+	}
+	queued, deferred, bounced := by[notice.DeliveryQueued], by[notice.DeliveryDeferred], by[notice.DeliveryBounced]
+	sending, fresh := c.dots&^(c.sent|newer), c.all()&^(have|c.dots|c.stopped)
+	if untried := c.all() &^ (have | sending | c.stopped); untried != 0 && (due.IsZero() || c.dueAt.Before(due)) {
+		due = c.dueAt
 	}
 	if !due.IsZero() {
 		c.dueAt = due
 	}
-	if m.mutant != countsAdded || c.counts.Total() == 0 {
-		c.counts = counted
+	c.open = sending|queued|deferred|fresh != 0 || !c.leaseUntil.IsZero()
+	if m.mutant == countsAdded && c.counts.Total() > 0 {
+		return
 	}
+	for s, b := range by {
+		c.counts[s] = b.count()
+	}
+	c.counts[notice.DeliveryQueued] = (c.all() &^ (have | sending | c.stopped)).count() + (queued &^ sending).count()
+	c.counts[notice.DeliverySending] = sending.count()
+	c.counts[notice.DeliverySent] += (c.sent &^ bounced).count()
+	c.counts[notice.DeliveryDeferred] = (deferred &^ sending).count()
+	c.counts[notice.DeliveryCancelled] += (c.stopped &^ (have | sending)).count()
+}
+
+// reopen has a notice sent again where a change left something owed.
+func (m *memory) reopen(c *chunkRow) {
+	if c.open && c.notice.State == notice.Sent {
+		c.notice.State = notice.Sending
+	}
+}
+
+// count counts a notice's deliveries as a report does: chunks at rest by their counts, leased ones row by row.
+func (m *memory) count(n *noticeRow) (sum notice.Counts) {
+	for _, c := range m.chunksOf(n) {
+		counts := c.counts
+		if !c.leaseUntil.IsZero() {
+			counts = c.tally()
+		}
+		for s, k := range counts {
+			sum[s] += k
+		}
+	}
+	return sum
+}
+
+// tally counts a chunk row by row.
+func (c *chunkRow) tally() (counts notice.Counts) {
+	for seq := c.lo; seq < c.hi; seq++ {
+		counts[c.view(seq).state]++
+	}
+	return counts
 }
 
 func (m *memory) finish(id int64) {
@@ -295,83 +341,5 @@ func (m *memory) finish(id int64) {
 }
 
 func (m *memory) finished(n *noticeRow) bool {
-	return n.expanded == len(n.recipients) && !slices.ContainsFunc(m.chunksOf(n), func(c *chunkRow) bool { return c.open })
-}
-
-// advance is the part of a sweep that brings the notices' states up to date, but for Finish.
-func (m *memory) advance() (done []int64) {
-	now := m.now()
-	for _, n := range m.notices {
-		switch n.State {
-		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
-			if n.ExpiresAt != nil && !n.ExpiresAt.After(now) && !m.finished(n) {
-				n.State, n.reason = notice.Cancelled, notice.ReasonExpired
-				if m.mutant == cancelOnce {
-					m.cancelNow(n)
-				}
-			}
-		}
-		if n.State == notice.Scheduled && !n.SendAt.After(now) {
-			n.State = notice.Sending
-		}
-		if n.State == notice.Sending && m.finished(n) {
-			done = append(done, n.ID)
-		}
-	}
-	return done
-}
-
-// due is the part of a sweep that reads what is due.
-func (m *memory) due() (w ledger.Work) {
-	now := m.now()
-	w.NextDue = -1
-	next := func(t time.Time) {
-		if t.After(now) && (w.NextDue < 0 || t.Sub(now) < w.NextDue) {
-			w.NextDue = t.Sub(now)
-		}
-	}
-	var found []*chunkRow
-	for _, c := range m.chunks {
-		if !c.open {
-			continue
-		}
-		next(c.dueAt)
-		next(c.leaseUntil)
-		if m.swept(c, now) {
-			found = append(found, c)
-		}
-	}
-	slices.SortFunc(found, func(a, b *chunkRow) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.id, b.id)) })
-	for _, c := range found {
-		since := c.leaseUntil
-		if since.IsZero() {
-			since = c.dueAt
-		}
-		w.Chunks = append(w.Chunks, ledger.DueChunk{ID: c.id, Epoch: c.epoch, Overdue: max(0, now.Sub(since))})
-	}
-	for _, n := range m.notices {
-		if n.State == notice.Scheduled {
-			next(*n.SendAt)
-		}
-		if n.expanded < len(n.recipients) {
-			w.Expand = append(w.Expand, n.ID)
-		}
-	}
-	return w
-}
-
-func (m *memory) swept(c *chunkRow, now time.Time) bool {
-	switch {
-	case m.mutant == sweepSkipsSending && !slices.ContainsFunc(c.rows(), func(d *deliveryRow) bool { return d.state.Owed() }):
-		return false
-	case m.mutant == sweepSkipsStopped && c.notice.State != notice.Sending:
-		return false
-	case !c.leaseUntil.IsZero():
-		return c.leaseUntil.Before(now)
-	}
-	return c.notice.State == notice.Sending && !c.dueAt.After(now) || c.notice.State == notice.Cancelled
-}
-
-func (d *deliveryRow) String() string {
-	return fmt.Sprintf("%s epoch %d unresolved %d tries %d", d.state, d.epoch, d.unresolved, d.tries)
+	return !slices.ContainsFunc(m.chunksOf(n), func(c *chunkRow) bool { return c.open })
 }

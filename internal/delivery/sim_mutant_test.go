@@ -3,30 +3,108 @@ package delivery
 // mutant leaves one rule of the protocol out.
 type mutant string
 
+const none mutant = ""
+
+// A mark.
 const (
-	none              mutant = ""
-	dotBeforeMark     mutant = "the dot does not wait for the mark"
-	ackAssumed        mutant = "a commit without an answer is taken for done"
-	noEpoch           mutant = "an outcome settles whatever attempt there is"
-	counterForEpoch   mutant = "an outcome names its attempt by a counter"
-	uncertainRetried  mutant = "an uncertain outcome is tried again"
-	takeoverRetries   mutant = "who takes over tries again what was marked"
-	takeoverForgets   mutant = "who takes over leaves marks as they are"
-	leaseUnchecked    mutant = "a mark does not ask for the lease"
-	noLock            mutant = "a commit does not lock the chunk"
-	stateUnchecked    mutant = "a mark does not ask for the delivery's state"
-	noGate            mutant = "a requeue does not wait for the gate"
-	sweepSkipsSending mutant = "the sweep skips what is only marked"
-	sweepSkipsStopped mutant = "the sweep skips stopped notices"
-	staysClosed       mutant = "a late answer does not reopen"
-	cancelOnce        mutant = "a cancel looks once"
-	countsAdded       mutant = "counts are added up"
-	keyDropped        mutant = "a mailbox is owed more than once"
-	slicedByCustomer  mutant = "slices are by customer"
+	markWithoutEpoch     mutant = "a mark does not ask for the epoch"
+	leaseUnchecked       mutant = "a mark does not ask for the lease"
+	markWithoutLock      mutant = "a mark does not lock the chunk"
+	markWithoutNotice    mutant = "a mark does not ask for the notice"
+	firstAskIgnoresStop  mutant = "a first ask ignores the stopped bit"
+	secondAskIgnoresStop mutant = "a second ask ignores the stopped bit"
+	markIgnoresSent      mutant = "a mark ignores the sent bit"
+	dotBeforeMark        mutant = "the dot does not wait for the mark"
+	dotAfterDeadline     mutant = "the dot does not keep the mark's deadline"
+	unansweredForgotten  mutant = "a mark that was asked and not answered is forgotten"
+	unansweredAssumed    mutant = "a commit without an answer is taken for done"
 )
 
-// mutants are all of them. Two of the protocol's are not of this layer: what a Message-ID proves, and when the fence
-// against a restored ledger is looked at.
-var mutants = []mutant{dotBeforeMark, ackAssumed, noEpoch, counterForEpoch, uncertainRetried, takeoverRetries, takeoverForgets,
-	leaseUnchecked, noLock, stateUnchecked, noGate, sweepSkipsSending, sweepSkipsStopped, staysClosed, cancelOnce, countsAdded,
-	keyDropped, slicedByCustomer}
+// An outcome.
+const (
+	outcomeWithoutLock    mutant = "an outcome does not lock the chunk"
+	outcomeWithoutEpoch   mutant = "an outcome settles whatever attempt there is"
+	lateWithoutK          mutant = "a late answer does not recount"
+	lateNoDotGivesBirth   mutant = "a late no-dot makes a row"
+	noDotIsUncertain      mutant = "a failure before the dot is uncertain"
+	ringAnsweredAsOne     mutant = "a lost connection makes all its mails uncertain"
+	late250Dropped        mutant = "a late 250 is dropped"
+	late250NotOverQueued  mutant = "a late 250 over what is queued is dropped"
+	late250NotOverSending mutant = "a late 250 over what is sending is dropped"
+	unresolvedIgnored     mutant = "an unresolved attempt is forgotten"
+	stoppedIsDeferred     mutant = "a 4xx to what is stopped is tried again"
+	uncertainRetried      mutant = "an uncertain outcome is tried again"
+	countsAdded           mutant = "counts are added up"
+)
+
+// A claim, a close, the sweep.
+const (
+	takeoverForgets      mutant = "who takes over forgets what was marked"
+	takeoverOverOutcomes mutant = "who takes over makes uncertain what has an outcome"
+	takeoverOverSent     mutant = "who takes over makes uncertain what has a 250"
+	claimForgetsStop     mutant = "a claim does not stop a cancelled notice"
+	claimForgetsX        mutant = "a claim does not cancel what is stopped"
+	claimForgetsList     mutant = "a claim does not ask the list of suppressions"
+	closeWithoutEpoch    mutant = "a close does not ask for the epoch"
+	sweepSkipsLeased     mutant = "the sweep skips what is leased"
+	sweepSkipsStopped    mutant = "the sweep skips stopped notices"
+)
+
+// An operator.
+const (
+	cancelsOpenMarks         mutant = "what is stopped is cancelled under an open mark"
+	cancelWithoutStop        mutant = "a cancel sets no stopped bits"
+	cancelWithoutX           mutant = "a cancel does not cancel the rows"
+	noGate                   mutant = "a requeue does not wait for the gate"
+	requeueWithoutEpoch      mutant = "a requeue does not name the attempt that was looked at"
+	requeueNotRefused        mutant = "a requeue does not ask for a later phase"
+	requeueSupersedesNothing mutant = "a requeue does not supersede earlier phases"
+	laterUnresolvedIgnored   mutant = "a requeue ignores what is unresolved of a later phase"
+	reviveUnderLease         mutant = "what was superseded is requeued under a lease"
+	laterDoesNotWait         mutant = "a later phase does not wait for open marks"
+	waitIgnoresSent          mutant = "a later phase does not wait for open marks beside a 250"
+	fenceAtStartOnly         mutant = "a restore is looked for at the start alone"
+)
+
+// A plan.
+const (
+	keyDropped              mutant = "a mailbox is owed more than once"
+	slicedByCustomer        mutant = "slices are by customer"
+	freezeWithoutLock       mutant = "a freeze does not keep erasures waiting"
+	freezeInTwo             mutant = "a freeze is two transactions"
+	eraseWithoutLock        mutant = "an erasure does not lock the plan"
+	eraseOnlyReleased       mutant = "an erasure looks at released plans alone"
+	eraseForgottenAtRelease mutant = "a release does not settle what was erased"
+	releaseWithoutLock      mutant = "a release does not lock notice and plan"
+	releaseIgnoresPlan      mutant = "a release does not ask for the plan's state"
+	releaseIgnoresBody      mutant = "a release does not ask for the body"
+	collectorDeletesFirst   mutant = "a plan's rows go before it is dropped"
+	suppressForgetsReleased mutant = "a suppression does not stop what is released"
+)
+
+// mutants are all that the simulation must catch.
+var mutants = []mutant{
+	markWithoutEpoch, leaseUnchecked, markWithoutLock, markWithoutNotice, firstAskIgnoresStop, secondAskIgnoresStop, markIgnoresSent,
+	dotBeforeMark, dotAfterDeadline, unansweredForgotten, unansweredAssumed,
+	outcomeWithoutLock, outcomeWithoutEpoch, lateWithoutK, lateNoDotGivesBirth, noDotIsUncertain, ringAnsweredAsOne, late250Dropped,
+	late250NotOverQueued, late250NotOverSending, unresolvedIgnored, stoppedIsDeferred, uncertainRetried, countsAdded,
+	takeoverForgets, takeoverOverOutcomes, takeoverOverSent, claimForgetsStop, claimForgetsX, claimForgetsList, closeWithoutEpoch,
+	sweepSkipsLeased, sweepSkipsStopped,
+	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
+	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, fenceAtStartOnly,
+	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
+	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased,
+}
+
+// caughtBy is the seed of a schedule that catches each.
+var caughtBy = map[mutant]uint64{
+	markWithoutEpoch: 12, leaseUnchecked: 7, markWithoutLock: 32, markWithoutNotice: 76, firstAskIgnoresStop: 65,
+	secondAskIgnoresStop: 2190, markIgnoresSent: 2141, dotAfterDeadline: 160, unansweredForgotten: 19, outcomeWithoutLock: 18,
+	outcomeWithoutEpoch: 793, lateWithoutK: 54, lateNoDotGivesBirth: 3649, noDotIsUncertain: 7, ringAnsweredAsOne: 67,
+	late250Dropped: 818, stoppedIsDeferred: 10, uncertainRetried: 7, takeoverForgets: 18, takeoverOverOutcomes: 4,
+	takeoverOverSent: 8, claimForgetsStop: 32, closeWithoutEpoch: 89, sweepSkipsLeased: 4, sweepSkipsStopped: 22,
+	cancelsOpenMarks: 169, cancelWithoutStop: 1, cancelWithoutX: 10, noGate: 3154, requeueNotRefused: 137,
+	requeueSupersedesNothing: 3237, fenceAtStartOnly: 2447, keyDropped: 1, slicedByCustomer: 7, freezeWithoutLock: 49,
+	freezeInTwo: 25, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 1778, releaseWithoutLock: 4,
+	releaseIgnoresPlan: 228, releaseIgnoresBody: 62, collectorDeletesFirst: 5726, suppressForgetsReleased: 65,
+}

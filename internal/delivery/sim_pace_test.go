@@ -28,7 +28,7 @@ func (p *simPacer) dice(salt uint64, span time.Duration) uint64 {
 
 func (p *simPacer) Ask(domain string) (*pace.Leave, pace.Refusal) {
 	const span = 7 * time.Second
-	if d := p.dice(3+uint64(domain[0]), span); p.paces() && d%4 == 0 {
+	if d := p.dice(3+uint64((domain + ".")[0]), span); p.paces() && d%4 == 0 {
 		p.refused.Add(1)
 		return nil, pace.Refusal{Wait: lingers + span - time.Since(simStart)%span, Domain: true}
 	}

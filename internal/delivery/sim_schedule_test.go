@@ -63,13 +63,13 @@ func simulate(t *testing.T, s stage, seed uint64, broken mutant, tell func(strin
 
 func newWorld(s stage, seed uint64, broken mutant) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	w := &world{rng: rng, set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
+	w := &world{rng: rng, profile: profile(seed) % profiles, set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
+	w.checker = newChecker(w)
 	w.memory = &memory{now: time.Now, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate}, mutant: broken,
-		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, planned: map[[2]int64]int{}}
-	w.memory.sliceSize = w.memory.chunkSize * (1 + rng.IntN(2))
-	w.relay = &simRelay{world: w, copies: map[mailbox]int{}, said: map[mailbox]bool{}, dots: map[ledger.Attempt]bool{}, never: map[ledger.Attempt]bool{}}
+		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, againSets: rng.IntN(2) == 0, watch: w.checker,
+		tables: tables{listed: map[string]time.Time{}, home: 1}, database: 1}
+	w.relay = &simRelay{world: w, copies: map[mailbox]int{}, possible: map[mailbox]int{}, said: map[mailbox]bool{}, dots: map[ledger.Attempt]bool{}, never: map[ledger.Attempt]bool{}}
 	w.queue = &simQueue{world: w, tasks: map[string]*simTask{}}
-	w.checker = &checker{world: w, asked: map[mailbox]int{}}
 	// Either as many connections and marks as there is work, or one connection: what several goroutines compete for
 	// would go to whichever the Go scheduler runs first.
 	w.options = Options{Chunks: 1 + rng.IntN(2)}
@@ -89,9 +89,17 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	if rng.IntN(4) == 0 {
 		w.memory.customers = append(w.memory.customers, simCustomer{"customer8x", ""})
 	}
-	for i := range 1 + rng.IntN(5)/4 {
+	w.founders = len(w.memory.customers)
+	count := 1 + rng.IntN(5)/4
+	if w.profile == phases {
+		count = 2 + rng.IntN(2)
+	}
+	for i := range count {
 		b := simBody(fmt.Sprint("n", i+1))
-		if i%2 == 1 {
+		if w.profile == phases {
+			all := notice.Phases[b.Kind]
+			b.Incident, b.Phase = "i", all[min(i+rng.IntN(2), len(all)-1)]
+		} else if i%2 == 1 {
 			b.Kind, b.Phase = notice.Maintenance, "scheduled" // has to make room
 		}
 		at := func(d time.Duration) *time.Time { t := time.Now().Add(d); return &t }
@@ -130,7 +138,7 @@ func (w *world) play() error {
 	for _, a := range w.workers {
 		a.asleep = time.Time{}
 	}
-	for range 4000 {
+	for steps := 0; steps < 4000 && w.quiet < 100; steps++ { // by then nothing has happened for days
 		if w.checker.final() == nil {
 			return nil
 		}
@@ -146,6 +154,10 @@ func (w *world) step() error {
 	w.reap()
 	if w.oneIn(14) {
 		return w.disturb()
+	}
+	if w.oneIn(map[profile]int{phases: 20, planning: 8}[w.profile]) {
+		w.decide()
+		return w.settle("operator")
 	}
 	if w.calm && len(w.relay.readable()) > 0 && w.rng.IntN(4) == 0 {
 		return w.takeLate()

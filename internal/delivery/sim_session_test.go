@@ -13,12 +13,29 @@ import (
 type session struct {
 	control.Register // what a schedule does not use
 	memory           *memory
-	tx               func(ctx context.Context, kind string, a, b int64, do func() error) error
+	transact         func(ctx context.Context, kind string, a, b int64, do func() error) error
+	connected        int                                 // which database its connections lead to; 0: none yet
 	looks            func(n *noticeRow, key string) bool // an operator who looks at the relay's log first
+	forgotten        map[ledger.Attempt]bool             // marks without an answer; only for the mutant that forgets them
 }
 
 func (s *session) Lease() time.Duration    { return s.memory.opts.Lease }
 func (s *session) DotGrace() time.Duration { return s.memory.opts.DotGrace }
+
+// tx runs one transaction. A restore breaks all connections, and each new one is checked before anything else uses it.
+func (s *session) tx(ctx context.Context, kind string, a, b int64, do func() error) error {
+	asked := s.memory.database
+	return s.transact(ctx, kind, a, b, func() error {
+		if asked != s.memory.database {
+			return errLost
+		}
+		if s.connected != asked && (s.connected == 0 || s.memory.mutant != fenceAtStartOnly) {
+			s.memory.checkFence()
+		}
+		s.connected = asked
+		return do()
+	})
+}
 
 func (s *session) Notice(_ context.Context, id int64) (ledger.Notice, error) {
 	n := s.memory.notice(id)
@@ -45,23 +62,75 @@ func (s *session) Status(ctx context.Context, ref string) (notice.Status, error)
 	return s.memory.status(id), nil
 }
 
+// Release freezes a plan of a draft, shows it, and releases the draft with that plan.
 func (s *session) Release(ctx context.Context, id int64, a ledger.Audience, domain, _ string) (bool, error) {
-	released := false
-	err := s.tx(ctx, "release", id, 0, func() (err error) {
-		released, err = s.memory.release(id, a, domain)
-		return err
-	})
-	return released && err == nil, err
+	p, err := s.freeze(ctx, id)
+	if err != nil || p == nil {
+		return false, err
+	}
+	for _, r := range p.recipients {
+		if r.reason == "" && !r.erased {
+			if err := a.Each(r.Recipient, "en"); err != nil {
+				return false, err
+			}
+		}
+	}
+	if err := a.Judge(); err != nil {
+		return false, err
+	}
+	return s.take(ctx, id, p.digest, domain)
 }
 
-func (s *session) Expand(ctx context.Context, id int64) ([]int64, bool, error) {
-	var due []int64
-	var done bool
-	if err := s.tx(ctx, "expand", id, 0, func() error { due, done = s.memory.expand(id); return nil }); err != nil {
-		return nil, false, err
+// freeze returns the plan that is shown; nil: the notice was released before.
+func (s *session) freeze(ctx context.Context, id int64) (p *planRow, err error) {
+	m := s.memory
+	var f frozen
+	if m.mutant == freezeWithoutLock {
+		if err := s.tx(ctx, "look around", id, 0, func() error { f = m.lookAround(id); return nil }); err != nil {
+			return nil, err
+		}
 	}
-	return due, done, nil
+	err = s.tx(ctx, "freeze", id, 0, func() error {
+		if m.notice(id).State.Released() {
+			return nil
+		}
+		if m.mutant != freezeWithoutLock {
+			f = m.lookAround(id)
+		}
+		p = m.freeze(id, f)
+		p.unlisted = m.mutant == freezeInTwo
+		m.watch.shown(p)
+		return nil
+	})
+	if err == nil && p != nil && p.unlisted {
+		err = s.tx(ctx, "list", id, 0, func() error { p.unlisted = false; return nil })
+	}
+	return p, err
 }
+
+func (s *session) take(ctx context.Context, id int64, digest, domain string) (released bool, err error) {
+	m := s.memory
+	var p *planRow
+	if m.mutant == releaseWithoutLock {
+		if err := s.tx(ctx, "look", id, 0, func() (err error) { p, err = m.mayTake(id, digest); return err }); err != nil {
+			return false, err
+		}
+	}
+	err = s.tx(ctx, "release", id, 0, func() (err error) {
+		if m.mutant != releaseWithoutLock {
+			p, err = m.mayTake(id, digest)
+		}
+		if err == nil && p != nil {
+			m.take(p, domain)
+			m.watch.taken(p)
+		}
+		return err
+	})
+	return p != nil && err == nil, err
+}
+
+// Expand has nothing to do: a release makes all chunks at once.
+func (s *session) Expand(context.Context, int64) ([]int64, bool, error) { return nil, true, nil }
 
 func (s *session) Finish(ctx context.Context, id int64) error {
 	return s.tx(ctx, "finish", id, 0, func() error { s.memory.finish(id); return nil })
@@ -84,43 +153,9 @@ func (s *session) Renew(ctx context.Context, id, epoch int64) (bool, error) {
 	return held, nil
 }
 
-func (s *session) Commit(ctx context.Context, marks []ledger.Attempt, outcomes []ledger.Outcome) ([]bool, error) {
-	var granted []bool
-	var late []ledger.Outcome
-	var seen map[int64]view
-	if s.memory.mutant == noLock {
-		if err := s.tx(ctx, "look", 0, 0, func() error { seen = s.memory.look(marks, outcomes); return nil }); err != nil {
-			return nil, err
-		}
-	}
-	err := s.tx(ctx, "commit", 0, 0, func() error {
-		if s.memory.mutant != noLock {
-			seen = s.memory.look(marks, outcomes)
-		}
-		granted, late = s.memory.commit(seen, marks, outcomes)
-		return nil
-	})
-	switch {
-	case err != nil && s.memory.mutant == ackAssumed:
-		granted := make([]bool, len(marks))
-		for i := range granted {
-			granted[i] = true
-		}
-		return granted, nil
-	case err != nil:
-		return nil, err
-	case len(late) == 0:
-		return granted, nil
-	}
-	if err := s.tx(ctx, "late", 0, 0, func() error { s.memory.recordLate(late); return nil }); err != nil {
-		return nil, err
-	}
-	return granted, nil
-}
-
 func (s *session) CloseChunk(ctx context.Context, c ledger.Claim) (bool, error) {
 	var held, owed bool
-	err := s.tx(ctx, "close", c.ChunkID, c.Epoch, func() error { held, owed = s.memory.closeChunk(c); return nil })
+	err := s.tx(ctx, "close", c.ChunkID, c.Epoch, func() error { held, owed = s.memory.close(c); return nil })
 	if err != nil || !held || owed {
 		return owed && err == nil, err
 	}
@@ -128,10 +163,15 @@ func (s *session) CloseChunk(ctx context.Context, c ledger.Claim) (bool, error) 
 }
 
 func (s *session) Sweep(ctx context.Context) (ledger.Work, error) {
-	var done []int64
+	var expired, done []int64
 	var work ledger.Work
-	if err := s.tx(ctx, "advance", 0, 0, func() error { done = s.memory.advance(); return nil }); err != nil {
+	if err := s.tx(ctx, "advance", 0, 0, func() error { expired, done = s.memory.advance(); return nil }); err != nil {
 		return work, err
+	}
+	for _, id := range expired {
+		if err := s.tx(ctx, "barrier", id, 0, func() error { s.memory.stopAll(s.memory.notice(id)); return nil }); err != nil {
+			return work, err
+		}
 	}
 	for _, id := range done {
 		if err := s.Finish(ctx, id); err != nil {
@@ -152,15 +192,42 @@ func (s *session) Cancel(ctx context.Context, id int64, _ string) error {
 	return s.stop(ctx, id, "cancel", notice.Cancelled, notice.Scheduled, notice.Sending, notice.Paused, notice.Held)
 }
 
+// stop commits the state, and then waits at a barrier until nobody marks any more.
 func (s *session) stop(ctx context.Context, id int64, what string, to notice.State, from ...notice.State) error {
 	if err := s.tx(ctx, what, id, 0, func() error { return s.memory.transition(id, what, to, from...) }); err != nil {
 		return err
 	}
-	return s.tx(ctx, "barrier", id, 0, func() error { s.memory.barrier(id, to); return nil })
+	return s.tx(ctx, "barrier", id, 0, func() error {
+		n := s.memory.notice(id)
+		if to == notice.Cancelled {
+			s.memory.stopAll(n)
+		}
+		if n.State == to {
+			s.memory.watch.stopped(n)
+		}
+		return nil
+	})
 }
 
 func (s *session) Resume(ctx context.Context, id int64, _ string) error {
-	err := s.tx(ctx, "resume", id, 0, func() error { return s.memory.transition(id, "resume", notice.Sending, notice.Paused) })
+	err := s.tx(ctx, "resume", id, 0, func() error {
+		s.memory.watch.resumed(s.memory.notice(id))
+		return s.memory.transition(id, "resume", notice.Sending, notice.Paused)
+	})
+	if err != nil {
+		return err
+	}
+	return s.Finish(ctx, id)
+}
+
+func (s *session) Unhold(ctx context.Context, id int64, send, lift bool, _ string) error {
+	err := s.tx(ctx, "unhold", id, 0, func() error {
+		err := s.memory.unhold(id, send, lift)
+		if err == nil {
+			s.memory.watch.unheld(s.memory.notice(id), send)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -168,12 +235,88 @@ func (s *session) Resume(ctx context.Context, id int64, _ string) error {
 }
 
 func (s *session) Settle(ctx context.Context, id int64, what notice.Settlement, key, who string) (done notice.Settled, err error) {
-	err = s.tx(ctx, "settle", id, 0, func() (err error) {
-		if s.looks != nil && s.looks(s.memory.notice(id), key) {
-			return notice.Conflict("the relay's log shows it")
+	var seen map[int]int64
+	if s.looks != nil {
+		err := s.tx(ctx, "look at the log", id, 0, func() (err error) { seen, err = s.look(id, key); return err })
+		if err != nil {
+			return done, err
 		}
-		done, err = s.memory.settle(id, what, key, who)
+	}
+	err = s.tx(ctx, "settle", id, 0, func() (err error) {
+		done, err = s.memory.settle(id, what, key, who, seen)
 		return err
 	})
 	return done, err
+}
+
+// look returns the attempts to a mailbox that the relay's log does not have, though it covers them.
+func (s *session) look(id int64, key string) (map[int]int64, error) {
+	m, seen := s.memory, map[int]int64{}
+	n := m.notice(id)
+	if s.looks(n, key) {
+		return nil, notice.Conflict("the relay's log shows it")
+	}
+	for _, c := range m.chunksOf(n) {
+		for seq := c.lo; seq < c.hi; seq++ {
+			if d := c.view(seq); d.key == key && (d.state != notice.DeliveryUncertain || d.at.Add(m.opts.Gate).Before(m.now())) {
+				seen[seq] = d.epoch
+			}
+		}
+	}
+	return seen, nil
+}
+
+// DeleteCustomer erases a customer.
+func (s *session) DeleteCustomer(ctx context.Context, id string) error {
+	m := s.memory
+	if err := s.tx(ctx, "forget", 0, 0, func() error { m.forget(id); return nil }); err != nil {
+		return err
+	}
+	var plans []*planRow
+	if err := s.tx(ctx, "holding", 0, 0, func() error { plans = m.holding(id); return nil }); err != nil {
+		return err
+	}
+	for _, p := range plans {
+		var c *chunkRow
+		if m.mutant == eraseWithoutLock {
+			if err := s.tx(ctx, "look", p.id, 0, func() error { c = m.chunkIn(p, id); return nil }); err != nil {
+				return err
+			}
+		}
+		err := s.tx(ctx, "erase", p.id, 0, func() error {
+			if m.mutant != eraseWithoutLock {
+				c = m.chunkIn(p, id)
+			}
+			m.erase(p, c, id)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	m.watch.erased(id)
+	return nil
+}
+
+// Suppress puts an address key on the list of suppressions.
+func (s *session) Suppress(ctx context.Context, key string) error {
+	if err := s.tx(ctx, "list", 0, 0, func() error { s.memory.list(key); return nil }); err != nil {
+		return err
+	}
+	return s.tx(ctx, "suppress", 0, 0, func() error {
+		s.memory.suppress(key)
+		s.memory.watch.suppressed(key)
+		return nil
+	})
+}
+
+// Collect drops a plan.
+func (s *session) Collect(ctx context.Context, p *planRow) error {
+	first := s.memory.mutant == collectorDeletesFirst
+	for _, rows := range []bool{first, !first} {
+		if err := s.tx(ctx, "collect", p.id, 0, func() error { s.memory.collect(p, rows); return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -85,17 +85,30 @@ func (t tally) String() string {
 }
 
 // TestEachMutantIsCaught leaves out one rule of the protocol at a time: a simulation that does not see it gone proves
-// nothing.
+// nothing. A random schedule catches most; it looks first at the one that did before, which a change of the schedules
+// makes another.
 func TestEachMutantIsCaught(t *testing.T) {
 	t.Parallel()
-	const schedules = 4000
+	const schedules = 20000
 	s := newStage(t)
 	for _, m := range mutants {
 		t.Run(string(m), func(t *testing.T) {
 			t.Parallel()
+			if play := scripts[m]; play != nil {
+				if err := perform(t, s, m, play); err != nil {
+					t.Logf("by hand: %v", err)
+				} else {
+					t.Error("not seen in the schedule by hand")
+				}
+				return
+			}
+			if r := simulate(t, s, caughtBy[m], m, nil); r.err != nil {
+				t.Logf("seed %d, step %d: %v", caughtBy[m], r.steps, r.err)
+				return
+			}
 			for seed := range uint64(schedules) {
 				if r := simulate(t, s, seed, m, nil); r.err != nil {
-					t.Logf("seed %d, step %d: %v", seed, r.steps, r.err)
+					t.Logf("now seed %d, step %d: %v", seed, r.steps, r.err)
 					return
 				}
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tocsin/internal/control"
+	"tocsin/internal/ledger"
 	"tocsin/internal/queue"
 	"tocsin/internal/render"
 )
@@ -44,6 +45,11 @@ type world struct {
 	operators []*actor
 	informed  bool          // the operator who acts now has looked at the relay's log
 	thorough  bool          // operators release through the Desk
+	profile   profile       // what operators do most
+	backup    tables        // the last; none while home is 0
+	imported  int           // customers who came with an import
+	erased    int           // customers who were erased, always fewer than
+	founders  int           // those at the start
 	calm      bool          // no more faults
 	quiet     int           // how often, in peace, time went by since the last task
 	jitter    time.Duration // out of 4: how much of its range every backoff of this schedule takes
@@ -118,6 +124,11 @@ func (w *world) park(c *simCall) error {
 	}
 }
 
+// session is the ledger as an actor uses it.
+func (w *world) session(a *actor) *session {
+	return &session{memory: w.memory, transact: w.tx(a), forgotten: map[ledger.Attempt]bool{}}
+}
+
 // tx returns how an actor's transactions reach the simulated ledger.
 func (w *world) tx(a *actor) func(ctx context.Context, kind string, x, y int64, do func() error) error {
 	return func(ctx context.Context, kind string, x, y int64, do func() error) error {
@@ -179,7 +190,7 @@ var simStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when the clock of 
 func (w *world) fault(kind string) { w.tally.faults[kind]++ }
 
 // one in n.
-func (w *world) oneIn(n int) bool { return !w.calm && w.rng.IntN(n) == 0 }
+func (w *world) oneIn(n int) bool { return n > 0 && !w.calm && w.rng.IntN(n) == 0 }
 
 // start starts a worker.
 func (w *world) start() {
@@ -187,7 +198,7 @@ func (w *world) start() {
 	a := &actor{n: w.actors, name: fmt.Sprint("worker ", w.actors), exited: make(chan struct{})}
 	o := w.options
 	o.Name, o.From, o.Logger, o.backoff = a.name, "status@example.net", slog.New(slog.DiscardHandler), w.backoff
-	s := &session{memory: w.memory, tx: w.tx(a)}
+	s := w.session(a)
 	worker, err := NewWorker(s, &simTasks{simQueue: w.queue, actor: a}, w.set, &simSender{world: w, actor: a}, o)
 	if err != nil {
 		panic(err)
@@ -295,7 +306,7 @@ func (w *world) operate(what string, informed bool, do func(ctx context.Context,
 	w.actors++
 	a := &actor{n: w.actors, name: what, informed: informed}
 	w.operators = append(w.operators, a)
-	s := &session{memory: w.memory, tx: w.tx(a)}
+	s := w.session(a)
 	if informed {
 		s.looks = w.relay.has
 	}

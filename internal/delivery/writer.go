@@ -124,6 +124,9 @@ func (w *writer) write(ctx context.Context, marks []*permit, outcomes []recordin
 	}
 	granted, err := w.ledger.Commit(ctx, attempts, records)
 	if err != nil {
+		for _, p := range marks {
+			p.attempt.Again = true
+		}
 		w.mu.Lock()
 		w.marks = append(marks, w.marks...)
 		w.outcomes = append(outcomes, w.outcomes...)

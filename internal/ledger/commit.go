@@ -18,6 +18,10 @@ type Attempt struct {
 	Seq      int
 	ChunkID  int64
 	Epoch    int64
+	// Again says of a mark that it was asked for before under this epoch, and that neither a dot nor a no-dot has
+	// followed: its commit was not acknowledged, or its connection is lost. A mark that is asked for the first time is
+	// not given where one is set already.
+	Again bool
 }
 
 // Outcome is the answer to an attempt, to be recorded.
@@ -163,6 +167,7 @@ func (db *DB) commit(ctx context.Context, conn *pgx.Conn, marks []Attempt, outco
 	}
 	db.fence.acknowledged(number)
 	for _, m := range marks {
+		m.Again = false
 		granted = append(granted, marked[m])
 	}
 	for _, o := range outcomes {

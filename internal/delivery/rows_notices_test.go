@@ -7,7 +7,7 @@ import (
 )
 
 // transition makes one change of a notice's state.
-func (m *memory) transition(id int64, what string, to notice.State, from ...notice.State) error {
+func (m *rowMemory) transition(id int64, what string, to notice.State, from ...notice.State) error {
 	n := m.notice(id)
 	if n == nil {
 		return notice.NotFound("there is no notice %d", id)
@@ -29,14 +29,14 @@ func (m *memory) transition(id int64, what string, to notice.State, from ...noti
 }
 
 // barrier is the second transaction of a pause or a cancel.
-func (m *memory) barrier(id int64, to notice.State) {
+func (m *rowMemory) barrier(id int64, to notice.State) {
 	if to == notice.Cancelled {
 		m.cancelNow(m.notice(id))
 	}
 }
 
-// cancelNow cancels what a cancelled notice owes, which the mutant that looks only once does here and nowhere else.
-func (m *memory) cancelNow(n *noticeRow) {
+// cancelNow cancels what a cancelled notice owes.
+func (m *rowMemory) cancelNow(n *oldNotice) {
 	for _, c := range m.chunksOf(n) {
 		if c.open {
 			c.cancelOwed()
@@ -46,14 +46,14 @@ func (m *memory) cancelNow(n *noticeRow) {
 	}
 }
 
-func (m *memory) status(id int64) notice.Status {
+func (m *rowMemory) status(id int64) notice.Status {
 	n := m.notice(id)
 	return notice.Status{Number: id, Key: n.Key, State: n.State, Reason: n.reason, Customers: n.customers,
 		Recipients: len(n.recipients), Counts: m.count(n).ByName()}
 }
 
 // count counts a notice's deliveries as a report does: chunks at rest by their counts, leased ones row by row.
-func (m *memory) count(n *noticeRow) (sum notice.Counts) {
+func (m *rowMemory) count(n *oldNotice) (sum notice.Counts) {
 	for _, c := range m.chunks {
 		if c.notice != n {
 			continue

@@ -44,8 +44,8 @@ type pair struct {
 	pool   *pgxpool.Pool
 	rng    *rand.Rand
 	real   *ledger.DB
-	memory *memory
-	sim    *session
+	memory *rowMemory
+	sim    *rowSession
 	id     int64     // of the notice on Postgres; in memory it is 1
 	chunks []int64   // their ids on Postgres, by those in memory less one
 	claims [][]epoch // of each chunk
@@ -84,9 +84,9 @@ func (p *pair) exec(sql string, args ...any) {
 // play makes the calls of a seed.
 func (p *pair) play(seed uint64) {
 	p.rng, p.log, p.clock = rand.New(rand.NewPCG(seed, 1)), nil, time.Now()
-	p.memory = &memory{now: func() time.Time { return p.clock }, opts: pairTimes, chunkSize: 2, sliceSize: 100, customers: []simCustomer{
+	p.memory = &rowMemory{now: func() time.Time { return p.clock }, opts: pairTimes, chunkSize: 2, sliceSize: 100, customers: []simCustomer{
 		{"c0", ""}, {"c1", "m1@example.com"}, {"c2", "m2@example.com"}, {"c3", "m3@example.com"}, {"c4", "m3@example.com"}}}
-	p.sim = &session{memory: p.memory, tx: func(_ context.Context, _ string, _, _ int64, do func() error) error { return do() }}
+	p.sim = &rowSession{memory: p.memory, tx: func(_ context.Context, _ string, _, _ int64, do func() error) error { return do() }}
 	p.release(seed)
 	for range 25 {
 		if p.t.Failed() {

@@ -1,0 +1,168 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// transition makes one change of a notice's state.
+func (m *memory) transition(id int64, what string, to notice.State, from ...notice.State) error {
+	n := m.notice(id)
+	if n == nil {
+		return notice.NotFound("there is no notice %d", id)
+	}
+	if n.State == to || to == notice.Sending && n.State == notice.Scheduled {
+		return nil
+	}
+	if !slices.Contains(from, n.State) {
+		return notice.Conflict("notice %d is %s: there is nothing to %s", id, n.State, what)
+	}
+	switch {
+	case to == notice.Cancelled:
+		n.State, n.reason = to, notice.ReasonCancelled
+	case to == notice.Sending && n.SendAt != nil && n.SendAt.After(m.now()):
+		n.State = notice.Scheduled
+	case to == notice.Sending:
+		m.begin(n)
+	default:
+		n.State = to
+	}
+	return nil
+}
+
+// stopAll is what follows a cancel or an expiry, chunk by chunk: all bits, X, due at once, K.
+func (m *memory) stopAll(n *noticeRow) {
+	for _, c := range m.chunksOf(n) {
+		if !c.open || m.mutant == cancelWithoutStop {
+			continue
+		}
+		c.stopped = c.all()
+		if m.mutant != cancelWithoutX {
+			m.cancelStopped(c)
+		}
+		c.dueAt = m.now()
+		m.recount(c)
+	}
+}
+
+// settle carries out what an operator decided. Where they looked at the relay's log first, seen names the attempts that
+// they looked at; nil: whatever there is.
+func (m *memory) settle(id int64, s notice.Settlement, key, who string, seen map[int]int64) (done notice.Settled, err error) {
+	n := m.notice(id)
+	switch {
+	case n == nil:
+		return done, notice.NotFound("there is no notice %d", id)
+	case s.Requeue && n.State != notice.Sending && n.State != notice.Paused && n.State != notice.Sent:
+		return done, notice.Conflict("notice %d is %s: nothing of it can be requeued", id, n.State)
+	}
+	found := 0
+	for _, c := range m.chunksOf(n) {
+		for seq := c.lo; seq < c.hi; seq++ {
+			d := c.view(seq)
+			if s.AllUncertain && d.state != notice.DeliveryUncertain || !s.AllUncertain && (d.key == "" || d.key != key) {
+				continue
+			}
+			found++
+			if epoch, looked := seen[seq]; seen != nil && (!looked || epoch != d.epoch && m.mutant != requeueWithoutEpoch) {
+				done.Skipped++
+				continue
+			}
+			if why := m.settleOne(c, seq, s, who, &done); why != "" {
+				done.Skipped++
+				done.Reasons = append(done.Reasons, why)
+			}
+		}
+	}
+	if found == 0 && s.Address != "" {
+		return done, notice.NotFound("notice %d owes nothing to that address", id)
+	}
+	return done, nil
+}
+
+// settleOne settles one delivery under its chunk's lock, or says why not.
+func (m *memory) settleOne(c *chunkRow, seq int, s notice.Settlement, who string, done *notice.Settled) string {
+	d, o, now := c.view(seq), c.row(seq), m.now()
+	gate := d.at.Add(m.opts.Gate)
+	switch {
+	case d.state == notice.DeliveryUncertain && s.Sent:
+		o.state, o.code, o.reply, o.reason, o.who, o.at = notice.DeliverySent, 0, "", "settled by "+who, who, now
+		m.recount(c)
+		done.Changed++
+		return ""
+	case c.notice.plan.recipients[seq].erased:
+		return "its customers were erased, so there is no address to send it to"
+	case !s.Requeue:
+	case m.laterOwes(c.notice, d.key):
+		return "a later notice of the incident owes it, or may have sent it"
+	case d.state == notice.DeliveryUncertain && !gate.Before(now) && m.mutant != noGate:
+		done.TooEarly++
+		if done.From == nil || done.From.Before(gate) {
+			done.From = &gate
+		}
+		return ""
+	case d.state == notice.DeliveryUncertain:
+		if o.unresolved == 0 && o.epoch != 0 {
+			o.unresolved = o.epoch
+		} else {
+			o.unresolved = -1
+		}
+		m.requeue(c, seq, who, done)
+		return ""
+	case d.state == notice.DeliveryFailed || d.state == notice.DeliverySuppressed || d.state == notice.DeliveryCancelled && c.superseded(seq):
+		if d.state == notice.DeliveryCancelled && c.live(now) && m.mutant != reviveUnderLease {
+			return "a worker has it: try again when that is over"
+		}
+		m.requeue(c, seq, who, done)
+		return ""
+	}
+	return "it is " + d.state.String()
+}
+
+// superseded reports whether a cancelled delivery is so because a later phase was owed.
+func (c *chunkRow) superseded(seq int) bool {
+	o := c.row(seq)
+	return c.notice.State != notice.Cancelled && c.stopped&c.bit(seq) != 0 && (o == nil || o.state == notice.DeliveryCancelled)
+}
+
+// requeue has a delivery owed again, which supersedes what came before, whatever became of that.
+func (m *memory) requeue(c *chunkRow, seq int, who string, done *notice.Settled) {
+	o := c.row(seq)
+	if o == nil {
+		o = &outcomeRow{}
+		c.notice.outcomes[seq] = o
+	}
+	o.state, o.owedAt, o.dueAt, o.at, o.reason = notice.DeliveryQueued, m.now(), m.now(), m.now(), "requeued by "+who
+	c.stopped &^= c.bit(seq)
+	if m.mutant != requeueSupersedesNothing {
+		m.supersede(c.notice, c.notice.plan.recipients[seq].key)
+	}
+	m.recount(c)
+	m.reopen(c)
+	done.Changed++
+}
+
+// bounce records that a mail came back. The row stands beside the bit of the 250, and names the epoch of a mark that
+// this 250 has settled.
+func (m *memory) bounce(c *chunkRow, seq int) {
+	if c.view(seq).state != notice.DeliverySent {
+		return
+	}
+	o := c.row(seq)
+	if o == nil {
+		o = &outcomeRow{epoch: c.epoch}
+		c.notice.outcomes[seq] = o
+	}
+	o.state, o.at, o.dueAt = notice.DeliveryBounced, m.now(), time.Time{}
+	m.recount(c)
+}
+
+func (m *memory) status(id int64) notice.Status {
+	n := m.notice(id)
+	st := notice.Status{Number: id, Key: n.Key, State: n.State, Reason: n.reason, Customers: n.customers, Counts: m.count(n).ByName()}
+	if n.plan != nil {
+		st.Recipients = len(n.plan.recipients)
+	}
+	return st
+}

@@ -1,0 +1,278 @@
+package delivery
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// planState is where a plan stands: it is shown while it is frozen, and a release takes it, once and for ever.
+type planState string
+
+const (
+	planFrozen  planState = "frozen"
+	planTaken   planState = "taken"
+	planDropped planState = "dropped" // its rows go, or are gone
+)
+
+// planRow is what a dry run froze.
+type planRow struct {
+	id         int64
+	notice     *noticeRow
+	body       string // its digest
+	digest     string // over the body and the rows
+	state      planState
+	recipients []recipientRow // by seq
+	customers  int
+	unlisted   bool // its customers are not written down yet; only where a mutant freezes in two transactions
+}
+
+// recipientRow is one mailbox with all who share it, or a customer without any. It is the obligation.
+type recipientRow struct {
+	notice.Recipient
+	key    string // of the address; with a tab where there is none
+	reason string
+	erased bool
+	joins  []notice.Frozen // slices by customer alone: who joins with a later slice
+}
+
+func (r *recipientRow) keyed() bool {
+	return !r.erased && (r.reason == "" || r.reason == notice.ReasonSuppressionList)
+}
+
+// draft keeps a draft, and returns its number.
+func (m *memory) draft(b notice.Body, texts map[string]notice.Text) int64 {
+	n := &noticeRow{outcomes: map[int]*outcomeRow{}, Notice: ledger.Notice{ID: int64(len(m.notices) + 1), Key: b.Key, Incident: b.Incident,
+		State: notice.Draft, Body: b, Texts: texts, MessageToken: b.Key, SendAt: b.SendAt, ExpiresAt: b.ExpiresAt}}
+	m.notices = append(m.notices, n)
+	return n.ID
+}
+
+// frozen is what a freeze has read: the customers in one snapshot, and the list of suppressions.
+type frozen struct {
+	recipients []recipientRow
+	customers  int
+	body       string
+}
+
+// lookAround is the snapshot of a freeze. It holds the shared erasure lock until the plan is kept.
+func (m *memory) lookAround(id int64) frozen {
+	return frozen{m.layOut(), len(m.customers), m.notice(id).Body.ReplyTo}
+}
+
+// freeze keeps a plan of a draft, rows, customers and digest, in the transaction that read them.
+func (m *memory) freeze(id int64, f frozen) *planRow {
+	p := &planRow{id: int64(len(m.plans) + 1), notice: m.notice(id), body: f.body, state: planFrozen, recipients: f.recipients, customers: f.customers}
+	var digest strings.Builder
+	digest.WriteString(f.body)
+	for _, r := range p.recipients {
+		fmt.Fprint(&digest, "\n", r.key, r.reason, r.Customers)
+	}
+	p.digest = digest.String()
+	m.plans = append(m.plans, p)
+	return p
+}
+
+// layOut makes one recipient a mailbox, complete with all who share it, and one for each customer without any.
+func (m *memory) layOut() []recipientRow {
+	rows, keys := map[string]*recipientRow{}, []string{}
+	for _, c := range m.customers {
+		key, reason := strings.ToLower(c.address), ""
+		switch {
+		case key == "":
+			key, reason = "\t"+c.id, notice.ReasonNoAddress
+		case !m.listed[key].IsZero():
+			reason = notice.ReasonSuppressionList
+		}
+		row := key
+		if m.mutant == keyDropped {
+			row += "\t" + c.id
+		}
+		r := rows[row]
+		if r == nil {
+			r = &recipientRow{Recipient: notice.Recipient{Address: c.address, Language: "en"}, key: key, reason: reason}
+			rows[row], keys = r, append(keys, row)
+		}
+		who := notice.Frozen{ID: c.id, Name: c.id}
+		if m.mutant == slicedByCustomer && len(r.Customers) > 0 {
+			r.joins = append(r.joins, who)
+		} else {
+			r.Customers = append(r.Customers, who)
+		}
+	}
+	slices.Sort(keys)
+	all := make([]recipientRow, len(keys))
+	for seq, row := range keys {
+		all[seq] = *rows[row]
+	}
+	return all
+}
+
+// planned returns a draft's plan of a digest.
+func (m *memory) planned(n *noticeRow, digest string) *planRow {
+	for _, p := range m.plans {
+		if p.notice == n && p.digest == digest && (p.state != planDropped || m.mutant == releaseIgnoresPlan) {
+			return p
+		}
+	}
+	return nil
+}
+
+// mayTake is the condition of a release, under the locks of the notice and then of the plan.
+func (m *memory) mayTake(id int64, digest string) (p *planRow, err error) {
+	n := m.notice(id)
+	switch p = m.planned(n, digest); {
+	case n.State.Released():
+		return nil, nil
+	case n.ExpiresAt != nil && !n.ExpiresAt.After(m.now()):
+		return nil, notice.Invalid("expires_at", "has gone by: nothing would be sent")
+	case p != nil && p.customers == 0:
+		return nil, notice.Invalid("audience", "nobody matches it")
+	case p == nil || p.state != planFrozen && m.mutant != releaseIgnoresPlan:
+		return nil, notice.Conflict("look again: that plan of notice %q is not kept any more", n.Key)
+	case p.body != n.Body.ReplyTo && m.mutant != releaseIgnoresBody:
+		return nil, notice.Conflict("notice %q was replaced since: look at it again", n.Key)
+	}
+	return p, nil
+}
+
+// take releases a draft with the plan that was shown: its chunks are there at once.
+func (m *memory) take(p *planRow, domain string) {
+	n, at := p.notice, m.now()
+	p.state = planTaken
+	n.plan, n.customers, n.MessageDomain, n.ReleasedAt = p, p.customers, domain, &at
+	for seq := range p.recipients {
+		switch r := &p.recipients[seq]; {
+		case r.erased && m.mutant != eraseForgottenAtRelease:
+			n.outcomes[seq] = &outcomeRow{state: notice.DeliveryCancelled, reason: notice.ReasonErased, at: at}
+		case r.reason != "":
+			n.outcomes[seq] = &outcomeRow{state: notice.DeliverySuppressed, reason: r.reason, at: at}
+		}
+	}
+	due := n.owedSince()
+	for lo := 0; lo < len(p.recipients); lo += m.chunkSize {
+		c := &chunkRow{id: int64(len(m.chunks) + 1), notice: n, lo: lo, hi: min(lo+m.chunkSize, len(p.recipients)), dueAt: due}
+		m.chunks = append(m.chunks, c)
+		m.recount(c)
+	}
+	switch {
+	case m.fenced:
+		n.State, n.reason = notice.Held, notice.ReasonRestored
+	case n.SendAt != nil && n.SendAt.After(at):
+		n.State = notice.Scheduled
+	default:
+		m.begin(n)
+	}
+}
+
+// collect drops a plan that was not taken: first it says so, then its rows go.
+func (m *memory) collect(p *planRow, rows bool) {
+	switch {
+	case p.state == planTaken:
+	case rows:
+		p.recipients = nil
+	default:
+		p.state = planDropped
+	}
+}
+
+// forget deletes a customer, under the exclusive erasure lock: from here on no freeze finds them.
+func (m *memory) forget(id string) {
+	m.customers = slices.DeleteFunc(m.customers, func(c simCustomer) bool { return c.id == id })
+}
+
+// holding returns the plans that hold a customer, released or not.
+func (m *memory) holding(id string) (all []*planRow) {
+	for _, p := range m.plans {
+		if p.seqOf(id) >= 0 && !p.unlisted && (p.state == planTaken || m.mutant != eraseOnlyReleased) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func (p *planRow) seqOf(id string) int {
+	return slices.IndexFunc(p.recipients, func(r recipientRow) bool {
+		return slices.ContainsFunc(r.Customers, func(c notice.Frozen) bool { return c.ID == id })
+	})
+}
+
+// erase takes a customer out of a plan, under the plan's lock and then the chunk's, if there is one.
+func (m *memory) erase(p *planRow, c *chunkRow, id string) {
+	seq := p.seqOf(id)
+	if seq < 0 {
+		return
+	}
+	r := &p.recipients[seq]
+	r.Customers = slices.DeleteFunc(slices.Clone(r.Customers), func(f notice.Frozen) bool { return f.ID == id })
+	if len(r.Customers) > 0 {
+		return
+	}
+	r.erased, r.Address = true, ""
+	if c == nil {
+		return
+	}
+	if o := c.row(seq); o != nil {
+		o.reply = ""
+	}
+	for _, a := range c.answers {
+		if i := slices.Index(a.seqs, seq); i >= 0 {
+			a.replies[i] = ""
+		}
+	}
+	m.stopRow(c, seq)
+}
+
+// chunkIn returns the chunk of a customer's row of a plan; nil: it is not released.
+func (m *memory) chunkIn(p *planRow, id string) *chunkRow {
+	if seq := p.seqOf(id); seq >= 0 && p.state == planTaken {
+		return m.chunkOf(p.notice, seq)
+	}
+	return nil
+}
+
+// stopRow has one delivery not sent any more; where a dot may still come its answer settles it.
+func (m *memory) stopRow(c *chunkRow, seq int) {
+	c.stopped |= c.bit(seq)
+	m.cancelStopped(c)
+	m.recount(c)
+}
+
+// list puts an address key on the list of suppressions.
+func (m *memory) list(key string) { m.listed[key] = m.now() }
+
+// suppress stops what released notices owe to a mailbox that was put on the list.
+func (m *memory) suppress(key string) {
+	if m.mutant == suppressForgetsReleased {
+		return
+	}
+	for _, c := range m.chunks {
+		for seq := c.lo; seq < c.hi; seq++ {
+			if r := &c.notice.plan.recipients[seq]; r.keyed() && r.key == key && c.row(seq).owedBefore(m.listed[key]) {
+				m.stopRow(c, seq)
+			}
+		}
+	}
+}
+
+// owedBefore reports whether no operator had the delivery owed again at a later time.
+func (o *outcomeRow) owedBefore(t time.Time) bool { return o == nil || !o.owedAt.After(t) }
+
+// leaveOutListed is C3.
+func (m *memory) leaveOutListed(c *chunkRow) {
+	for seq := c.lo; seq < c.hi && m.mutant != claimForgetsList; seq++ {
+		r, o := &c.notice.plan.recipients[seq], c.row(seq)
+		at := m.listed[r.key]
+		switch {
+		case at.IsZero() || !r.keyed() || !o.owedBefore(at):
+		case o == nil && (c.sent|c.stopped)&c.bit(seq) == 0:
+			c.notice.outcomes[seq] = &outcomeRow{state: notice.DeliverySuppressed, reason: notice.ReasonSuppressionList, at: m.now()}
+		default:
+			c.stopped |= c.bit(seq)
+		}
+	}
+}

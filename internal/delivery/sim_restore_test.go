@@ -1,0 +1,102 @@
+package delivery
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// tables are what a backup holds.
+type tables struct {
+	customers []simCustomer
+	listed    map[string]time.Time // the list of suppressions, by address key
+	plans     []*planRow           // by id, from 1
+	notices   []*noticeRow         // by id, from 1
+	chunks    []*chunkRow          // by id, from 1
+	begins    int                  // notices that have begun
+	home      int                  // the database that the ledger knows for its own
+	fenced    bool                 // new releases are held
+}
+
+// backup copies the tables.
+func (t *tables) backup() tables {
+	b := *t
+	b.customers, b.listed = slices.Clone(t.customers), maps.Clone(t.listed)
+	b.plans, b.notices, b.chunks = nil, nil, nil
+	notices, plans := map[*noticeRow]*noticeRow{}, map[*planRow]*planRow{nil: nil}
+	for _, n := range t.notices {
+		n2 := *n
+		n2.outcomes = map[int]*outcomeRow{}
+		for seq, o := range n.outcomes {
+			o2 := *o
+			n2.outcomes[seq] = &o2
+		}
+		notices[n], b.notices = &n2, append(b.notices, &n2)
+	}
+	for _, p := range t.plans {
+		p2 := *p
+		p2.recipients, p2.notice = slices.Clone(p.recipients), notices[p.notice]
+		plans[p], b.plans = &p2, append(b.plans, &p2)
+	}
+	for _, n := range b.notices {
+		n.plan = plans[n.plan]
+	}
+	for _, c := range t.chunks {
+		c2 := *c
+		c2.notice, c2.answers = notices[c.notice], slices.Clone(c.answers)
+		b.chunks = append(b.chunks, &c2)
+	}
+	return b
+}
+
+// restore puts the tables of a backup into a new database.
+func (m *memory) restore(b tables) {
+	m.tables = b.backup()
+	m.database++
+}
+
+// checkFence is what every new connection does first: a ledger that finds itself in another database than its own was
+// restored, and holds what is unfinished and all releases to come.
+func (m *memory) checkFence() {
+	if m.home == m.database {
+		return
+	}
+	m.home, m.fenced = m.database, true
+	for _, n := range m.notices {
+		switch n.State {
+		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
+			n.State, n.reason = notice.Held, notice.ReasonRestored
+		}
+	}
+}
+
+// unhold lets go of a notice: what it owes is sent, or is uncertain until it is known what left before the restore.
+func (m *memory) unhold(id int64, send, lift bool) error {
+	n := m.notice(id)
+	if n.State != notice.Held {
+		return notice.Conflict("notice %d is %s: nothing holds it", id, n.State)
+	}
+	for _, c := range m.chunksOf(n) {
+		for seq := c.lo; seq < c.hi && !send; seq++ {
+			if d := c.view(seq); d.state.Open() {
+				o := c.row(seq)
+				if o == nil {
+					o = &outcomeRow{}
+					n.outcomes[seq] = o
+				}
+				o.state, o.epoch, o.unresolved, o.at = notice.DeliveryUncertain, c.epoch, -1, m.now()
+			}
+		}
+		m.recount(c)
+	}
+	n.State, n.reason = notice.Sending, ""
+	if n.SendAt != nil && n.SendAt.After(m.now()) {
+		n.State = notice.Scheduled
+	} else {
+		m.begin(n)
+	}
+	m.fenced = m.fenced && !lift
+	return nil
+}

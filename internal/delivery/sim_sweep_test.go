@@ -1,0 +1,79 @@
+package delivery
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// advance is the part of a sweep that brings the notices' states up to date, but for Finish. What expires is stopped
+// chunk by chunk afterwards.
+func (m *memory) advance() (expired, done []int64) {
+	now := m.now()
+	for _, n := range m.notices {
+		switch n.State {
+		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
+			if n.ExpiresAt != nil && !n.ExpiresAt.After(now) && !m.finished(n) {
+				n.State, n.reason = notice.Cancelled, notice.ReasonExpired
+				expired = append(expired, n.ID)
+			}
+		}
+		if n.State == notice.Scheduled && !n.SendAt.After(now) {
+			m.begin(n)
+		}
+		if n.State == notice.Sending && m.finished(n) {
+			done = append(done, n.ID)
+		}
+	}
+	return expired, done
+}
+
+// due is the part of a sweep that reads what is due.
+func (m *memory) due() (w ledger.Work) {
+	now := m.now()
+	w.NextDue = -1
+	next := func(t time.Time) {
+		if t.After(now) && (w.NextDue < 0 || t.Sub(now) < w.NextDue) {
+			w.NextDue = t.Sub(now)
+		}
+	}
+	var found []*chunkRow
+	for _, c := range m.chunks {
+		if !c.open {
+			continue
+		}
+		next(c.dueAt)
+		next(c.leaseUntil)
+		if m.swept(c, now) {
+			found = append(found, c)
+		}
+	}
+	slices.SortFunc(found, func(a, b *chunkRow) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.id, b.id)) })
+	for _, c := range found {
+		since := c.leaseUntil
+		if since.IsZero() {
+			since = c.dueAt
+		}
+		w.Chunks = append(w.Chunks, ledger.DueChunk{ID: c.id, Epoch: c.epoch, Overdue: max(0, now.Sub(since))})
+	}
+	for _, n := range m.notices {
+		if n.State == notice.Scheduled {
+			next(*n.SendAt)
+		}
+	}
+	return w
+}
+
+// swept is S1: a lease that has run out counts whatever the notice's state.
+func (m *memory) swept(c *chunkRow, now time.Time) bool {
+	switch {
+	case m.mutant == sweepSkipsLeased && !c.leaseUntil.IsZero(), m.mutant == sweepSkipsStopped && c.notice.State != notice.Sending:
+		return false
+	case !c.leaseUntil.IsZero():
+		return c.leaseUntil.Before(now)
+	}
+	return c.notice.State == notice.Sending && !c.dueAt.After(now) || c.notice.State == notice.Cancelled
+}
