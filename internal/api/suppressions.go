@@ -78,7 +78,7 @@ func (s *Server) suppressions(ctx context.Context, in *struct {
 }
 
 func (s *Server) suppress(ctx context.Context, in *struct{ Body suppressionBody }) (*answer[notice.Suppression], error) {
-	a, err := audience.ParseAddress(in.Body.Address)
+	a, err := audience.ParseSuppressed(in.Body.Address)
 	if err != nil {
 		return nil, err
 	}

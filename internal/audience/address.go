@@ -3,6 +3,7 @@
 package audience
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,23 +26,26 @@ const (
 type Address struct {
 	Local  string // as written, a quoted string with its quotes
 	Domain string // lower-case A-label
-	Text   string // the whole address as written, without surrounding white space
+	Text   string // the whole address as written, without surrounding white space and without a dot at its end
 }
 
 // ParseAddress reads a bare address as RFC 5321 and RFC 6531 have it: a dot-atom or quoted string, "@", and a
 // domain of two labels or more that passes IDNA lookup. White space around it is dropped. Names, comments,
-// angle brackets, address literals, single-label domains, control characters and invisible characters are
-// refused. Its error is a *notice.Error with Field "address" that does not repeat the address.
+// angle brackets, address literals, single-label domains, control characters, invisible characters and the punctuation
+// of word processors are refused. Whatever it takes can be sent: no other part of Tocsin judges a customer's address. Its error is a *notice.Error with Field "address" that does not repeat the address.
 func ParseAddress(s string) (Address, error) {
 	text := strings.TrimSpace(s)
 	if reason := plainText(text); reason != "" {
 		return Address{}, notice.Invalid("address", "%s", reason)
 	}
 	local, domain, reason := splitAddress(text)
+	if reason == "" {
+		reason = typeset(local, domain)
+	}
 	if reason != "" {
 		return Address{}, notice.Invalid("address", "%s", reason)
 	}
-	a := Address{Local: local, Text: text}
+	a := Address{Local: local, Text: strings.TrimRight(text, ".。．｡")}
 	if a.Domain, reason = domainKey(domain); reason != "" {
 		return Address{}, notice.Invalid("address", "%s", reason)
 	}
@@ -134,6 +138,8 @@ func splitAddress(s string) (local, domain, reason string) {
 			return "", "", "has nothing before the @"
 		case end == len(s) || s[end] != '@':
 			return "", "", "must be one address alone, with an @ right after the closing quote"
+		case strings.ContainsAny(s[:end], "<>,"):
+			return "", "", "holds <, > or a comma before the @, which relays take apart even in quotes"
 		}
 		return s[:end], s[end+1:], ""
 	}
@@ -143,6 +149,8 @@ func splitAddress(s string) (local, domain, reason string) {
 		return "", "", "must be written alone, without a name and without angle brackets"
 	case strings.ContainsAny(s, ",;"):
 		return "", "", "must be one address alone, without a comma or a semicolon"
+	case at < 0 && strings.ContainsAny(s, "＠﹫"):
+		return "", "", "has a wide @; write the plain one"
 	case at < 0:
 		return "", "", "has no @; write one like name@example.com"
 	case strings.Count(s, "@") > 1:
@@ -162,6 +170,30 @@ func splitAddress(s string) (local, domain, reason string) {
 		return "", "", "holds a character before the @ that would need double quotes around the local part"
 	}
 	return local, domain, ""
+}
+
+// typesetSigns are signs that word processors and phones put in the place of those on a keyboard.
+var typesetSigns = map[rune]string{
+	'‘': "'", '’': "'", '‚': "'", '‛': "'", '′': "'", 'ʼ': "'", '´': "'", '＇': "'",
+	'“': `"`, '”': `"`, '„': `"`, '‟': `"`, '″': `"`, '«': `"`, '»': `"`,
+	'‐': "-", '‑': "-", '‒': "-", '–': "-", '—': "-", '―': "-", '−': "-", '﹣': "-", '－': "-", '…': "...",
+}
+
+// typeset returns what is wrong with signs of an address that no keyboard types, "" for nothing. Wide letters are none of
+// a local part; in a domain IDNA maps them.
+func typeset(local, domain string) string {
+	const reason = "holds %c (%U), which word processors write in the place of %s: type %[3]s"
+	for _, r := range local + "@" + domain {
+		if plain, known := typesetSigns[r]; known {
+			return fmt.Sprintf(reason, r, r, plain)
+		}
+	}
+	for _, r := range local {
+		if r >= 0xff01 && r <= 0xff5e {
+			return fmt.Sprintf("holds the wide character %c (%U): type %c", r, r, r-0xfee0)
+		}
+	}
+	return ""
 }
 
 // quotedEnd returns the index behind the quoted string that s starts with, -1 if there is no whole one.

@@ -50,7 +50,7 @@ func TestParseAddress(t *testing.T) {
 func TestParseAddressKeepsTheTextAsWritten(t *testing.T) {
 	t.Parallel()
 	a, err := ParseAddress(" Info@Bücher.Example. ")
-	if want := (Address{"Info", "xn--bcher-kva.example", "Info@Bücher.Example."}); err != nil || a != want {
+	if want := (Address{"Info", "xn--bcher-kva.example", "Info@Bücher.Example"}); err != nil || a != want {
 		t.Errorf("got %+v, %v; want %+v", a, err, want)
 	}
 	if k := (Address{}).Key(); k != "" {
@@ -86,6 +86,16 @@ func TestParseAddressRefuses(t *testing.T) {
 		"a zero-width space":            {"a\u200bb@example.com", "invisible"},
 		"a right-to-left override":      {"a\u202eb@example.com", "invisible"},
 		"invalid UTF-8":                 {"a\xff@example.com", "not UTF-8"},
+		"a curly apostrophe":            {"o’brien@example.com", "’ (U+2019), which word processors write in the place of ': type '"},
+		"a dash":                        {"ann–lee@example.com", "type -"},
+		"a minus in the domain":         {"a@b−c.example", "type -"},
+		"curly quotes":                  {"“ann lee”@example.com", "blank"},
+		"curly quotes without a blank":  {"“ann”@example.com", `type "`},
+		"an ellipsis":                   {"a…b@example.com", "type ..."},
+		"a wide letter":                 {"ａnn@example.com", "type a"},
+		"a wide at sign":                {"ann＠example.com", "wide @"},
+		"a bracket in quotes":           {`"a<b"@example.com`, "a comma before the @"},
+		"a comma in quotes":             {`"a,b"@example.com`, "a comma before the @"},
 		"an open quote":                 {`"a@example.com`, "never closed"},
 		"text behind the quote":         {`"a"b@example.com`, "right after the closing quote"},
 		"a local part of 65 octets":     {strings.Repeat("a", 65) + "@example.com", "longer than 64"},

@@ -77,8 +77,19 @@ func tidy(s string) string {
 	if isASCII(s) {
 		return s
 	}
+	for {
+		// Marks may change places once nothing stands between them, and a joiner has another neighbour then.
+		once := tidyOnce(s)
+		if once == s {
+			return s
+		}
+		s = once
+	}
+}
+
+func tidyOnce(s string) string {
 	runes := []rune(norm.NFC.String(s))
-	kept := runes[:0]
+	kept := make([]rune, 0, len(runes))
 	for i, r := range runes {
 		if !isInvisible(r) || belongs(kept, r, runes[i+1:]) {
 			kept = append(kept, r)
@@ -105,7 +116,7 @@ const (
 // belongs reports whether an invisible character is part of the spelling: a joiner within a word of a script that
 // spells with them, or within an emoji, and a variation selector behind a sign or an ideograph.
 func belongs(before []rune, r rune, after []rune) bool {
-	if len(before) == 0 {
+	if len(before) == 0 || isBlank(before[len(before)-1]) {
 		return false
 	}
 	last := before[len(before)-1]
@@ -122,9 +133,9 @@ func belongs(before []rune, r rune, after []rune) bool {
 // joins reports whether r can stand at a joiner. The letters of Europe never do.
 func joins(r rune) bool {
 	if unicode.In(r, unicode.So, unicode.Sk, unicode.Variation_Selector) {
-		return true
+		return !isBlank(r)
 	}
-	return unicode.In(r, unicode.L, unicode.M) && !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic)
+	return unicode.In(r, unicode.L, unicode.M) && !unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Inherited)
 }
 
 // isBlank reports whether r is white space on a line; the empty pattern of Braille looks like it.

@@ -188,7 +188,7 @@ func (r *SuppressionReader) Next() (row notice.SuppressionRow, _ *notice.Rejecti
 	if bad != "" {
 		return row, reject(line, "", bad), nil
 	}
-	address, err := ParseAddress(cells[0])
+	address, err := ParseSuppressed(cells[0])
 	if err != nil {
 		return row, reject(line, "address", reasonOf(err)), nil
 	}
@@ -199,6 +199,16 @@ func (r *SuppressionReader) Next() (row notice.SuppressionRow, _ *notice.Rejecti
 		}
 	}
 	return row, nil, nil
+}
+
+// ParseSuppressed is ParseAddress for the list of addresses that are never mailed. It refuses patterns: the list has
+// single addresses, and one like *@example.com would silently suppress nobody.
+func ParseSuppressed(s string) (Address, error) {
+	a, err := ParseAddress(s)
+	if text := strings.TrimSpace(s); strings.HasPrefix(text, "@") || strings.Contains(text, "*") || strings.Trim(a.Local, "%?_.") == "" && err == nil {
+		return Address{}, notice.Invalid("address", "is a pattern; the list has single addresses: write each of them")
+	}
+	return a, err
 }
 
 // CheckReason puts the reason of a suppression in the form in which it is kept. Its error is a *notice.Error.

@@ -56,6 +56,8 @@ func TestReadSuppressions(t *testing.T) {
 		{"bare addresses", "A@x.example\n\nno-at\nb@B\u00fccher.example\n", "1:a@x.example=old | 3!address | 4:b@xn--bcher-kva.example=old | "},
 		{"with reasons", "reason,x,address\nbounced,1,A@x.example\n,2,b@x.example\na@b.example,3,c@x.example\nmoved,4,\nlate\n",
 			"2:a@x.example=bounced | 3:b@x.example=old | 4!reason | 5!address | 6! | "},
+		{"patterns", "address\n*@x.example\n@x.example\n%@x.example\nbob*@x.example\n*.x.example\nb_b%@x.example\n",
+			"2!address | 3!address | 4!address | 5!address | 6!address | 7:b_b%@x.example=old | "},
 		{"columns without an address", "mail,reason\nx@x.example,y\n", "line 1 has several columns, and none of them is named address"},
 	} {
 		r, err := NewSuppressionReader(strings.NewReader(c.file), "old")

@@ -45,7 +45,7 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 		if !ok {
 			r = readers[""]
 		}
-		r.Address = to
+		r.Address = address.Wire()
 		raw, err := p.program.Render(nil, r, text, render.Stamp{
 			MessageID: "<test." + rand.Text() + "@" + d.domain() + ">",
 			NoticeKey: b.Key, ListID: b.Incident + "." + d.domain(), Date: time.Now(),

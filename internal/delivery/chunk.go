@@ -220,6 +220,7 @@ func (r *run) mail(due pending) (notice.Mail, error) {
 	if due.wrong != nil {
 		return notice.Mail{}, notice.Invalid("address", "%v", due.wrong)
 	}
+	due.Recipient.Address = due.to.Wire()
 	raw, err := r.program.Render(nil, due.Recipient, due.Text, render.Stamp{
 		MessageID: r.program.MessageID(due.Seq),
 		InReplyTo: due.InReplyTo,

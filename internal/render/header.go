@@ -150,6 +150,9 @@ func usual(s string) bool {
 	return true
 }
 
+// lookup is idna.Lookup without its opinion on hyphens, which DNS does not share: "ab--cd.example" exists.
+var lookup = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false))
+
 // parseMailbox parses an address, makes one line of its name and gives it the ASCII form of its domain.
 func parseMailbox(s string) (*mail.Address, error) {
 	a, err := mail.ParseAddress(s)
@@ -160,7 +163,7 @@ func parseMailbox(s string) (*mail.Address, error) {
 	at := strings.LastIndexByte(a.Address, '@')
 	local, domain := a.Address[:at], a.Address[at+1:]
 	if !strings.HasPrefix(domain, "[") {
-		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
+		if domain, err = lookup.ToASCII(domain); err != nil || strings.Contains("."+domain+".", ".-") || strings.Contains(domain+".", "-.") {
 			return nil, notice.Invalid("address", "has a domain that is not one")
 		}
 	}
