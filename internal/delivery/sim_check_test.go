@@ -14,7 +14,7 @@ import (
 //	twice       a mailbox gets no second dot that a 250, or silence, may have accepted, unless an operator requeued it
 //	            (possible); the relay takes no second copy that no operator asked for (copies)
 //	forgotten   at the end nothing is owed: every delivery has reached a final state (final)
-//	counted     a chunk at rest counts what a count row by row finds (counted)
+//	counted     the counts of a chunk at rest equal a count row by row (counted)
 //	marked      a mark commits only under the chunk's current epoch and lease, in a notice that is being sent (marked)
 //	stopped     no mark commits after a pause, a cancel, a suppression or an erasure has returned (marked)
 //	heard       a 250 that was recorded stays, and nothing is marked after it (heard, marked)
@@ -37,11 +37,13 @@ type checker struct {
 	until    []time.Time          // until when dots may be written
 	pairs    map[[3]string]bool   // a notice, a later one that has superseded it, and the mailbox
 	quiet    map[string]bool      // notices of which nothing may be marked any more,
-	silent   map[string]bool      // and mailboxes, since the call has returned
+	silent   map[string]time.Time // and mailboxes, put on the list then, since the call has returned
 	gone     map[string]bool      // customers, likewise
 	plans    map[*planRow]showing // as they were shown
 	took     map[string]*planRow  // by notice
 	restored bool
+	// uncertain are the deliveries that were so in the earlier form.
+	uncertain map[ledger.Attempt]bool
 }
 
 // chunkSeen is a chunk after the last step.
@@ -59,14 +61,17 @@ type showing struct {
 
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
-		marks: map[ledger.Attempt]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{},
-		silent: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}}
+		marks: map[ledger.Attempt]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
+		silent: map[string]time.Time{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}}
 }
 
 // check looks at all that a step may have changed.
 func (c *checker) check(step string) error {
 	if wrong := c.world.relay.wrong; wrong != nil {
 		return wrong
+	}
+	if c.world.rows != nil {
+		return c.requeued()
 	}
 	if err := c.planned(); err != nil {
 		return err
@@ -109,7 +114,7 @@ func (c *checker) chunk(now *chunkRow, step string) error {
 	return c.counted(now)
 }
 
-// leadsTo says where a delivery may go from each state in one step, beside a late 250.
+// leadsTo says where a delivery may go from each state in one step; a late 250 may come over all but a bounce.
 var leadsTo = map[notice.DeliveryState][]notice.DeliveryState{
 	notice.DeliveryQueued: {notice.DeliverySending, notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryUncertain,
 		notice.DeliveryCancelled, notice.DeliverySuppressed},
@@ -251,7 +256,7 @@ func (c *checker) planned() error {
 	return nil
 }
 
-// final reports what is not settled yet; nil: every delivery has reached a final state.
+// final names something that is not settled yet; nil: every delivery has reached a final state.
 func (c *checker) final() error {
 	for _, n := range c.world.memory.notices {
 		if n.tooLate() {

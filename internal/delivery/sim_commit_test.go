@@ -7,7 +7,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// sight is what a commit sees of a chunk and its notice: as they are, because it holds the chunk's lock. A mutant that
+// sight is a chunk and its notice in the eyes of a commit: as they are, because it holds the chunk's lock. A mutant that
 // takes no lock sees them as they were.
 type sight struct {
 	chunk     chunkRow
@@ -15,7 +15,7 @@ type sight struct {
 	expiresAt *time.Time
 }
 
-// look reads what a commit depends on.
+// look reads all that a commit depends on.
 func (m *memory) look(marks []ledger.Attempt, outcomes []ledger.Outcome) map[int64]sight {
 	seen := map[int64]sight{}
 	see := func(id int64) {

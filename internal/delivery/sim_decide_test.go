@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// profile is what the operators of a schedule do most; its seed says which.
+// profile says which acts of operators a schedule has most; its seed chooses it.
 type profile uint64
 
 const (
@@ -17,11 +17,22 @@ const (
 	phases            // notices of one incident supersede each other
 	planning          // drafts change while they are released, and customers come and go
 	restoring         // the ledger is restored from a backup
-	profiles
+	migrating         // the ledger has the earlier form at first
 )
+
+func profileOf(seed uint64) profile {
+	if seed%16 == 11 {
+		return migrating
+	}
+	return profile(seed % 4)
+}
 
 // decide has an operator decide something.
 func (w *world) decide() {
+	if w.rows != nil {
+		w.decideOld()
+		return
+	}
 	n := w.memory.notices[w.rng.IntN(len(w.memory.notices))]
 	if w.rng.IntN(2) == 0 && w.profile == planning || w.rng.IntN(16) == 0 {
 		w.change(n)
@@ -77,7 +88,7 @@ func (w *world) act(what string, do func(ctx context.Context, s *session) error)
 	w.operate(what, false, func(ctx context.Context, d *control.Desk) error { return do(ctx, d.Ledger.(*session)) })
 }
 
-// change has something change that a plan is made of.
+// change has a customer, a draft or a plan change.
 func (w *world) change(n *noticeRow) {
 	m := w.memory
 	switch w.rng.IntN(8) {
@@ -185,7 +196,7 @@ func (w *world) unhold(n *noticeRow) {
 	w.operate("unhold", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Unhold(ctx, n.Key, u, "op"); return err })
 }
 
-// lookAfter is what operators do in peace: release what is a draft still, and resume what is paused or held.
+// lookAfter has operators release drafts, and resume paused and held notices: they do so in peace.
 func (w *world) lookAfter() (busy bool) {
 	for _, n := range w.memory.notices {
 		switch {
@@ -202,4 +213,27 @@ func (w *world) lookAfter() (busy bool) {
 		}
 	}
 	return busy
+}
+
+// decideOld has an operator decide something in the earlier form of the ledger.
+func (w *world) decideOld() {
+	n := w.rows.notices[w.rng.IntN(len(w.rows.notices))]
+	switch w.rng.IntN(6) {
+	case 0:
+		w.releaseOld(n)
+	case 1:
+		w.operate("pause", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Pause(ctx, n.Key, "op"); return err })
+	case 2:
+		w.operate("resume", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Resume(ctx, n.Key, "op"); return err })
+	default:
+		s := notice.Settlement{Requeue: true, AllUncertain: true}
+		w.operate("requeue blindly", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err })
+	}
+}
+
+func (w *world) releaseOld(n *oldNotice) {
+	w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
+		_, err := d.Ledger.Release(ctx, n.ID, everybody, "example.net", "op")
+		return err
+	})
 }

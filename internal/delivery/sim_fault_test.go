@@ -106,6 +106,15 @@ func (w *world) instants(now time.Time) (all []time.Time) {
 			}
 		}
 	}
+	if w.rows != nil {
+		for _, c := range w.rows.chunks {
+			add(c.leaseUntil)
+			add(c.dueAt)
+			for _, d := range c.rows() {
+				add(d.dotBy.Add(simGate))
+			}
+		}
+	}
 	for _, t := range w.checker.until {
 		add(t)
 	}

@@ -20,7 +20,7 @@ type memory struct {
 	backwards bool // of the outcomes in a batch, the last is recorded first
 	againSets bool // a second ask sets the mark where the first was never committed
 	mutant    mutant
-	watch     *checker // told of what a commit did; may be nil
+	watch     *checker // told of each mark, and of more; may be nil
 
 	tables
 	database int // in which the tables stand; a restore makes another one
@@ -32,8 +32,8 @@ type simCustomer struct{ id, address string }
 type noticeRow struct {
 	ledger.Notice
 	reason    string
-	plan      *planRow // what its release took
-	begun     int      // it was sending once, as which of all, and has superseded what came before; 0: not yet
+	plan      *planRow // taken by its release
+	begun     int      // its number among the notices that have begun to be sent; 0: not yet
 	customers int
 	outcomes  map[int]*outcomeRow // by seq
 }
@@ -193,7 +193,7 @@ func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 	return claim, true
 }
 
-// takeOver is C2: what the last holder left marked becomes uncertain, dots or not.
+// takeOver is C2: the marks that the last holder left open become uncertain, dots or not.
 func (m *memory) takeOver(c *chunkRow) {
 	if m.mutant == takeoverForgets {
 		return
@@ -213,7 +213,7 @@ func (m *memory) takeOver(c *chunkRow) {
 	}
 }
 
-// cancelStopped is X: of what is stopped, the rows that are owed are cancelled, unless a dot may still come; one with an
+// cancelStopped is X: rows that are owed and stopped are cancelled, unless a dot may still come; one with an
 // unresolved attempt can't be said to be unsent.
 func (m *memory) cancelStopped(c *chunkRow) {
 	for seq := c.lo; seq < c.hi; seq++ {

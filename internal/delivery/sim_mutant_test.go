@@ -62,6 +62,7 @@ const (
 	laterUnresolvedIgnored   mutant = "a requeue ignores what is unresolved of a later phase"
 	reviveUnderLease         mutant = "what was superseded is requeued under a lease"
 	laterDoesNotWait         mutant = "a later phase does not wait for open marks"
+	stoppedSupersedes        mutant = "what was stopped itself supersedes"
 	waitIgnoresSent          mutant = "a later phase does not wait for open marks beside a 250"
 	fenceAtStartOnly         mutant = "a restore is looked for at the start alone"
 )
@@ -82,7 +83,17 @@ const (
 	suppressForgetsReleased mutant = "a suppression does not stop what is released"
 )
 
-// mutants are all that the simulation must catch.
+// A migration.
+const (
+	migrationForgets  mutant = "a migration forgets what is unresolved of a row without an epoch"
+	migrationRequeues mutant = "a migration has sent again what was marked"
+	oldWorkersGoOn    mutant = "a worker of the version before still finds its tables"
+)
+
+// mutants are all that the simulation must catch. Some rules are not among them, since nothing that the worker does needs
+// them: that a close leaves the dots bits, that a bit which is set is not given twice (the worker asks once, and then says
+// that it asks again), and that a requeue looks at the sent bit (an operator sees the view, which shows it). Others are
+// not of this layer: the proof that a Message-ID gives, and the mirror of the marks.
 var mutants = []mutant{
 	markWithoutEpoch, leaseUnchecked, markWithoutLock, markWithoutNotice, firstAskIgnoresStop, secondAskIgnoresStop, markIgnoresSent,
 	dotBeforeMark, dotAfterDeadline, unansweredForgotten, unansweredAssumed,
@@ -91,9 +102,10 @@ var mutants = []mutant{
 	takeoverForgets, takeoverOverOutcomes, takeoverOverSent, claimForgetsStop, claimForgetsX, claimForgetsList, closeWithoutEpoch,
 	sweepSkipsLeased, sweepSkipsStopped,
 	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
-	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, fenceAtStartOnly,
+	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, stoppedSupersedes, fenceAtStartOnly,
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased,
+	migrationForgets, migrationRequeues, oldWorkersGoOn,
 }
 
 // caughtBy is the seed of a schedule that catches each.
@@ -107,4 +119,5 @@ var caughtBy = map[mutant]uint64{
 	requeueSupersedesNothing: 3237, fenceAtStartOnly: 2447, keyDropped: 1, slicedByCustomer: 7, freezeWithoutLock: 49,
 	freezeInTwo: 25, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 1778, releaseWithoutLock: 4,
 	releaseIgnoresPlan: 228, releaseIgnoresBody: 62, collectorDeletesFirst: 5726, suppressForgetsReleased: 65,
+	migrationRequeues: 347, oldWorkersGoOn: 91,
 }

@@ -19,7 +19,7 @@ const (
 	planDropped planState = "dropped" // its rows go, or are gone
 )
 
-// planRow is what a dry run froze.
+// planRow is the result of a dry run, frozen.
 type planRow struct {
 	id         int64
 	notice     *noticeRow
@@ -52,7 +52,7 @@ func (m *memory) draft(b notice.Body, texts map[string]notice.Text) int64 {
 	return n.ID
 }
 
-// frozen is what a freeze has read: the customers in one snapshot, and the list of suppressions.
+// frozen is the snapshot of a freeze: the customers in one snapshot, and the list of suppressions.
 type frozen struct {
 	recipients []recipientRow
 	customers  int
@@ -245,7 +245,7 @@ func (m *memory) stopRow(c *chunkRow, seq int) {
 // list puts an address key on the list of suppressions.
 func (m *memory) list(key string) { m.listed[key] = m.now() }
 
-// suppress stops what released notices owe to a mailbox that was put on the list.
+// suppress stops the mails of released notices to a mailbox that was put on the list.
 func (m *memory) suppress(key string) {
 	if m.mutant == suppressForgetsReleased {
 		return

@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// tables are what a backup holds.
+// tables are the contents of a backup.
 type tables struct {
 	customers []simCustomer
 	listed    map[string]time.Time // the list of suppressions, by address key
@@ -58,7 +58,7 @@ func (m *memory) restore(b tables) {
 }
 
 // checkFence is what every new connection does first: a ledger that finds itself in another database than its own was
-// restored, and holds what is unfinished and all releases to come.
+// restored, and holds all unfinished notices and all releases to come.
 func (m *memory) checkFence() {
 	if m.home == m.database {
 		return
@@ -72,7 +72,7 @@ func (m *memory) checkFence() {
 	}
 }
 
-// unhold lets go of a notice: what it owes is sent, or is uncertain until it is known what left before the restore.
+// unhold lets go of a notice: its mails are sent, or are uncertain until it is known which left before the restore.
 func (m *memory) unhold(id int64, send, lift bool) error {
 	n := m.notice(id)
 	if n.State != notice.Held {

@@ -63,7 +63,7 @@ func simulate(t *testing.T, s stage, seed uint64, broken mutant, tell func(strin
 
 func newWorld(s stage, seed uint64, broken mutant) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	w := &world{rng: rng, profile: profile(seed) % profiles, set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
+	w := &world{rng: rng, profile: profileOf(seed), set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
 	w.checker = newChecker(w)
 	w.memory = &memory{now: time.Now, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate}, mutant: broken,
 		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, againSets: rng.IntN(2) == 0, watch: w.checker,
@@ -111,6 +111,14 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 		}
 		w.memory.draft(b, simTexts)
 	}
+	if w.profile == migrating {
+		m := w.memory
+		w.rows = &rowMemory{now: m.now, opts: m.opts, chunkSize: m.chunkSize, sliceSize: m.chunkSize, customers: m.customers}
+		for _, n := range m.notices {
+			w.rows.draft(n.Body, simTexts)
+		}
+		m.notices = nil
+	}
 	return w
 }
 
@@ -122,6 +130,11 @@ func (w *world) play() error {
 	for _, n := range w.memory.notices {
 		for range 1 + w.rng.IntN(2) {
 			w.release(n)
+		}
+	}
+	if w.rows != nil {
+		for _, n := range w.rows.notices {
+			w.releaseOld(n)
 		}
 	}
 	if err := w.settle("start"); err != nil {
@@ -139,7 +152,7 @@ func (w *world) play() error {
 		a.asleep = time.Time{}
 	}
 	for steps := 0; steps < 4000 && w.quiet < 100; steps++ { // by then nothing has happened for days
-		if w.checker.final() == nil {
+		if w.rows == nil && w.checker.final() == nil {
 			return nil
 		}
 		if err := w.step(); err != nil {
@@ -152,6 +165,14 @@ func (w *world) play() error {
 // step lets one thing happen.
 func (w *world) step() error {
 	w.reap()
+	switch {
+	case w.rows != nil && (w.calm && w.rng.IntN(4) == 0 || w.oneIn(40)):
+		return w.upgrade()
+	case w.profile == migrating && w.rows == nil && (w.calm || w.oneIn(20)):
+		if err := w.replaceOld(); err != nil {
+			return err
+		}
+	}
 	if w.oneIn(14) {
 		return w.disturb()
 	}

@@ -27,7 +27,7 @@ func perform(t *testing.T, s stage, broken mutant, play func(p *script)) (err er
 		w := newWorld(s, 0, broken)
 		p := &script{world: w, between: map[string]func(){}}
 		w.memory.customers, w.memory.notices, w.memory.chunkSize = []simCustomer{{"customer0x", "m0@0.example.com"}}, nil, 1
-		for i, phase := range []string{"identified", "monitoring"} {
+		for i, phase := range []string{"identified", "monitoring", "resolved"} {
 			b := simBody(fmt.Sprint("n", i+1))
 			b.Incident, b.Phase = "i", phase
 			w.memory.draft(b, simTexts)
@@ -49,7 +49,7 @@ func (p *script) transact(_ context.Context, kind string, _, _ int64, do func() 
 	return err
 }
 
-// look notes what is violated after a step.
+// look notes a violation after a step.
 func (p *script) look(step string) {
 	if p.err == nil {
 		p.err = p.checker.check(step)
@@ -137,7 +137,7 @@ func (p *script) lose(n int64, takes bool) ledger.Attempt {
 	return lost
 }
 
-// scripts are what the random schedules miss, by the mutant that each catches.
+// scripts are schedules that the random ones hardly come by, with the mutant that each catches.
 var scripts = map[mutant]func(p *script){
 	// The hole of the protocol before this one: the third mail left.
 	late250NotOverSending: func(p *script) {
@@ -225,6 +225,20 @@ var scripts = map[mutant]func(p *script){
 		}
 		p.dot(old, false)
 	},
+	stoppedSupersedes: func(p *script) {
+		tomorrow := time.Now().Add(24 * time.Hour)
+		p.memory.notice(2).SendAt = &tomorrow
+		for n := range int64(3) {
+			p.release(n + 1)
+		}
+		last := p.attempt(3)
+		p.answer(last, notice.DeliveryFailed, true)
+		p.close(last)
+		p.must(p.requeue(1), "the requeue was refused")
+		p.wait(25 * time.Hour)
+		_, _ = p.s.Sweep(context.Background()) // the second begins, with nothing to send
+		p.must(p.chunk(1).view(0).state.Owed(), "a notice that sends nothing has stopped the only one that does")
+	},
 	eraseWithoutLock: func(p *script) {
 		shown, _ := p.s.freeze(context.Background(), 1)
 		p.between["erase"] = func() { _, _ = p.s.take(context.Background(), 1, shown.digest, "example.net") }
@@ -237,6 +251,18 @@ var scripts = map[mutant]func(p *script){
 			p.between["collect"] = func() { _, _ = p.s.take(context.Background(), 1, shown.digest, "example.net") }
 		}
 		_ = p.s.Collect(context.Background(), shown)
+	},
+	migrationForgets: func(p *script) { // it was uncertain after a restore, and requeued: it may have gone out before
+		rows := &rowMemory{now: time.Now, opts: p.memory.opts, chunkSize: 1, sliceSize: 1, customers: p.memory.customers}
+		id := rows.draft(simBody("n1"), simTexts)
+		_, _ = rows.release(id, everybody, "example.net")
+		rows.expand(id)
+		rows.notices[0].deliveries[0].unresolved = -1
+		p.memory.notices = nil
+		p.must(migrate(rows, p.memory), "the migration was refused")
+		p.relay.copies[mailbox{"n1", "m0@0.example.com"}] = 1
+		p.checker.shown(p.memory.plans[0])
+		_ = p.s.Cancel(context.Background(), id, "op")
 	},
 }
 

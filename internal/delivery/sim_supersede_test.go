@@ -6,7 +6,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// begin has a notice sent. The first time, in the same transaction, it supersedes what earlier phases owe: not at its
+// begin has a notice sent. The first time, in the same transaction, it supersedes the mails that earlier phases owe: not at its
 // release, since one that is scheduled for tomorrow must not cancel today's.
 func (m *memory) begin(n *noticeRow) {
 	n.State, n.reason = notice.Sending, ""
@@ -18,17 +18,18 @@ func (m *memory) begin(n *noticeRow) {
 }
 
 // earlier reports whether a was to be superseded by b: a phase that does not come after b's. Of two of the same phase,
-// the one that began last is the later.
+// the one that began last is the later; one that has not begun is none of the other's business.
 func earlier(a, b *noticeRow) bool {
 	if a == b || a.Incident != b.Incident || a.plan == nil || a.Body.Kind != b.Body.Kind {
 		return false
 	}
 	phases := notice.Phases[b.Body.Kind]
 	i, j := slices.Index(phases, a.Body.Phase), slices.Index(phases, b.Body.Phase)
-	return i < j || i == j && a.begun < b.begun
+	return i < j || i == j && a.begun > 0 && a.begun < b.begun
 }
 
-// supersede stops the deliveries of earlier phases to mailboxes that a notice owes: all of them, or the one of a key.
+// supersede stops the deliveries of earlier phases to mailboxes that a notice owes: all of them, or the one of a key. A
+// delivery that was stopped itself stops no other: nobody would get either.
 // Every phase that was released counts, also one that was cancelled or has nothing owed any more: a mark of it may
 // still be open, and then the notice waits until its dot can't come.
 func (m *memory) supersede(n *noticeRow, only string) {
@@ -42,7 +43,7 @@ func (m *memory) supersede(n *noticeRow, only string) {
 				continue
 			}
 			for by := range n.plan.recipients {
-				if b := &n.plan.recipients[by]; b.keyed() && b.key == a.key && (b.reason == "" || only != "") {
+				if b := &n.plan.recipients[by]; b.keyed() && b.key == a.key && (m.chunkOf(n, by).view(by).state.Owed() || m.mutant == stoppedSupersedes) {
 					m.watch.superseding(c.notice, n, a.key)
 					m.stopRow(c, seq) // SU2
 					m.waitFor(c, seq, n, by)

@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// advance is the part of a sweep that brings the notices' states up to date, but for Finish. What expires is stopped
+// advance is the part of a sweep that brings the notices' states up to date, but for Finish. Expired notices are stopped
 // chunk by chunk afterwards.
 func (m *memory) advance() (expired, done []int64) {
 	now := m.now()
@@ -31,7 +31,7 @@ func (m *memory) advance() (expired, done []int64) {
 	return expired, done
 }
 
-// due is the part of a sweep that reads what is due.
+// due is the part of a sweep that reads which chunks are due.
 func (m *memory) due() (w ledger.Work) {
 	now := m.now()
 	w.NextDue = -1

@@ -31,7 +31,7 @@ func (c *checker) marked(a ledger.Attempt) {
 		w.relay.fail("the mark %v is of a delivery that was stopped", a)
 	case c.quiet[n.Key]:
 		w.relay.fail("the mark %v follows the return of a pause or a cancel", a)
-	case c.silent[r.key] && chunk.row(a.Seq).owedBefore(w.memory.listed[r.key]):
+	case !c.silent[r.key].IsZero() && chunk.row(a.Seq).owedBefore(c.silent[r.key]):
 		w.relay.fail("the mark %v follows the return of a suppression", a)
 	}
 	for pair := range c.pairs {
@@ -48,7 +48,7 @@ func (c *checker) marked(a ledger.Attempt) {
 // dotted judges a dot that is about to be written.
 func (c *checker) dotted(a ledger.Attempt, box mailbox) {
 	w := c.world
-	if c.restored {
+	if c.restored || w.rows != nil {
 		return
 	}
 	if chunk := w.memory.chunk(a.ChunkID); chunk.epoch != a.Epoch || !chunk.openMark(a.Seq) {
@@ -107,7 +107,7 @@ func (c *checker) resumed(n *noticeRow) {
 
 func (c *checker) suppressed(key string) {
 	if c != nil {
-		c.silent[key] = true
+		c.silent[key] = c.world.memory.listed[key]
 	}
 }
 
@@ -184,7 +184,7 @@ func (c *checker) unheld(n *noticeRow, send bool) {
 
 // delivered judges a mail that the relay has taken: it names all who share the mailbox, as the plan has them.
 func (c *checker) delivered(to mailbox, x *exchange) {
-	if c.restored {
+	if c.restored || c.world.rows != nil {
 		return
 	}
 	rows := c.took[to.notice].recipients

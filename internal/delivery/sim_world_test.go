@@ -34,6 +34,7 @@ const (
 type world struct {
 	rng       *rand.Rand
 	memory    *memory
+	rows      *rowMemory // the ledger of the version before; nil: there is none, or it was migrated
 	relay     *simRelay
 	queue     *simQueue
 	checker   *checker
@@ -75,6 +76,7 @@ type actor struct {
 	exited   chan struct{}
 	asleep   time.Time // until then it gets no further
 	draining bool
+	old      bool // a worker of the version before
 	informed bool // an operator who looks at the relay's log first
 
 	// Of a worker: what it does with tasks, how many at once, and how many it has now.
@@ -198,7 +200,10 @@ func (w *world) start() {
 	a := &actor{n: w.actors, name: fmt.Sprint("worker ", w.actors), exited: make(chan struct{})}
 	o := w.options
 	o.Name, o.From, o.Logger, o.backoff = a.name, "status@example.net", slog.New(slog.DiscardHandler), w.backoff
-	s := w.session(a)
+	var s Ledger = w.session(a)
+	if a.old = w.rows != nil; a.old {
+		s = w.rowSession(a)
+	}
 	worker, err := NewWorker(s, &simTasks{simQueue: w.queue, actor: a}, w.set, &simSender{world: w, actor: a}, o)
 	if err != nil {
 		panic(err)
@@ -306,9 +311,15 @@ func (w *world) operate(what string, informed bool, do func(ctx context.Context,
 	w.actors++
 	a := &actor{n: w.actors, name: what, informed: informed}
 	w.operators = append(w.operators, a)
-	s := w.session(a)
-	if informed {
-		s.looks = w.relay.has
+	var s control.Register
+	if w.rows != nil {
+		s = w.rowSession(a)
+	} else {
+		of := w.session(a)
+		if informed {
+			of.looks = w.relay.has
+		}
+		s = of
 	}
 	d := &control.Desk{Ledger: s, Queue: w.queue, Set: w.set, From: "status@example.net", Logger: slog.New(slog.DiscardHandler)}
 	w.fault("operator: " + what)

@@ -42,7 +42,7 @@ func (s *session) Commit(ctx context.Context, marks []ledger.Attempt, outcomes [
 	return granted, err
 }
 
-// bend is where mutants of a worker distort what it writes.
+// bend distorts the outcomes of a worker that is a mutant.
 func (s *session) bend(marks []ledger.Attempt, outcomes []ledger.Outcome) ([]ledger.Attempt, []ledger.Outcome) {
 	switch s.memory.mutant {
 	case noDotIsUncertain:
@@ -58,7 +58,7 @@ func (s *session) bend(marks []ledger.Attempt, outcomes []ledger.Outcome) ([]led
 	return marks, outcomes
 }
 
-// unanswered is what becomes of marks that were asked and not answered: the writer asks again.
+// unanswered ends a commit without an answer: the writer asks again.
 func (s *session) unanswered(marks []ledger.Attempt, err error) ([]bool, error) {
 	switch s.memory.mutant {
 	case unansweredAssumed:
