@@ -16,9 +16,14 @@ import (
 )
 
 type customersCmd struct {
-	Import  importCmd  `cmd:"" help:"Import customers from a CSV or NDJSON file."`
-	History historyCmd `cmd:"" help:"Say what a customer or an address was told, and what became of it."`
-	Delete  deleteCmd  `cmd:"" help:"Erase a customer; reports keep their counts, without name and address."`
+	Import  importCmd          `cmd:"" help:"Import customers from a CSV or NDJSON file."`
+	List    customersListCmd   `cmd:"" help:"List customers by id."`
+	Show    customersShowCmd   `cmd:"" help:"Show a customer."`
+	Find    customersFindCmd   `cmd:"" help:"Find customers by a part of what is known of them."`
+	Export  customersExportCmd `cmd:"" help:"Write all customers, as an import takes them."`
+	Check   customersCheckCmd  `cmd:"" help:"List addresses, ids and keys that were taken once and are refused today."`
+	History historyCmd         `cmd:"" help:"Say what a customer or an address was told, and what became of it."`
+	Delete  deleteCmd          `cmd:"" help:"Erase a customer; reports keep their counts, without name and address."`
 }
 
 type importCmd struct {
@@ -224,27 +229,6 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 			orNone(d.Address), d.State, answer(d))
 	}
 	return t.Flush()
-}
-
-type deleteCmd struct {
-	remote
-	ID   string `arg:"" help:"External id of the customer."`
-	JSON bool   `name:"json" help:"Print what was deleted as JSON."`
-}
-
-func (c *deleteCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	if err := client.DeleteCustomer(ctx, c.ID); err != nil {
-		return fmt.Errorf("delete customer %s: %w", shown(c.ID), err)
-	}
-	if c.JSON {
-		return document(a.stdout, map[string]any{"id": c.ID, "deleted": true})
-	}
-	_, err = fmt.Fprintf(a.stdout, "Customer %s is erased; what an operator wrote into a notice stays as it is.\n", shown(c.ID))
-	return err
 }
 
 // answer is what is known of the last attempt: the relay's words, or why there were none.

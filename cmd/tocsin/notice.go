@@ -153,6 +153,9 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "Suppressed\t%s\n", count(p.Recipients-mails))
 		tally(t, p.Suppressed)
 	}
+	for _, bad := range p.Refused {
+		fmt.Fprintf(t, "Address refused\tcustomer %s: %s\n", shown(bad.Subject), shown(bad.Reason))
+	}
 	printDifference(t, p.Previous)
 	if len(p.Fallback) > 0 {
 		fmt.Fprintln(t, "Default language for\t")

@@ -156,7 +156,7 @@ func (a *app) ask(ctx context.Context, question string, answers ...string) error
 	}()
 	select {
 	case <-ctx.Done():
-		return errors.New("interrupted: nothing was sent")
+		return errors.New("interrupted: nothing was done")
 	case line := <-typed:
 		for _, right := range answers {
 			if strings.EqualFold(line, right) {
@@ -164,5 +164,5 @@ func (a *app) ask(ctx context.Context, question string, answers ...string) error
 			}
 		}
 	}
-	return errors.New("not confirmed: nothing was sent")
+	return errors.New("not confirmed: nothing was done")
 }

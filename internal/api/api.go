@@ -57,6 +57,12 @@ type Book interface {
 	PutCustomer(ctx context.Context, row notice.CustomerRow) (kept notice.Customer, created bool, err error)
 	// PatchCustomer changes what the row gives of a customer who is there, and returns it as kept.
 	PatchCustomer(ctx context.Context, row notice.CustomerRow) (kept notice.Customer, err error)
+	// Customers is a page of the customers by id.
+	Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Customer, error)
+	// AttributeNames are those that some customer has.
+	AttributeNames(ctx context.Context) ([]string, error)
+	// CustomerFaults lists what was kept once and is refused today; judge says what is wrong with an id, "" for nothing.
+	CustomerFaults(ctx context.Context, most int, judge func(id string) string) ([]notice.CustomerFault, error)
 	// DeleteCustomer erases a customer, also from what was frozen of them.
 	DeleteCustomer(ctx context.Context, id string) error
 	// ImportCustomers takes in a customer file.

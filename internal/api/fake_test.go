@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -34,6 +35,7 @@ type fake struct {
 	reconciled []ledger.Reconciliation
 	unheld     notice.Unholding
 	suppressed []notice.Suppression
+	page       notice.CustomerPage      // that Customers was asked for
 	patched    notice.CustomerRow       // by the last PATCH
 	options    notice.ImportOptions     // of the last import
 	fail       error                    // what the next calls return
@@ -197,6 +199,27 @@ func (f *fake) PutCustomer(_ context.Context, row notice.CustomerRow) (notice.Cu
 func (f *fake) PatchCustomer(ctx context.Context, row notice.CustomerRow) (notice.Customer, error) {
 	f.patched = row
 	return f.Customer(ctx, row.Customer.ID)
+}
+
+func (f *fake) Customers(_ context.Context, p notice.CustomerPage) (page []notice.Customer, err error) {
+	f.page = p
+	for _, id := range slices.Sorted(maps.Keys(f.customers)) {
+		if id > p.After && len(page) < p.Limit {
+			page = append(page, f.customers[id])
+		}
+	}
+	return page, f.fail
+}
+
+func (f *fake) AttributeNames(context.Context) ([]string, error) { return []string{"plan"}, f.fail }
+
+func (f *fake) CustomerFaults(_ context.Context, _ int, judge func(string) string) (all []notice.CustomerFault, err error) {
+	for id := range f.customers {
+		if reason := judge(id); reason != "" {
+			all = append(all, notice.CustomerFault{Subject: id, Field: "id", Reason: reason})
+		}
+	}
+	return all, f.fail
 }
 
 func (f *fake) DeleteCustomer(ctx context.Context, id string) error {

@@ -47,6 +47,7 @@ func (s *Server) describe(version string) []byte {
 	api := humago.New(s.mux, config)
 	s.describeNotices(api)
 	s.describeCustomers(api)
+	s.describeCustomerLists(api)
 	s.describeSuppressions(api)
 	s.describeProcess(api)
 	refine(config.Components.Schemas.Map())

@@ -243,3 +243,41 @@ func remember[V any](known map[string]V, key string, value V) {
 	}
 	known[strings.Clone(key)] = value
 }
+
+// TidyStored puts a customer that was kept by an earlier version in today's form: name and attributes as an import would
+// keep them, addresses with their keys, or with what is wrong with them. A value that can't be mended, and the id, stay.
+func TidyStored(c notice.StoredCustomer) notice.StoredCustomer {
+	if name, reason := cleanText(c.Name, maxName); reason == "" {
+		c.Name = name
+	}
+	attributes := make(map[string]string, len(c.Attributes))
+	for name, value := range c.Attributes {
+		clean, reason := cleanText(value, maxAttribute)
+		if reason != "" {
+			clean = value
+		}
+		if clean != "" {
+			attributes[name] = clean
+		}
+	}
+	c.Attributes = attributes
+	c.Email, c.EmailKey, c.EmailFault = tidyMailbox(c.Email)
+	c.AlternateEmail, c.AlternateEmailKey, c.AlternateEmailFault = tidyMailbox(c.AlternateEmail)
+	return c
+}
+
+func tidyMailbox(s string) (text, key, fault string) {
+	if text, key, fault = mailbox(s); fault != "" {
+		return s, "", fault
+	}
+	return text, key, ""
+}
+
+// IDFault returns what is wrong with an id that is kept, "" for nothing.
+func IDFault(id string) string {
+	clean, reason := cleanID(id)
+	if reason == "" && clean != id {
+		reason = "is not in the form in which ids are kept now: a file with this id makes another customer"
+	}
+	return reason
+}

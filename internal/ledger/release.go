@@ -143,10 +143,29 @@ func plan(ctx context.Context, tx pgx.Tx, a Audience) (p notice.Plan, err error)
 	if err := compare(ctx, tx, a.Body, &p); err != nil {
 		return p, err
 	}
+	if p.Refused, err = refusedAddresses(ctx, tx); err != nil {
+		return p, err
+	}
 	if err := inspect(ctx, tx, a); err != nil {
 		return p, err
 	}
 	return p, a.Judge()
+}
+
+// refusedAddresses names the first of the planned customers whose address was taken once and is refused today.
+func refusedAddresses(ctx context.Context, tx pgx.Tx) ([]notice.CustomerFault, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT c.id, 'email', c.email_fault FROM customer c
+		WHERE c.email_fault <> '' AND EXISTS (SELECT FROM planned p WHERE p.mailbox = E'\t' || c.id AND p.reason = 'no_address')
+		ORDER BY c.id LIMIT 20`)
+	if err != nil {
+		return nil, fmt.Errorf("look for addresses that are refused: %w", err)
+	}
+	all, err := pgx.AppendRows([]notice.CustomerFault{}, rows, pgx.RowToStructByPos[notice.CustomerFault])
+	if err != nil {
+		return nil, fmt.Errorf("look for addresses that are refused: %w", err)
+	}
+	return all, nil
 }
 
 // inspect shows every planned recipient to be mailed to the audience's Each.

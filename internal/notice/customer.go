@@ -153,3 +153,26 @@ type CustomerRow struct {
 	EmailKey          string   // address_key of Email, "" for none
 	AlternateEmailKey string
 }
+
+// StoredCustomer is a customer as the ledger has it: with the keys of its addresses, and why one is refused today that was
+// taken once. Such an address has no key.
+type StoredCustomer struct {
+	Customer
+	EmailKey, EmailFault                   string
+	AlternateEmailKey, AlternateEmailFault string
+}
+
+// CustomerFault is something that was kept once and is refused today.
+type CustomerFault struct {
+	Subject string `json:"subject"` // a customer's external id, or a notice's key
+	Field   string `json:"field"`   // email, alternate_email, id or key
+	Reason  string `json:"reason"`
+}
+
+// CustomerPage asks for customers.
+type CustomerPage struct {
+	After      string // only those whose id is greater
+	Limit      int
+	Text       string // in the id, the name, an address or an attribute, in any case; "" = all
+	AddressKey string // of an address that they have; "" = all
+}

@@ -4,18 +4,19 @@ import "time"
 
 // Plan is what a release would do, found by doing all of it but the release: the dry run.
 type Plan struct {
-	Customers  int            `json:"customers"`         // members of the audience
-	Recipients int            `json:"recipients"`        // mailboxes, and customers without one
-	ByLanguage map[string]int `json:"by_language"`       // recipients to be mailed, per language of the mail
-	Suppressed map[string]int `json:"suppressed"`        // recipients not to be mailed, per reason
-	Alternates int            `json:"alternates"`        // recipients reached at their alternate
-	Fallback   map[string]int `json:"fallback"`          // wanted languages without a text ("" = none wanted), and how many get the default
-	Filter     string         `json:"filter"`            // the audience's filter in its parenthesised form, "" = none
-	Excluded   map[string]int `json:"excluded"`          // customers who are not on the audience, per what leaves them out
-	Previous   *Difference    `json:"previous"`          // against the incident's notice before this one; null = it is the first
-	HoleCount  int            `json:"hole_count"`        // recipients whose mail would have an empty field
-	Holes      []Hole         `json:"holes"`             // the first twenty of them
-	Samples    []Sample       `json:"samples,omitempty"` // one mail per language
+	Customers  int             `json:"customers"`         // members of the audience
+	Recipients int             `json:"recipients"`        // mailboxes, and customers without one
+	ByLanguage map[string]int  `json:"by_language"`       // recipients to be mailed, per language of the mail
+	Suppressed map[string]int  `json:"suppressed"`        // recipients not to be mailed, per reason
+	Alternates int             `json:"alternates"`        // recipients reached at their alternate
+	Fallback   map[string]int  `json:"fallback"`          // wanted languages without a text ("" = none wanted), and how many get the default
+	Filter     string          `json:"filter"`            // the audience's filter in its parenthesised form, "" = none
+	Excluded   map[string]int  `json:"excluded"`          // customers who are not on the audience, per what leaves them out
+	Previous   *Difference     `json:"previous"`          // against the incident's notice before this one; null = it is the first
+	Refused    []CustomerFault `json:"refused"`           // the first twenty customers whose address was kept once and is refused today
+	HoleCount  int             `json:"hole_count"`        // recipients whose mail would have an empty field
+	Holes      []Hole          `json:"holes"`             // the first twenty of them
+	Samples    []Sample        `json:"samples,omitempty"` // one mail per language
 }
 
 // What leaves customers out of an audience, in the order in which they are counted.
