@@ -78,6 +78,9 @@ func (p *Program) block(t *text, v *values, e env) (*block, error) {
 		return nil, err
 	}
 	b.prints = run.out.prints
+	if err := bounded(run.out.text.String(), func(int) string { return t.body.label }); err != nil {
+		return nil, err
+	}
 	doc, page, md, err := p.converter.convert(run.out.text.String())
 	if err != nil {
 		return nil, notice.Invalid(t.body.label, "%v", err)

@@ -95,6 +95,9 @@ func (c *converter) prepare(src source, t *tokens) ([]node, error) {
 		}
 	}
 	md := b.String()
+	if err := bounded(md, src.at); err != nil {
+		return nil, err
+	}
 	alone, err := c.nesting(src, t, md)
 	if err != nil {
 		md = t.unfold(md)

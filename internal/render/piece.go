@@ -22,6 +22,8 @@ type piece struct {
 	Form  int    `json:"form,omitempty"`
 	Line  *line  `json:"line,omitempty"`
 	Field field  `json:"field,omitempty"`
+
+	grown *strings.Builder // what add has made Text in; may have grown further since
 }
 
 // add appends pieces to others; text that follows text becomes one piece with it.
@@ -31,13 +33,21 @@ func add(pieces []piece, more ...piece) []piece {
 		switch {
 		case p == piece{}:
 		case last >= 0 && p.constant() && pieces[last].constant():
-			pieces[last].Text += p.Text
-			pieces[last].Col = p.Col
+			pieces[last].extend(p)
 		default:
 			pieces = append(pieces, p)
 		}
 	}
 	return pieces
+}
+
+func (p *piece) extend(by piece) {
+	if p.grown == nil || p.grown.Len() != len(p.Text) {
+		p.grown = &strings.Builder{}
+		p.grown.WriteString(p.Text)
+	}
+	p.grown.WriteString(by.Text)
+	p.Text, p.Col = p.grown.String(), by.Col
 }
 
 func (p piece) constant() bool { return p.Value == 0 && p.Line == nil && p.Field == 0 }
