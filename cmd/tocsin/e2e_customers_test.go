@@ -95,10 +95,16 @@ func TestCustomersThroughTheCommands(t *testing.T) {
 		}
 	}
 	// One mailbox, spelt in many ways, gets one mail.
-	s.importing("id,name,email,box\nB1,B,Jörg@box.example,y\nB2,B,jo\u0308rg@BOX.example.,y\nB3,B,JÖRG@box．example,y\nB4,B,u@ab--c.example,y\nB5,B,u@AB--C.example.,y\n")
+	s.importing("id,name,email,Server,box\nB1,B,Jörg@box.example,s7,y\nB2,B,jo\u0308rg@BOX.example.,s7,y\nB3,B,JÖRG@box．example,s7,y\nB4,B,u@ab--c.example,s7,y\nB5,B,u@AB--C.example.,s7,y\n")
 	s.must(nil, "notice", "send", s.notice("boxes", "audience: 'box = \"y\"'"), "--yes", "--wait")
 	if st := s.status("boxes"); st.Counts["sent"] != 2 || st.Customers != 5 {
 		t.Errorf("two mailboxes: %+v", st)
+	}
+	// The text asks for .Customer.Attributes.server.
+	for address, m := range s.mailsOf("boxes") {
+		if m.Subject != "Mail is down on s7" {
+			t.Errorf("the subject to %s is %q", address, m.Subject)
+		}
 	}
 }
 

@@ -159,10 +159,12 @@ var alsoCalled = map[string][]string{
 func nearField(name string) string {
 	plain := plainName(name)
 	for _, field := range columns {
-		want := plainName(field)
-		if plain == want || slices.Contains(alsoCalled[field], plain) {
+		if plain == plainName(field) || slices.Contains(alsoCalled[field], plain) {
 			return field
 		}
+	}
+	for _, field := range columns {
+		want := plainName(field)
 		// Short names have too many neighbours: "fame" is no slip for "name".
 		if len(want) >= 5 && len(plain) >= 4 && len(plain) <= len(want)+1 && notice.EditDistance(plain, want) == 1 {
 			return field

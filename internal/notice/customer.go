@@ -1,6 +1,9 @@
 package notice
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Customer is an account that notices may concern.
 type Customer struct {
@@ -27,6 +30,19 @@ type Frozen struct {
 	ID         string            `json:"id"`
 	Name       string            `json:"name"`
 	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// Attribute returns the value of an attribute, "" where there is none. Names that differ by case alone are one attribute.
+func (f Frozen) Attribute(name string) string {
+	if value, ok := f.Attributes[name]; ok {
+		return value
+	}
+	for spelled, value := range f.Attributes {
+		if strings.EqualFold(spelled, name) {
+			return value
+		}
+	}
+	return ""
 }
 
 // Recipient is one mailbox of a released notice, with every customer that shares it.

@@ -128,7 +128,7 @@ func (e *env) field(of value, name string) value {
 		c := &e.customers[of.i]
 		switch {
 		case of.kind == kindAttributes:
-			return value{s: clean(c.Attributes[name])}
+			return value{s: clean(c.Attribute(name))}
 		case name == "Name":
 			return value{s: clean(c.Name)}
 		case name == "ID":
