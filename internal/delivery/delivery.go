@@ -30,9 +30,10 @@ type Sweeper interface {
 	Sweep(ctx context.Context) (ledger.Work, error)
 }
 
-// Sender makes one SMTP transaction. An error means that no relay could be reached and nothing was tried.
+// Sender carries mails to relays; package send implements it.
 type Sender interface {
-	Send(ctx context.Context, m notice.Mail, p notice.Permit) (notice.Answer, error)
+	Submit(notice.Job) // returns at once
+	Halt()             // ends every job of which no dot was written
 }
 
 // sweep puts what Postgres says is due into the queue, and returns when something more falls due (below zero:

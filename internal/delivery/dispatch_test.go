@@ -70,25 +70,38 @@ func (l *oneClaim) CloseChunk(_ context.Context, c ledger.Claim) (bool, error) {
 	return len(l.owed) > 0, nil
 }
 
-// relays takes as long for a mail as it says, by the local part of its address, and notes when each was begun.
+// relays takes as long for a mail as it says, by the local part of its address, and notes when each was begun. It has so
+// many connections.
 type relays struct {
 	takes map[string]time.Duration
+	conns chan struct{}
 
 	mu    sync.Mutex
 	began map[string][]time.Duration // since the start of the clock
 }
 
-func (r *relays) Send(ctx context.Context, m notice.Mail, p notice.Permit) (notice.Answer, error) {
-	local, _, _ := strings.Cut(m.To, "@")
-	r.mu.Lock()
-	r.began[local] = append(r.began[local], time.Since(simStart))
-	r.mu.Unlock()
-	p.Ask()
-	if _, err := p.Wait(ctx); err != nil {
-		return noDot(err.Error()), nil
-	}
-	time.Sleep(r.takes[local])
-	return notice.Answer{Outcome: notice.OutcomeSent, Code: 250}, nil
+func (r *relays) Halt() {}
+
+func (r *relays) Submit(j notice.Job) {
+	go func() {
+		r.conns <- struct{}{}
+		defer func() { <-r.conns }()
+		m, ok := j.Mail()
+		if !ok {
+			return
+		}
+		local, _, _ := strings.Cut(m.To, "@")
+		r.mu.Lock()
+		r.began[local] = append(r.began[local], time.Since(simStart))
+		r.mu.Unlock()
+		j.Ask()
+		if _, err := j.Wait(context.Background()); err != nil {
+			j.Done(noDot(err.Error()), nil)
+			return
+		}
+		time.Sleep(r.takes[local])
+		j.Done(notice.Answer{Outcome: notice.OutcomeSent, Code: 250}, nil)
+	}()
 }
 
 // pacing is a pacer that lets a mail to a domain go each so often, and any to another.
@@ -143,7 +156,7 @@ type bench struct {
 
 // workChunk has a worker's one chunk worked, and waits until it was given back; beside runs while it is.
 func workChunk(t *testing.T, l *oneClaim, takes, every map[string]time.Duration, o Options, beside func(b *bench)) *bench {
-	b := &bench{ledger: l, relays: &relays{takes: takes, began: map[string][]time.Duration{}}, pacing: &pacing{every: every, next: map[string]time.Time{}}}
+	b := &bench{ledger: l, relays: &relays{takes: takes, conns: make(chan struct{}, 16), began: map[string][]time.Duration{}}, pacing: &pacing{every: every, next: map[string]time.Time{}}}
 	stage := newStage(t)
 	synctest.Test(t, func(t *testing.T) {
 		o.From, o.Logger, o.Pacer = "status@example.net", slog.New(slog.DiscardHandler), b.pacing
@@ -156,13 +169,13 @@ func workChunk(t *testing.T, l *oneClaim, takes, every map[string]time.Duration,
 			return &program{Notice: ledger.Notice{ID: 1, Key: "n1", Body: simBody("n1"), MessageDomain: "example.net"}, Program: stage.program}, nil
 		}
 		ctx, end := context.WithCancel(t.Context())
-		w.life = ctx
 		var writing sync.WaitGroup
 		writing.Go(func() { w.writer.run(ctx) })
+		writing.Go(func() { w.dispatch(ctx) })
 		if beside != nil {
 			writing.Go(func() { beside(b) })
 		}
-		if err := w.chunk(1); err != nil {
+		if err := w.chunk(ctx, 1); err != nil {
 			t.Error(err)
 		}
 		w.under.Wait()
@@ -180,16 +193,22 @@ func addresses(n int, domain string) (all []string) {
 	return all
 }
 
-// An outage whose only mails left wait for their own domain stops nobody, though all connections are in use.
+// An outage whose only mails left wait for their own domain stops nobody, though most places are in use.
 func TestWhatWaitsForItsDomainStopsNobody(t *testing.T) {
 	t.Parallel()
 	l := owing(addresses(40, "limited.example")...)
-	b := workChunk(t, l, nil, map[string]time.Duration{"limited.example": 200 * time.Millisecond}, Options{Connections: 1},
+	b := workChunk(t, l, nil, map[string]time.Duration{"limited.example": 200 * time.Millisecond}, Options{OpenMarks: 1},
 		func(b *bench) {
-			for range 1000 { // a mailing that has the connection most of the time
-				b.sending <- struct{}{}
+			for range 1000 { // a mailing that has the place most of the time
+				b.mu.Lock()
+				b.open++
+				b.mu.Unlock()
 				time.Sleep(9 * time.Millisecond)
-				<-b.sending
+				b.mu.Lock()
+				b.open--
+				b.wake()
+				b.mu.Unlock()
+				time.Sleep(time.Millisecond)
 			}
 		})
 	if len(l.owed) > 0 {
@@ -200,10 +219,10 @@ func TestWhatWaitsForItsDomainStopsNobody(t *testing.T) {
 	}
 }
 
-// What has no limit of its own is waited for while it wants connections.
+// What has no limit of its own is waited for while it wants places.
 func TestWhatIsUrgentHasOthersMakeRoom(t *testing.T) {
 	t.Parallel()
-	b := workChunk(t, owing(addresses(3, "example.com")...), map[string]time.Duration{"m0": time.Second, "m1": time.Second}, nil, Options{Connections: 1}, nil)
+	b := workChunk(t, owing(addresses(3, "example.com")...), map[string]time.Duration{"m0": time.Second, "m1": time.Second}, nil, Options{OpenMarks: 1}, nil)
 	if b.pacing.spans != 2*time.Second-standsInLine || b.pacing.soon != 1 || b.pacing.hungry != 0 {
 		t.Errorf("others waited for %v and %d times for a moment more, want nearly 2s and once", b.pacing.spans, b.pacing.soon)
 	}
@@ -257,14 +276,14 @@ type noTasks struct{ Tasks }
 
 func (noTasks) EnqueueChunk(context.Context, int64, string, bool) error { return nil }
 
-// A run whose lease is lost while it waits for a connection begins nothing with it.
+// A run whose lease is lost while it waits for a place begins nothing with it.
 func TestALostLeaseBeginsNothingMore(t *testing.T) {
 	t.Parallel()
 	l := owing(addresses(2, "example.com")...)
-	l.lost = time.Minute // is past when the connection is free
-	b := workChunk(t, l, map[string]time.Duration{"m0": 2 * time.Minute}, nil, Options{Connections: 1}, nil)
-	if len(b.relays.began) != 1 || len(b.sending)+b.Open() != 0 {
-		t.Errorf("began %v, and %d connections and marks are taken", b.relays.began, len(b.sending)+b.Open())
+	l.lost = time.Minute // is past when the place is free
+	b := workChunk(t, l, map[string]time.Duration{"m0": 2 * time.Minute}, nil, Options{OpenMarks: 1}, nil)
+	if len(b.relays.began) != 1 || b.Open() != 0 {
+		t.Errorf("began %v, and %d places are taken", b.relays.began, b.Open())
 	}
 }
 

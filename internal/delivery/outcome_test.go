@@ -34,8 +34,8 @@ func TestAnAnswerDecidesWhatBecomesOfTheDelivery(t *testing.T) {
 		"mark refused":                    {answer: notice.Answer{Outcome: notice.OutcomeLater, NoDot: true}, due: ledger.Due{Tries: 9, Waited: 5 * time.Hour}, refused: true, want: notice.DeliveryDeferred},
 	}
 	for name, tt := range tests {
-		r := &run{Worker: &Worker{Options: Options{}.withDefaults()}, program: &program{Notice: ledger.Notice{ExpiresAt: tt.expires}}}
-		o := r.outcome(ledger.Attempt{}, tt.due, tt.answer, tt.refused)
+		w := &Worker{Options: Options{}.withDefaults()}
+		o := w.outcome(ledger.Attempt{}, &program{Notice: ledger.Notice{ExpiresAt: tt.expires}}, tt.due, tt.answer, tt.refused)
 		if o.State != tt.want || o.Reason != tt.reason || o.Delay < tt.delay[0] || o.Delay > tt.delay[1] || o.NoDot != tt.answer.NoDot {
 			t.Errorf("%s: %s %q in %v, want %s %q in %v", name, o.State, o.Reason, o.Delay, tt.want, tt.reason, tt.delay)
 		}

@@ -28,6 +28,7 @@ const (
 	lateNoDotGivesBirth   mutant = "a late no-dot makes a row"
 	noDotIsUncertain      mutant = "a failure before the dot is uncertain"
 	ringAnsweredAsOne     mutant = "a lost connection makes all its mails uncertain"
+	repliesCounted        mutant = "replies are counted, and not matched"
 	late250Dropped        mutant = "a late 250 is dropped"
 	late250NotOverQueued  mutant = "a late 250 over what is queued is dropped"
 	late250NotOverSending mutant = "a late 250 over what is sending is dropped"
@@ -97,7 +98,7 @@ const (
 var mutants = []mutant{
 	markWithoutEpoch, leaseUnchecked, markWithoutLock, markWithoutNotice, firstAskIgnoresStop, secondAskIgnoresStop, markIgnoresSent,
 	dotBeforeMark, dotAfterDeadline, unansweredForgotten, unansweredAssumed,
-	outcomeWithoutLock, outcomeWithoutEpoch, lateWithoutK, lateNoDotGivesBirth, noDotIsUncertain, ringAnsweredAsOne, late250Dropped,
+	outcomeWithoutLock, outcomeWithoutEpoch, lateWithoutK, lateNoDotGivesBirth, noDotIsUncertain, ringAnsweredAsOne, repliesCounted, late250Dropped,
 	late250NotOverQueued, late250NotOverSending, unresolvedIgnored, stoppedIsDeferred, uncertainRetried, countsAdded,
 	takeoverForgets, takeoverOverOutcomes, takeoverOverSent, claimForgetsStop, claimForgetsX, claimForgetsList, closeWithoutEpoch,
 	sweepSkipsLeased, sweepSkipsStopped,

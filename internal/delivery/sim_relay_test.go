@@ -39,6 +39,10 @@ func (r *simRelay) fail(format string, args ...any) {
 
 // exchange is one SMTP transaction.
 type exchange struct {
+	sender  *simSender
+	job     notice.Job
+	next    *exchange // whose envelope went out with the dot
+	lost    bool      // the connection is
 	at      ledger.Attempt
 	ctx     context.Context
 	mail    notice.Mail
@@ -60,66 +64,6 @@ var (
 	errNoRelay = errors.New("no relay can be reached")
 )
 
-// simSender is package send as the protocol sees it: it follows the rules of when the dot may be written.
-type simSender struct {
-	world *world
-	actor *actor
-}
-
-func (s *simSender) Send(ctx context.Context, m notice.Mail, p notice.Permit) (notice.Answer, error) {
-	mark := p.(*permit)
-	x := &exchange{at: mark.attempt, ctx: ctx, mail: m}
-	err := s.transact(x, mark)
-	if errors.Is(err, errOver) {
-		return x.answer, nil
-	}
-	return notice.Answer{}, err
-}
-
-func (s *simSender) transact(x *exchange, p *permit) error {
-	always := context.Background() // a transaction ends when the seed says so
-	step := func(ctx context.Context, kind string) error {
-		return s.world.park(&simCall{ctx: ctx, actor: s.actor, kind: kind, a: x.at.NoticeID<<32 + int64(x.at.Seq), b: x.at.Epoch, attempt: x})
-	}
-	if err := step(always, "envelope"); err != nil {
-		return err
-	}
-	p.Ask()
-	if err := step(always, "data"); err != nil {
-		return err
-	}
-	if len(p.answer) > 0 && !inTime(p.until) {
-		<-p.answer // Wait would choose by chance between an answer and the end of its time
-	}
-	if s.world.memory.mutant == dotBeforeMark {
-		x.until = time.Now().Add(simGrace)
-	} else if until, err := p.Wait(x.ctx); err == nil {
-		x.until = until
-		if s.world.memory.mutant == dotAfterDeadline {
-			x.until = until.Add(time.Hour)
-		}
-	} else {
-		x.answer = noDot("no leave to send: " + err.Error())
-		return step(always, "end")
-	}
-	if err := step(always, "dot"); err != nil {
-		return err
-	}
-	if x.pending {
-		if err := step(always, "write"); err != nil {
-			return err
-		}
-	}
-	waiting, cancel := context.WithTimeout(always, 10*time.Minute)
-	defer cancel()
-	err := step(waiting, "answer")
-	if errors.Is(err, context.DeadlineExceeded) {
-		x.answer = notice.Answer{Outcome: notice.OutcomeUncertain, Text: "the relay did not answer in time"}
-		return step(always, "end")
-	}
-	return err
-}
-
 func noDot(text string) notice.Answer {
 	return notice.Answer{Outcome: notice.OutcomeLater, NoDot: true, Text: text}
 }
@@ -128,15 +72,15 @@ func noDot(text string) notice.Answer {
 func (r *simRelay) exchange(kind string, x *exchange) error {
 	w := r.world
 	switch kind {
-	case "envelope", "data":
-		return r.before(kind, x)
+	case "envelope":
+		return r.before(x)
 	case "dot":
 		return r.dot(x)
 	case "write":
 		x.pending = false
 		if time.Since(x.last) >= simIdle {
 			w.fault("relay: hung up on a late dot")
-			x.answer = notice.Answer{Outcome: notice.OutcomeUncertain, Text: "the end of the message was not answered"}
+			x.answer, x.lost = notice.Answer{Outcome: notice.OutcomeUncertain, Text: "the end of the message was not answered"}, true
 			r.dots[x.at] = true
 			return errOver
 		}
@@ -148,8 +92,8 @@ func (r *simRelay) exchange(kind string, x *exchange) error {
 	return errOver
 }
 
-// before is all that precedes the dot.
-func (r *simRelay) before(kind string, x *exchange) error {
+// before is all that precedes the message.
+func (r *simRelay) before(x *exchange) error {
 	w := r.world
 	x.last = time.Now()
 	if x.ctx.Err() != nil {
@@ -159,7 +103,7 @@ func (r *simRelay) before(kind string, x *exchange) error {
 	if !w.oneIn(8) {
 		return nil
 	}
-	stage := map[string][]string{"envelope": {"greeting", "MAIL", "RCPT"}, "data": {"DATA", "body"}}[kind]
+	stage := []string{"greeting", "MAIL", "RCPT", "DATA"}
 	at := stage[w.rng.IntN(len(stage))]
 	if at == "greeting" {
 		w.fault("relay: closed before the greeting")
@@ -168,7 +112,7 @@ func (r *simRelay) before(kind string, x *exchange) error {
 	switch w.rng.IntN(3) {
 	case 0:
 		w.fault("relay: closed after " + at)
-		x.answer = r.lost()
+		x.answer = noDot("the relay closed the connection")
 	case 1:
 		w.fault("relay: 4xx to " + at)
 		x.answer = notice.Answer{Outcome: notice.OutcomeLater, NoDot: true, Code: 450}
@@ -189,7 +133,7 @@ func (r *simRelay) dot(x *exchange) error {
 		return errOver
 	case w.oneIn(16):
 		w.fault("relay: closed before the dot")
-		x.answer = r.lost()
+		x.answer = noDot("the relay closed the connection")
 		return errOver
 	case !inTime(x.until):
 		w.fault("the leave to send came too late")
@@ -206,14 +150,6 @@ func (r *simRelay) dot(x *exchange) error {
 	return nil
 }
 
-// lost is what a connection that broke before a mail's dot says of that mail.
-func (r *simRelay) lost() notice.Answer {
-	if r.world.memory.mutant == ringAnsweredAsOne && len(r.buffer) > 0 {
-		return notice.Answer{Outcome: notice.OutcomeUncertain, Text: "the relay closed the connection"}
-	}
-	return noDot("the relay closed the connection")
-}
-
 func (r *simRelay) write(x *exchange) {
 	if r.dots[x.at] {
 		r.fail("a second dot for %v", x.at)
@@ -221,6 +157,9 @@ func (r *simRelay) write(x *exchange) {
 	r.dots[x.at] = true
 	r.possible[x.mailbox()]++
 	r.buffer = append(r.buffer, x)
+	if x.sender != nil && r.world.rng.IntN(4) > 0 {
+		x.sender.overlap(x)
+	}
 }
 
 // readable returns the dots that the relay may still take.
@@ -249,36 +188,68 @@ func (r *simRelay) drop(x *exchange) {
 	r.buffer = slices.DeleteFunc(r.buffer, func(y *exchange) bool { return x == y })
 }
 
-// respond answers the dot, or never will.
+// respond answers the dot, or never will, and the envelope that came with it.
 func (r *simRelay) respond(x *exchange) {
 	w := r.world
 	fault := 0
 	if !w.calm {
-		fault = max(0, w.rng.IntN(22)-11)
+		fault = max(0, w.rng.IntN(24)-10)
 	}
-	x.answer = notice.Answer{Outcome: notice.OutcomeUncertain, Text: "the relay closed the connection"}
+	x.answer, x.lost = notice.Answer{Outcome: notice.OutcomeUncertain, Text: "the relay closed the connection"}, true
 	switch {
 	case fault == 1 && !x.taken:
 		w.fault("relay: 4xx to the dot")
 		r.drop(x)
 		r.possible[x.mailbox()]--
-		x.answer = notice.Answer{Outcome: notice.OutcomeLater, Code: 451}
+		x.answer, x.lost = notice.Answer{Outcome: notice.OutcomeLater, Code: 451}, false
 	case fault == 2 && !x.taken:
 		w.fault("relay: 5xx to the dot")
 		r.drop(x)
 		r.possible[x.mailbox()]--
 		r.never[x.at] = true
-		x.answer = notice.Answer{Outcome: notice.OutcomeNever, Code: 554}
+		x.answer, x.lost = notice.Answer{Outcome: notice.OutcomeNever, Code: 554}, false
 	case fault == 3 || fault == 4:
 		w.fault("relay: took it and closed without an answer")
 		r.take(x)
 	case fault == 5 || fault == 6:
 		w.fault("relay: closed at the dot, before taking it")
 		r.drop(x)
+	case fault > 6 && fault < 10 && !x.taken && x.next != nil:
+		w.fault("relay: a reply too many, before the 4xx to the dot")
+		r.drop(x)
+		r.possible[x.mailbox()]--
+		if w.memory.mutant == repliesCounted {
+			x.answer, x.lost = notice.Answer{Outcome: notice.OutcomeSent, Code: 250}, false
+		}
 	case fault > 6:
 		w.fault("relay: closed at the dot, and may take it yet")
 	case r.take(x):
 		r.said[x.mailbox()] = true
-		x.answer = notice.Answer{Outcome: notice.OutcomeSent, Code: 250}
+		x.answer, x.lost = notice.Answer{Outcome: notice.OutcomeSent, Code: 250}, false
 	}
+	switch {
+	case x.next == nil:
+	case x.lost:
+		w.fault("relay: closed behind another mail's envelope")
+	default:
+		w.fault("relay: an envelope came with a dot")
+		r.envelope(x.next)
+	}
+}
+
+// envelope answers an envelope that came with the dot before.
+func (r *simRelay) envelope(x *exchange) {
+	w := r.world
+	x.last = time.Now()
+	if !w.oneIn(8) {
+		return
+	}
+	if w.rng.IntN(2) == 0 {
+		w.fault("relay: 4xx to RCPT, behind another mail's dot")
+		x.answer = notice.Answer{Outcome: notice.OutcomeLater, NoDot: true, Code: 450}
+		return
+	}
+	w.fault("relay: 5xx to RCPT, behind another mail's dot")
+	r.never[x.at] = true
+	x.answer = notice.Answer{Outcome: notice.OutcomeNever, NoDot: true, Code: 550}
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +57,7 @@ func simulate(t *testing.T, s stage, seed uint64, broken mutant, tell func(strin
 		r.err = w.play()
 		w.stop()
 		w.tally.faults["pace: not yet"] = int(w.pacer.refused.Load())
+		w.tally.faults["a mark was asked for anew"] = w.anew
 		r.tally, r.hash = w.tally, w.hash
 	})
 	return r
@@ -79,6 +81,7 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	w.pacing, w.pacer = rng.Uint64(), &simPacer{world: w}
 	w.options.Pacer = w.pacer
 	w.options = w.options.withDefaults()
+	w.lines, w.ahead = min(w.options.Connections, 1+rng.IntN(4)), rng.IntN(2) == 0
 	w.thorough = rng.IntN(8) == 0
 	for i := range 1 + rng.IntN(4) {
 		w.memory.customers = append(w.memory.customers, simCustomer{fmt.Sprintf("customer%dx", i), fmt.Sprintf("m%d@%d.example.com", i, i%2)})
@@ -221,6 +224,7 @@ func (w *world) answer(c *simCall) error {
 	var err error
 	how := int64(0)
 	switch {
+	case c.kind == "gather":
 	case c.attempt != nil:
 		err = w.relay.exchange(c.kind, c.attempt)
 	case c.left:
@@ -245,6 +249,19 @@ func (w *world) answer(c *simCall) error {
 	return w.settle(c.kind, int64(c.actor.n), c.a, c.b, how)
 }
 
+// withdraw has what waits behind a dot go to another connection.
+func (w *world) withdraw() {
+	w.mu.Lock()
+	calls := slices.Clone(w.parked)
+	w.mu.Unlock()
+	for _, c := range calls {
+		if c.kind == "answer" && !c.left && c.attempt.next != nil {
+			w.fault("a slow answer gave up what waits behind it")
+			c.attempt.sender.withdraw(c.attempt)
+		}
+	}
+}
+
 // advance lets time go by: a little, or until something runs out, or a nanosecond before or after that.
 func (w *world) advance() error {
 	now := time.Now()
@@ -264,6 +281,9 @@ func (w *world) advance() error {
 			61 * time.Second, 11 * time.Minute, 16 * time.Minute}[w.rng.IntN(8)]
 	}
 	w.fault("time went by")
+	if d >= time.Second {
+		w.withdraw()
+	}
 	time.Sleep(d)
 	return w.settle("time", int64(d))
 }

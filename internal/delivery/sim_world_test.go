@@ -28,6 +28,9 @@ const (
 	simIdle  = 10 * time.Minute
 )
 
+// simTarries is after how many steps a commit arrives whose sender has given it up.
+const simTarries = 24
+
 // world is one schedule: workers and operators, which run the real code, over a ledger, a queue and a relay that
 // obey a seed. Whatever an actor asks of those is parked until the seed lets it go on, one call at a time, and only
 // when everybody waits; so nothing that happens depends on how goroutines are scheduled.
@@ -55,6 +58,9 @@ type world struct {
 	quiet     int           // how often, in peace, time went by since the last task
 	jitter    time.Duration // out of 4: how much of its range every backoff of this schedule takes
 	options   Options
+	lines     int    // connections of a worker
+	ahead     bool   // marks are asked for before there is a connection
+	anew      int    // marks that were asked for again because they came too late; guarded by mu
 	pacing    uint64 // which spans of time nothing may leave in
 	pacer     *simPacer
 	down      time.Time // until then the ledger is away
@@ -151,7 +157,8 @@ func (w *world) waiting() []*simCall {
 	ready := make([]*simCall, 0, len(w.parked))
 	now := time.Now()
 	for _, c := range w.parked {
-		if !now.Before(c.actor.asleep) {
+		tarries := c.left && w.tally.steps < c.step+simTarries // on the network
+		if !tarries && !now.Before(c.actor.asleep) {
 			ready = append(ready, c)
 		}
 	}
@@ -204,7 +211,7 @@ func (w *world) start() {
 	if a.old = w.rows != nil; a.old {
 		s = w.rowSession(a)
 	}
-	worker, err := NewWorker(s, &simTasks{simQueue: w.queue, actor: a}, w.set, &simSender{world: w, actor: a}, o)
+	worker, err := NewWorker(s, &simTasks{simQueue: w.queue, actor: a}, w.set, w.sender(a), o)
 	if err != nil {
 		panic(err)
 	}
@@ -214,6 +221,9 @@ func (w *world) start() {
 			err = errAway
 		}
 		return &program{Notice: n, Program: w.program}, err
+	}
+	worker.writer.gather = func(ctx context.Context, _ time.Duration) {
+		_ = w.park(&simCall{ctx: ctx, actor: a, kind: "gather", do: func() error { return nil }})
 	}
 	a.worker = worker
 	ctx, end := context.WithCancel(context.Background())
@@ -282,13 +292,14 @@ func (w *world) retire(a *actor) {
 
 // bury ends the goroutines of a process that is gone.
 func (w *world) bury(a *actor) {
+	a.worker.sender.Halt()
 	for range 4 {
 		a.worker.writer.mu.Lock()
 		left := a.worker.writer.outcomes
 		a.worker.writer.outcomes = nil
 		a.worker.writer.mu.Unlock()
 		for _, o := range left {
-			o.acknowledged()
+			o.by.acknowledged()
 		}
 		synctest.Wait()
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/mail"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"tocsin/internal/audience"
@@ -71,6 +70,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// ring is for how many deliveries at once a connection has marks asked for, so that none waits for a commit.
+const ring = 8
+
 // Worker carries out what the ledger says is owed.
 type Worker struct {
 	Options
@@ -81,14 +83,16 @@ type Worker struct {
 	returnPath string // reverse-path
 	writer     *writer
 	notices    *programs
-	sending    chan struct{}   // one for each delivery at a relay: as many as there are connections
-	owed       chan struct{}   // a chunk was given back that still owes something: see when
-	draining   chan struct{}   // closed when no more attempts are to be begun
-	life       context.Context // ends when the drain is over: nothing is waited for any more
-	mu         sync.Mutex      // draining is not closed while a task is counted
-	under      sync.WaitGroup  // tasks and chunks under way
-	waiting    atomic.Int32    // tasks whose mails all wait for their domains
-	running    [2]atomic.Int32 // tasks that have a chunk: those that are not urgent, and those that are
+	places     int            // deliveries under way at most
+	owed       chan struct{}  // a chunk was given back that still owes something
+	kick       chan struct{}  // the dispatcher is to look again
+	under      sync.WaitGroup // tasks and claims under way
+
+	mu         sync.Mutex
+	draining   bool // nothing more is begun
+	dispatcher dispatcher
+	runs       map[*line]*run // whose lines the dispatcher has
+	open       int            // deliveries that were begun, and have no acknowledged outcome
 }
 
 // NewWorker returns a worker. The error names a setting that is wrong.
@@ -102,32 +106,40 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 		return nil, notice.Invalid("TOCSIN_FROM", "%v", err)
 	}
 	o = o.withDefaults()
-	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(),
-		writer: newWriter(l, o.Logger, o.OpenMarks), sending: make(chan struct{}, o.Connections), owed: make(chan struct{}, 1), draining: make(chan struct{})}
+	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(), writer: newWriter(l, o.Logger),
+		places: min(o.OpenMarks, ring*o.Connections), owed: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		dispatcher: dispatcher{pacer: o.Pacer, places: o.Chunks}, runs: map[*line]*run{}}
 	w.writer.backoff = o.backoff
 	w.notices = &programs{load: w.compile}
 	return w, nil
 }
 
 // Open is how many deliveries are marked, or about to be, and not yet recorded.
-func (w *Worker) Open() int { return len(w.writer.slots) }
+func (w *Worker) Open() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open
+}
 
 // Run works until ctx ends, then drains: no attempt is begun any more, answers are waited for as long as
 // Options.Drain, and what is under way is recorded and given back.
 func (w *Worker) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	w.life = life
 	var background sync.WaitGroup
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { w.writer.run(writing) })
+	background.Go(func() { w.dispatch(writing) })
 	background.Go(func() { w.sweepUntil(ctx) })
 	if w.Compare != nil {
 		w.compare(ctx)
 		background.Go(func() { w.keepComparing(ctx) })
 	}
 
-	shutdown, err := w.tasks.Serve(queue.Handlers{Chunk: w.chunk, Expand: w.expand}, w.Chunks+1, w.Drain)
+	shutdown, err := w.tasks.Serve(queue.Handlers{
+		Chunk:  func(id int64) error { return w.chunk(life, id) },
+		Expand: func(id int64) error { return w.expand(life, id) },
+	}, w.Chunks+1, w.Drain)
 	if err != nil {
 		stopWriting()
 		return fmt.Errorf("take tasks: %w", err)
@@ -135,7 +147,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.Logger.Info("working", slog.String("holder", w.Name), slog.Int("open_marks", w.OpenMarks))
 	<-ctx.Done()
 	w.Logger.Info("draining", slog.Duration("at_most", w.Drain))
-	over := time.AfterFunc(w.Drain, end)
+	over := time.AfterFunc(w.Drain, func() { w.sender.Halt(); end() })
 	w.drain()
 	background.Go(shutdown)
 	w.under.Wait()
@@ -150,17 +162,28 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) begin() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.stopping() {
+	if w.draining {
 		return false
 	}
 	w.under.Add(1)
 	return true
 }
 
+// drain has nothing more begun.
 func (w *Worker) drain() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	close(w.draining)
+	w.draining = true
+	for _, r := range w.runs {
+		w.look(r)
+	}
+}
+
+// isDraining reports whether the worker was told to stop.
+func (w *Worker) isDraining() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.draining
 }
 
 // compare returns when the ledger was compared with what is known outside of it, or ctx has ended.
@@ -227,62 +250,45 @@ func (w *Worker) sweepUntil(ctx context.Context) {
 // sweepAfter is how long after something fell due, or a chunk was given back, a sweep begins.
 const sweepAfter = 10 * time.Millisecond
 
+// askTimeout bounds one question to the ledger: a Postgres that drops packets answers nothing for a long time.
+const askTimeout = 10 * time.Second
+
 // expand makes the deliveries of a notice, and has each slice worked as soon as it is there.
-func (w *Worker) expand(id int64) error {
+func (w *Worker) expand(life context.Context, id int64) error {
 	if !w.begin() {
 		return errDraining
 	}
 	defer w.under.Done()
-	asking, asked := context.WithTimeout(w.life, askTimeout)
+	asking, asked := context.WithTimeout(life, askTimeout)
 	n, err := w.ledger.Notice(asking, id)
 	asked()
 	if err != nil {
 		return fmt.Errorf("expand notice %d: %w", id, err)
 	}
 	for done := false; !done; {
-		if w.stopping() {
+		if w.isDraining() {
 			return errDraining
 		}
 		var due []int64
-		if due, done, err = w.ledger.Expand(w.life, id); err != nil {
+		asking, asked := context.WithTimeout(life, 6*askTimeout) // it makes thousands of rows
+		due, done, err = w.ledger.Expand(asking, id)
+		asked()
+		if err != nil {
 			return fmt.Errorf("expand notice %d: %w", id, err)
 		}
 		for _, c := range due {
-			if err := w.tasks.EnqueueChunk(w.life, c, ledger.DueChunk{}.Generation(), n.Body.Urgent()); err != nil {
+			if err := w.tasks.EnqueueChunk(life, c, ledger.DueChunk{}.Generation(), n.Body.Urgent()); err != nil {
 				w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", c), slog.Any("error", err))
 				break
 			}
 		}
 	}
-	return w.ledger.Finish(w.life, id)
+	asking, asked = context.WithTimeout(life, askTimeout)
+	defer asked()
+	return w.ledger.Finish(asking, id)
 }
 
-func (w *Worker) stopping() bool {
-	select {
-	case <-w.draining:
-		return true
-	default:
-		return false
-	}
-}
-
-// program is a notice that can be rendered.
-type program struct {
-	ledger.Notice
-	*render.Program
-}
-
-// date is the Date of the notice's mails: when it was released, or was to leave if that is later. Both are stored, so
-// that each attempt of a delivery sends the same bytes.
-func (p *program) date() (at time.Time) {
-	for _, t := range []*time.Time{p.ReleasedAt, p.SendAt} {
-		if t != nil && t.After(at) {
-			at = *t
-		}
-	}
-	return at.UTC()
-}
-
+// compile makes the program of a notice.
 func (w *Worker) compile(ctx context.Context, id int64) (*program, error) {
 	n, err := w.ledger.Notice(ctx, id)
 	if err != nil {
@@ -293,32 +299,6 @@ func (w *Worker) compile(ctx context.Context, id int64) (*program, error) {
 		return nil, fmt.Errorf("compile notice %d: %w", id, err)
 	}
 	return &program{Notice: n, Program: p}, nil
-}
-
-// programs keeps the notices that were compiled last: what was released does not change.
-type programs struct {
-	load func(ctx context.Context, id int64) (*program, error)
-	mu   sync.Mutex
-	kept map[int64]*program
-}
-
-const programsKept = 16
-
-func (s *programs) get(ctx context.Context, id int64) (*program, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.kept[id]; p != nil {
-		return p, nil
-	}
-	p, err := s.load(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if s.kept == nil || len(s.kept) >= programsKept {
-		s.kept = map[int64]*program{}
-	}
-	s.kept[id] = p
-	return p, nil
 }
 
 var errDraining = errors.New("the worker is draining")

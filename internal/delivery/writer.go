@@ -17,48 +17,65 @@ const commitTimeout = 10 * time.Second
 // maxBatch is how many outcomes one transaction records at most; marks are bounded by the open marks.
 const maxBatch = 256
 
+// gathers is how long what comes is gathered before a commit.
+const gathers = time.Millisecond
+
 var (
 	errRefused = errors.New("the ledger refused the mark")
 	errTooLate = errors.New("the mark was not acknowledged in time")
 )
 
 // writer is a worker's only writer of marks and outcomes. What comes while a transaction is under way goes into
-// the next one together: group commit without a timer. Nothing is dropped: an outcome is given to the ledger until
-// it is acknowledged.
+// the next one together. Nothing is dropped: an outcome is given to the ledger until it is acknowledged.
 type writer struct {
 	ledger Ledger
 	logger *slog.Logger
 	grace  time.Duration
-	slots  chan struct{} // one for each open mark; freed by acknowledged outcomes only
-	// backoff is how long to wait after so many failures; the simulation's is not random.
+	// What the simulation has its own way of: to wait for more before a commit, after one that took so long, and how
+	// long to wait after so many failures.
+	gather  func(ctx context.Context, cost time.Duration)
 	backoff func(base, ceiling time.Duration, failures int) time.Duration
 
 	mu       sync.Mutex
-	marks    []*permit
+	marks    []ask
 	outcomes []recording
-	wake     chan struct{} // one pending signal that there is something to write
+	wakes    chan struct{} // one pending signal that there is something to write
 }
 
+// ask is one question for a mark.
+type ask struct {
+	*mark
+	n     int
+	again bool // it was asked for before
+}
+
+// recording is an outcome, with who is told when it is durable.
 type recording struct {
 	ledger.Outcome
-	acknowledged func()
+	by interface{ acknowledged() }
 }
 
-func newWriter(l Ledger, logger *slog.Logger, openMarks int) *writer {
-	return &writer{ledger: l, logger: logger, grace: l.DotGrace(), slots: make(chan struct{}, openMarks), backoff: backoff, wake: make(chan struct{}, 1)}
+func newWriter(l Ledger, logger *slog.Logger) *writer {
+	return &writer{ledger: l, logger: logger, grace: l.DotGrace(), gather: gather, backoff: backoff, wakes: make(chan struct{}, 1)}
 }
 
-// record has an outcome written; acknowledged is called once it is durable.
-func (w *writer) record(o ledger.Outcome, acknowledged func()) {
+// mark returns the permit for an attempt's dot.
+func (w *writer) mark(at ledger.Attempt) mark { return mark{w: w, at: at, answer: make(chan error, 1)} }
+
+// record has an outcome written.
+func (w *writer) record(o ledger.Outcome, by interface{ acknowledged() }) {
 	w.mu.Lock()
-	w.outcomes = append(w.outcomes, recording{o, acknowledged})
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	if j, ok := by.(*job); ok {
+		j.ended = true
+	}
+	w.outcomes = append(w.outcomes, recording{o, by})
 	w.signal()
 }
 
 func (w *writer) signal() {
 	select {
-	case w.wake <- struct{}{}:
+	case w.wakes <- struct{}{}:
 	default:
 	}
 }
@@ -66,132 +83,109 @@ func (w *writer) signal() {
 // run writes until ctx ends.
 func (w *writer) run(ctx context.Context) {
 	failures := 0
+	var cost time.Duration // of the last commit
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.wake:
+		case <-w.wakes:
 		}
-		for ctx.Err() == nil {
-			marks, outcomes := w.take()
-			if len(marks)+len(outcomes) == 0 {
-				break
-			}
-			if err := w.write(ctx, marks, outcomes); err != nil {
-				failures++
-				w.logger.Warn("ledger does not take marks and outcomes, asking again",
-					slog.Int("marks", len(marks)), slog.Int("outcomes", len(outcomes)), slog.Any("error", err))
-				pause(ctx, w.backoff(50*time.Millisecond, time.Second, failures))
-				continue
-			}
+		w.gather(ctx, cost)
+		marks, outcomes := w.take()
+		if len(marks)+len(outcomes) == 0 {
+			continue
+		}
+		began := time.Now()
+		err := w.write(ctx, marks, outcomes)
+		cost = time.Since(began)
+		if err == nil {
 			failures = 0
+			continue
 		}
+		failures++
+		w.logger.Warn("ledger does not take marks and outcomes, asking again",
+			slog.Int("marks", len(marks)), slog.Int("outcomes", len(outcomes)), slog.Any("error", err))
+		pause(ctx, w.backoff(50*time.Millisecond, time.Second, failures))
+		w.signal()
+	}
+}
+
+// gather waits a moment for more to come, where a commit costs more than that.
+func gather(ctx context.Context, cost time.Duration) {
+	if cost > gathers {
+		pause(ctx, gathers)
 	}
 }
 
 // take returns what is to be written, and fails the marks whose time is over.
-func (w *writer) take() (marks []*permit, outcomes []recording) {
+func (w *writer) take() (marks []ask, outcomes []recording) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, p := range w.marks {
-		if p.abandoned {
-			continue
+	marks = make([]ask, 0, len(w.marks))
+	for _, m := range w.marks {
+		switch {
+		case m.ended || m.n != m.asks:
+		case !inTime(m.until):
+			m.answer <- errTooLate
+		default:
+			marks = append(marks, m)
 		}
-		if !inTime(p.until) {
-			p.answer <- errTooLate
-			continue
-		}
-		marks = append(marks, p)
 	}
-	w.marks = nil
+	w.marks = w.marks[:0]
 	n := min(maxBatch, len(w.outcomes))
 	outcomes = w.outcomes[:n:n]
-	w.outcomes = w.outcomes[n:]
+	if w.outcomes = w.outcomes[n:]; len(w.outcomes) > 0 {
+		w.signal()
+	}
 	return marks, outcomes
 }
 
 // write commits a batch; after an error all of it is put back, to be asked again under the same epochs.
-func (w *writer) write(ctx context.Context, marks []*permit, outcomes []recording) error {
+func (w *writer) write(ctx context.Context, marks []ask, outcomes []recording) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	attempts := make([]ledger.Attempt, len(marks))
-	for i, p := range marks {
-		attempts[i] = p.attempt
+	for i, m := range marks {
+		attempts[i] = m.at
+		attempts[i].Again = m.again
 	}
 	records := make([]ledger.Outcome, len(outcomes))
 	for i, o := range outcomes {
 		records[i] = o.Outcome
 	}
 	granted, err := w.ledger.Commit(ctx, attempts, records)
+	w.answered(marks, granted, outcomes, err)
 	if err != nil {
-		for _, p := range marks {
-			p.attempt.Again = true
-		}
-		w.mu.Lock()
-		w.marks = append(marks, w.marks...)
-		w.outcomes = append(outcomes, w.outcomes...)
-		w.mu.Unlock()
 		return err
 	}
-	for i, p := range marks {
-		if granted[i] {
-			p.answer <- nil
-		} else {
-			p.answer <- errRefused
-		}
-	}
 	for _, o := range outcomes {
-		o.acknowledged()
+		o.by.acknowledged()
 	}
 	return nil
 }
 
-// permit is a notice.Permit for one attempt, asked of the writer.
-type permit struct {
-	w         *writer
-	attempt   ledger.Attempt
-	until     time.Time // t0 + G, t0 read before the mark was asked for
-	answer    chan error
-	abandoned bool // guarded by w.mu
-	refused   bool // read after Wait
-}
-
-func (w *writer) permit(a ledger.Attempt) *permit {
-	return &permit{w: w, attempt: a, answer: make(chan error, 1)}
-}
-
-// Ask puts the mark before the writer.
-func (p *permit) Ask() {
-	p.until = time.Now().Add(p.w.grace)
-	p.w.mu.Lock()
-	p.w.marks = append(p.w.marks, p)
-	p.w.mu.Unlock()
-	p.w.signal()
-}
-
-// Wait returns nil only when a commit that was acknowledged has marked the row.
-func (p *permit) Wait(ctx context.Context) (time.Time, error) {
-	timer := time.NewTimer(time.Until(p.until))
-	defer timer.Stop()
-	select {
-	case err := <-p.answer:
-		p.refused = errors.Is(err, errRefused)
-		return p.until, err
-	case <-timer.C:
-		p.abandon()
-		return p.until, errTooLate
-	case <-ctx.Done():
-		p.abandon()
-		return p.until, ctx.Err()
+// answered tells those who wait for marks, or puts the batch back.
+func (w *writer) answered(marks []ask, granted []bool, outcomes []recording, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		for i := range marks {
+			marks[i].again = true
+		}
+		w.marks = append(marks, w.marks...)
+		w.outcomes = append(outcomes, w.outcomes...)
+		return
 	}
-}
-
-// abandon takes the mark back from the writer where it was not sent yet. Where it was, the no-dot that the
-// attempt is recorded with undoes it.
-func (p *permit) abandon() {
-	p.w.mu.Lock()
-	p.abandoned = true
-	p.w.mu.Unlock()
+	for i, m := range marks {
+		switch {
+		case m.n != m.asks: // it was asked for anew meanwhile
+		case granted[i]:
+			m.answer <- nil
+		default:
+			m.refused = true
+			m.answer <- errRefused
+		}
+	}
 }
 
 // inTime reports whether until is still to come, by the monotonic and by the wall clock: the monotonic one stands

@@ -66,7 +66,7 @@ func late(m []ledger.Attempt, o []ledger.Outcome) ([]bool, error) {
 func writing(t *testing.T, s *scripted, f func(t *testing.T, w *writer)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		w := newWriter(s, slog.New(slog.DiscardHandler), 64)
+		w := newWriter(s, slog.New(slog.DiscardHandler))
 		var wg sync.WaitGroup
 		wg.Go(func() { w.run(ctx) })
 		f(t, w)
@@ -75,39 +75,45 @@ func writing(t *testing.T, s *scripted, f func(t *testing.T, w *writer)) {
 	})
 }
 
+// told is who hears that an outcome is durable.
+type told func()
+
+func (f told) acknowledged() { f() }
+
 func TestADotIsPermittedOnlyByAnAcknowledgedMark(t *testing.T) {
 	t.Parallel()
 	type step = func([]ledger.Attempt, []ledger.Outcome) ([]bool, error)
 	tests := map[string]struct {
 		steps []step
 		want  error
+		late  bool
 	}{
-		"granted":                      {[]step{grant}, nil},
-		"refused":                      {[]step{refuse}, errRefused},
-		"unacknowledged, then granted": {[]step{away, away, grant}, nil},
-		"unacknowledged, then refused": {[]step{away, refuse}, errRefused},
-		"never acknowledged":           {[]step{away}, errTooLate},
-		"acknowledged after the grace": {[]step{late}, errTooLate},
+		"granted":                      {[]step{grant}, nil, false},
+		"refused":                      {[]step{refuse}, errRefused, false},
+		"unacknowledged, then granted": {[]step{away, away, grant}, nil, false},
+		"unacknowledged, then refused": {[]step{away, refuse}, errRefused, false},
+		"never acknowledged":           {[]step{away}, errTooLate, true},
+		"acknowledged after the grace": {[]step{late}, nil, true}, // which its end says
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := &scripted{steps: tt.steps}
 			writing(t, s, func(t *testing.T, w *writer) {
 				began := time.Now()
-				p := w.permit(ledger.Attempt{NoticeID: 1, Seq: 2, ChunkID: 3, Epoch: 4})
-				p.Ask()
-				until, err := p.Wait(t.Context())
-				if !errors.Is(err, tt.want) {
+				m := w.mark(ledger.Attempt{NoticeID: 1, Seq: 2, ChunkID: 3, Epoch: 4})
+				m.Ask()
+				until, err := m.Wait(t.Context())
+				if !errors.Is(err, tt.want) || m.Refused() != errors.Is(err, errRefused) {
 					t.Errorf("Wait: %v, want %v", err, tt.want)
 				}
-				if got := until.Sub(began); got != 20*time.Second {
+				if got := until.Sub(began); got != 20*time.Second || inTime(until) == tt.late {
 					t.Errorf("the dot may be written for %v, want 20s from before the mark was asked for", got)
 				}
 				synctest.Wait()
-				for _, c := range s.calls {
+				for i, c := range s.calls {
 					for _, m := range c.marks {
-						if m.Epoch != 4 {
-							t.Errorf("asked again under epoch %d", m.Epoch)
+						if m.Epoch != 4 || m.Again != (i > 0) {
+							t.Errorf("call %d asks for %+v", i, m)
 						}
 					}
 				}
@@ -116,12 +122,28 @@ func TestADotIsPermittedOnlyByAnAcknowledgedMark(t *testing.T) {
 	}
 }
 
+// A mark that is asked for anew lasts from then on; what is answered to the earlier ask would not cover that.
+func TestAMarkThatIsAskedForAnewWaitsForItsOwnAnswer(t *testing.T) {
+	t.Parallel()
+	s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){late, grant}}
+	writing(t, s, func(t *testing.T, w *writer) {
+		m := w.mark(ledger.Attempt{Epoch: 4})
+		m.Ask()
+		time.Sleep(25 * time.Second) // the first commit is under way for 30
+		m.Ask()
+		until, err := m.Wait(t.Context())
+		if err != nil || time.Until(until) != 15*time.Second-gathers || len(s.calls) != 2 || !s.calls[1].marks[0].Again {
+			t.Errorf("%v, until %v from now, %d commits", err, time.Until(until), len(s.calls))
+		}
+	})
+}
+
 func TestAnOutcomeIsGivenUntilItIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){away, away, away, grant}}
 	writing(t, s, func(t *testing.T, w *writer) {
 		done := make(chan struct{})
-		w.record(ledger.Outcome{State: notice.DeliverySent}, func() { close(done) })
+		w.record(ledger.Outcome{State: notice.DeliverySent}, told(func() { close(done) }))
 		<-done
 		if len(s.calls) != 4 {
 			t.Errorf("the ledger was asked %d times, want 4", len(s.calls))
@@ -133,16 +155,17 @@ func TestAMarkThatWasGivenUpIsNotAskedAgain(t *testing.T) {
 	t.Parallel()
 	s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){away, away, grant}}
 	writing(t, s, func(t *testing.T, w *writer) {
-		p := w.permit(ledger.Attempt{Epoch: 4})
-		p.Ask()
+		worker := &Worker{writer: w, runs: map[*line]*run{}}
+		r := &run{begun: make(chan struct{}), end: func() {}, underway: 1}
+		j := newJob(worker, r, pending{}, nil)
+		j.Ask()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if _, err := p.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := j.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("Wait: %v", err)
 		}
-		done := make(chan struct{})
-		w.record(ledger.Outcome{Attempt: ledger.Attempt{Epoch: 4}, State: notice.DeliveryDeferred, NoDot: true}, func() { close(done) })
-		<-done
+		w.record(ledger.Outcome{Attempt: j.at, State: notice.DeliveryDeferred, NoDot: true}, j)
+		<-r.begun
 		last := s.calls[len(s.calls)-1]
 		if len(last.marks) != 0 || len(last.outcomes) != 1 {
 			t.Errorf("the commit that was acknowledged had %d marks and %d outcomes, want the no-dot alone", len(last.marks), len(last.outcomes))
@@ -160,12 +183,36 @@ func TestWhatComesWhileACommitIsUnderWayGoesIntoTheNext(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 50 {
 			all.Add(1)
-			w.record(ledger.Outcome{Attempt: ledger.Attempt{Seq: i}}, all.Done)
+			w.record(ledger.Outcome{Attempt: ledger.Attempt{Seq: i}}, told(all.Done))
 			synctest.Wait()
 		}
 		all.Wait()
 		if len(s.calls) != 2 || len(s.calls[1].outcomes) != 49 {
 			t.Errorf("%d commits, the second of %d outcomes; want 2 and 49", len(s.calls), len(s.calls[len(s.calls)-1].outcomes))
+		}
+	})
+}
+
+// Where a commit costs something, what comes within a millisecond shares one.
+func TestWhatComesCloseTogetherSharesACommit(t *testing.T) {
+	t.Parallel()
+	s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){func(m []ledger.Attempt, o []ledger.Outcome) ([]bool, error) {
+		<-time.After(2 * time.Millisecond)
+		return grant(m, o)
+	}}}
+	writing(t, s, func(t *testing.T, w *writer) {
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Add(1)
+			w.record(ledger.Outcome{Attempt: ledger.Attempt{Seq: i}}, told(all.Done))
+			if i == 0 {
+				all.Wait()
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+		all.Wait()
+		if len(s.calls) != 2 || len(s.calls[1].outcomes) != 9 {
+			t.Errorf("%d commits, the last of %d outcomes; want 2 and 9", len(s.calls), len(s.calls[len(s.calls)-1].outcomes))
 		}
 	})
 }

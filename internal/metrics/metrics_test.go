@@ -76,9 +76,17 @@ type outside struct {
 	err    error
 }
 
-func (o *outside) Send(context.Context, notice.Mail, notice.Permit) (notice.Answer, error) {
-	return o.answer, o.err
+func (o *outside) Submit(j notice.Job) { j.Done(o.answer, o.err) }
+func (o *outside) Halt()               {}
+
+// heard is a job that notes what it came to.
+type heard struct {
+	notice.Job
+	answer notice.Answer
+	err    error
 }
+
+func (h *heard) Done(a notice.Answer, err error) { h.answer, h.err = a, err }
 
 func (o *outside) Commit(_ context.Context, marks []ledger.Attempt, _ []ledger.Outcome) ([]bool, error) {
 	return make([]bool, len(marks)), o.err
@@ -97,8 +105,9 @@ func TestAWorkerIsMeasured(t *testing.T) {
 	sender, l := w.Sender(o), w.Ledger(o)
 	for _, code := range []int{250, 250, 451, 550, 0} {
 		o.answer = notice.Answer{Relay: "main", Code: code}
-		if a, err := sender.Send(t.Context(), notice.Mail{}, nil); err != nil || a != o.answer {
-			t.Errorf("passed on %+v, %v", a, err)
+		var h heard
+		if sender.Submit(&h); h.err != nil || h.answer != o.answer {
+			t.Errorf("passed on %+v, %v", h.answer, h.err)
 		}
 	}
 	if granted, err := l.Commit(t.Context(), make([]ledger.Attempt, 4), nil); err != nil || len(granted) != 4 {
@@ -108,7 +117,9 @@ func TestAWorkerIsMeasured(t *testing.T) {
 		t.Errorf("passed on %v, %v", work, err)
 	}
 	o.err = errors.New("away")
-	for _, err := range []error{second(sender.Send(t.Context(), notice.Mail{}, nil)), second(l.Commit(t.Context(), nil, nil)), second(l.Sweep(t.Context()))} {
+	var h heard
+	sender.Submit(&h)
+	for _, err := range []error{h.err, second(l.Commit(t.Context(), nil, nil)), second(l.Sweep(t.Context()))} {
 		if !errors.Is(err, o.err) {
 			t.Errorf("passed on %v", err)
 		}

@@ -78,17 +78,25 @@ type sender struct {
 	*Worker
 }
 
-// Send passes on and counts.
-func (s sender) Send(ctx context.Context, m notice.Mail, p notice.Permit) (notice.Answer, error) {
-	began := time.Now()
-	a, err := s.Sender.Send(ctx, m, p)
+// Submit passes on, and counts when the job is done.
+func (s sender) Submit(j notice.Job) { s.Sender.Submit(&job{j, s.Worker, time.Now()}) }
+
+// job is one whose end is counted.
+type job struct {
+	notice.Job
+	w     *Worker
+	began time.Time
+}
+
+// Done counts and passes on.
+func (j *job) Done(a notice.Answer, err error) {
 	if err != nil {
-		s.unreached.Inc()
-		return a, err
+		j.w.unreached.Inc()
+	} else {
+		j.w.answers.WithLabelValues(a.Relay, class(a.Code)).Inc()
+		j.w.answerSeconds.WithLabelValues(a.Relay).Observe(time.Since(j.began).Seconds())
 	}
-	s.answers.WithLabelValues(a.Relay, class(a.Code)).Inc()
-	s.answerSeconds.WithLabelValues(a.Relay).Observe(time.Since(began).Seconds())
-	return a, nil
+	j.Job.Done(a, err)
 }
 
 // class is that of an SMTP reply code.

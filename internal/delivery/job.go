@@ -1,0 +1,176 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/pace"
+	"tocsin/internal/render"
+)
+
+// job is one attempt of one delivery, which holds one of the worker's open marks' places until its outcome is
+// acknowledged. It is what package send carries.
+type job struct {
+	mark
+	worker *Worker
+	run    *run
+	due    pending
+	leave  *pace.Leave
+}
+
+func newJob(w *Worker, r *run, due pending, leave *pace.Leave) *job {
+	at := ledger.Attempt{NoticeID: r.claim.NoticeID, Seq: due.Seq, ChunkID: r.claim.ChunkID, Epoch: r.claim.Epoch}
+	return &job{mark: w.writer.mark(at), worker: w, run: r, due: due, leave: leave}
+}
+
+// Via names the relay whose rate the mail was counted against.
+func (j *job) Via() string { return j.leave.Relay() }
+
+// Mail renders what is sent.
+func (j *job) Mail() (notice.Mail, bool) {
+	m, err := j.worker.mail(j.run.program, j.due)
+	if err == nil {
+		return m, true
+	}
+	w := j.worker
+	w.Logger.Error("render", slog.Int64("notice_id", j.at.NoticeID), slog.Int("seq", j.at.Seq), slog.Any("error", err))
+	w.Pacer.Done(j.leave, notice.Answer{})
+	w.writer.record(ledger.Outcome{Attempt: j.at, State: notice.DeliveryFailed, NoDot: true, Heard: time.Now(),
+		Reason: unmade(err), Answer: notice.Answer{Text: err.Error()}}, j)
+	return notice.Mail{}, false
+}
+
+// Done records what became of the attempt.
+func (j *job) Done(a notice.Answer, err error) {
+	w := j.worker
+	w.Pacer.Done(j.leave, a)
+	if err != nil {
+		if w.stop(j.run) {
+			w.Logger.Warn("no relay", slog.Int64("chunk_id", j.at.ChunkID), slog.Any("error", err))
+		}
+		if !j.asked() {
+			// Nothing was tried: the delivery stays as it is, and the sweep brings the chunk again.
+			w.settled(j.run)
+			return
+		}
+		a = notice.Answer{Outcome: notice.OutcomeLater, NoDot: true, Text: err.Error()}
+	}
+	refused := j.Refused()
+	if refused {
+		w.stop(j.run)
+	}
+	w.writer.record(w.outcome(j.at, j.run.program, j.due.Due, a, refused || err != nil), j)
+}
+
+// acknowledged notes that the outcome is durable.
+func (j *job) acknowledged() { j.worker.settled(j.run) }
+
+// mail renders what a delivery sends: the same bytes each time.
+func (w *Worker) mail(p *program, due pending) (notice.Mail, error) {
+	if due.wrong != nil {
+		return notice.Mail{}, notice.Invalid("address", "%v", due.wrong)
+	}
+	raw, err := p.Render(nil, due.Recipient, due.Text, render.Stamp{
+		MessageID: p.MessageID(due.Seq),
+		InReplyTo: due.InReplyTo,
+		NoticeKey: p.Key,
+		ListID:    p.Incident + "." + p.MessageDomain,
+		Date:      p.date(),
+	})
+	if err != nil {
+		return notice.Mail{}, err
+	}
+	return notice.Mail{From: w.returnPath, To: due.to.Wire(), Raw: raw}, nil
+}
+
+// unmade is why a delivery has no mail: a hole in its text, or an address or message that can't be put on the wire.
+func unmade(err error) string {
+	if e, ok := errors.AsType[*notice.Error](err); ok && e.Field != "address" {
+		return notice.ReasonHole
+	}
+	return notice.ReasonUnsendable
+}
+
+// leastTries is how often a delivery is tried before it is given up for having been owed for too long: a pause, a
+// hold or a relay that was away is no fault of its mailbox.
+const leastTries = 8
+
+// outcome judges an answer: what state the delivery goes to, and when it is tried again. Where no relay or no mark was
+// to be had it is due at once.
+func (w *Worker) outcome(at ledger.Attempt, p *program, due ledger.Due, a notice.Answer, atOnce bool) ledger.Outcome {
+	o := ledger.Outcome{Attempt: at, NoDot: a.NoDot, Answer: a, Heard: time.Now()}
+	switch a.Outcome {
+	case notice.OutcomeSent:
+		o.State = notice.DeliverySent
+	case notice.OutcomeNever:
+		o.State = notice.DeliveryFailed
+	case notice.OutcomeLater:
+		o.State = notice.DeliveryDeferred
+		tried := due.Tries + 1
+		switch {
+		case atOnce || a.Code == 0 && tried == 1:
+			// No fault of the mailbox: at once due.
+		case p.ExpiresAt == nil && due.Waited > w.GiveUp && tried >= leastTries:
+			o.State, o.Reason = notice.DeliveryFailed, notice.ReasonTooLong
+		default:
+			o.Delay = w.backoff(w.FirstRetry, 15*time.Minute, tried)
+		}
+	default:
+		o.State = notice.DeliveryUncertain
+	}
+	return o
+}
+
+// mark is the permit for one attempt's dot, asked of the writer. The writer's mutex guards what changes.
+type mark struct {
+	w       *writer
+	at      ledger.Attempt
+	answer  chan error
+	asks    int       // how often it was asked for
+	until   time.Time // t0 + G, t0 read before it was asked for the last time
+	refused bool
+	ended   bool // its attempt is over: it is not asked for any more
+}
+
+// Ask puts the mark before the writer. What is answered to an earlier ask no longer counts.
+func (m *mark) Ask() {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	select {
+	case <-m.answer:
+	default:
+	}
+	m.asks++
+	m.until = time.Now().Add(m.w.grace)
+	m.w.marks = append(m.w.marks, ask{m, m.asks, m.asks > 1})
+	m.w.signal()
+}
+
+// Wait returns nil only when a commit that was acknowledged has marked the row.
+func (m *mark) Wait(ctx context.Context) (time.Time, error) {
+	select {
+	case err := <-m.answer:
+		m.w.mu.Lock()
+		defer m.w.mu.Unlock()
+		return m.until, err
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
+	}
+}
+
+// Refused reports whether the ledger refused the mark.
+func (m *mark) Refused() bool {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	return m.refused
+}
+
+func (m *mark) asked() bool {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	return m.asks > 0
+}

@@ -1,0 +1,265 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// simSender is package send as the protocol sees it: connections that take jobs from a queue, send the envelope of the
+// next along with a dot, and follow the rules of when the dot may be written.
+type simSender struct {
+	world *world
+	actor *actor
+	life  context.Context
+	end   context.CancelFunc
+
+	mu     sync.Mutex
+	queue  []notice.Job
+	idle   []chan notice.Job // connections without a job, the last to become so last
+	closed int               // connections that may be opened yet
+	halted bool
+}
+
+func (w *world) sender(a *actor) *simSender {
+	s := &simSender{world: w, actor: a, closed: w.lines}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Submit gives a job to a connection, or has it wait for one; its mark may be asked for ahead.
+func (s *simSender) Submit(j notice.Job) {
+	if s.world.ahead {
+		j.Ask()
+	}
+	s.mu.Lock()
+	if s.halted {
+		s.mu.Unlock()
+		j.Done(notice.Answer{}, errNoRelay)
+		return
+	}
+	s.queue = append(s.queue, j)
+	s.match()
+	s.mu.Unlock()
+}
+
+// requeue gives a job of which no dot was written to another connection, before all others.
+func (s *simSender) requeue(j notice.Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue = slices.Insert(s.queue, 0, j)
+	s.match()
+}
+
+// match gives waiting jobs to connections; the caller holds the mutex.
+func (s *simSender) match() {
+	for len(s.queue) > 0 && (len(s.idle) > 0 || s.closed > 0) {
+		j := s.queue[0]
+		s.queue = s.queue[1:]
+		if n := len(s.idle); n > 0 {
+			s.idle[n-1] <- j
+			s.idle = s.idle[:n-1]
+		} else {
+			s.closed--
+			go s.connection(j)
+		}
+	}
+}
+
+// Halt ends what waits; a transaction under way ends when the seed says so.
+func (s *simSender) Halt() {
+	s.mu.Lock()
+	s.halted = true
+	left := s.queue
+	s.queue = nil
+	for _, c := range s.idle {
+		close(c)
+	}
+	s.idle = nil
+	s.mu.Unlock()
+	s.end()
+	for _, j := range left {
+		j.Done(notice.Answer{}, errNoRelay)
+	}
+}
+
+// take returns the next job; nil: there are none any more.
+func (s *simSender) take() notice.Job {
+	if j := s.poll(); j != nil {
+		return j
+	}
+	s.mu.Lock()
+	if s.halted {
+		s.mu.Unlock()
+		return nil
+	}
+	inbox := make(chan notice.Job, 1)
+	s.idle = append(s.idle, inbox)
+	s.mu.Unlock()
+	return <-inbox
+}
+
+func (s *simSender) poll() notice.Job {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		return nil
+	}
+	j := s.queue[0]
+	s.queue = s.queue[1:]
+	return j
+}
+
+// begin makes the exchange of a job; nil: the job is over already.
+func (s *simSender) begin(j notice.Job) *exchange {
+	if j.Refused() {
+		j.Done(noDot("no leave to send"), nil)
+		return nil
+	}
+	m, ok := j.Mail()
+	if !ok {
+		return nil
+	}
+	return &exchange{sender: s, job: j, at: j.(*job).at, ctx: s.life, mail: m}
+}
+
+// ask asks for the mark of a job, unless that was done ahead.
+func (s *simSender) ask(j notice.Job) {
+	if !j.(*job).asked() {
+		j.Ask()
+	}
+}
+
+// connection carries one job after the other. Where one is lost the next mail finds another in its place.
+func (s *simSender) connection(j notice.Job) {
+	for ; j != nil; j = s.take() {
+		x := s.begin(j)
+		if x == nil {
+			continue
+		}
+		switch err := s.step(context.Background(), x, "envelope"); {
+		case errors.Is(err, errDead):
+			return
+		case errors.Is(err, errOver):
+			j.Done(x.answer, nil)
+			continue
+		case err != nil:
+			j.Done(notice.Answer{}, err)
+			continue
+		}
+		s.ask(j)
+		for x != nil {
+			var dead bool
+			if x, dead = s.message(x); dead {
+				return
+			}
+		}
+	}
+}
+
+// step waits until the seed lets a transaction take its next step; it ends when the seed says so.
+func (s *simSender) step(ctx context.Context, x *exchange, kind string) error {
+	return s.world.park(&simCall{ctx: ctx, actor: s.actor, kind: kind, a: x.at.NoticeID<<32 + int64(x.at.Seq), b: x.at.Epoch, attempt: x})
+}
+
+// message sends a message and its dot, and returns the next exchange where the relay waits for its message.
+func (s *simSender) message(x *exchange) (next *exchange, dead bool) {
+	err := s.dot(x)
+	if errors.Is(err, errDead) {
+		return nil, true
+	}
+	if x.next = x.detach(s); x.next == nil {
+		x.job.Done(x.answer, nil)
+		return nil, false
+	}
+	next = x.next
+	if s.world.memory.mutant == ringAnsweredAsOne && x.lost {
+		next.answer = x.answer
+	}
+	x.job.Done(x.answer, nil)
+	switch {
+	case next.answer.Outcome != 0:
+		next.job.Done(next.answer, nil)
+	case x.lost:
+		s.requeue(next.job)
+	default:
+		return next, false
+	}
+	return nil, false
+}
+
+// dot waits for the mark, and takes a message to its answer.
+func (s *simSender) dot(x *exchange) error {
+	for again := 0; ; again++ {
+		var err error
+		if s.world.memory.mutant == dotBeforeMark {
+			x.until = time.Now().Add(simGrace)
+		} else if x.until, err = x.job.Wait(s.life); err != nil {
+			x.answer = noDot("no leave to send: " + err.Error())
+			return s.step(context.Background(), x, "end")
+		}
+		if s.world.memory.mutant == dotAfterDeadline {
+			x.until = x.until.Add(time.Hour)
+		}
+		if inTime(x.until) || again == 2 {
+			break
+		}
+		s.world.mu.Lock()
+		s.world.anew++
+		s.world.mu.Unlock()
+		x.job.Ask()
+	}
+	if err := s.step(context.Background(), x, "dot"); err != nil {
+		return err
+	}
+	if x.pending {
+		if err := s.step(context.Background(), x, "write"); err != nil {
+			return err
+		}
+	}
+	waiting, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	err := s.step(waiting, x, "answer")
+	if errors.Is(err, context.DeadlineExceeded) {
+		x.answer, x.lost = notice.Answer{Outcome: notice.OutcomeUncertain, Text: "the relay did not answer in time"}, true
+		return s.step(context.Background(), x, "end")
+	}
+	return err
+}
+
+// overlap has the envelope of the next job go out with the dot of x.
+func (s *simSender) overlap(x *exchange) {
+	for {
+		j := s.poll()
+		if j == nil {
+			return
+		}
+		if next := s.begin(j); next != nil {
+			s.ask(j)
+			x.next = next
+			return
+		}
+	}
+}
+
+// withdraw gives the job behind the dot of x, which is not answered soon, to another connection.
+func (s *simSender) withdraw(x *exchange) {
+	s.mu.Lock()
+	next := x.next
+	x.next = nil
+	s.mu.Unlock()
+	if next != nil {
+		s.requeue(next.job)
+	}
+}
+
+// detach takes the job behind a dot, unless it was withdrawn.
+func (x *exchange) detach(s *simSender) *exchange {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return x.next
+}
