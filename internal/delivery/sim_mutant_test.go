@@ -112,13 +112,13 @@ var mutants = []mutant{
 // caughtBy is the seed of a schedule that catches each.
 var caughtBy = map[mutant]uint64{
 	markWithoutEpoch: 12, leaseUnchecked: 7, markWithoutLock: 32, markWithoutNotice: 76, firstAskIgnoresStop: 65,
-	secondAskIgnoresStop: 2190, markIgnoresSent: 2141, dotAfterDeadline: 160, unansweredForgotten: 19, outcomeWithoutLock: 18,
-	outcomeWithoutEpoch: 793, lateWithoutK: 54, lateNoDotGivesBirth: 3649, noDotIsUncertain: 7, ringAnsweredAsOne: 67,
-	late250Dropped: 818, stoppedIsDeferred: 10, uncertainRetried: 7, takeoverForgets: 18, takeoverOverOutcomes: 4,
-	takeoverOverSent: 8, claimForgetsStop: 32, closeWithoutEpoch: 89, sweepSkipsLeased: 4, sweepSkipsStopped: 22,
-	cancelsOpenMarks: 169, cancelWithoutStop: 1, cancelWithoutX: 10, noGate: 3154, requeueNotRefused: 137,
-	requeueSupersedesNothing: 3237, fenceAtStartOnly: 2447, keyDropped: 1, slicedByCustomer: 7, freezeWithoutLock: 49,
-	freezeInTwo: 25, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 1778, releaseWithoutLock: 4,
-	releaseIgnoresPlan: 228, releaseIgnoresBody: 62, collectorDeletesFirst: 5726, suppressForgetsReleased: 65,
-	migrationRequeues: 347, oldWorkersGoOn: 91,
+	secondAskIgnoresStop: 2190, markIgnoresSent: 2141, dotAfterDeadline: 141, unansweredForgotten: 82, outcomeWithoutLock: 3,
+	outcomeWithoutEpoch: 176, lateWithoutK: 28, lateNoDotGivesBirth: 3649, noDotIsUncertain: 3, ringAnsweredAsOne: 56,
+	late250Dropped: 158, stoppedIsDeferred: 10, uncertainRetried: 8, takeoverForgets: 1, takeoverOverOutcomes: 3,
+	takeoverOverSent: 3, claimForgetsStop: 5, closeWithoutEpoch: 89, sweepSkipsLeased: 1, sweepSkipsStopped: 22,
+	cancelsOpenMarks: 18, cancelWithoutStop: 1, cancelWithoutX: 92, noGate: 2010, requeueNotRefused: 37,
+	requeueSupersedesNothing: 2010, fenceAtStartOnly: 99, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 66,
+	freezeInTwo: 14, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 389, releaseWithoutLock: 7,
+	releaseIgnoresPlan: 254, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 46,
+	migrationRequeues: 347, oldWorkersGoOn: 91, repliesCounted: 135, claimForgetsX: 90, claimForgetsList: 130,
 }
