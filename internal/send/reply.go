@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -34,8 +33,7 @@ var errMalformed = errors.New("the relay's answer is no SMTP reply")
 // readReply reads one reply, all lines of it, and nothing beyond.
 func readReply(r *bufio.Reader) (reply, error) {
 	var rep reply
-	var text []string
-	for range maxLines {
+	for n := range maxLines {
 		line, err := r.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
@@ -46,16 +44,17 @@ func readReply(r *bufio.Reader) (reply, error) {
 			return reply{}, err
 		}
 		code, last, rest, ok := parseLine(strings.TrimRight(string(line), "\r\n"))
-		if !ok || len(text) > 0 && code != rep.code {
+		if !ok || n > 0 && code != rep.code {
 			return reply{}, errMalformed
 		}
 		enhanced, rest := cutEnhanced(code, rest)
-		if len(text) == 0 {
-			rep.code, rep.enhanced = code, enhanced
+		if n == 0 {
+			rep = reply{code, enhanced, rest}
+		} else {
+			rep.text += " " + rest
 		}
-		text = append(text, rest)
 		if last {
-			rep.text = printable(strings.Join(text, " "))
+			rep.text = printable(rep.text)
 			return rep, nil
 		}
 	}
@@ -82,20 +81,48 @@ func parseLine(line string) (code int, last bool, text string, ok bool) {
 	return 0, false, "", false
 }
 
-var enhancedForm = regexp.MustCompile(`^([245])\.\d{1,3}\.\d{1,3}(?:\s+|$)`)
-
-// cutEnhanced cuts the RFC 3463 status code off a line's text. One that says success of a refusal, or the other
-// way round, is no code but text.
+// cutEnhanced cuts the RFC 3463 status code off a line's text: class, subject and detail, the latter of up to three
+// digits. One that says success of a refusal, or the other way round, is no code but text.
 func cutEnhanced(code int, text string) (enhanced, rest string) {
-	m := enhancedForm.FindStringSubmatch(text)
-	if m == nil || (m[1] == "2") != (code < 400) {
+	if len(text) < 5 || text[0] != '2' && text[0] != '4' && text[0] != '5' || (text[0] == '2') != (code < 400) {
 		return "", text
 	}
-	return strings.TrimSpace(m[0]), text[len(m[0]):]
+	end := 1
+	for range 2 {
+		first := end + 1
+		if end >= len(text) || text[end] != '.' {
+			return "", text
+		}
+		for end = first; end < len(text) && text[end] >= '0' && text[end] <= '9'; end++ {
+		}
+		if end == first || end > first+3 {
+			return "", text
+		}
+	}
+	rest = strings.TrimLeft(text[end:], " \t\n\f\r")
+	if end < len(text) && len(rest) == len(text)-end {
+		return "", text
+	}
+	return text[:end], rest
+}
+
+// plain reports whether printable would leave s as it is.
+func plain(s string) bool {
+	space := true // before it
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == ' ' && space {
+			return false
+		}
+		space = s[i] == ' '
+	}
+	return len(s) <= maxText && (!space || s == "")
 }
 
 // printable makes text of a relay's bytes: valid UTF-8 without control characters, of at most maxText bytes.
 func printable(s string) string {
+	if plain(s) {
+		return s
+	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
