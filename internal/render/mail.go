@@ -21,6 +21,8 @@ type Mail struct {
 	SubjectAt []string  `json:"subject_at"`
 	Links     []link    `json:"links,omitempty"`
 	Pieces    []piece   `json:"pieces"`
+
+	varied bool // recipients with as many customers may have other mails
 }
 
 // printed is a value that depends on the recipient, and how it is worked out.

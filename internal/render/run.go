@@ -118,6 +118,9 @@ func (r *runner) control(n *node, v value) error {
 	var was, bound *expr
 	if r.out != nil {
 		was, bound = r.out.dot, r.out.bind(&r.env, a.expr)
+		if a.keyword != "set" && !bound.counts() {
+			r.out.values.mail.varied = true
+		}
 	}
 	if a.keyword == "range" {
 		return r.loop(n, v)
