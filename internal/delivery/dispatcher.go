@@ -83,8 +83,7 @@ type line struct {
 	begun   int           // in a row
 	since   time.Time     // it came to the front for the first time, or again after a rest
 	until   time.Time     // nothing of it is begun before: its domains' limits, or a rest
-	waits   time.Time     // since when it waits while others may want its place, or it has none; zero: it does not
-	waited  time.Duration // so long in all
+	waited  time.Duration // how long it was told to wait while others may want its place, or it has none
 	limited time.Time     // its domains' limits last held it up until then
 	held    bool          // only its domains' limits hold it up
 	hungry  bool          // and everybody else was told so
@@ -167,7 +166,6 @@ func (d *dispatcher) next(now time.Time, free bool) step {
 
 // try asks for the next delivery of a line that may go.
 func (d *dispatcher) try(l *line, now time.Time) step {
-	d.waitedUntil(l, now)
 	due, leave, refusal := d.ask(l, now)
 	switch {
 	case leave != nil:
@@ -195,7 +193,7 @@ func (d *dispatcher) try(l *line, now time.Time) step {
 		return d.putBack(l, now, rest)
 	}
 	if crowded || !l.placed {
-		l.waits = now
+		l.waited += refusal.Wait
 	}
 	if refusal.Domain {
 		l.until = now.Add(refusal.Wait)
@@ -229,9 +227,9 @@ func (d *dispatcher) ask(line *line, now time.Time) (due pending, leave *pace.Le
 	return due, nil, least
 }
 
-// turn lets others have their turn when a line has begun several in a row.
+// turn lets others have their turn when a line has begun several in a row; after each where limits are shared.
 func (d *dispatcher) turn(l *line) {
-	if l.begun++; l.begun%inARow != 0 {
+	if l.begun++; l.begun%inARow != 0 && !l.limited.After(l.since) {
 		return
 	}
 	lines := d.lines[place(l.urgent)]
@@ -246,10 +244,11 @@ func (d *dispatcher) turn(l *line) {
 
 // yield has a line wait for urgent mails, or puts it back when that takes long.
 func (d *dispatcher) yield(l *line, now time.Time) step {
-	if d.waitedUntil(l, now); l.waited > lingers {
+	if l.waited > lingers {
 		return d.putBack(l, now, restsLeast)
 	}
-	l.waits = now
+	l.waited += yieldFor
+	l.until = now.Add(yieldFor)
 	return step{wait: yieldFor}
 }
 
@@ -269,17 +268,9 @@ func (d *dispatcher) standInLine(l *line, now time.Time) (wait time.Duration) {
 func (d *dispatcher) putBack(l *line, now time.Time, rest time.Duration) step {
 	d.makeWay(l, false, true)
 	l.placed, l.held = false, false
-	l.until, l.waited, l.waits = now.Add(rest), 0, time.Time{}
+	l.until, l.waited = now.Add(rest), 0
 	l.since, l.limited = l.until, l.until
 	return step{line: l, rest: rest}
-}
-
-// waitedUntil adds up how long a line has waited while others could have had its place, or it had none.
-func (d *dispatcher) waitedUntil(l *line, now time.Time) {
-	if !l.waits.IsZero() {
-		l.waited += now.Sub(l.waits)
-		l.waits = time.Time{}
-	}
 }
 
 // placed is how many lines of a sort have a task's place.
