@@ -187,7 +187,7 @@ func (c *checker) attribute(row *notice.CustomerRow, name, value string) (reason
 	switch {
 	case known:
 		name = first
-	case c.names != nil && len(c.names) == maxNames:
+	case len(c.names) == maxNames:
 		return fmt.Sprintf("is an attribute too many: the file names %d others", maxNames)
 	case c.names != nil:
 		c.names[strings.Clone(folded)] = strings.Clone(name)

@@ -35,7 +35,7 @@ var anyAddress = rapid.Custom(func(t *rapid.T) string {
 	).Draw(t, "local")
 	domain := rapid.OneOf(
 		rapid.SampledFrom([]string{"example.com", "example.com.", "EXAMPLE.com。", "ab--cd.example", "xn--mnchen-3ya.example", "münchen.example",
-			"a.b-c.d0", "faß.example", "example．com", "[192.0.2.1]", "1.2.3.4", "x_y.example", "例え.テスト", "a‍b.example", "r3---sn-x.example"}),
+			"a.b-c.d0", "faß.example", "example．com", "[192.0.2.1]", "1.2.3.4", "x_y.example", "例え.テスト", "a\u200db.example", "r3---sn-x.example"}),
 		rapid.StringMatching(`[a-z0-9-]{1,10}(\.[a-zé0-9-]{1,6}){1,3}\.?`),
 	).Draw(t, "domain")
 	return local + "@" + domain

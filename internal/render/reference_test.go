@@ -103,7 +103,7 @@ func referenceBlock(p *Program, t *text, e env) (subject, text, page string, err
 }
 
 // inPath is what is escaped in an address: all but what is unreserved, reserved, or escaped already.
-var inPath = regexp.MustCompile("%[0-9a-fA-F]{2}|[^A-Za-z0-9._~!#$&*+,/:;=?@\\[\\]-]")
+var inPath = regexp.MustCompile(`%[0-9a-fA-F]{2}|[^A-Za-z0-9._~!#$&*+,/:;=?@\[\]-]`)
 
 // substitute puts values in the place of tokens in the nodes that a browser's parser makes of HTML.
 func substitute(b *block, page string) (string, error) {
