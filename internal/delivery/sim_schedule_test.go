@@ -252,10 +252,10 @@ func (w *world) answer(c *simCall) error {
 // withdraw has what waits behind a dot go to another connection.
 func (w *world) withdraw() {
 	w.mu.Lock()
-	calls := slices.Clone(w.parked)
+	waiting := slices.DeleteFunc(slices.Clone(w.parked), func(c *simCall) bool { return c.left || c.kind != "answer" })
 	w.mu.Unlock()
-	for _, c := range calls {
-		if c.kind == "answer" && !c.left && c.attempt.next != nil {
+	for _, c := range waiting {
+		if c.attempt.next != nil {
 			w.fault("a slow answer gave up what waits behind it")
 			c.attempt.sender.withdraw(c.attempt)
 		}
