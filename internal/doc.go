@@ -10,7 +10,7 @@
 //	pace       may I send this now, and if not, when? limits that all workers share through Redis
 //	send       message → SMTP relay; answers sent, later, never or uncertain
 //	control    an operator's decisions: draft, preview, test, release, pause, cancel, settle, reconcile
-//	delivery   the heart, a worker: expand, attempt, retry, sweep
+//	delivery   the heart, a worker: claim, attempt, retry, sweep
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses
 //	metrics    what Prometheus is told of a worker and of the ledger
 //	config     settings from flags, environment and file

@@ -233,7 +233,7 @@ func (c *chaos) well(mended time.Time, wounds []wound) (well bool) {
 	err := c.withLedger(c.t.Context(), func(ctx context.Context, conn *pgx.Conn) error {
 		grace := c.lease / 3 // after its mark a dot may be written for so long
 		return conn.QueryRow(ctx, `
-			SELECT EXISTS (SELECT FROM delivery WHERE state = 2 AND dot_by > $1)
+			SELECT EXISTS (SELECT FROM answer WHERE at > $1)
 				OR NOT EXISTS (SELECT FROM notice WHERE state = 'sending')`, mended.Add(grace)).Scan(&well)
 	})
 	if err != nil {

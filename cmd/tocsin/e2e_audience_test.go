@@ -180,7 +180,7 @@ func TestErasureAndRetention(t *testing.T) {
 	s.sql(`UPDATE notice SET released_at = released_at - interval '8 days' WHERE key = 'first' RETURNING key`)
 	s.sql(`UPDATE chunk SET first_sent_at = first_sent_at - interval '8 days', last_sent_at = last_sent_at - interval '8 days'
 		WHERE notice_id = (SELECT id FROM notice WHERE key = 'first') RETURNING id::text`)
-	s.sql(`UPDATE delivery SET sent_at = sent_at - interval '8 days' WHERE notice_id = (SELECT id FROM notice WHERE key = 'first') RETURNING seq::text`)
+	s.sql(`UPDATE answer SET at = at - interval '8 days' WHERE notice_id = (SELECT id FROM notice WHERE key = 'first') RETURNING chunk_id::text`)
 	before = s.status("first")
 	config := filepath.Join(s.write(map[string]string{"tocsin.yaml": "retention: 7d\n"}), "tocsin.yaml")
 	other := *s

@@ -410,7 +410,7 @@ func (s *system) passTheGate() {
 	conn := s.connect()
 	defer conn.Close(s.t.Context())
 	for _, change := range []string{
-		`UPDATE delivery SET dot_by = dot_by - interval '20 minutes' WHERE state = 5`,
+		`UPDATE outcome SET at = at - interval '20 minutes' WHERE state = 5`,
 		`UPDATE notice SET released_at = released_at - interval '20 minutes'`,
 	} {
 		if _, err := conn.Exec(s.t.Context(), change); err != nil {

@@ -127,9 +127,7 @@ func (d *Desk) Release(ctx context.Context, ref, who string) (st notice.Status, 
 		}
 		if released {
 			d.Logger.Info("released", slog.Int64("notice_id", id), slog.String("who", who))
-			if err := d.Queue.EnqueueExpand(ctx, id, ledger.ExpandGeneration()); err != nil {
-				d.Logger.Warn("enqueue, left to the sweep", slog.Int64("notice_id", id), slog.Any("error", err))
-			}
+			d.sweep(ctx)
 		}
 	}
 	st, err = d.Ledger.Status(ctx, n.Key)

@@ -1,4 +1,4 @@
-// Package delivery gets a notice to every mailbox that is owed it, and to none twice: expand, attempt, retry, sweep. A
+// Package delivery gets a notice to every mailbox that is owed it, and to none twice: claim, attempt, retry, sweep. A
 // Worker goes by the ledger alone; the queue only tells it where to look. docs/guarantees.md states the protocol.
 package delivery
 
@@ -15,8 +15,6 @@ import (
 type Ledger interface {
 	Sweeper
 	Notice(ctx context.Context, id int64) (ledger.Notice, error)
-	Expand(ctx context.Context, id int64) (due []int64, done bool, err error)
-	Finish(ctx context.Context, id int64) error
 	Claim(ctx context.Context, chunkID int64, holder string) (ledger.Claim, bool, error)
 	Renew(ctx context.Context, chunkID, epoch int64) (bool, error)
 	Commit(ctx context.Context, marks []ledger.Attempt, outcomes []ledger.Outcome) (granted []bool, err error)
@@ -48,8 +46,8 @@ func sweep(ctx context.Context, l Sweeper, q ledger.Queue, logger *slog.Logger) 
 	if err := work.Enqueue(ctx, q); err != nil {
 		return -1, err
 	}
-	if n := len(work.Chunks) + len(work.Expand); n > 0 {
-		logger.Debug("swept", slog.Int("chunks", len(work.Chunks)), slog.Int("expansions", len(work.Expand)))
+	if len(work.Chunks) > 0 {
+		logger.Debug("swept", slog.Int("chunks", len(work.Chunks)))
 	}
 	return work.NextDue, nil
 }

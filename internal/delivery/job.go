@@ -131,6 +131,7 @@ type mark struct {
 	at      ledger.Attempt
 	answer  chan error
 	asks    int       // how often it was asked for
+	given   bool      // the ledger was asked for it once
 	until   time.Time // t0 + G, t0 read before it was asked for the last time
 	refused bool
 	ended   bool // its attempt is over: it is not asked for any more
@@ -146,7 +147,7 @@ func (m *mark) Ask() {
 	}
 	m.asks++
 	m.until = time.Now().Add(m.w.grace)
-	m.w.marks = append(m.w.marks, ask{m, m.asks, m.asks > 1})
+	m.w.marks = append(m.w.marks, ask{mark: m, n: m.asks})
 	m.w.signal()
 }
 

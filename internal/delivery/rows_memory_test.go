@@ -324,9 +324,6 @@ func (m *rowMemory) due() (w ledger.Work) {
 		if n.State == notice.Scheduled {
 			next(*n.SendAt)
 		}
-		if n.expanded < len(n.recipients) {
-			w.Expand = append(w.Expand, n.ID)
-		}
 	}
 	return w
 }

@@ -49,18 +49,12 @@ func (s *rowSession) Release(ctx context.Context, id int64, a ledger.Audience, d
 	released := false
 	err := s.tx(ctx, "release", id, 0, func() (err error) {
 		released, err = s.memory.release(id, a, domain)
+		if released { // what is left of a notice the migration carries over
+			s.memory.expand(id)
+		}
 		return err
 	})
 	return released && err == nil, err
-}
-
-func (s *rowSession) Expand(ctx context.Context, id int64) ([]int64, bool, error) {
-	var due []int64
-	var done bool
-	if err := s.tx(ctx, "expand", id, 0, func() error { due, done = s.memory.expand(id); return nil }); err != nil {
-		return nil, false, err
-	}
-	return due, done, nil
 }
 
 func (s *rowSession) Finish(ctx context.Context, id int64) error {

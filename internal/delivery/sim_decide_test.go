@@ -174,10 +174,7 @@ func (w *world) release(n *noticeRow) {
 		return
 	}
 	w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
-		released, err := d.Ledger.Release(ctx, n.ID, everybody, "example.net", "op")
-		if released {
-			err = d.Queue.EnqueueExpand(ctx, n.ID, ledger.ExpandGeneration())
-		}
+		_, err := d.Ledger.Release(ctx, n.ID, everybody, "example.net", "op")
 		return err
 	})
 }

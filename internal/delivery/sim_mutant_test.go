@@ -111,14 +111,14 @@ var mutants = []mutant{
 
 // caughtBy is the seed of a schedule that catches each.
 var caughtBy = map[mutant]uint64{
-	markWithoutEpoch: 12, leaseUnchecked: 7, markWithoutLock: 32, markWithoutNotice: 76, firstAskIgnoresStop: 65,
-	secondAskIgnoresStop: 2190, markIgnoresSent: 2141, dotAfterDeadline: 141, unansweredForgotten: 82, outcomeWithoutLock: 3,
-	outcomeWithoutEpoch: 176, lateWithoutK: 28, lateNoDotGivesBirth: 3649, noDotIsUncertain: 3, ringAnsweredAsOne: 56,
-	late250Dropped: 158, stoppedIsDeferred: 10, uncertainRetried: 8, takeoverForgets: 1, takeoverOverOutcomes: 3,
-	takeoverOverSent: 3, claimForgetsStop: 5, closeWithoutEpoch: 89, sweepSkipsLeased: 1, sweepSkipsStopped: 22,
-	cancelsOpenMarks: 18, cancelWithoutStop: 1, cancelWithoutX: 92, noGate: 2010, requeueNotRefused: 37,
-	requeueSupersedesNothing: 2010, fenceAtStartOnly: 99, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 66,
-	freezeInTwo: 14, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 389, releaseWithoutLock: 7,
-	releaseIgnoresPlan: 254, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 46,
-	migrationRequeues: 347, oldWorkersGoOn: 91, repliesCounted: 135, claimForgetsX: 90, claimForgetsList: 130,
+	markWithoutEpoch: 9, leaseUnchecked: 9, markWithoutLock: 29, markWithoutNotice: 44, firstAskIgnoresStop: 9,
+	secondAskIgnoresStop: 346, markIgnoresSent: 29043, dotAfterDeadline: 150, unansweredForgotten: 101, outcomeWithoutLock: 29,
+	outcomeWithoutEpoch: 182, lateWithoutK: 158, lateNoDotGivesBirth: 3649, noDotIsUncertain: 11, ringAnsweredAsOne: 135,
+	late250Dropped: 81, stoppedIsDeferred: 6, uncertainRetried: 0, takeoverForgets: 1, takeoverOverOutcomes: 11,
+	takeoverOverSent: 0, claimForgetsStop: 5, closeWithoutEpoch: 2, sweepSkipsLeased: 1, sweepSkipsStopped: 5,
+	cancelsOpenMarks: 38, cancelWithoutStop: 25, cancelWithoutX: 47, noGate: 0, requeueNotRefused: 9,
+	requeueSupersedesNothing: 37, fenceAtStartOnly: 2751, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 66,
+	freezeInTwo: 14, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 4126, releaseWithoutLock: 7,
+	releaseIgnoresPlan: 902, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 156,
+	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 82, claimForgetsList: 406,
 }

@@ -40,7 +40,6 @@ type doneTask struct {
 
 type simTask struct {
 	id     string
-	expand bool
 	number int64
 	on     *actor // who has it; nil while it waits
 }
@@ -49,10 +48,6 @@ var errQueueAway = errors.New("the queue can't be reached")
 
 func (q *simQueue) EnqueueChunk(_ context.Context, id int64, generation string, _ bool) error {
 	return q.enqueue(&simTask{id: fmt.Sprint("chunk:", id, ":", generation), number: id})
-}
-
-func (q *simQueue) EnqueueExpand(_ context.Context, id int64, generation string) error {
-	return q.enqueue(&simTask{id: fmt.Sprint("expand:", id, ":", generation), number: id, expand: true})
 }
 
 func (q *simQueue) setAway(away bool) {
@@ -113,9 +108,6 @@ func (q *simQueue) hand(t *simTask, a *actor) {
 	t.on = a
 	a.tasks++
 	do := a.handlers.Chunk
-	if t.expand {
-		do = a.handlers.Expand
-	}
 	go func() {
 		err := do(t.number)
 		q.mu.Lock()
@@ -144,13 +136,6 @@ func (s *simTasks) EnqueueChunk(ctx context.Context, id int64, generation string
 		return errDead
 	}
 	return s.simQueue.EnqueueChunk(ctx, id, generation, urgent)
-}
-
-func (s *simTasks) EnqueueExpand(ctx context.Context, id int64, generation string) error {
-	if s.world.isDead(s.actor) {
-		return errDead
-	}
-	return s.simQueue.EnqueueExpand(ctx, id, generation)
 }
 
 func (s *simTasks) Serve(h queue.Handlers, concurrency int, _ time.Duration) (func(), error) {

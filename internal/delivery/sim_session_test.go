@@ -129,9 +129,6 @@ func (s *session) take(ctx context.Context, id int64, digest, domain string) (re
 	return p != nil && err == nil, err
 }
 
-// Expand has nothing to do: a release makes all chunks at once.
-func (s *session) Expand(context.Context, int64) ([]int64, bool, error) { return nil, true, nil }
-
 func (s *session) Finish(ctx context.Context, id int64) error {
 	return s.tx(ctx, "finish", id, 0, func() error { s.memory.finish(id); return nil })
 }

@@ -136,10 +136,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		background.Go(func() { w.keepComparing(ctx) })
 	}
 
-	shutdown, err := w.tasks.Serve(queue.Handlers{
-		Chunk:  func(id int64) error { return w.chunk(life, id) },
-		Expand: func(id int64) error { return w.expand(life, id) },
-	}, w.Chunks+1, w.Drain)
+	shutdown, err := w.tasks.Serve(queue.Handlers{Chunk: func(id int64) error { return w.chunk(life, id) }}, w.Chunks+1, w.Drain)
 	if err != nil {
 		stopWriting()
 		return fmt.Errorf("take tasks: %w", err)
@@ -252,41 +249,6 @@ const sweepAfter = 10 * time.Millisecond
 
 // askTimeout bounds one question to the ledger: a Postgres that drops packets answers nothing for a long time.
 const askTimeout = 10 * time.Second
-
-// expand makes the deliveries of a notice, and has each slice worked as soon as it is there.
-func (w *Worker) expand(life context.Context, id int64) error {
-	if !w.begin() {
-		return errDraining
-	}
-	defer w.under.Done()
-	asking, asked := context.WithTimeout(life, askTimeout)
-	n, err := w.ledger.Notice(asking, id)
-	asked()
-	if err != nil {
-		return fmt.Errorf("expand notice %d: %w", id, err)
-	}
-	for done := false; !done; {
-		if w.isDraining() {
-			return errDraining
-		}
-		var due []int64
-		asking, asked := context.WithTimeout(life, 6*askTimeout) // it makes thousands of rows
-		due, done, err = w.ledger.Expand(asking, id)
-		asked()
-		if err != nil {
-			return fmt.Errorf("expand notice %d: %w", id, err)
-		}
-		for _, c := range due {
-			if err := w.tasks.EnqueueChunk(life, c, ledger.DueChunk{}.Generation(), n.Body.Urgent()); err != nil {
-				w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", c), slog.Any("error", err))
-				break
-			}
-		}
-	}
-	asking, asked = context.WithTimeout(life, askTimeout)
-	defer asked()
-	return w.ledger.Finish(asking, id)
-}
 
 // compile makes the program of a notice.
 func (w *Worker) compile(ctx context.Context, id int64) (*program, error) {

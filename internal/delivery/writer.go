@@ -46,7 +46,7 @@ type writer struct {
 type ask struct {
 	*mark
 	n     int
-	again bool // it was asked for before
+	again bool // the ledger was asked for it before
 }
 
 // recording is an outcome, with who is told when it is durable.
@@ -128,6 +128,7 @@ func (w *writer) take() (marks []ask, outcomes []recording) {
 		case !inTime(m.until):
 			m.answer <- errTooLate
 		default:
+			m.again, m.given = m.given, true
 			marks = append(marks, m)
 		}
 	}
@@ -169,9 +170,6 @@ func (w *writer) answered(marks []ask, granted []bool, outcomes []recording, err
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
-		for i := range marks {
-			marks[i].again = true
-		}
 		w.marks = append(marks, w.marks...)
 		w.outcomes = append(outcomes, w.outcomes...)
 		return

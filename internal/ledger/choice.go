@@ -33,8 +33,8 @@ func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
 	}
 	for at := &c; at != nil && at.Notice != 0; at = at.New {
 		_, err := tx.Exec(ctx, `
-			INSERT INTO stood SELECT r.notice_id, c->>'id' FROM recipient r, jsonb_array_elements(r.customers) c
-			WHERE r.notice_id = $1 ON CONFLICT DO NOTHING`, at.Notice)
+			INSERT INTO stood SELECT n.id, c->>'id' FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c
+			WHERE n.id = $1 ON CONFLICT DO NOTHING`, at.Notice)
 		if err != nil {
 			return fmt.Errorf("read who stood on notice %d: %w", at.Notice, err)
 		}
@@ -161,16 +161,15 @@ func compare(ctx context.Context, tx pgx.Tx, b notice.Body, p *notice.Plan) erro
 		return nil
 	}
 	if err == nil && d.RowsDroppedAt == nil {
-		err = tx.QueryRow(ctx, `
+		err = tx.QueryRow(ctx, named(`
 			WITH reached AS (
-				SELECT r.address_key FROM recipient r
-				LEFT JOIN LATERAL (SELECT state FROM delivery WHERE notice_id = r.notice_id AND seq = r.seq OFFSET 0) d ON true
-				WHERE r.notice_id = $1 AND r.address_key IS NOT NULL
-					AND coalesce(d.state, CASE WHEN r.reason = '' THEN 0 ELSE 6 END) NOT IN (4, 6, 7)
+				SELECT d.address_key FROM (SELECT id FROM chunk WHERE notice_id = $1 OFFSET 0) c
+				CROSS JOIN LATERAL (SELECT address_key, state FROM delivery WHERE chunk_id = c.id OFFSET 0) d
+				WHERE d.address_key IS NOT NULL AND d.state NOT IN ({failed}, {suppressed}, {cancelled})
 			)
 			SELECT count(*) FILTER (WHERE p.mailbox IS NOT NULL AND o.address_key IS NOT NULL),
 				count(*) FILTER (WHERE o.address_key IS NULL), count(*) FILTER (WHERE p.mailbox IS NULL)
-			FROM (SELECT mailbox FROM planned WHERE reason = '') p FULL JOIN reached o ON o.address_key = p.mailbox`, id).
+			FROM (SELECT mailbox FROM planned WHERE reason = '') p FULL JOIN reached o ON o.address_key = p.mailbox`), id).
 			Scan(&d.Same, &d.New, &d.Left)
 	}
 	if err != nil {

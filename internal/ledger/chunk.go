@@ -36,6 +36,9 @@ type Due struct {
 // What the previous holder left marked becomes uncertain, what a stopped notice still owes is cancelled, and what was
 // put on the list of suppressions meanwhile is left out.
 func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim, ok bool, err error) {
+	if db.foreign.Load() {
+		return c, false, nil
+	}
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		c, ok, err = db.claim(ctx, tx, chunkID, holder)
 		return err
@@ -45,62 +48,157 @@ func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim,
 
 func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string) (c Claim, ok bool, err error) {
 	c.ChunkID = chunkID
-	var lo, hi int
+	var p claimed
+	var marked bool
+	// Locked by a statement of its own: an outcome that is being recorded lets a plain UPDATE pass.
 	err = tx.QueryRow(ctx, `
-		UPDATE chunk SET epoch = greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint),
-			holder = $2, lease_until = clock_timestamp() + $3
-		WHERE id = $1 AND open AND (lease_until IS NULL OR lease_until < clock_timestamp())
-		RETURNING epoch, notice_id, lo, hi`, chunkID, holder, db.opts.Lease).Scan(&c.Epoch, &c.NoticeID, &lo, &hi)
+		SELECT c.notice_id, c.plan_id, c.lo, c.hi - c.lo, bit_count(c.dots) > 0, n.incident_id, n.state, greatest(n.released_at, n.send_at)
+		FROM chunk c JOIN notice n ON n.id = c.notice_id
+		WHERE c.id = $1 AND c.open AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp()) FOR UPDATE OF c`, chunkID).
+		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return c, false, nil
 	}
 	if err != nil {
+		return c, false, fmt.Errorf("lock chunk %d to claim it: %w", chunkID, err)
+	}
+	if marked {
+		if _, err := tx.Exec(ctx, leftMarkedSQL, chunkID); err != nil {
+			return c, false, fmt.Errorf("settle what the last holder of chunk %d left: %w", chunkID, err)
+		}
+	}
+	err = tx.QueryRow(ctx, `
+		UPDATE chunk SET epoch = greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint),
+			holder = $2, lease_until = clock_timestamp() + $3, dots = dots & ~dots,
+			stopped = CASE WHEN s.state = 'cancelled' THEN stopped | ~stopped ELSE stopped END,
+			stopped_at = CASE WHEN s.state = 'cancelled' AND bit_count(~stopped) > 0 THEN clock_timestamp() ELSE stopped_at END
+		FROM (SELECT (SELECT state FROM notice WHERE id = $4) AS state) s
+		WHERE id = $1 RETURNING epoch, sent, stopped, s.state`, chunkID, holder, db.opts.Lease, c.NoticeID).
+		Scan(&c.Epoch, &p.sent, &p.stopped, &p.state)
+	if err != nil {
 		return c, false, fmt.Errorf("claim chunk %d: %w", chunkID, err)
 	}
-	_, err = tx.Exec(ctx, `
-		UPDATE delivery SET state = 5, at = clock_timestamp(), code = 0, enhanced = '', relay = '', reason = '',
-			reply = 'no answer was recorded before the worker was lost'
-		WHERE notice_id = $1 AND seq >= $2 AND seq < $3 AND state = 1`, c.NoticeID, lo, hi)
-	if err != nil {
-		return c, false, fmt.Errorf("settle what the last holder of chunk %d left: %w", chunkID, err)
-	}
-	if err := cancelOwed(ctx, tx, c.ChunkID); err != nil {
+	db.runs.keep(chunkID, p.run)
+	if err := suppressOwed(ctx, tx, chunkID); err != nil {
 		return c, false, err
 	}
-	if err := suppressOwed(ctx, tx, c.NoticeID, lo, hi); err != nil {
+	if err := cancelStopped(ctx, tx, []int64{chunkID}); err != nil {
 		return c, false, err
 	}
-	rows, err := tx.Query(ctx, `
-		SELECT d.seq, d.tries, clock_timestamp() - d.owed_at, r.text, r.in_reply_to, r.address, r.language, r.time_zone, r.customers
-		FROM notice n JOIN delivery d ON d.notice_id = n.id
-		CROSS JOIN LATERAL (SELECT * FROM recipient WHERE notice_id = d.notice_id AND seq = d.seq OFFSET 0) r
-		WHERE d.notice_id = $1 AND d.seq >= $2 AND d.seq < $3 AND d.state IN (0, 3) AND d.due_at <= clock_timestamp()
-			AND n.state = 'sending'
-		ORDER BY d.seq`, c.NoticeID, lo, hi)
-	if err == nil {
-		c.Due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Due, err error) {
-			err = row.Scan(&d.Seq, &d.Tries, &d.Waited, &d.Text, &d.InReplyTo, &d.Recipient.Address, &d.Recipient.Language,
-				&d.Recipient.TimeZone, &d.Recipient.Customers)
-			return d, err
-		})
-	}
-	if err != nil {
-		return c, false, fmt.Errorf("read what chunk %d owes: %w", chunkID, err)
+	if p.state == notice.Sending {
+		if c.Due, err = p.due(ctx, tx, c.NoticeID); err != nil {
+			return c, false, fmt.Errorf("read what chunk %d owes: %w", chunkID, err)
+		}
 	}
 	return c, true, nil
 }
 
-// cancelOwed cancels what a stopped notice still owes in locked chunks. What carries an unresolved attempt can't be
-// said to be unsent: it becomes uncertain.
-func cancelOwed(ctx context.Context, tx pgx.Tx, chunks ...int64) error {
-	_, err := tx.Exec(ctx, `
-		UPDATE delivery d SET state = CASE WHEN d.unresolved = 0 THEN 7 ELSE 5 END, reason = n.reason, at = clock_timestamp()
-		FROM chunk c JOIN notice n ON n.id = c.notice_id AND n.state = 'cancelled'
-		WHERE c.id = ANY($1) AND d.notice_id = c.notice_id AND d.seq >= c.lo AND d.seq < c.hi AND d.state IN (0, 3)`, chunks)
+// leftMarkedSQL (C2) makes uncertain what the last holder marked and nobody has settled.
+var leftMarkedSQL = named(`
+	INSERT INTO outcome AS o (notice_id, seq, state, tries, epoch, reply)
+	SELECT c.notice_id, s, {uncertain}, 1, c.epoch, 'no answer was recorded before the worker was lost'
+	FROM chunk c CROSS JOIN generate_series(c.lo, c.hi - 1) s
+	WHERE c.id = $1 AND get_bit(c.dots, s - c.lo) = 1 AND get_bit(c.sent, s - c.lo) = 0
+		AND NOT EXISTS (SELECT FROM outcome x WHERE x.notice_id = c.notice_id AND x.seq = s
+			AND (x.epoch >= c.epoch OR x.state NOT IN ({queued}, {deferred})))
+	ON CONFLICT (notice_id, seq) DO UPDATE SET state = {uncertain}, tries = o.tries + 1, epoch = excluded.epoch, at = clock_timestamp(),
+		code = 0, enhanced = '', relay = '', reason = '', due_at = NULL, reply = excluded.reply`)
+
+// claimed is a chunk while it is being claimed.
+type claimed struct {
+	run
+	plan, incident int64
+	state          notice.State
+	owedAt         time.Time
+	sent, stopped  bitmap
+}
+
+// tried is what is known of a delivery that has an outcome.
+type tried struct {
+	tries  int
+	waited time.Duration
+	due    bool
+}
+
+// due reads what may be attempted. Recipients and outcomes are read each by its key and joined here: no statistics have
+// that planned as anything else.
+func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due, err error) {
+	outcomes := map[int]tried{}
+	rows, err := tx.Query(ctx, named(`
+		SELECT seq, tries, clock_timestamp() - owed_at, coalesce(state IN ({queued}, {deferred}) AND due_at <= clock_timestamp(), false)
+		FROM outcome WHERE notice_id = $1 AND seq >= $2 AND seq < $3`), noticeID, p.lo, p.lo+p.size)
 	if err != nil {
-		return fmt.Errorf("cancel what is owed: %w", err)
+		return nil, err
 	}
-	return nil
+	var seq int
+	var t tried
+	if _, err = pgx.ForEachRow(rows, []any{&seq, &t.tries, &t.waited, &t.due}, func() error { outcomes[seq] = t; return nil }); err != nil {
+		return nil, err
+	}
+	firsts, err := p.firstMails(ctx, tx, noticeID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err = tx.Query(ctx, `
+		SELECT seq, text, in_reply_to, address, language, time_zone, customers, clock_timestamp() - $4::timestamptz
+		FROM recipient WHERE plan_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, p.plan, p.lo, p.lo+p.size, p.owedAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var d Due
+		var customers []byte
+		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Waited)
+		if err != nil {
+			return nil, err
+		}
+		if t, ok := outcomes[d.Seq]; ok {
+			d.Tries, d.Waited = t.tries, t.waited
+			if !t.due {
+				continue
+			}
+		}
+		if p.sent.has(d.Seq-p.lo) || p.stopped.has(d.Seq-p.lo) {
+			continue
+		}
+		if d.InReplyTo == "" {
+			d.InReplyTo = firsts[d.Seq]
+		}
+		if d.Recipient.Customers, err = frozen(customers); err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, rows.Err()
+}
+
+// firstMails returns, by seq, the Message-ID of the incident's first mail to each mailbox of the chunk that got, or may
+// have got, one of an earlier notice.
+func (p claimed) firstMails(ctx context.Context, tx pgx.Tx, noticeID int64) (map[int]string, error) {
+	rows, err := tx.Query(ctx, named(`
+		SELECT r.seq, first.message_id
+		FROM (SELECT array_agg(o.id ORDER BY o.released_at, o.id) AS ids FROM notice o JOIN notice me ON me.id = $1
+			WHERE o.incident_id = $2 AND (o.released_at, o.id) < (me.released_at, me.id) AND o.rows_dropped_at IS NULL) earlier
+		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = $3 AND seq >= $4 AND seq < $5 AND reason = '' AND ids IS NOT NULL OFFSET 0) r
+		CROSS JOIN LATERAL (
+			SELECT '<' || o.message_token || '.' || d.seq || '@' || o.message_domain || '>' AS message_id
+			FROM unnest(earlier.ids) WITH ORDINALITY AS e(id, place) JOIN notice o ON o.id = e.id
+			CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = r.address_key OFFSET 0) b
+			CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = o.id AND lo <= b.seq ORDER BY lo DESC LIMIT 1) c
+			CROSS JOIN LATERAL (SELECT seq, state FROM delivery WHERE chunk_id = c.id AND seq = b.seq OFFSET 0) d
+			WHERE d.state IN ({sending}, {sent}, {uncertain}, {bounced}) ORDER BY e.place LIMIT 1) first`),
+		noticeID, p.incident, p.plan, p.lo, p.lo+p.size)
+	if err != nil {
+		return nil, fmt.Errorf("look for the incident's first mails: %w", err)
+	}
+	firsts := map[int]string{}
+	var seq int
+	var id string
+	if _, err = pgx.ForEachRow(rows, []any{&seq, &id}, func() error { firsts[seq] = id; return nil }); err != nil {
+		return nil, fmt.Errorf("look for the incident's first mails: %w", err)
+	}
+	return firsts, nil
 }
 
 // Renew extends the lease of a claim; false means that it was lost, and nothing more may be marked under it.
@@ -127,9 +225,6 @@ func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 		if err != nil {
 			return fmt.Errorf("lock chunk %d to close it: %w", c.ChunkID, err)
 		}
-		if err := cancelOwed(ctx, tx, c.ChunkID); err != nil {
-			return err
-		}
 		if _, err := tx.Exec(ctx, `UPDATE chunk SET lease_until = NULL, holder = '' WHERE id = $1 AND epoch = $2`, c.ChunkID, c.Epoch); err != nil {
 			return fmt.Errorf("give up the lease of chunk %d: %w", c.ChunkID, err)
 		}
@@ -152,43 +247,4 @@ func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 		return owed, nil
 	}
 	return false, db.Finish(ctx, c.NoticeID)
-}
-
-// recount brings locked chunks in line with their deliveries: counts, whether anything is open, and when the
-// earliest of it is due. It always counts anew, so that a change that comes twice is counted once.
-func recount(ctx context.Context, tx pgx.Tx, chunks []int64) error {
-	_, err := tx.Exec(ctx, `
-		UPDATE chunk c SET counts = k.counts, open = k.open, due_at = coalesce(k.due_at, c.due_at),
-			first_sent_at = k.first_sent_at, last_sent_at = k.last_sent_at
-		FROM chunk l CROSS JOIN LATERAL (
-			SELECT ARRAY[count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1), count(*) FILTER (WHERE state = 2),
-					count(*) FILTER (WHERE state = 3), count(*) FILTER (WHERE state = 4), count(*) FILTER (WHERE state = 5),
-					count(*) FILTER (WHERE state = 6), count(*) FILTER (WHERE state = 7), count(*) FILTER (WHERE state = 8)] AS counts,
-				coalesce(bool_or(state IN (0, 1, 3)), false) AS open, min(due_at) FILTER (WHERE state IN (0, 3)) AS due_at,
-				min(sent_at) AS first_sent_at, max(sent_at) AS last_sent_at
-			FROM delivery d WHERE d.notice_id = l.notice_id AND d.seq >= l.lo AND d.seq < l.hi) k
-		WHERE l.id = ANY($1) AND c.id = l.id`, chunks)
-	if err != nil {
-		return fmt.Errorf("recount chunks: %w", err)
-	}
-	return nil
-}
-
-// Finish makes a notice "sent" when no chunk of it is open any more.
-func (db *DB) Finish(ctx context.Context, id int64) error {
-	err := db.inTx(ctx, func(tx pgx.Tx) error {
-		// A statement of its own, so that the next one sees every chunk that was closed or reopened under the lock.
-		if _, err := tx.Exec(ctx, `SELECT 1 FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `
-			UPDATE notice SET state = 'sent'
-			WHERE id = $1 AND state = 'sending' AND expanded = recipients
-				AND NOT EXISTS (SELECT FROM chunk WHERE notice_id = $1 AND open)`, id)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("finish notice %d: %w", id, err)
-	}
-	return nil
 }

@@ -2,12 +2,13 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"tocsin/internal/notice"
 )
@@ -18,9 +19,8 @@ type Attempt struct {
 	Seq      int
 	ChunkID  int64
 	Epoch    int64
-	// Again says of a mark that it was asked for before under this epoch, and that neither a dot nor a no-dot has
-	// followed: its commit was not acknowledged, or its connection is lost. A mark that is asked for the first time is
-	// not given where one is set already.
+	// Again says that the mark was asked for before in this epoch, and that there was no dot, no no-dot and no giving
+	// up since: the commit was not acknowledged, or its connection was lost. Another first ask is refused.
 	Again bool
 }
 
@@ -35,81 +35,105 @@ type Outcome struct {
 	Reason string
 }
 
-// Commit marks deliveries "sending" and records outcomes, all in one transaction and one round trip. It returns,
-// per mark, whether its dot may be written: only then was the mark committed, under the chunk's current epoch and
-// lease. Outcomes that the lease no longer covers are recorded the late way. After an error nothing is known: the
-// same marks (same epoch) and outcomes may be given again.
+// Commit marks deliveries and records outcomes, all in one transaction and one round trip. It returns, per mark,
+// whether its dot may be written: only then was the mark committed, under the chunk's current epoch and lease, and only
+// if no no-dot of the same epoch was recorded meanwhile. Outcomes that the lease no longer covers are recorded the late
+// way. After an error nothing is known: the same marks (same epoch, Again) and outcomes may be given again.
 func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (granted []bool, err error) {
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reach the ledger: %w", err)
 	}
 	asked := marks
-	if !db.fence.mayMark() {
+	if !db.fence.mayMark() || db.foreign.Load() {
 		asked = nil
 	}
-	granted, late, err := db.commit(ctx, conn.Conn(), asked, outcomes)
+	c, err := db.newCommit(ctx, conn, asked, outcomes)
+	if err == nil {
+		err = c.send(ctx, conn.Conn())
+	}
 	conn.Release() // one that is not idle, after an error, is closed by the pool
 	if err != nil {
 		return nil, err
 	}
-	if len(late) > 0 {
+	if late := c.late(); len(late) > 0 {
 		if err := db.recordLate(ctx, late); err != nil {
 			return nil, err
 		}
 	}
 	if len(asked) < len(marks) {
-		granted = make([]bool, len(marks))
+		return make([]bool, len(marks)), nil
 	}
-	return granted, nil
+	return c.granted(), nil
 }
 
 const lockSQL = `SELECT id FROM chunk WHERE id = ANY($1) ORDER BY id `
 
+// markSQL (M): a bit that is set is not given twice; an ask that would is refused, with all others of its chunk.
 const markSQL = `
-	UPDATE delivery d SET state = 1, tries = d.tries + (d.epoch < m.epoch)::int, epoch = m.epoch,
-		dot_by = clock_timestamp() + $5, at = clock_timestamp()
-	FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[]) AS m(notice_id, seq, chunk_id, epoch)
-	JOIN chunk c ON c.id = m.chunk_id AND c.epoch = m.epoch AND c.lease_until > clock_timestamp() + $5
-	JOIN notice n ON n.id = m.notice_id AND n.state = 'sending' AND (n.expires_at IS NULL OR n.expires_at > clock_timestamp())
+	UPDATE chunk c SET dots = c.dots | (m.fresh & ~(c.stopped | c.sent))
+	FROM unnest($1::bigint[], $2::bigint[], $3::varbit[], $4::varbit[]) AS m(id, epoch, fresh, again), notice n
+	WHERE c.id = m.id AND c.epoch = m.epoch AND c.lease_until > clock_timestamp() + $5
+		AND n.id = c.notice_id AND n.state = 'sending' AND (n.expires_at IS NULL OR n.expires_at > clock_timestamp())
 		AND NOT EXISTS (SELECT FROM hold h WHERE h.from_at < clock_timestamp() + $5 AND h.until_at > clock_timestamp())
-	WHERE d.notice_id = m.notice_id AND d.seq = m.seq
-		AND (d.state IN (0, 3) AND d.epoch < m.epoch OR d.state = 1 AND d.epoch = m.epoch)
-	RETURNING m.notice_id, m.seq, m.chunk_id, m.epoch`
+		AND bit_count(c.dots & m.fresh) = 0
+	RETURNING c.id, c.epoch, c.dots & (m.fresh | m.again) & ~(c.stopped | c.sent)`
 
-// outcomeSQL has one hole: the lease's condition on the chunk, or "true" on the late path. What was erased while it was
-// being sent is not tried again, and a reply, which may repeat the address, is not kept.
+// sentSQL (S) sets the bits of 250s, and keeps their replies. A chunk that was given back is counted: what changes in it
+// then must be counted too, so it goes the late way. A reply to who was erased meanwhile may repeat the address.
+const sentSQL = `
+	WITH taken AS (
+		UPDATE chunk c SET sent = c.sent | m.sent, first_sent_at = least(c.first_sent_at, clock_timestamp() - m.age),
+			last_sent_at = greatest(c.last_sent_at, clock_timestamp() - m.age)
+		FROM unnest($1::bigint[], $2::bigint[], $3::varbit[], $4::interval[]) AS m(id, epoch, sent, age)
+		WHERE c.id = m.id AND c.epoch = m.epoch AND c.lease_until IS NOT NULL
+		RETURNING c.id, c.epoch, c.notice_id, c.plan_id, c.lo, c.stopped
+	), answers AS (` + keepAnswersSQL + `)
+	SELECT id, epoch FROM taken`
+
+// keepAnswersSQL keeps the replies $5 to $12 of the chunks in "taken": one array of replies a row, flattened.
+const keepAnswersSQL = `
+	INSERT INTO answer (notice_id, chunk_id, epoch, at, relay, code, enhanced, seqs, replies)
+	SELECT t.notice_id, t.id, a.epoch, clock_timestamp() - min(a.age), a.relay, a.code, a.enhanced, array_agg(a.seq), array_agg(
+		CASE WHEN get_bit(t.stopped, a.seq - t.lo) = 1 AND stop_reason(t.notice_id, t.plan_id, a.seq) = 'erased' THEN '' ELSE a.reply END)
+	FROM unnest($5::bigint[], $6::bigint[], $7::int[], $8::interval[], $9::text[], $10::smallint[], $11::text[], $12::text[])
+		AS a(chunk_id, epoch, seq, age, relay, code, enhanced, reply)
+	JOIN taken t ON t.id = a.chunk_id AND t.epoch = a.epoch
+	GROUP BY t.notice_id, t.id, a.epoch, a.relay, a.code, a.enhanced
+	RETURNING 1`
+
+// outcomeSQL (O) has one hole: the conditions on the chunk. Under a stopped bit there is no next try; who was erased has
+// no reply kept.
 const outcomeSQL = `
-	UPDATE delivery d SET
-		epoch = greatest(d.epoch, m.epoch),
-		tries = d.tries + (d.epoch < m.epoch)::int,
-		unresolved = CASE WHEN m.state IN (3, 4) AND d.unresolved = m.epoch THEN 0 ELSE d.unresolved END,
-		state = CASE WHEN m.state = 3 AND (n.state = 'cancelled' OR d.address_key LIKE 'erased:%%')
-			THEN CASE WHEN d.unresolved IN (0, m.epoch) THEN 7 ELSE 5 END ELSE m.state END,
-		reason = CASE WHEN m.state = 3 AND d.address_key LIKE 'erased:%%' THEN 'erased'
-			WHEN m.state = 3 AND n.state = 'cancelled' THEN n.reason
-			WHEN m.state = 4 AND d.unresolved NOT IN (0, m.epoch) THEN concat_ws(', ', nullif(m.reason, ''), 'an earlier attempt is unresolved')
-			ELSE m.reason END,
-		due_at = CASE WHEN m.state = 3 THEN clock_timestamp() + m.delay ELSE d.due_at END,
-		at = clock_timestamp(),
-		sent_at = CASE WHEN m.state = 2 THEN clock_timestamp() - m.age ELSE d.sent_at END,
-		code = m.code, enhanced = m.enhanced, relay = m.relay,
-		reply = CASE WHEN d.address_key LIKE 'erased:%%' THEN '' ELSE m.reply END
-	FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::smallint[], $6::bool[], $7::interval[], $8::interval[],
-			$9::smallint[], $10::text[], $11::text[], $12::text[], $13::text[])
-		AS m(notice_id, seq, chunk_id, epoch, state, nodot, delay, age, code, enhanced, relay, reply, reason)
-	JOIN chunk c ON c.id = m.chunk_id AND %s
-	JOIN notice n ON n.id = m.notice_id
-	WHERE d.notice_id = m.notice_id AND d.seq = m.seq
-		AND (d.epoch = m.epoch AND (d.state = 1 OR d.state = 5 AND m.state <> 5)
-			OR m.state = 2 AND d.state IN (0, 3, 5)
-			OR m.nodot AND c.epoch = m.epoch AND d.epoch < m.epoch AND d.state IN (0, 3))
-	RETURNING m.notice_id, m.seq, m.chunk_id, m.epoch`
+	INSERT INTO outcome AS d (notice_id, seq, state, tries, code, epoch, due_at, reason, relay, enhanced, reply)
+	SELECT c.notice_id, m.seq, CASE WHEN m.state = {deferred} AND s.stopped THEN {cancelled} ELSE m.state END, 1, m.code, m.epoch,
+		CASE WHEN m.state = {deferred} AND NOT s.stopped THEN clock_timestamp() + m.delay END,
+		CASE WHEN m.state = {deferred} AND s.stopped THEN s.why ELSE m.reason END, m.relay, m.enhanced, CASE WHEN s.why = 'erased' THEN '' ELSE m.reply END
+	FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bool[], $6::interval[],
+			$7::smallint[], $8::text[], $9::text[], $10::text[], $11::text[])
+		AS m(seq, chunk_id, epoch, state, nodot, delay, code, enhanced, relay, reply, reason)
+	JOIN chunk c ON c.id = m.chunk_id
+	CROSS JOIN LATERAL (SELECT get_bit(c.stopped, m.seq - c.lo) = 1 AS stopped,
+		CASE WHEN get_bit(c.stopped, m.seq - c.lo) = 1 THEN stop_reason(c.notice_id, c.plan_id, m.seq) ELSE '' END AS why) s
+	WHERE get_bit(c.sent, m.seq - c.lo) = 0 AND %s
+	ON CONFLICT (notice_id, seq) DO UPDATE SET
+		tries = d.tries + (d.epoch < excluded.epoch)::int,
+		epoch = greatest(d.epoch, excluded.epoch),
+		unresolved = CASE WHEN excluded.state IN ({deferred}, {failed}, {cancelled}) AND d.unresolved = excluded.epoch THEN 0 ELSE d.unresolved END,
+		state = CASE WHEN excluded.state = {cancelled} AND d.unresolved NOT IN (0, excluded.epoch) THEN {uncertain} ELSE excluded.state END,
+		reason = CASE WHEN excluded.state = {failed} AND d.unresolved NOT IN (0, excluded.epoch)
+			THEN concat_ws(', ', nullif(excluded.reason, ''), 'an earlier attempt is unresolved') ELSE excluded.reason END,
+		due_at = excluded.due_at, at = excluded.at, code = excluded.code, enhanced = excluded.enhanced, relay = excluded.relay, reply = excluded.reply
+	WHERE d.state IN ({queued}, {deferred}) AND d.epoch < excluded.epoch
+		OR d.state = {uncertain} AND d.epoch = excluded.epoch AND excluded.state <> {uncertain}
+	RETURNING d.notice_id, d.seq, d.epoch`
 
 var (
-	// A chunk that was given back is counted: what changes in it then must be counted too, so it goes the late way.
-	outcomeHeldSQL = fmt.Sprintf(outcomeSQL, "c.epoch = m.epoch AND c.lease_until IS NOT NULL")
-	outcomeLateSQL = fmt.Sprintf(outcomeSQL, "true")
+	outcomeHeldSQL = named(fmt.Sprintf(outcomeSQL,
+		`c.epoch = m.epoch AND c.lease_until IS NOT NULL AND (get_bit(c.dots, m.seq - c.lo) = 1 OR m.nodot)`))
+	// A late no-dot gives birth to no row.
+	outcomeLateSQL = named(fmt.Sprintf(outcomeSQL, `(c.epoch = m.epoch AND get_bit(c.dots, m.seq - c.lo) = 1
+		OR EXISTS (SELECT FROM outcome x WHERE x.notice_id = c.notice_id AND x.seq = m.seq AND x.epoch = m.epoch))`))
 )
 
 // markNumberSQL counts the marks of a worker, in the transaction that makes them.
@@ -118,75 +142,195 @@ const markNumberSQL = `
 	ON CONFLICT (worker) DO UPDATE SET number = mark_number.number + excluded.number, changed_at = clock_timestamp()
 	RETURNING number`
 
-func (db *DB) commit(ctx context.Context, conn *pgx.Conn, marks []Attempt, outcomes []Outcome) (granted []bool, late []Outcome, err error) {
-	var b pgx.Batch
-	b.Queue(`BEGIN`)
-	b.Queue(lockSQL+`FOR SHARE`, chunksOf(marks, outcomes))
-	if len(outcomes) > 0 {
-		b.Queue(outcomeHeldSQL, outcomeArgs(outcomes)...)
-	}
-	if len(marks) > 0 {
-		b.Queue(markSQL, append(attemptArgs(marks), db.opts.DotGrace)...)
-		b.Queue(markNumberSQL, db.fence.worker, len(marks))
-	}
-	b.Queue(`COMMIT`)
+// claimKey names a claim of a chunk.
+type claimKey struct{ chunk, epoch int64 }
 
-	results := conn.SendBatch(ctx, &b)
-	var recorded, marked map[Attempt]bool
-	var number int64
-	err = func() error {
-		for range 2 { // BEGIN and the locks
-			if _, err := results.Exec(); err != nil {
-				return fmt.Errorf("lock the chunks: %w", err)
-			}
-		}
-		if len(outcomes) > 0 {
-			if recorded, err = attemptSet(results); err != nil {
-				return fmt.Errorf("record outcomes: %w", err)
-			}
-		}
-		if len(marks) > 0 {
-			if marked, err = attemptSet(results); err != nil {
-				return fmt.Errorf("mark deliveries: %w", err)
-			}
-			if err = results.QueryRow().Scan(&number); err != nil {
-				return fmt.Errorf("count the marks: %w", err)
-			}
-		}
-		tag, err := results.Exec()
-		if err == nil && tag.String() != "COMMIT" {
-			err = fmt.Errorf("the server answered %s", tag)
-		}
-		if err != nil {
-			return fmt.Errorf("commit marks and outcomes: %w", err)
-		}
-		return nil
-	}()
-	if err := errors.Join(err, results.Close()); err != nil {
-		return nil, nil, err
-	}
-	db.fence.acknowledged(number)
-	for _, m := range marks {
-		m.Again = false
-		granted = append(granted, marked[m])
-	}
-	for _, o := range outcomes {
-		if !recorded[o.Attempt] {
-			late = append(late, o)
-		}
-	}
-	return granted, late, nil
+// commit is one transaction of marks and outcomes.
+type commit struct {
+	db       *DB
+	marks    []Attempt
+	sent     []Outcome // 250s
+	others   []Outcome
+	runs     map[int64]run
+	marked   map[claimKey]bitmap
+	taken    map[claimKey]bool
+	recorded map[Attempt]bool // by notice, seq and epoch
 }
 
-func attemptSet(results pgx.BatchResults) (map[Attempt]bool, error) {
-	rows, err := results.Query()
+func (db *DB) newCommit(ctx context.Context, q querier, marks []Attempt, outcomes []Outcome) (c *commit, err error) {
+	c = &commit{db: db, marks: marks, marked: map[claimKey]bitmap{}, taken: map[claimKey]bool{}, recorded: map[Attempt]bool{}}
+	c.runs, err = db.runs.of(ctx, q, chunksOf(marks, outcomes))
 	if err != nil {
 		return nil, err
 	}
-	set := map[Attempt]bool{}
-	var a Attempt
-	_, err = pgx.ForEachRow(rows, []any{&a.NoticeID, &a.Seq, &a.ChunkID, &a.Epoch}, func() error { set[a] = true; return nil })
-	return set, err
+	for _, o := range outcomes {
+		if !c.runs[o.ChunkID].covers(o.Seq) {
+			continue // its rows were dropped: there is nothing to record it on
+		}
+		if o.State == notice.DeliverySent {
+			c.sent = append(c.sent, o)
+		} else {
+			c.others = append(c.others, o)
+		}
+	}
+	return c, nil
+}
+
+func (c *commit) send(ctx context.Context, conn *pgx.Conn) error {
+	// Marks and 250s change the chunk's row; other outcomes only keep everybody else from it.
+	lock := `FOR KEY SHARE`
+	if len(c.marks)+len(c.sent) > 0 {
+		lock = `FOR NO KEY UPDATE`
+	}
+	var b pgx.Batch
+	b.Queue(`BEGIN`)
+	b.Queue(lockSQL+lock, chunksOf(c.marks, append(c.sent[:len(c.sent):len(c.sent)], c.others...)))
+	var number int64
+	if len(c.sent) > 0 {
+		b.Queue(sentSQL, c.sentArgs()...).Query(func(rows pgx.Rows) error {
+			var k claimKey
+			_, err := pgx.ForEachRow(rows, []any{&k.chunk, &k.epoch}, func() error { c.taken[k] = true; return nil })
+			return err
+		})
+	}
+	if len(c.others) > 0 {
+		b.Queue(outcomeHeldSQL, outcomeArgs(c.others)...).Query(func(rows pgx.Rows) error {
+			var a Attempt
+			_, err := pgx.ForEachRow(rows, []any{&a.NoticeID, &a.Seq, &a.Epoch}, func() error { c.recorded[a] = true; return nil })
+			return err
+		})
+	}
+	if len(c.marks) > 0 {
+		b.Queue(markSQL, append(c.markArgs(), c.db.opts.DotGrace)...).Query(func(rows pgx.Rows) error {
+			var k claimKey
+			var granted bitmap
+			_, err := pgx.ForEachRow(rows, []any{&k.chunk, &k.epoch, &granted}, func() error {
+				c.marked[k] = granted
+				return nil
+			})
+			return err
+		})
+		b.Queue(markNumberSQL, c.db.fence.worker, len(c.marks)).QueryRow(func(row pgx.Row) error { return row.Scan(&number) })
+	}
+	b.Queue(`COMMIT`).Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" {
+			return fmt.Errorf("the server answered %s", tag)
+		}
+		return nil
+	})
+	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
+		return fmt.Errorf("commit marks and outcomes: %w", err)
+	}
+	c.db.fence.acknowledged(number)
+	return nil
+}
+
+// granted returns, per mark, whether its bit was set.
+func (c *commit) granted() []bool {
+	all := make([]bool, len(c.marks))
+	for i, m := range c.marks {
+		r := c.runs[m.ChunkID]
+		all[i] = r.covers(m.Seq) && c.marked[claimKey{m.ChunkID, m.Epoch}].has(m.Seq-r.lo)
+	}
+	return all
+}
+
+// late returns the outcomes that were not recorded under the lease.
+func (c *commit) late() (late []Outcome) {
+	for _, o := range c.sent {
+		if !c.taken[claimKey{o.ChunkID, o.Epoch}] {
+			late = append(late, o)
+		}
+	}
+	for _, o := range c.others {
+		if !c.recorded[Attempt{NoticeID: o.NoticeID, Seq: o.Seq, Epoch: o.Epoch}] {
+			late = append(late, o)
+		}
+	}
+	return late
+}
+
+// markArgs gathers the marks of each claim of a chunk into two bitmaps.
+func (c *commit) markArgs() []any {
+	type asks struct{ fresh, again bitmap }
+	var keys []claimKey
+	by := map[claimKey]asks{}
+	for _, m := range c.marks {
+		r := c.runs[m.ChunkID]
+		if !r.covers(m.Seq) {
+			continue
+		}
+		k := claimKey{m.ChunkID, m.Epoch}
+		a, ok := by[k]
+		if !ok {
+			a = asks{r.zero(), r.zero()}
+			by[k], keys = a, append(keys, k)
+		}
+		if m.Again {
+			a.again.set(m.Seq - r.lo)
+		} else {
+			a.fresh.set(m.Seq - r.lo)
+		}
+	}
+	var chunks, epochs []int64
+	var fresh, again []pgtype.Bits
+	for _, k := range keys {
+		r, a := c.runs[k.chunk], by[k]
+		chunks, epochs = append(chunks, k.chunk), append(epochs, k.epoch)
+		fresh, again = append(fresh, r.varbit(a.fresh)), append(again, r.varbit(a.again))
+	}
+	return []any{chunks, epochs, fresh, again}
+}
+
+// sentArgs gathers the 250s of each claim of a chunk into a bitmap, and lists their replies.
+func (c *commit) sentArgs() []any {
+	var keys []claimKey
+	by := map[claimKey]bitmap{}
+	ages := map[claimKey]time.Duration{}
+	for _, o := range c.sent {
+		k, r := claimKey{o.ChunkID, o.Epoch}, c.runs[o.ChunkID]
+		if by[k] == nil {
+			by[k], keys, ages[k] = r.zero(), append(keys, k), age(o)
+		}
+		by[k].set(o.Seq - r.lo)
+		ages[k] = min(ages[k], age(o))
+	}
+	var chunks, epochs []int64
+	var sent []pgtype.Bits
+	var since []time.Duration
+	for _, k := range keys {
+		chunks, epochs, since = append(chunks, k.chunk), append(epochs, k.epoch), append(since, ages[k])
+		sent = append(sent, c.runs[k.chunk].varbit(by[k]))
+	}
+	return append([]any{chunks, epochs, sent, since}, replyArgs(c.sent)...)
+}
+
+// age is how long ago an answer came.
+func age(o Outcome) time.Duration { return max(0, time.Since(o.Heard)) }
+
+// replyArgs lists 250s for keepAnswersSQL.
+func replyArgs(outcomes []Outcome) []any {
+	n := len(outcomes)
+	chunks, epochs, seqs, ages := make([]int64, n), make([]int64, n), make([]int32, n), make([]time.Duration, n)
+	relays, codes, enhanced, replies := make([]string, n), make([]int16, n), make([]string, n), make([]string, n)
+	for i, o := range outcomes {
+		chunks[i], epochs[i], seqs[i], ages[i] = o.ChunkID, o.Epoch, int32(o.Seq), age(o)
+		relays[i], codes[i], enhanced[i], replies[i] = o.Answer.Relay, int16(o.Answer.Code), o.Answer.Enhanced, o.Answer.Text
+	}
+	return []any{chunks, epochs, seqs, ages, relays, codes, enhanced, replies}
+}
+
+func outcomeArgs(outcomes []Outcome) []any {
+	n := len(outcomes)
+	seqs, chunks, epochs := make([]int32, n), make([]int64, n), make([]int64, n)
+	states, nodots, delays, codes := make([]int16, n), make([]bool, n), make([]time.Duration, n), make([]int16, n)
+	enhanced, relays, replies, reasons := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	for i, o := range outcomes {
+		seqs[i], chunks[i], epochs[i] = int32(o.Seq), o.ChunkID, o.Epoch
+		states[i], nodots[i], delays[i], codes[i] = int16(o.State), o.NoDot, o.Delay, int16(o.Answer.Code)
+		enhanced[i], relays[i], replies[i], reasons[i] = o.Answer.Enhanced, o.Answer.Relay, o.Answer.Text, o.Reason
+	}
+	return []any{seqs, chunks, epochs, states, nodots, delays, codes, enhanced, relays, replies, reasons}
 }
 
 // recordLate records outcomes of attempts whose lease is over. An answer that was recorded before, or that a newer
@@ -194,7 +338,7 @@ func attemptSet(results pgx.BatchResults) (map[Attempt]bool, error) {
 func (db *DB) recordLate(ctx context.Context, outcomes []Outcome) error {
 	chunks := chunksOf(nil, outcomes)
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, lockSQL+`FOR UPDATE`, chunks); err != nil {
+		if err := lockChunks(ctx, tx, chunks); err != nil {
 			return err
 		}
 		// One by one: two of them may be answers to two attempts of the same delivery.
@@ -211,7 +355,20 @@ func (db *DB) recordLate(ctx context.Context, outcomes []Outcome) error {
 	return nil
 }
 
+// sentLateSQL sets the bit of a 250 whatever the epoch, unless one was heard before.
+const sentLateSQL = `
+	WITH taken AS (
+		UPDATE chunk c SET sent = set_bit(c.sent, $4::int - c.lo, 1), first_sent_at = least(c.first_sent_at, clock_timestamp() - $3::interval),
+			last_sent_at = greatest(c.last_sent_at, clock_timestamp() - $3::interval)
+		WHERE c.id = $1 AND c.lo <= $4 AND c.hi > $4 AND get_bit(c.sent, $4 - c.lo) = 0
+		RETURNING c.id, $2::bigint AS epoch, c.notice_id, c.plan_id, c.lo, c.stopped
+	)` + keepAnswersSQL
+
 func recordOneLate(ctx context.Context, tx pgx.Tx, o Outcome) error {
+	if o.State == notice.DeliverySent {
+		_, err := tx.Exec(ctx, sentLateSQL, append([]any{o.ChunkID, o.Epoch, age(o), o.Seq}, replyArgs([]Outcome{o})...)...)
+		return err
+	}
 	if _, err := tx.Exec(ctx, outcomeLateSQL, outcomeArgs([]Outcome{o})...); err != nil {
 		return err
 	}
@@ -219,28 +376,9 @@ func recordOneLate(ctx context.Context, tx pgx.Tx, o Outcome) error {
 		return nil
 	}
 	// A definite answer to an attempt that an operator requeued while it was unknown: it is no longer unresolved.
-	_, err := tx.Exec(ctx, `UPDATE delivery SET unresolved = 0 WHERE notice_id = $1 AND seq = $2 AND unresolved = $3`,
+	_, err := tx.Exec(ctx, `UPDATE outcome SET unresolved = 0 WHERE notice_id = $1 AND seq = $2 AND unresolved = $3`,
 		o.NoticeID, o.Seq, o.Epoch)
 	return err
-}
-
-// recountAndReopen recounts locked chunks, and has their notices sent again where a change left something owed.
-func recountAndReopen(ctx context.Context, tx pgx.Tx, chunks []int64) error {
-	if err := recount(ctx, tx, chunks); err != nil {
-		return err
-	}
-	// Locked even where nothing is reopened: a Finish under way must see these chunks.
-	_, err := tx.Exec(ctx, `SELECT 1 FROM notice WHERE id IN (SELECT notice_id FROM chunk WHERE id = ANY($1)) ORDER BY id FOR NO KEY UPDATE`, chunks)
-	if err != nil {
-		return fmt.Errorf("lock the notices: %w", err)
-	}
-	_, err = tx.Exec(ctx, `
-		UPDATE notice SET state = 'sending'
-		WHERE state = 'sent' AND id IN (SELECT notice_id FROM chunk WHERE id = ANY($1) AND open)`, chunks)
-	if err != nil {
-		return fmt.Errorf("reopen notices: %w", err)
-	}
-	return nil
 }
 
 func chunksOf(marks []Attempt, outcomes []Outcome) (ids []int64) {
@@ -252,27 +390,4 @@ func chunksOf(marks []Attempt, outcomes []Outcome) (ids []int64) {
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
-}
-
-func attemptArgs(attempts []Attempt) []any {
-	n := len(attempts)
-	notices, seqs, chunks, epochs := make([]int64, n), make([]int32, n), make([]int64, n), make([]int64, n)
-	for i, a := range attempts {
-		notices[i], seqs[i], chunks[i], epochs[i] = a.NoticeID, int32(a.Seq), a.ChunkID, a.Epoch
-	}
-	return []any{notices, seqs, chunks, epochs}
-}
-
-func outcomeArgs(outcomes []Outcome) []any {
-	n := len(outcomes)
-	attempts, states, nodots := make([]Attempt, n), make([]int16, n), make([]bool, n)
-	delays, ages, codes := make([]time.Duration, n), make([]time.Duration, n), make([]int16, n)
-	enhanced, relays, replies, reasons := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	for i, o := range outcomes {
-		attempts[i], states[i], nodots[i], delays[i] = o.Attempt, int16(o.State), o.NoDot, o.Delay
-		ages[i] = max(0, time.Since(o.Heard))
-		codes[i], enhanced[i], relays[i] = int16(o.Answer.Code), o.Answer.Enhanced, o.Answer.Relay
-		replies[i], reasons[i] = o.Answer.Text, o.Reason
-	}
-	return append(attemptArgs(attempts), states, nodots, delays, ages, codes, enhanced, relays, replies, reasons)
 }

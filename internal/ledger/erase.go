@@ -31,20 +31,17 @@ func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("erase a customer: %w", err)
 	}
-	// From here on no release can find them. Rows that are not born yet are born first: they are erased like the others.
-	if err := db.expandRowsOf(ctx, id); err != nil {
-		return fmt.Errorf("erase a customer: %w", err)
-	}
-	notices, err := collect[int64](ctx, db.pool, `SELECT notice_id FROM member WHERE customer_id = $1 ORDER BY notice_id`, id)
+	// From here on no plan can find them.
+	plans, err := collect[int64](ctx, db.pool, `SELECT plan_id FROM member WHERE customer_id = $1 ORDER BY plan_id`, id)
 	if err != nil {
 		return fmt.Errorf("look for the rows of a customer: %w", err)
 	}
-	for _, n := range notices {
-		if err := db.inTx(ctx, func(tx pgx.Tx) error { return eraseFrom(ctx, tx, n, id) }); err != nil {
-			return fmt.Errorf("erase a customer from notice %d: %w", n, err)
+	for _, p := range plans {
+		if err := db.inTx(ctx, func(tx pgx.Tx) error { return eraseFrom(ctx, tx, p, id) }); err != nil {
+			return fmt.Errorf("erase a customer from plan %d: %w", p, err)
 		}
 	}
-	if !known && len(notices) == 0 {
+	if !known && len(plans) == 0 {
 		return noCustomer()
 	}
 	return nil
@@ -67,24 +64,7 @@ func forget(ctx context.Context, tx pgx.Tx, id string) (known bool, err error) {
 	return known, hide(ctx, tx, keys)
 }
 
-func (db *DB) expandRowsOf(ctx context.Context, id string) error {
-	notices, err := collect[int64](ctx, db.pool, `
-		SELECT id FROM notice n WHERE expanded < recipients AND EXISTS (SELECT FROM recipient WHERE notice_id = n.id AND seq >= n.expanded
-			AND customers @> jsonb_build_array(jsonb_build_object('id', $1::text)))`, id)
-	if err != nil {
-		return fmt.Errorf("look for rows that are not born: %w", err)
-	}
-	for _, n := range notices {
-		for done := false; !done; {
-			if _, done, err = db.Expand(ctx, n); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// row is a row of a notice that one customer is erased from.
+// row is a row of a plan that one customer is erased from.
 type row struct {
 	Seq       int
 	Key       *string
@@ -92,18 +72,25 @@ type row struct {
 	Customers []notice.Frozen
 }
 
-func eraseFrom(ctx context.Context, tx pgx.Tx, noticeID int64, id string) error {
-	// A statement of its own: what changes a delivery holds its chunk.
-	chunks, err := collect[int64](ctx, tx, `
-		SELECT c.id FROM chunk c JOIN member m ON m.notice_id = c.notice_id AND m.seq >= c.lo AND m.seq < c.hi
-		WHERE m.customer_id = $1 AND m.notice_id = $2 ORDER BY c.id FOR UPDATE OF c`, id, noticeID)
+// eraseFrom takes a customer out of a plan, and where a notice has taken it, out of what became of the row. The plan is
+// locked first: a release that takes it meanwhile either finds the row emptied, or its chunk is found here.
+func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
+	var noticeID int64
+	if err := tx.QueryRow(ctx, `SELECT notice_id FROM plan WHERE id = $1 FOR UPDATE`, plan).Scan(&noticeID); err != nil {
+		return fmt.Errorf("lock the plan: %w", err)
+	}
+	found, err := findRows(ctx, tx, `
+		SELECT n.id, m.seq FROM member m JOIN notice n ON n.id = $3 AND n.plan_id = m.plan_id WHERE m.customer_id = $1 AND m.plan_id = $2`, id, plan, noticeID)
 	if err != nil {
-		return fmt.Errorf("lock the chunk: %w", err)
+		return err
+	}
+	if err := lockChunks(ctx, tx, found.chunks); err != nil {
+		return err
 	}
 	var r row
 	err = tx.QueryRow(ctx, `
-		SELECT r.seq, r.address_key, r.address, r.customers FROM member m JOIN recipient r ON r.notice_id = m.notice_id AND r.seq = m.seq
-		WHERE m.customer_id = $1 AND m.notice_id = $2 FOR UPDATE`, id, noticeID).Scan(&r.Seq, &r.Key, &r.Address, &r.Customers)
+		SELECT r.seq, r.address_key, r.address, r.customers FROM member m JOIN recipient r ON r.plan_id = m.plan_id AND r.seq = m.seq
+		WHERE m.customer_id = $1 AND m.plan_id = $2 FOR UPDATE`, id, plan).Scan(&r.Seq, &r.Key, &r.Address, &r.Customers)
 	if errors.Is(err, pgx.ErrNoRows) { // retention, or the same erasure, was faster
 		return nil
 	}
@@ -112,22 +99,25 @@ func eraseFrom(ctx context.Context, tx pgx.Tx, noticeID int64, id string) error 
 	}
 	r.Customers = slices.DeleteFunc(r.Customers, func(c notice.Frozen) bool { return c.ID == id })
 	if len(r.Customers) > 0 {
-		err = keepOthers(ctx, tx, noticeID, r)
+		err = keepOthers(ctx, tx, plan, noticeID, r)
 	} else {
-		err = anonymise(ctx, tx, noticeID, r)
+		err = anonymise(ctx, tx, plan, noticeID, r, found)
 	}
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM member WHERE customer_id = $1 AND notice_id = $2`, id, noticeID); err != nil {
+	if _, err := tx.Exec(ctx, `DELETE FROM member WHERE customer_id = $1 AND plan_id = $2`, id, plan); err != nil {
 		return fmt.Errorf("forget where they stood: %w", err)
 	}
-	return recountAndReopen(ctx, tx, chunks)
+	if len(found.chunks) == 0 {
+		return nil
+	}
+	return recountAndReopen(ctx, tx, found.chunks)
 }
 
 // keepOthers leaves a row to those who share it. The spelling of its address was perhaps the erased customer's: that
 // of the first of the others takes its place, or the key, which is a spelling too.
-func keepOthers(ctx context.Context, tx pgx.Tx, noticeID int64, r row) error {
+func keepOthers(ctx context.Context, tx pgx.Tx, plan, noticeID int64, r row) error {
 	address := ""
 	if r.Key != nil {
 		err := tx.QueryRow(ctx, `
@@ -137,41 +127,49 @@ func keepOthers(ctx context.Context, tx pgx.Tx, noticeID int64, r row) error {
 			return fmt.Errorf("look for another spelling: %w", err)
 		}
 	}
-	_, err := tx.Exec(ctx, `UPDATE recipient SET customers = $3, address = $4, erased = erased + 1 WHERE notice_id = $1 AND seq = $2`,
-		noticeID, r.Seq, r.Customers, address)
+	_, err := tx.Exec(ctx, `UPDATE recipient SET customers = $3, address = $4, erased = erased + 1 WHERE plan_id = $1 AND seq = $2`,
+		plan, r.Seq, r.Customers, address)
 	if err != nil {
 		return fmt.Errorf("take them off a shared row: %w", err)
 	}
 	if address == r.Address || r.Address == "" {
 		return nil
 	}
-	_, err = tx.Exec(ctx, `UPDATE delivery SET reply = replace(reply, $3, $4) WHERE notice_id = $1 AND seq = $2 AND strpos(reply, $3) > 0`,
-		noticeID, r.Seq, r.Address, address)
-	if err != nil {
-		return fmt.Errorf("take their spelling out of a reply: %w", err)
-	}
-	return nil
+	return changeReplies(ctx, tx, noticeID, r.Seq, `replace(reply, $3, $4)`, r.Address, address)
 }
 
-// anonymise leaves nothing of a row but what it came to.
-func anonymise(ctx context.Context, tx pgx.Tx, noticeID int64, r row) error {
+// anonymise leaves nothing of a row but what it came to, and has it not sent any more.
+func anonymise(ctx context.Context, tx pgx.Tx, plan, noticeID int64, r row, found rowSet) error {
 	if r.Key != nil && !strings.HasPrefix(*r.Key, erasedPrefix) {
 		if err := hide(ctx, tx, []string{*r.Key}); err != nil {
 			return err
 		}
 	}
-	for _, statement := range []string{
-		`UPDATE recipient SET customers = '[]', address = '', language = '', time_zone = '', erased = erased + 1,
+	_, err := tx.Exec(ctx, `
+		UPDATE recipient SET customers = '[]', address = '', language = '', time_zone = '', erased = erased + 1,
 			address_key = CASE WHEN address_key IS NOT NULL THEN 'erased:' || seq END
-		 WHERE notice_id = $1 AND seq = $2`,
-		`UPDATE delivery SET reply = '', address_key = CASE WHEN address_key IS NOT NULL THEN 'erased:' || seq END,
-			state = CASE WHEN state NOT IN (0, 3) THEN state WHEN unresolved = 0 THEN 7 ELSE 5 END,
-			reason = CASE WHEN state IN (0, 3) THEN 'erased' ELSE reason END,
-			at = CASE WHEN state IN (0, 3) THEN clock_timestamp() ELSE at END
-		 WHERE notice_id = $1 AND seq = $2`,
+		WHERE plan_id = $1 AND seq = $2`, plan, r.Seq)
+	if err != nil {
+		return fmt.Errorf("make a row anonymous: %w", err)
+	}
+	if err := changeReplies(ctx, tx, noticeID, r.Seq, `''`); err != nil {
+		return err
+	}
+	return stopRows(ctx, tx, found)
+}
+
+// changeReplies puts something else in the place of what relays answered for a row.
+func changeReplies(ctx context.Context, tx pgx.Tx, noticeID int64, seq int, with string, args ...any) error {
+	args = append([]any{noticeID, seq}, args...)
+	for _, statement := range []string{
+		`UPDATE outcome SET reply = ` + with + ` WHERE notice_id = $1 AND seq = $2 AND reply <> ''`,
+		`UPDATE answer SET replies = (SELECT array_agg(CASE WHEN s = $2 THEN ` + with + ` ELSE reply END ORDER BY i)
+			FROM unnest(seqs, replies) WITH ORDINALITY AS u(s, reply, i))
+		 WHERE notice_id = $1 AND $2 = ANY (seqs)
+			AND chunk_id = (SELECT id FROM chunk WHERE notice_id = $1 AND lo <= $2 ORDER BY lo DESC LIMIT 1)`,
 	} {
-		if _, err := tx.Exec(ctx, statement, noticeID, r.Seq); err != nil {
-			return fmt.Errorf("make a row anonymous: %w", err)
+		if _, err := tx.Exec(ctx, statement, args...); err != nil {
+			return fmt.Errorf("take what relays answered out of a row: %w", err)
 		}
 	}
 	return nil

@@ -66,6 +66,9 @@ func (db *DB) onConnect(ctx context.Context, conn *pgx.Conn) error {
 	if err == nil && raised {
 		db.fence.forget()
 	}
+	if err == nil {
+		_ = db.compareSchema(ctx, conn) // it says so itself; Ready and the sweep do too
+	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42P01" {
 		return nil // no such table: the schema is older than the fence, and Ready says so
 	}
@@ -100,7 +103,10 @@ func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, err error
 	}
 	for worker, number := range known {
 		if inside[worker] < number {
-			return true, db.raise(ctx, tx, "the ledger has lost marks that this process knows of")
+			if err := db.raise(ctx, tx, "the ledger has lost marks that this process knows of"); err != nil {
+				return true, err
+			}
+			return true, takeOver(ctx, tx, known)
 		}
 	}
 	return false, nil
@@ -261,28 +267,27 @@ func (db *DB) raiseForLost(ctx context.Context, lost map[string]int64) error {
 		if err := db.raise(ctx, tx, "the ledger has fewer marks than its workers have made"); err != nil {
 			return err
 		}
-		for worker, number := range lost {
-			_, err := tx.Exec(ctx, `
-				INSERT INTO mark_number (worker, number) VALUES ($1, $2)
-				ON CONFLICT (worker) DO UPDATE SET number = greatest(mark_number.number, excluded.number)`, worker, number)
-			if err != nil {
-				return fmt.Errorf("take over the number of marks: %w", err)
-			}
-		}
-		return nil
+		return takeOver(ctx, tx, lost)
 	})
+}
+
+// takeOver notes numbers of marks that the ledger lacks: the same loss is not found again, after an operator has let go
+// of what it held.
+func takeOver(ctx context.Context, tx pgx.Tx, numbers map[string]int64) error {
+	for worker, number := range numbers {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO mark_number (worker, number) VALUES ($1, $2)
+			ON CONFLICT (worker) DO UPDATE SET number = greatest(mark_number.number, excluded.number)`, worker, number)
+		if err != nil {
+			return fmt.Errorf("take over the number of marks: %w", err)
+		}
+	}
+	return nil
 }
 
 // Unhold lets go of a notice that the fence holds: what it still owes is sent (send), or becomes uncertain, to be
 // settled row by row once it is known what left before. With lift, releases are no longer held either.
 func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string) error {
-	// All of it must be there to become uncertain.
-	for done := send; !done; {
-		var err error
-		if _, done, err = db.Expand(ctx, id); err != nil {
-			return err
-		}
-	}
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		// The fence before any notice, as raise and release lock them.
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR UPDATE`); err != nil {
@@ -305,7 +310,7 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 		case until != nil:
 			return notice.Conflict("notice %d is held until %s by a planned hold; what is due leaves then", id, until.Format(time.RFC3339))
 		}
-		return unhold(ctx, tx, id, send, lift, who)
+		return db.unhold(ctx, tx, id, send, lift, who)
 	})
 	if err != nil {
 		return err
@@ -313,26 +318,11 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 	return db.Finish(ctx, id)
 }
 
-func unhold(ctx context.Context, tx pgx.Tx, id int64, send, lift bool, who string) error {
+func (db *DB) unhold(ctx context.Context, tx pgx.Tx, id int64, send, lift bool, who string) error {
 	what := "unhold and send"
 	if !send {
 		what = "unhold as uncertain"
-		_, err := tx.Exec(ctx, `
-			UPDATE delivery SET state = 5, unresolved = -1, at = clock_timestamp(), dot_by = clock_timestamp(), reason = $2,
-				reply = 'whether it left before the ledger was restored is not known'
-			WHERE notice_id = $1 AND state IN (0, 1, 3)`, id, notice.ReasonRestored)
-		if err != nil {
-			return fmt.Errorf("make uncertain what notice %d owes: %w", id, err)
-		}
-		rows, err := tx.Query(ctx, `SELECT id FROM chunk WHERE notice_id = $1 AND open`, id)
-		if err != nil {
-			return fmt.Errorf("list the chunks of notice %d: %w", id, err)
-		}
-		open, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-		if err != nil {
-			return fmt.Errorf("list the chunks of notice %d: %w", id, err)
-		}
-		if err := recount(ctx, tx, open); err != nil {
+		if err := doubt(ctx, tx, id); err != nil {
 			return err
 		}
 	}
@@ -341,6 +331,9 @@ func unhold(ctx context.Context, tx pgx.Tx, id int64, send, lift bool, who strin
 	if err != nil {
 		return fmt.Errorf("unhold notice %d: %w", id, err)
 	}
+	if err := db.begin(ctx, tx, id); err != nil {
+		return err
+	}
 	if lift {
 		what += ", lift the fence"
 		if _, err := tx.Exec(ctx, `UPDATE fence SET up = false, reason = '', changed_at = clock_timestamp()`); err != nil {
@@ -348,4 +341,28 @@ func unhold(ctx context.Context, tx pgx.Tx, id int64, send, lift bool, who strin
 		}
 	}
 	return recordAct(ctx, tx, id, who, what, "")
+}
+
+// doubt makes uncertain what a notice owes, under the locks of all its chunks. A lease of before the backup may still run
+// in a worker: it ends, and no mark is given for what it has.
+func doubt(ctx context.Context, tx pgx.Tx, id int64) error {
+	chunks, err := collect[int64](ctx, tx, named(`
+		WITH owed AS (
+			SELECT c.id, d.seq, d.epoch, d.tries FROM (SELECT id FROM chunk WHERE notice_id = $1 AND open OFFSET 0) c
+			CROSS JOIN LATERAL (SELECT seq, epoch, tries, state FROM delivery WHERE chunk_id = c.id OFFSET 0) d
+			WHERE d.state IN ({queued}, {sending}, {deferred})
+		), doubted AS (
+			INSERT INTO outcome (notice_id, seq, state, tries, epoch, unresolved, reason, reply)
+			SELECT $1, seq, {uncertain}, tries, epoch, -1, $2, 'whether it left before the ledger was restored is not known' FROM owed
+			ON CONFLICT (notice_id, seq) DO UPDATE SET state = {uncertain}, tries = excluded.tries, epoch = excluded.epoch, unresolved = -1, due_at = NULL,
+				at = clock_timestamp(), reason = excluded.reason, reply = excluded.reply
+			RETURNING 1
+		)
+		UPDATE chunk c SET stopped = c.stopped | x.bits, stopped_at = clock_timestamp(), lease_until = NULL, holder = ''
+		FROM (SELECT k.id, bit_or(set_bit(k.dots & ~k.dots, o.seq - k.lo, 1))::varbit AS bits FROM owed o JOIN chunk k ON k.id = o.id GROUP BY k.id) x
+		WHERE c.id = x.id RETURNING c.id`), id, notice.ReasonRestored)
+	if err != nil {
+		return fmt.Errorf("make uncertain what notice %d owes: %w", id, err)
+	}
+	return recount(ctx, tx, chunks)
 }

@@ -13,37 +13,33 @@ import (
 // address key is $2; of notice $3 alone, or of all for 0. To the mailbox belong the mails to it, and the rows of those
 // whose primary it is that went to an alternate or nowhere: what support is asked about is the mail that did not come.
 //
-// Each branch is a look-up in an index. The delivery's begins with the notice, so the mailbox is probed once a notice.
+// Each branch is a look-up in an index. The recipient's begins with the plan, so the mailbox is probed once a notice.
 // LIMIT and OFFSET 0 keep the planner from turning those probes into one pass over all rows, which it did on 50 notices
-// and wherever it had no statistics yet. Members and deliveries are born with the expansion: what it has not come to
-// is read through, which ends within seconds of a release.
+// and wherever it had no statistics yet. A plan that no notice has taken is left out.
 const standsSQL = `
-	SELECT notice_id, seq FROM member WHERE customer_id = $1 AND $3::bigint IN (0, notice_id)
+	SELECT n.id AS notice_id, m.seq
+	FROM (SELECT plan_id, seq FROM member WHERE customer_id = $1 OFFSET 0) m
+	CROSS JOIN LATERAL (SELECT notice.id FROM plan p JOIN notice ON notice.id = p.notice_id AND notice.plan_id = p.id WHERE p.id = m.plan_id) n
+	WHERE $3::bigint IN (0, n.id)
 	UNION
 	SELECT n.id, d.seq
 	FROM notice n
-	CROSS JOIN LATERAL (SELECT seq FROM delivery WHERE notice_id = n.id AND address_key = $2 LIMIT 1) d
+	CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = $2 LIMIT 1) d
 	WHERE $3 IN (0, n.id)
 	UNION
-	SELECT n.id, r.seq
-	FROM notice n
-	CROSS JOIN LATERAL (
-		SELECT seq FROM recipient
-		WHERE notice_id = n.id AND seq >= n.expanded
-			AND (address_key = $2 OR customers @> jsonb_build_array(jsonb_build_object('id', $1::text))) OFFSET 0) r
-	WHERE $3 IN (0, n.id) AND n.expanded < n.recipients
-	UNION
-	SELECT m.notice_id, m.seq
+	SELECT n.id, m.seq
 	FROM customer c
-	CROSS JOIN LATERAL (SELECT notice_id, seq FROM member WHERE customer_id = c.id AND $3 IN (0, notice_id) OFFSET 0) m
-	CROSS JOIN LATERAL (SELECT role, address_key FROM recipient WHERE notice_id = m.notice_id AND seq = m.seq OFFSET 0) r
-	WHERE c.email_key = $2 AND c.email_key <> '' AND (r.role = 'alternate' OR r.address_key IS NULL)`
+	CROSS JOIN LATERAL (SELECT plan_id, seq FROM member WHERE customer_id = c.id OFFSET 0) m
+	CROSS JOIN LATERAL (SELECT notice.id FROM plan p JOIN notice ON notice.id = p.notice_id AND notice.plan_id = p.id WHERE p.id = m.plan_id) n
+	CROSS JOIN LATERAL (SELECT role, address_key FROM recipient WHERE plan_id = m.plan_id AND seq = m.seq OFFSET 0) r
+	WHERE $3 IN (0, n.id) AND c.email_key = $2 AND c.email_key <> '' AND (r.role = 'alternate' OR r.address_key IS NULL)`
 
-// standsTables are deliveryTables for the rows of "stands", each looked up by its key.
+// standsTables are the deliveries of "stands", each looked up by its key.
 const standsTables = `
 	stands JOIN notice n ON n.id = stands.notice_id
-	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE notice_id = stands.notice_id AND seq = stands.seq OFFSET 0) r
-	LEFT JOIN LATERAL (SELECT * FROM delivery WHERE notice_id = stands.notice_id AND seq = stands.seq OFFSET 0) d ON true` + deliveryState
+	CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= stands.seq ORDER BY lo DESC LIMIT 1) c
+	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = stands.seq OFFSET 0) d
+	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq = stands.seq OFFSET 0) r`
 
 const historySQL = `
 	WITH stands AS (` + standsSQL + `)

@@ -50,11 +50,6 @@ func (db *DB) applyHolds(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("hold notices: %w", err)
 	}
-	_, err = db.pool.Exec(ctx, `
-		UPDATE notice SET state = CASE WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END, reason = '', held_until = NULL
-		WHERE state = 'held' AND held_until IS NOT NULL AND NOT EXISTS (`+holdNow+`)`, db.opts.DotGrace)
-	if err != nil {
-		return fmt.Errorf("let go of notices after a hold: %w", err)
-	}
-	return nil
+	return db.start(ctx, `state = 'held' AND held_until IS NOT NULL AND NOT EXISTS (
+		SELECT FROM hold WHERE from_at < clock_timestamp() + interval '`+fmt.Sprint(db.opts.DotGrace.Microseconds())+` microseconds' AND until_at > clock_timestamp())`)
 }

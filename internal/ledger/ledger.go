@@ -1,27 +1,22 @@
 // Package ledger keeps in Postgres who is owed what and what happened; every SQL statement of Tocsin stands here.
 //
 // The delivery protocol is that of docs/guarantees.md. Two of its rules hold for all code in this package:
-// whatever changes a delivery first locks its chunk row in a statement of its own (the lease holder FOR SHARE,
-// everybody else FOR UPDATE, ids ascending), and time is the database's clock_timestamp(). A notice row is locked
+// whatever changes a delivery first locks its chunk row in a statement of its own (the lease holder FOR NO KEY UPDATE, or
+// FOR KEY SHARE where it changes no bit; everybody else, who claims included, FOR UPDATE; ids ascending), and time is the
+// database's clock_timestamp(). A notice row is locked
 // after chunk rows, never before them, and FOR NO KEY UPDATE: an update of a chunk may hold a key lock on it already,
 // with which FOR UPDATE would make a deadlock of two.
 package ledger
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
-
-	"tocsin/migrations"
 )
 
 // Options are the times of the protocol, on the database's clock; zero means the default.
@@ -60,6 +55,9 @@ type DB struct {
 	pool  *pgxpool.Pool
 	opts  Options
 	fence *fence
+	runs  runs
+	// foreign: the schema is of another version than this program.
+	foreign atomic.Bool
 }
 
 // Open returns the ledger at a Postgres URL. It does not connect: Postgres may be away, now or later,
@@ -91,6 +89,8 @@ func setSession(params map[string]string) {
 	params["synchronous_commit"] = "on"
 	// Statements here touch few rows through indexes; compiling one costs more than running it.
 	params["jit"] = "off"
+	// A plan that was made while a table was empty reads all of it once it is full.
+	params["enable_seqscan"] = "off"
 }
 
 // Close ends all connections.
@@ -101,63 +101,6 @@ func (db *DB) Lease() time.Duration { return db.opts.Lease }
 
 // DotGrace is how long after its mark a dot may be written.
 func (db *DB) DotGrace() time.Duration { return db.opts.DotGrace }
-
-// Ready reports why the ledger can't be used now: Postgres is away, or its schema is not this version's.
-func (db *DB) Ready(ctx context.Context) error {
-	var have int64
-	err := db.pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&have)
-	if err != nil {
-		return fmt.Errorf("ask for the schema's version (has `tocsin migrate` run?): %w", err)
-	}
-	want, err := schemaVersion()
-	if err != nil {
-		return err
-	}
-	if have < want {
-		return fmt.Errorf("the schema is at version %d and this program needs %d: run `tocsin migrate`", have, want)
-	}
-	return nil
-}
-
-// Migrate brings the schema at a Postgres URL to this program's version. Several may run at once: they take turns.
-func Migrate(ctx context.Context, url string) (applied int, err error) {
-	conn, err := sql.Open("pgx", url)
-	if err != nil {
-		return 0, fmt.Errorf("open Postgres: %w", err)
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
-		return 0, fmt.Errorf("make the migration lock: %w", err)
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, conn, migrations.FS, goose.WithSessionLocker(locker))
-	if err != nil {
-		return 0, fmt.Errorf("read the migrations: %w", err)
-	}
-	done, err := p.Up(ctx)
-	if err != nil {
-		return len(done), fmt.Errorf("migrate: %w", err)
-	}
-	// Whoever was connected before the tables were there has not done this.
-	if _, err := conn.ExecContext(ctx, identifySQL); err != nil {
-		return len(done), fmt.Errorf("note the database that the ledger stands in: %w", err)
-	}
-	return len(done), nil
-}
-
-func schemaVersion() (int64, error) {
-	entries, err := migrations.FS.ReadDir(".")
-	if err != nil {
-		return 0, fmt.Errorf("list the migrations: %w", err)
-	}
-	var last int64
-	for _, e := range entries {
-		if v, err := goose.NumericComponent(e.Name()); err == nil {
-			last = max(last, v)
-		}
-	}
-	return last, nil
-}
 
 // inTx runs f in one transaction.
 func (db *DB) inTx(ctx context.Context, f func(pgx.Tx) error) error {

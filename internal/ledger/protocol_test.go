@@ -93,10 +93,6 @@ func (d *desk) sendThrough(db *ledger.DB, b notice.Body, c ledger.Choice) {
 	if _, err := db.Release(ctx, id, a, "example.net", "test"); err != nil {
 		d.t.Fatal(err)
 	}
-	for done := false; !done; {
-		_, done, err = db.Expand(ctx, id)
-		d.must(err)
-	}
 }
 
 func (d *desk) must(err error) {
@@ -237,40 +233,39 @@ func TestAMarkIsGivenOnlyUnderTheCurrentLease(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	tests := map[string]struct {
-		before func(d *desk, a ledger.Attempt)
+		before func(d *desk, a *ledger.Attempt)
 		want   bool
+		marked bool // and not answered
 	}{
-		"held":          {func(*desk, ledger.Attempt) {}, true},
-		"asked again":   {func(d *desk, a ledger.Attempt) { d.mark(a) }, true},
-		"lease ran out": {func(d *desk, _ ledger.Attempt) { d.loseLease() }, false},
-		"lease too short for the dot": {func(d *desk, _ ledger.Attempt) {
+		"held":                                 {func(*desk, *ledger.Attempt) {}, true, false},
+		"asked again":                          {func(d *desk, a *ledger.Attempt) { d.mark(*a); a.Again = true }, true, false},
+		"asked twice as if for the first time": {func(d *desk, a *ledger.Attempt) { d.mark(*a) }, false, true},
+		"lease ran out":                        {func(d *desk, _ *ledger.Attempt) { d.loseLease() }, false, false},
+		"lease too short for the dot": {func(d *desk, _ *ledger.Attempt) {
 			d.exec(`UPDATE chunk SET lease_until = clock_timestamp() + interval '19 seconds'`)
-		}, false},
-		"taken over":               {func(d *desk, _ ledger.Attempt) { d.loseLease(); d.claim("b") }, false},
-		"answered":                 {func(d *desk, a ledger.Attempt) { d.mark(a); d.answer(a, notice.DeliverySent, 250) }, false},
-		"deferred by this attempt": {func(d *desk, a ledger.Attempt) { d.mark(a); d.answer(a, notice.DeliveryDeferred, 450) }, false},
-		"given up before the mark": {func(d *desk, a ledger.Attempt) {
-			d.record(ledger.Outcome{Attempt: a, State: notice.DeliveryDeferred, NoDot: true, Heard: time.Now()})
-		}, false},
-		"paused":    {func(d *desk, _ ledger.Attempt) { d.must(d.Pause(ctx, d.id, "test")) }, false},
-		"cancelled": {func(d *desk, _ ledger.Attempt) { d.must(d.Cancel(ctx, d.id, "test")) }, false},
-		"expired":   {func(d *desk, _ ledger.Attempt) { d.exec(`UPDATE notice SET expires_at = clock_timestamp()`) }, false},
-		"the same epoch under another chunk": {func(d *desk, a ledger.Attempt) {
+		}, false, false},
+		"taken over":               {func(d *desk, _ *ledger.Attempt) { d.loseLease(); d.claim("b") }, false, false},
+		"answered":                 {func(d *desk, a *ledger.Attempt) { d.mark(*a); d.answer(*a, notice.DeliverySent, 250) }, false, false},
+		"deferred by this attempt": {func(d *desk, a *ledger.Attempt) { d.mark(*a); d.answer(*a, notice.DeliveryDeferred, 450) }, false, false},
+		"paused":                   {func(d *desk, _ *ledger.Attempt) { d.must(d.Pause(ctx, d.id, "test")) }, false, false},
+		"cancelled":                {func(d *desk, _ *ledger.Attempt) { d.must(d.Cancel(ctx, d.id, "test")) }, false, false},
+		"expired":                  {func(d *desk, _ *ledger.Attempt) { d.exec(`UPDATE notice SET expires_at = clock_timestamp()`) }, false, false},
+		"the same epoch under another chunk": {func(d *desk, a *ledger.Attempt) {
 			d.exec(`UPDATE chunk SET epoch = epoch + 1 WHERE id = $1`, a.ChunkID)
-		}, false},
+		}, false, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := release(t, 2)
 			a := attempt(d.claim("a"), 0)
-			tt.before(d, a)
+			tt.before(d, &a)
 			if got := d.mark(a); got != tt.want {
 				t.Errorf("mark given: %v, want %v", got, tt.want)
 			}
 			if tt.want {
 				d.wantState(0, notice.DeliverySending)
-			} else if s := d.state(0); s == notice.DeliverySending {
+			} else if s := d.state(0); s == notice.DeliverySending && !tt.marked {
 				t.Error("the refused mark left the delivery sending")
 			}
 		})
@@ -334,7 +329,7 @@ func requeued(t *testing.T) (d *desk, a ledger.Attempt) {
 	d.mark(a)
 	d.loseLease()
 	d.closeChunk(d.claim("b"))
-	d.exec(`UPDATE delivery SET dot_by = clock_timestamp() - interval '1 hour'`)
+	d.exec(`UPDATE outcome SET at = clock_timestamp() - interval '1 hour'`)
 	done, err := d.Settle(t.Context(), d.id, notice.Settlement{Requeue: true, AllUncertain: true}, "", "op")
 	d.must(err)
 	if done.Changed != 1 {
@@ -427,7 +422,7 @@ func TestRequeueWaitsForTheGate(t *testing.T) {
 		t.Fatalf("settled %+v, want one too early, with a time", done)
 	}
 	if wait := time.Until(*done.From); wait < 14*time.Minute || wait > 16*time.Minute {
-		t.Errorf("possible in %v, want the dot's grace and 15 minutes", wait)
+		t.Errorf("possible in %v, want 15 minutes", wait)
 	}
 	d.wantState(0, notice.DeliveryUncertain)
 }
@@ -512,37 +507,22 @@ func TestReleaseIsDoneOnce(t *testing.T) {
 	if err != nil || released {
 		t.Errorf("a second release did something: %v %v", released, err)
 	}
-	for range 3 { // expanders that come late
-		if _, done, err := d.Expand(t.Context(), d.id); err != nil || !done {
-			t.Errorf("expand again: done %v, %v", done, err)
-		}
-	}
 	d.wantCounts(map[string]int{"queued": 5})
 }
 
-func TestTheCountsAddUpWhileANoticeIsExpanded(t *testing.T) {
+func TestAReleaseMakesARowAndAPlaceForEveryMailbox(t *testing.T) {
 	t.Parallel()
 	d := open(t)
 	d.exec(`INSERT INTO customer (id, email, email_key)
 		SELECT 'c' || i, CASE WHEN i % 10 = 0 THEN '' ELSE i || '@example.com' END, CASE WHEN i % 10 = 0 THEN '' ELSE i || '@example.com' END
 		FROM generate_series(1, 25000) i`)
-	b := notice.Body{Key: "big", Incident: "big", Kind: notice.Outage, Phase: "identified"}
-	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
-	d.must(err)
-	if _, err := d.Release(t.Context(), id, all(b), "example.net", "test"); err != nil {
-		t.Fatal(err)
-	}
-	d.id, d.ref = id, "big"
-	for done := false; !done; {
-		d.wantCounts(map[string]int{"queued": 22500, "suppressed": 2500})
-		_, done, err = d.Expand(t.Context(), id)
-		d.must(err)
-	}
+	d.send(notice.Body{Key: "big"})
 	d.wantCounts(map[string]int{"queued": 22500, "suppressed": 2500})
-	var rows, members int
-	d.must(d.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM delivery), (SELECT count(*) FROM member)`).Scan(&rows, &members))
-	if rows != 25000 || members != 25000 {
-		t.Errorf("%d deliveries and %d members, want 25000 each", rows, members)
+	var rows, members, covered int
+	d.must(d.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM delivery), (SELECT count(*) FROM member), (SELECT sum(hi - lo) FROM chunk)`).
+		Scan(&rows, &members, &covered))
+	if rows != 25000 || members != 25000 || covered != 25000 {
+		t.Errorf("%d deliveries, %d members and chunks over %d, want 25000 each", rows, members, covered)
 	}
 }
 

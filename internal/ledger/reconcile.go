@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,13 +35,13 @@ type Uncertain struct {
 	GateOpen    bool      `json:"gate_open"`
 }
 
-// windowColumns are LogFrom, LogUntil, RequeueFrom and GateOpen of delivery d of notice n; $1 is the slack, $2 the gate,
-// $3 the grace of a dot. A mark is never older than the claim that its epoch was made from, nor than its dot's grace;
-// where the database's clock was set back meanwhile the earlier of the two holds. A restored ledger may know no epoch,
-// but nothing is older than the release.
+// windowColumns are LogFrom, LogUntil, RequeueFrom and GateOpen of delivery d of notice n; $1 is the slack, $2 the gate.
+// A mark is never older than the claim that its epoch was made from, and its dot never younger than its outcome; where
+// the database's clock was set back meanwhile the mark can be older by what an answer is waited for. A restored ledger
+// may know no epoch, but nothing is older than the release.
 const windowColumns = `
-	greatest(n.released_at, least(to_timestamp(d.epoch / 1e6), d.dot_by - $3::interval)) - $1::interval,
-	d.dot_by + $2::interval + $1::interval, d.dot_by + $2::interval, coalesce(d.dot_by + $2::interval < clock_timestamp(), false)`
+	greatest(n.released_at, CASE WHEN to_timestamp(d.epoch / 1e6) <= d.at THEN to_timestamp(d.epoch / 1e6) ELSE d.at - $2::interval END) - $1::interval,
+	d.at + $2::interval + $1::interval, d.at + $2::interval, d.at + $2::interval < clock_timestamp()`
 
 // Uncertain returns a page of a notice's uncertain deliveries by seq, beginning after that one; empty, never nil,
 // where there is none. ref is the notice's key or number.
@@ -49,13 +50,18 @@ func (db *DB) Uncertain(ctx context.Context, ref string, after, limit int) ([]Un
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.pool.Query(ctx, `
-		SELECT n.message_token, n.message_domain, d.seq, r.address, d.epoch, d.tries, `+windowColumns+`
+	// Chunks come in the order of their rows, and only those that may have one.
+	rows, err := db.pool.Query(ctx, named(`
+		SELECT n.message_token, n.message_domain, d.seq, d.address, d.epoch, d.tries, `+windowColumns+`
 		FROM notice n
-		JOIN delivery d ON d.notice_id = n.id
-		JOIN recipient r ON r.notice_id = d.notice_id AND r.seq = d.seq
-		WHERE n.id = $4 AND d.state = 5 AND d.dot_by IS NOT NULL AND d.seq > $5 ORDER BY d.seq LIMIT $6`,
-		clockSlack, db.opts.Gate, db.opts.DotGrace, id, after, limit)
+		CROSS JOIN LATERAL (SELECT id, plan_id FROM chunk
+			WHERE notice_id = n.id AND hi > $4 AND (counts[{uncertain} + 1] > 0 OR lease_until IS NOT NULL) ORDER BY lo OFFSET 0) c
+		CROSS JOIN LATERAL (
+			SELECT d.*, r.address FROM delivery d
+			CROSS JOIN LATERAL (SELECT address FROM recipient WHERE plan_id = c.plan_id AND seq = d.seq OFFSET 0) r
+			WHERE d.chunk_id = c.id AND d.seq > $4 AND d.state = {uncertain} ORDER BY d.seq OFFSET 0) d
+		WHERE n.id = $3 LIMIT $5`),
+		clockSlack, db.opts.Gate, id, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read what is uncertain of notice %d: %w", id, err)
 	}
@@ -103,7 +109,7 @@ type Reconciled struct {
 	TooEarly   int        `json:"too_early"`     // missing, and its gate is not past
 	From       *time.Time `json:"possible_from"` // when the last of those can be requeued
 	NotCovered int        `json:"not_covered"`   // missing from a log that does not reach over its attempt
-	Changed    int        `json:"changed"`       // not uncertain any more, or by another attempt: left alone
+	Changed    int        `json:"changed"`       // not uncertain any more, by another attempt, or overtaken by a later notice: left alone
 }
 
 // Reconcile carries out what a relay's log shows: what the relay took becomes sent, without an SMTP code; what is
@@ -125,7 +131,7 @@ func (db *DB) reconcile(ctx context.Context, tx pgx.Tx, id int64, r Reconciliati
 	if err != nil {
 		return done, err
 	}
-	if len(r.Requeue) > 0 && n.State != notice.Sending && n.State != notice.Paused && n.State != notice.Sent {
+	if len(r.Requeue) > 0 && !n.requeues() {
 		return done, notice.Conflict("notice %d is %s: nothing of it can be requeued", id, n.State)
 	}
 	found, err := attempted(n, "evidence", r.Evidence, func(e Evidence) (string, int64) { return e.MessageID, e.Epoch })
@@ -136,14 +142,17 @@ func (db *DB) reconcile(ctx context.Context, tx pgx.Tx, id int64, r Reconciliati
 	if err != nil {
 		return done, err
 	}
-	chunks, err := lockChunksOf(ctx, tx, id, append(found.seqs, missing.seqs...))
+	rows, err := findRows(ctx, tx, `SELECT $1::bigint, seq FROM unnest($2::int[]) AS m(seq)`, id, slices.Concat(found.seqs, missing.seqs))
 	if err != nil {
+		return done, err
+	}
+	if err := lockWithLater(ctx, tx, n, rows); err != nil {
 		return done, err
 	}
 	if err := settleTaken(ctx, tx, id, found, r.Evidence, who, &done); err != nil {
 		return done, err
 	}
-	if err := db.requeueMissing(ctx, tx, id, missing, r, who, &done); err != nil {
+	if err := db.requeueMissing(ctx, tx, n, missing, r, who, &done); err != nil {
 		return done, err
 	}
 	if done.Sent+done.Requeued == 0 {
@@ -154,18 +163,18 @@ func (db *DB) reconcile(ctx context.Context, tx pgx.Tx, id int64, r Reconciliati
 	if err := recordAct(ctx, tx, id, who, "reconcile", detail); err != nil {
 		return done, err
 	}
-	return done, recountAndReopen(ctx, tx, chunks)
+	return done, recountAndReopen(ctx, tx, rows.chunks)
 }
 
-// named are attempts by seq and epoch, each once.
-type named struct {
+// attemptSet are attempts by seq and epoch, each once.
+type attemptSet struct {
 	seqs   []int32
 	epochs []int64
 	from   []int // where in the list each of them stood
 }
 
 // attempted turns Message-IDs of the notice into seqs. field is where they stand in the request.
-func attempted[T any](n Notice, field string, list []T, of func(T) (string, int64)) (all named, err error) {
+func attempted[T any](n Notice, field string, list []T, of func(T) (string, int64)) (all attemptSet, err error) {
 	seen := map[int32]bool{}
 	for i, item := range list {
 		id, epoch := of(item)
@@ -196,21 +205,7 @@ func (n Notice) seqOf(messageID string) (int32, bool) {
 	return int32(seq), err == nil && n.MessageID(int(seq)) == messageID
 }
 
-func lockChunksOf(ctx context.Context, tx pgx.Tx, id int64, seqs []int32) ([]int64, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT id FROM chunk c WHERE notice_id = $1 AND EXISTS (SELECT FROM unnest($2::int[]) s WHERE s >= c.lo AND s < c.hi)
-		ORDER BY id FOR UPDATE`, id, seqs)
-	var chunks []int64
-	if err == nil {
-		chunks, err = pgx.CollectRows(rows, pgx.RowTo[int64])
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lock the chunks to reconcile: %w", err)
-	}
-	return chunks, nil
-}
-
-func settleTaken(ctx context.Context, tx pgx.Tx, id int64, found named, proofs []Evidence, who string, done *Reconciled) error {
+func settleTaken(ctx context.Context, tx pgx.Tx, id int64, found attemptSet, proofs []Evidence, who string, done *Reconciled) error {
 	n := len(found.seqs)
 	at, reasons, texts := make([]time.Time, n), make([]string, n), make([]string, n)
 	for i, from := range found.from {
@@ -221,13 +216,14 @@ func settleTaken(ctx context.Context, tx pgx.Tx, id int64, found named, proofs [
 		}
 	}
 	// The relay's clock says when; what it can't be is before the release or in the future.
-	tag, err := tx.Exec(ctx, `
-		UPDATE delivery d SET state = 2, sent_at = least(greatest(m.taken_at, n.released_at), clock_timestamp()),
+	tag, err := tx.Exec(ctx, named(`
+		UPDATE outcome d SET state = {sent}, sent_at = least(greatest(m.taken_at, n.released_at), clock_timestamp()),
 			at = clock_timestamp(), code = 0, enhanced = '', reason = m.reason,
-			reply = CASE WHEN d.address_key LIKE 'erased:%' THEN '' ELSE m.reply END
+			reply = CASE WHEN stop_reason(n.id, n.plan_id, m.seq) = 'erased' THEN '' ELSE m.reply END
 		FROM unnest($2::int[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[]) AS m(seq, epoch, taken_at, reason, reply)
 		JOIN notice n ON n.id = $1
-		WHERE d.notice_id = $1 AND d.seq = m.seq AND d.epoch = m.epoch AND d.state = 5`,
+		CROSS JOIN LATERAL (SELECT lo, sent FROM chunk WHERE notice_id = n.id AND lo <= m.seq ORDER BY lo DESC LIMIT 1) c
+		WHERE d.notice_id = n.id AND d.seq = m.seq AND d.epoch = m.epoch AND d.state = {uncertain} AND get_bit(c.sent, m.seq - c.lo) = 0`),
 		id, found.seqs, found.epochs, at, reasons, texts)
 	if err != nil {
 		return fmt.Errorf("settle what the relay of notice %d took: %w", id, err)
@@ -237,57 +233,61 @@ func settleTaken(ctx context.Context, tx pgx.Tx, id int64, found named, proofs [
 	return nil
 }
 
-func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, id int64, missing named, r Reconciliation, who string, done *Reconciled) error {
+// looked is a missing delivery as it now stands.
+type looked struct {
+	Seq      int32
+	ChunkID  int64
+	Key      *string
+	Same     bool      // uncertain by the attempt that was looked at, and not erased
+	From     time.Time // the gate
+	GateOpen bool
+	Covered  bool
+}
+
+func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing attemptSet, r Reconciliation, who string, done *Reconciled) error {
 	// What is still to come is not in any log, whatever its reader says.
-	rows, err := tx.Query(ctx, `
-		SELECT seq, m_epoch, same, requeue_from, gate_open, $7::timestamptz <= log_from AND least($8::timestamptz, clock_timestamp()) >= log_until
-		FROM (SELECT d.seq, m.epoch, d.epoch = m.epoch AND d.state = 5 AND d.dot_by IS NOT NULL AND d.address_key NOT LIKE 'erased:%', `+windowColumns+`
-			FROM unnest($5::int[], $6::bigint[]) AS m(seq, epoch)
-			JOIN delivery d ON d.notice_id = $4 AND d.seq = m.seq JOIN notice n ON n.id = d.notice_id)
-			AS looked(seq, m_epoch, same, log_from, log_until, requeue_from, gate_open)`,
-		clockSlack, db.opts.Gate, db.opts.DotGrace, id, missing.seqs, missing.epochs, r.LogFrom, r.LogUntil)
+	rows, err := tx.Query(ctx, named(`
+		SELECT seq, chunk_id, address_key, same, requeue_from, gate_open, $6::timestamptz <= log_from AND least($7::timestamptz, clock_timestamp()) >= log_until
+		FROM (SELECT d.seq, d.chunk_id, d.address_key, d.epoch = m.epoch AND d.state = {uncertain} AND d.address_key NOT LIKE 'erased:%', `+windowColumns+`
+			FROM unnest($4::int[], $5::bigint[]) AS m(seq, epoch) JOIN notice n ON n.id = $3
+			CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= m.seq AND hi > m.seq ORDER BY lo DESC LIMIT 1) c
+			CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = m.seq OFFSET 0) d WHERE d.at IS NOT NULL)
+			AS looked(seq, chunk_id, address_key, same, log_from, log_until, requeue_from, gate_open)`),
+		clockSlack, db.opts.Gate, n.ID, missing.seqs, missing.epochs, r.LogFrom, r.LogUntil)
 	if err != nil {
-		return fmt.Errorf("read what notice %d misses: %w", id, err)
-	}
-	type looked struct {
-		Seq      int32
-		Epoch    int64
-		Same     bool
-		From     *time.Time // the gate
-		GateOpen bool
-		Covered  *bool
+		return fmt.Errorf("read what notice %d misses: %w", n.ID, err)
 	}
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[looked])
 	if err != nil {
-		return fmt.Errorf("read what notice %d misses: %w", id, err)
+		return fmt.Errorf("read what notice %d misses: %w", n.ID, err)
 	}
 	done.Changed += len(missing.seqs) - len(all)
-	var again named
+	var again requeue
 	for _, l := range all {
+		owed := false
+		if l.Same {
+			if owed, err = owedLater(ctx, tx, n, *l.Key); err != nil {
+				return err
+			}
+		}
 		switch {
-		case !l.Same:
+		case !l.Same || owed:
 			done.Changed++
 		case !l.GateOpen:
 			done.TooEarly++
-			if done.From == nil || done.From.Before(*l.From) {
-				done.From = l.From
+			if done.From == nil || done.From.Before(l.From) {
+				done.From = &l.From
 			}
-		case !*l.Covered:
+		case !l.Covered:
 			done.NotCovered++
 		default:
-			again.seqs, again.epochs = append(again.seqs, l.Seq), append(again.epochs, l.Epoch)
+			row := unsettled{Seq: l.Seq, ChunkID: l.ChunkID}
+			if err := requeueOne(ctx, tx, n.ID, row, "not in the relay's log, requeued by "+who); err != nil {
+				return err
+			}
+			again.add(row)
+			done.Requeued++
 		}
 	}
-	tag, err := tx.Exec(ctx, `
-		UPDATE delivery d SET state = 0, unresolved = CASE WHEN unresolved = 0 AND d.epoch <> 0 THEN d.epoch ELSE -1 END,
-			owed_at = clock_timestamp(), due_at = clock_timestamp(), at = clock_timestamp(),
-			reason = 'not in the relay''s log, requeued by ' || $4
-		FROM unnest($2::int[], $3::bigint[]) AS m(seq, epoch)
-		WHERE d.notice_id = $1 AND d.seq = m.seq AND d.epoch = m.epoch AND d.state = 5 AND d.dot_by + $5 < clock_timestamp()`,
-		id, again.seqs, again.epochs, who, db.opts.Gate)
-	if err != nil {
-		return fmt.Errorf("requeue what the relay of notice %d never had: %w", id, err)
-	}
-	done.Requeued = int(tag.RowsAffected())
-	return nil
+	return again.finish(ctx, tx, n, db.opts.DotGrace)
 }

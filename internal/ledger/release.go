@@ -2,10 +2,11 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -47,18 +48,6 @@ func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
 // Release freezes the audience of a draft in one snapshot and lets the notice go; domain is what its Message-IDs
 // end in. A notice that was released before is left as it is, and released is false.
 func (db *DB) Release(ctx context.Context, id int64, a Audience, domain, who string) (released bool, err error) {
-	for {
-		if err := db.expandEarlier(ctx, id); err != nil {
-			return false, err
-		}
-		released, err := db.tryRelease(ctx, id, a, domain, who)
-		if !errors.Is(err, errUnexpanded) { // else one that was released just now
-			return released, err
-		}
-	}
-}
-
-func (db *DB) tryRelease(ctx context.Context, id int64, a Audience, domain, who string) (released bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		// The fence is locked before any notice, so that one that is raised meanwhile holds this release.
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR SHARE`); err != nil {
@@ -71,8 +60,15 @@ func (db *DB) tryRelease(ctx context.Context, id int64, a Audience, domain, who 
 		if !reflect.DeepEqual(n.Body, a.Body) {
 			return notice.Conflict("notice %q was replaced while it was being released: look at it again", n.Key)
 		}
+		if err := notLate(ctx, tx, n); err != nil {
+			return err
+		}
+		plan, err := freeze(ctx, tx, n, a)
+		if err != nil {
+			return err
+		}
 		released = true
-		return release(ctx, tx, n, a, domain, who, db.opts.DotGrace)
+		return db.take(ctx, tx, n, plan, domain, who)
 	})
 	if err != nil {
 		return false, err
@@ -80,7 +76,7 @@ func (db *DB) tryRelease(ctx context.Context, id int64, a Audience, domain, who 
 	return released, nil
 }
 
-func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who string, grace time.Duration) error {
+func notLate(ctx context.Context, tx pgx.Tx, n Notice) error {
 	var late bool
 	if err := tx.QueryRow(ctx, `SELECT coalesce($1 <= clock_timestamp(), false)`, n.ExpiresAt).Scan(&late); err != nil {
 		return fmt.Errorf("compare expires_at with the clock: %w", err)
@@ -88,44 +84,84 @@ func release(ctx context.Context, tx pgx.Tx, n Notice, a Audience, domain, who s
 	if late {
 		return notice.Invalid("expires_at", "has gone by: nothing would be sent")
 	}
-	p, err := plan(ctx, tx, a)
+	return nil
+}
+
+// take releases a notice to the audience that a plan has frozen: chunks over all of its recipients. Of what the plan
+// suppresses, and of who was erased since, the outcome is known. A plan that was replaced or dropped can't be taken.
+func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, plan int64, domain, who string) error {
+	var recipients int
+	var fits bool
+	err := tx.QueryRow(ctx, `
+		SELECT p.recipients, p.state = 'frozen' AND p.body = (SELECT body FROM notice WHERE id = $2)
+		FROM plan p WHERE p.id = $1 AND p.notice_id = $2 FOR UPDATE`, plan, n.ID).Scan(&recipients, &fits)
 	if err != nil {
-		return err
+		return fmt.Errorf("lock plan %d: %w", plan, err)
 	}
-	if p.Customers == 0 {
-		return notice.Invalid("audience", "nobody matches it: no customer would be told")
-	}
-	if err := freeze(ctx, tx, n, a); err != nil {
-		return err
+	if !fits {
+		return notice.Conflict("the plan of notice %q was replaced: look at it again", n.Key)
 	}
 	if err := keepList(ctx, tx, n.ID, nil); err != nil {
 		return err
 	}
-	if err := supersede(ctx, tx, n); err != nil {
+	if err := layChunks(ctx, tx, n, plan, recipients); err != nil {
 		return err
 	}
 	// A notice that is younger than the backup is unknown to a restored ledger: its key may have gone out before.
 	tag, err := tx.Exec(ctx, `
 		UPDATE notice SET state = CASE WHEN f.up THEN 'held' WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END,
 			reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
-			released_at = clock_timestamp(), released_by = $2, message_domain = $3,
-			customers = $4, recipients = $5, by_language = $6, suppressed = $7
-		FROM fence f WHERE id = $1`,
-		n.ID, who, domain, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed)
+			released_at = clock_timestamp(), released_by = $2, message_domain = $3, plan_id = p.id,
+			customers = p.customers, recipients = p.recipients, by_language = p.by_language, suppressed = p.suppressed
+		FROM fence f, plan p WHERE notice.id = $1 AND p.id = $4`,
+		n.ID, who, domain, plan)
 	if err != nil {
 		return fmt.Errorf("release notice %d: %w", n.ID, err)
 	}
 	if tag.RowsAffected() != 1 {
 		return fmt.Errorf("release notice %d: the ledger has no fence: run `tocsin migrate`", n.ID)
 	}
+	if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'taken' WHERE id = $1`, plan); err != nil {
+		return fmt.Errorf("take plan %d: %w", plan, err)
+	}
 	// In a planned hold it is held from the start, not only once the next sweep has come by.
 	_, err = tx.Exec(ctx, `
 		UPDATE notice SET state = 'held', reason = h.reason, held_until = h.until_at
-		FROM (`+holdNow+` ORDER BY until_at DESC LIMIT 1) h WHERE id = $2 AND state = 'sending'`, grace, n.ID)
+		FROM (`+holdNow+` ORDER BY until_at DESC LIMIT 1) h WHERE id = $2 AND state = 'sending'`, db.opts.DotGrace, n.ID)
 	if err != nil {
 		return fmt.Errorf("hold notice %d: %w", n.ID, err)
 	}
-	return recordAct(ctx, tx, n.ID, who, "release", fmt.Sprintf("%d recipients", p.Recipients))
+	if err := db.begin(ctx, tx, n.ID); err != nil {
+		return err
+	}
+	return recordAct(ctx, tx, n.ID, who, "release", fmt.Sprintf("%d recipients", recipients))
+}
+
+// ChunkSize is how many deliveries a chunk covers: one queue task, one lease.
+const ChunkSize = 256
+
+func layChunks(ctx context.Context, tx pgx.Tx, n Notice, plan int64, recipients int) error {
+	_, err := tx.Exec(ctx, `
+		INSERT INTO chunk (notice_id, plan_id, lo, hi, open, due_at, dots, sent, stopped, counts)
+		SELECT $1, $2, lo, hi, true, greatest($5, clock_timestamp()), z, z, z, ARRAY[hi - lo, 0, 0, 0, 0, 0, 0, 0, 0]
+		FROM generate_series(0, $3 - 1, $4) lo CROSS JOIN LATERAL (SELECT least(lo + $4, $3) AS hi) h
+		CROSS JOIN LATERAL (SELECT repeat('0', hi - lo)::varbit AS z) z ORDER BY lo`, n.ID, plan, recipients, ChunkSize, n.SendAt)
+	if err != nil {
+		return fmt.Errorf("make the chunks of notice %d: %w", n.ID, err)
+	}
+	_, err = tx.Exec(ctx, named(`
+		INSERT INTO outcome (notice_id, seq, state, reason)
+		SELECT $1, seq, CASE WHEN reason <> '' THEN {suppressed} ELSE {cancelled} END, CASE WHEN reason <> '' THEN reason ELSE 'erased' END
+		FROM recipient WHERE plan_id = $2 AND (reason <> '' OR address_key LIKE 'erased:%') ORDER BY seq`), n.ID, plan)
+	if err != nil {
+		return fmt.Errorf("settle what is not to be mailed of notice %d: %w", n.ID, err)
+	}
+	settled, err := collect[int64](ctx, tx, `
+		SELECT id FROM chunk c WHERE notice_id = $1 AND EXISTS (SELECT FROM outcome WHERE notice_id = $1 AND seq >= c.lo AND seq < c.hi OFFSET 0)`, n.ID)
+	if err != nil {
+		return fmt.Errorf("look for what is not to be mailed of notice %d: %w", n.ID, err)
+	}
+	return recount(ctx, tx, settled)
 }
 
 // plan finds the audience in one snapshot and lays it out by mailbox in the temporary table "planned".
@@ -146,10 +182,8 @@ func plan(ctx context.Context, tx pgx.Tx, a Audience) (p notice.Plan, err error)
 	if p.Refused, err = refusedAddresses(ctx, tx); err != nil {
 		return p, err
 	}
-	if err := inspect(ctx, tx, a); err != nil {
-		return p, err
-	}
-	return p, a.Judge()
+	_, err = inspect(ctx, tx, a)
+	return p, err
 }
 
 // refusedAddresses names the first of the planned customers whose address was taken once and is refused today.
@@ -168,18 +202,67 @@ func refusedAddresses(ctx context.Context, tx pgx.Tx) ([]notice.CustomerFault, e
 	return all, nil
 }
 
-// inspect shows every planned recipient to be mailed to the audience's Each.
-func inspect(ctx context.Context, tx pgx.Tx, a Audience) error {
-	rows, err := tx.Query(ctx, `SELECT address, language, time_zone, customers FROM planned WHERE reason = '' ORDER BY seq`)
+// freeze keeps the audience of a draft as a plan, in the place of an earlier one, and returns its number.
+func freeze(ctx context.Context, tx pgx.Tx, n Notice, a Audience) (id int64, err error) {
+	if err := layOut(ctx, tx, a); err != nil {
+		return 0, err
+	}
+	p := notice.Plan{ByLanguage: map[string]int{}, Suppressed: map[string]int{}, Fallback: map[string]int{}}
+	if err := count(ctx, tx, a, &p); err != nil {
+		return 0, err
+	}
+	if p.Customers == 0 {
+		return 0, notice.Invalid("audience", "nobody matches it: no customer would be told")
+	}
+	digest, err := inspect(ctx, tx, a)
 	if err != nil {
-		return fmt.Errorf("read the planned recipients: %w", err)
+		return 0, err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE notice_id = $1 AND state = 'frozen'`, n.ID); err != nil {
+		return 0, fmt.Errorf("drop the earlier plan of notice %d: %w", n.ID, err)
+	}
+	err = tx.QueryRow(ctx, `
+		INSERT INTO plan (notice_id, state, body, digest, customers, recipients, by_language, suppressed)
+		SELECT id, 'frozen', body, $2, $3, $4, $5, $6 FROM notice WHERE id = $1 RETURNING id`,
+		n.ID, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("make the plan of notice %d: %w", n.ID, err)
+	}
+	if err := keepRecipients(ctx, tx, id, a); err != nil {
+		return 0, err
+	}
+	if _, err := tx.Exec(ctx, `SET LOCAL enable_seqscan = off`); err != nil {
+		return 0, fmt.Errorf("forbid reading through: %w", err)
+	}
+	return id, nil
+}
+
+// inspect shows every planned recipient to be mailed to the audience's Each, and has them judged. It returns a digest
+// of the body and of all rows.
+func inspect(ctx context.Context, tx pgx.Tx, a Audience) ([]byte, error) {
+	digest := sha256.New()
+	if err := json.NewEncoder(digest).Encode(a.Body); err != nil {
+		return nil, fmt.Errorf("encode the body: %w", err)
+	}
+	rows, err := tx.Query(ctx, `SELECT address, role, reason, language, time_zone, customers FROM planned ORDER BY seq`)
+	if err != nil {
+		return nil, fmt.Errorf("read the planned recipients: %w", err)
 	}
 	defer rows.Close()
 	texts := map[string]string{}
 	for rows.Next() {
 		var r notice.Recipient
-		if err := rows.Scan(&r.Address, &r.Language, &r.TimeZone, &r.Customers); err != nil {
-			return fmt.Errorf("read a planned recipient: %w", err)
+		var role, reason string
+		var customers []byte
+		if err := rows.Scan(&r.Address, &role, &reason, &r.Language, &r.TimeZone, &customers); err != nil {
+			return nil, fmt.Errorf("read a planned recipient: %w", err)
+		}
+		fmt.Fprintf(digest, "%q %q %q %q %q %s\n", r.Address, role, reason, r.Language, r.TimeZone, customers)
+		if reason != "" {
+			continue
+		}
+		if r.Customers, err = frozen(customers); err != nil {
+			return nil, err
 		}
 		text, ok := texts[r.Language]
 		if !ok {
@@ -187,13 +270,13 @@ func inspect(ctx context.Context, tx pgx.Tx, a Audience) error {
 			texts[r.Language] = text
 		}
 		if err := a.Each(r, text); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the planned recipients: %w", err)
+		return nil, fmt.Errorf("read the planned recipients: %w", err)
 	}
-	return nil
+	return digest.Sum(nil), a.Judge()
 }
 
 // layOut fills "planned": one row a mailbox, complete with all customers who share it, and one for each customer
@@ -201,6 +284,10 @@ func inspect(ctx context.Context, tx pgx.Tx, a Audience) error {
 // most of the sharers have, ties going to the first by external id; address and role are the first one's. The list of
 // suppressions is asked for the mailbox that was found: an alternate that stands on it is not used either.
 func layOut(ctx context.Context, tx pgx.Tx, a Audience) error {
+	// An audience is read through.
+	if _, err := tx.Exec(ctx, `SET LOCAL enable_seqscan = on`); err != nil {
+		return fmt.Errorf("allow reading through: %w", err)
+	}
 	// An erasure waits for releases under way: what it erases must not be frozen afterwards.
 	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, erasureLock); err != nil {
 		return fmt.Errorf("keep erasures waiting: %w", err)
@@ -287,28 +374,26 @@ func count(ctx context.Context, tx pgx.Tx, a Audience, p *notice.Plan) error {
 	return nil
 }
 
-// freeze keeps the planned recipients as those of the notice. Where the incident wrote to a mailbox before, the mail
-// refers to the first of those; what is still owed does not count, since this notice supersedes it.
-func freeze(ctx context.Context, tx pgx.Tx, n Notice, a Audience) error {
+// keepRecipients freezes the planned recipients, and where each customer stands.
+func keepRecipients(ctx context.Context, tx pgx.Tx, plan int64, a Audience) error {
 	wants, texts, err := matches(ctx, tx, a)
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `
-		INSERT INTO recipient (notice_id, seq, address_key, address, role, reason, text, language, time_zone, in_reply_to, customers)
+		INSERT INTO recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers)
 		SELECT $1, p.seq, CASE WHEN p.reason IN ('', 'suppression_list') THEN p.mailbox END, p.address, p.role, p.reason,
-			coalesce(m.text, $2), p.language, p.time_zone, coalesce(first.message_id, ''), p.customers
-		FROM planned p
-		LEFT JOIN unnest($3::text[], $4::text[]) AS m(want, text) ON m.want = p.language
-		LEFT JOIN LATERAL (
-			SELECT '<' || o.message_token || '.' || d.seq || '@' || o.message_domain || '>' AS message_id
-			FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.released_at IS NOT NULL
-			CROSS JOIN LATERAL (SELECT seq FROM delivery WHERE notice_id = o.id AND address_key = p.mailbox AND state IN (1, 2, 5, 8) OFFSET 0) d
-			WHERE me.id = $1 AND p.reason IN ('', 'suppression_list') ORDER BY o.released_at, o.id LIMIT 1) first ON true
+			coalesce(m.text, $2), p.language, p.time_zone, p.customers
+		FROM planned p LEFT JOIN unnest($3::text[], $4::text[]) AS m(want, text) ON m.want = p.language
 		ORDER BY p.seq`,
-		n.ID, a.DefaultLanguage, wants, texts)
+		plan, a.DefaultLanguage, wants, texts)
 	if err != nil {
-		return fmt.Errorf("freeze the recipients of notice %d: %w", n.ID, err)
+		return fmt.Errorf("freeze the recipients of plan %d: %w", plan, err)
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO member (customer_id, plan_id, seq) SELECT c->>'id', $1, p.seq FROM planned p, jsonb_array_elements(p.customers) c`, plan)
+	if err != nil {
+		return fmt.Errorf("freeze the customers of plan %d: %w", plan, err)
 	}
 	return nil
 }

@@ -10,26 +10,26 @@ import (
 	"tocsin/internal/notice"
 )
 
-// deliveryColumns and deliveryTables read what scanDelivery scans. They start from recipient, because a row of that
-// is a row of the report from the release on: until the expansion has come to it, it shows what it will be born as.
-// An erased customer is still counted on the row.
-//
-// OFFSET 0 makes each row's partner a look-up by its key. As a join it was planned, where the statistics did not know the
-// notice, as if the notice had one row: for each row all others were read.
-const (
-	deliveryColumns = `
-		n.message_token, n.message_domain, r.seq, r.address,
-		jsonb_path_query_array(r.customers, '$[*].id') || coalesce((SELECT jsonb_agg('(erased)'::text) FROM generate_series(1, r.erased)), '[]'), r.text, r.time_zone,
-		s.state, CASE WHEN coalesce(d.reason, '') <> '' THEN d.reason WHEN s.state = 6 THEN r.reason
-			WHEN r.role = 'alternate' THEN 'alternate' ELSE '' END,
-		coalesce(d.tries, 0), coalesce(d.relay, ''), coalesce(d.code, 0), coalesce(d.enhanced, ''), coalesce(d.reply, ''),
-		d.sent_at, coalesce(d.at, n.released_at, n.created_at)`
-	deliveryTables = `
-		notice n JOIN recipient r ON r.notice_id = n.id
-		LEFT JOIN LATERAL (SELECT * FROM delivery WHERE notice_id = r.notice_id AND seq = r.seq OFFSET 0) d ON true` + deliveryState
-	deliveryState = `
-		CROSS JOIN LATERAL (SELECT coalesce(d.state, CASE WHEN r.reason = '' THEN 0 ELSE 6 END) AS state) s`
-)
+// deliveryColumns are what scanDelivery scans, of delivery d with its recipient r of notice n. An erased customer is still
+// counted on the row.
+const deliveryColumns = `
+	n.message_token, n.message_domain, r.seq, r.address,
+	jsonb_path_query_array(r.customers, '$[*].id') || coalesce((SELECT jsonb_agg('(erased)'::text) FROM generate_series(1, r.erased)), '[]'), r.text, r.time_zone,
+	d.state, CASE WHEN d.reason <> '' THEN d.reason WHEN r.role = 'alternate' THEN 'alternate' ELSE '' END,
+	d.tries, d.relay, d.code, d.enhanced, d.reply, d.sent_at, coalesce(d.at, n.released_at, n.created_at)`
+
+// reportSQL reads the rows of notice $1 after seq $2, by seq; with a state, $3, those alone. It goes from chunk to chunk
+// in their order, and leaves out those whose counts say that they have none in that state; a leased one is looked at.
+// Each row's partners are look-ups by key, which OFFSET 0 keeps them: planned as joins on statistics that did not know
+// the notice, they read all of it for each row.
+var reportSQL = `
+	SELECT ` + deliveryColumns + `
+	FROM notice n
+	CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND hi > $2
+		AND ($3::smallint IS NULL OR counts[$3 + 1] > 0 OR lease_until IS NOT NULL) ORDER BY lo OFFSET 0) c
+	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq > $2 AND ($3::smallint IS NULL OR state = $3) ORDER BY seq OFFSET 0) d
+	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq = d.seq OFFSET 0) r
+	WHERE n.id = $1`
 
 // scanDelivery scans deliveryColumns, after the columns that come before them.
 func scanDelivery(row pgx.CollectableRow, before ...any) (d notice.Delivery, err error) {
@@ -52,10 +52,7 @@ func scanDelivery(row pgx.CollectableRow, before ...any) (d notice.Delivery, err
 // page is of one moment. A search finds what History finds: also the row of a mailbox's owner whose mail went to an
 // alternate or nowhere.
 func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error) {
-	query, args := `
-		SELECT `+deliveryColumns+` FROM `+deliveryTables+`
-		WHERE n.id = $1 AND r.seq > $2 AND ($3::smallint IS NULL OR s.state = $3) ORDER BY r.seq LIMIT $4`,
-		[]any{noticeID, p.After, p.State, max(p.Limit, 0)}
+	query, args := reportSQL+` LIMIT $4`, []any{noticeID, p.After, p.State, max(p.Limit, 0)}
 	if p.Search != "" {
 		if !storable(p.Search) {
 			return []notice.Delivery{}, nil
@@ -63,7 +60,7 @@ func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryP
 		query, args = `
 			WITH stands AS (`+standsSQL+`)
 			SELECT `+deliveryColumns+` FROM `+standsTables+`
-			WHERE r.seq > $4 AND ($5::smallint IS NULL OR s.state = $5) ORDER BY r.seq LIMIT $6`,
+			WHERE r.seq > $4 AND ($5::smallint IS NULL OR d.state = $5) ORDER BY r.seq LIMIT $6`,
 			[]any{p.Search, strings.ToLower(p.Search), noticeID, p.After, p.State, max(p.Limit, 0)}
 	}
 	rows, err := db.pool.Query(ctx, query, args...)
@@ -85,9 +82,7 @@ func (db *DB) EachDelivery(ctx context.Context, noticeID int64, state *notice.De
 	// Closing the rows would read on to the last of them; a cancelled context drops the connection instead.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rows, err := db.pool.Query(ctx, `
-		SELECT `+deliveryColumns+` FROM `+deliveryTables+`
-		WHERE n.id = $1 AND ($2::smallint IS NULL OR s.state = $2) ORDER BY r.seq`, noticeID, state)
+	rows, err := db.pool.Query(ctx, reportSQL, noticeID, -1, state)
 	if err != nil {
 		return fmt.Errorf("read the deliveries of notice %d: %w", noticeID, err)
 	}

@@ -13,46 +13,64 @@ import (
 	"tocsin/internal/notice"
 )
 
-// seed keeps a released notice of which all recipients are frozen and the first few are expanded. The recipient of
-// seq i is customer c<i> at m<i>@x.example, but for what the caller changes afterwards.
-func (s store) seed(t testing.TB, key string, released time.Time, recipients, expanded int) (id int64) {
+// seed keeps a released notice. The recipient of seq i is customer c<i> at m<i>@x.example, but for what the caller
+// changes before it is laid out.
+func (s store) seed(t testing.TB, key string, released time.Time, recipients int) (id int64) {
 	t.Helper()
-	s.exec(t, `INSERT INTO incident (key, kind) VALUES ('thread', 'outage') ON CONFLICT DO NOTHING`)
-	err := s.pool.QueryRow(t.Context(), `
-		INSERT INTO notice (key, incident_id, state, body, texts, message_token, message_domain, released_at, customers, recipients, expanded)
-		SELECT $1, id, 'sending', '{"phase": "identified"}', '{"en": {"subject": "Mail is down"}, "nl": {"subject": "Mail ligt plat"}}',
-			'token-' || $1, 'example.net', $2, $3, $3, $4 FROM incident RETURNING id`, key, released, recipients, expanded).Scan(&id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.exec(t, `
-		INSERT INTO recipient (notice_id, seq, address_key, address, role, text, language, time_zone, customers)
-		SELECT $1, i, 'm' || i || '@x.example', 'M' || i || '@x.example', 'primary', 'en', 'en-GB', 'Europe/London',
-			jsonb_build_array(jsonb_build_object('id', 'c' || i, 'name', 'N', 'attributes', '{}'::jsonb))
-		FROM generate_series(0, $2::int - 1) i`, id, recipients)
-	s.expand(t, id, 0, expanded)
+	id = s.freeze(t, key, released, recipients)
+	s.lay(t, id)
 	return id
 }
 
-// expand gives recipients lo to hi their deliveries and members, as the expansion does.
-func (s store) expand(t testing.TB, id int64, lo, hi int) {
+func (s store) freeze(t testing.TB, key string, released time.Time, recipients int) (id int64) {
 	t.Helper()
+	s.exec(t, `INSERT INTO incident (key, kind) VALUES ('thread', 'outage') ON CONFLICT DO NOTHING`)
+	err := s.pool.QueryRow(t.Context(), `
+		INSERT INTO notice (key, incident_id, state, body, texts, message_token, message_domain, released_at, began_at, customers, recipients)
+		SELECT $1, id, 'sending', '{"phase": "identified"}', '{"en": {"subject": "Mail is down"}, "nl": {"subject": "Mail ligt plat"}}',
+			'token-' || $1, 'example.net', $2, $2, $3, $3 FROM incident RETURNING id`, key, released, recipients).Scan(&id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Plans have other numbers than their notices.
+	s.exec(t, `INSERT INTO plan (id, notice_id, state, body, customers, recipients, by_language, suppressed) VALUES (1000 - $1, $1, 'taken', '{}', $2, $2, '{}', '{}')`, id, recipients)
+	s.exec(t, `UPDATE notice SET plan_id = 1000 - id WHERE id = $1`, id)
 	s.exec(t, `
-		INSERT INTO delivery (notice_id, seq, address_key, state, owed_at, due_at, at, reason)
-		SELECT notice_id, seq, address_key, CASE WHEN reason = '' THEN 0 ELSE 6 END, '2026-01-02', '2026-01-02', '2026-01-02', reason
-		FROM recipient WHERE notice_id = $1 AND seq >= $2 AND seq < $3`, id, lo, hi)
+		INSERT INTO recipient (plan_id, seq, address_key, address, role, text, language, time_zone, customers)
+		SELECT 1000 - $1, i, 'm' || i || '@x.example', 'M' || i || '@x.example', 'primary', 'en', 'en-GB', 'Europe/London',
+			jsonb_build_array(jsonb_build_object('id', 'c' || i, 'name', 'N', 'attributes', '{}'::jsonb))
+		FROM generate_series(0, $2::int - 1) i`, id, recipients)
+	return id
+}
+
+// lay gives a notice its members, chunks and the outcomes of its suppressed, as its release does.
+func (s store) lay(t testing.TB, id int64) {
+	t.Helper()
+	s.exec(t, `INSERT INTO member SELECT c->>'id', plan_id, seq FROM recipient, jsonb_array_elements(customers) c WHERE plan_id = 1000 - $1`, id)
 	s.exec(t, `
-		INSERT INTO member SELECT c->>'id', notice_id, seq FROM recipient, jsonb_array_elements(customers) c
-		WHERE notice_id = $1 AND seq >= $2 AND seq < $3`, id, lo, hi)
-	s.exec(t, `UPDATE notice SET expanded = $2 WHERE id = $1`, id, hi)
+		INSERT INTO outcome (notice_id, seq, state, reason, at) SELECT n.id, r.seq, 6, r.reason, n.released_at
+		FROM notice n JOIN recipient r ON r.plan_id = n.plan_id WHERE n.id = $1 AND r.reason <> ''`, id)
+	s.exec(t, `
+		INSERT INTO chunk (notice_id, plan_id, lo, hi, open, due_at, dots, sent, stopped, counts)
+		SELECT n.id, n.plan_id, lo, least(lo + 256, recipients), true, released_at, z, z, z, '{0,0,0,0,0,0,0,0,0}'
+		FROM notice n, generate_series(0, recipients - 1, 256) lo, LATERAL (SELECT repeat('0', least(lo + 256, recipients) - lo)::varbit AS z) z
+		WHERE n.id = $1`, id)
+	s.recount(t, id)
+}
+
+// recount has the counts of a notice's chunks agree with what a test did to them.
+func (s store) recount(t testing.TB, id int64) {
+	t.Helper()
+	s.exec(t, `UPDATE chunk SET counts = (SELECT array_agg((SELECT count(*)::int FROM delivery d WHERE d.chunk_id = chunk.id AND d.state = s) ORDER BY s)
+		FROM generate_series(0, 8) s) WHERE notice_id = $1`, id)
 }
 
 var released = time.Date(2026, 1, 1, 3, 14, 7, 0, time.UTC)
 
-// outage is a notice with a delivery of every sort: the first five are expanded, the last three are not.
+// outage is a notice with a delivery of every sort.
 func (s store) outage(t testing.TB) int64 {
 	t.Helper()
-	id := s.seed(t, "outage", released, 8, 0)
+	id := s.freeze(t, "outage", released, 8)
 	for _, change := range []string{
 		`customers = '[{"id": "a"}, {"id": "b c"}, {"id": "A"}]', text = 'nl', language = 'nl-BE', time_zone = '' WHERE seq = 0`,
 		`role = 'alternate', address = 'Else@where.example', address_key = 'else@where.example' WHERE seq = 1`,
@@ -63,12 +81,23 @@ func (s store) outage(t testing.TB) int64 {
 	} {
 		s.exec(t, `UPDATE recipient SET `+change)
 	}
-	s.expand(t, id, 0, 5)
-	s.exec(t, `UPDATE delivery SET state = 2, tries = 2, relay = 'main', code = 250, enhanced = '2.0.0', reply = 'Ok: queued as 4Z',
-		at = '2026-01-02 05:00+02', sent_at = '2026-01-02 05:00+02' WHERE seq IN (0, 1)`)
-	s.exec(t, `UPDATE delivery SET state = 4, code = 550, reason = 'tried_too_long' WHERE seq = 3`)
-	s.exec(t, `UPDATE delivery SET state = 0, reason = '' WHERE seq = 4`) // requeued by an operator
-	s.seed(t, "another", released, 8, 8)
+	s.lay(t, id)
+	for _, change := range []string{
+		`UPDATE outcome SET at = '2026-01-02' WHERE seq = 2`,
+		`INSERT INTO outcome (notice_id, seq, state, tries, epoch, at) SELECT $1, seq, 3, 1, 1, '2026-01-01' FROM generate_series(0, 1) seq`,
+		`UPDATE chunk SET epoch = 2, sent = B'11000000' WHERE notice_id = $1`,
+		`INSERT INTO answer SELECT $1, id, 2, '2026-01-02 05:00+02', 'main', 250, '2.0.0', '{0,1}', '{Ok: queued as 4Z,Ok: queued as 4Z}' FROM chunk WHERE notice_id = $1`,
+		`INSERT INTO outcome (notice_id, seq, state, code, reason, at) VALUES ($1, 3, 4, 550, 'tried_too_long', '2026-01-02')`,
+		`UPDATE outcome SET state = 0, reason = '', at = '2026-01-02' WHERE notice_id = $1 AND seq = 4`, // requeued by an operator
+	} {
+		if strings.Contains(change, "$1") {
+			s.exec(t, change, id)
+		} else {
+			s.exec(t, change)
+		}
+	}
+	s.recount(t, id)
+	s.seed(t, "another", released, 8)
 	return id
 }
 
@@ -112,18 +141,6 @@ func TestDeliveriesTellEveryRecipient(t *testing.T) {
 	if diff := cmp.Diff(want, streamed); diff != "" {
 		t.Errorf("EachDelivery (-want +got):\n%s", diff)
 	}
-	// Which of them the expansion has come to makes no difference to the sums.
-	db.expand(t, id, 5, 8)
-	after, err := db.Deliveries(t.Context(), id, notice.DeliveryPage{After: -1, Limit: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range after {
-		if after[i].State != want[i].State || after[i].Reason != want[i].Reason {
-			t.Errorf("%d is %v (%s) before its delivery is born and %v (%s) after",
-				i, want[i].State, want[i].Reason, after[i].State, after[i].Reason)
-		}
-	}
 }
 
 // seqs writes the deliveries as their seqs, "0 3 4".
@@ -156,16 +173,16 @@ func TestDeliveriesPageAndSearch(t *testing.T) {
 		{"the last one", notice.DeliveryPage{After: 5, Limit: 3}, "6 7"},
 		{"the one after it", notice.DeliveryPage{After: 7, Limit: 3}, ""},
 		{"a page of nothing", notice.DeliveryPage{After: -1, Limit: -1}, ""},
-		{"a state, whether expanded or not", notice.DeliveryPage{After: -1, Limit: 9, State: &queued}, "4 5 7"},
+		{"a state", notice.DeliveryPage{After: -1, Limit: 9, State: &queued}, "4 5 7"},
 		{"a state, from the middle", notice.DeliveryPage{After: 4, Limit: 1, State: &queued}, "5"},
 		{"another state", notice.DeliveryPage{After: -1, Limit: 9, State: &suppressed}, "2 6"},
 		{"a customer", notice.DeliveryPage{After: -1, Limit: 9, Search: "b c"}, "0"},
-		{"a customer not expanded yet", notice.DeliveryPage{After: -1, Limit: 9, Search: "c7"}, "7"},
+		{"another customer", notice.DeliveryPage{After: -1, Limit: 9, Search: "c7"}, "7"},
 		{"a customer by another case is another", notice.DeliveryPage{After: -1, Limit: 9, Search: "C7"}, ""},
 		{"a customer with a state", notice.DeliveryPage{After: -1, Limit: 9, Search: "c7", State: &sent}, ""},
 		{"a customer, after them", notice.DeliveryPage{After: 7, Limit: 9, Search: "c7"}, ""},
 		{"an address in any case", notice.DeliveryPage{After: -1, Limit: 9, Search: "m3@X.EXAMPLE"}, "3"},
-		{"an address not expanded yet", notice.DeliveryPage{After: -1, Limit: 9, Search: "m5@x.example"}, "5"},
+		{"another address", notice.DeliveryPage{After: -1, Limit: 9, Search: "m5@x.example"}, "5"},
 		{"an alternate", notice.DeliveryPage{After: -1, Limit: 9, Search: "else@where.example"}, "1"},
 		{"the primary whose mail went to an alternate", notice.DeliveryPage{After: -1, Limit: 9, Search: "m1@x.example"}, "1"},
 		{"somebody else", notice.DeliveryPage{After: -1, Limit: 9, Search: "nobody@x.example"}, ""},
@@ -180,7 +197,6 @@ func TestDeliveriesPageAndSearch(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, seqs(got), c.want)
 		}
 	}
-	db.expand(t, id, 5, 8)
 	got, err := db.Deliveries(t.Context(), id, notice.DeliveryPage{After: -1, Limit: 9, Search: "M6@x.example"})
 	if err != nil || seqs(got) != "6" {
 		t.Errorf("the primary whose mail went nowhere: %q, %v", seqs(got), err)
@@ -191,11 +207,11 @@ func TestEachDeliveryIsOfOneMoment(t *testing.T) {
 	t.Parallel()
 	db := openStore(t)
 	const n = 20_000 // more than the connection's buffers hold
-	id := db.seed(t, "big", released, n, n)
+	id := db.seed(t, "big", released, n)
 	var states []notice.DeliveryState
 	err := db.EachDelivery(t.Context(), id, nil, func(d notice.Delivery) error {
 		if d.Seq == 0 {
-			db.exec(t, `UPDATE delivery SET state = 2 WHERE notice_id = $1`, id)
+			db.exec(t, `UPDATE chunk SET sent = ~sent, counts = ARRAY[0, 0, hi - lo, 0, 0, 0, 0, 0, 0] WHERE notice_id = $1`, id)
 		}
 		states = append(states, d.State)
 		return nil

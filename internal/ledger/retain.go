@@ -30,10 +30,10 @@ func (db *DB) DropOldRows(ctx context.Context, keep time.Duration) (rows int, mo
 }
 
 func dropOldRows(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, more bool, err error) {
-	var id int64
+	var id, plan int64
 	err = tx.QueryRow(ctx, `
-		SELECT id FROM notice n WHERE rows_dropped_at IS NOT NULL AND EXISTS (SELECT FROM recipient WHERE notice_id = n.id)
-		ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`).Scan(&id)
+		SELECT id, plan_id FROM notice n WHERE rows_dropped_at IS NOT NULL AND EXISTS (SELECT FROM recipient WHERE plan_id = n.plan_id)
+		ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`).Scan(&id, &plan)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return keepSummary(ctx, tx, keep)
 	}
@@ -41,11 +41,11 @@ func dropOldRows(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 		return 0, false, err
 	}
 	tag, err := tx.Exec(ctx, `
-		WITH slice AS (SELECT seq, customers FROM recipient WHERE notice_id = $1 ORDER BY seq LIMIT $2),
+		WITH slice AS (SELECT seq, customers FROM recipient WHERE plan_id = $2 ORDER BY seq LIMIT $3),
 		members AS (DELETE FROM member m USING slice s, jsonb_array_elements(s.customers) c
-			WHERE m.notice_id = $1 AND m.customer_id = c->>'id'),
-		deliveries AS (DELETE FROM delivery d USING slice s WHERE d.notice_id = $1 AND d.seq = s.seq)
-		DELETE FROM recipient r USING slice s WHERE r.notice_id = $1 AND r.seq = s.seq`, id, retainSlice)
+			WHERE m.plan_id = $2 AND m.customer_id = c->>'id'),
+		outcomes AS (DELETE FROM outcome WHERE notice_id = $1 AND seq <= (SELECT max(seq) FROM slice))
+		DELETE FROM recipient WHERE plan_id = $2 AND seq <= (SELECT max(seq) FROM slice)`, id, plan, retainSlice)
 	return int(tag.RowsAffected()), true, err
 }
 
@@ -56,7 +56,6 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	err = tx.QueryRow(ctx, `
 		SELECT id FROM notice n
 		WHERE rows_dropped_at IS NULL AND state IN ('sent', 'cancelled') AND greatest(released_at, send_at) < clock_timestamp() - $1::interval
-			AND expanded = recipients
 			AND NOT EXISTS (SELECT FROM chunk WHERE notice_id = n.id
 				AND (open OR lease_until > clock_timestamp() OR last_sent_at >= clock_timestamp() - $1::interval))
 		ORDER BY id LIMIT 1`, keep).Scan(&id)
@@ -86,8 +85,13 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	if err != nil {
 		return 0, false, err
 	}
-	_, err = tx.Exec(ctx, `DELETE FROM chunk c USING notice n WHERE n.id = $1 AND c.notice_id = n.id AND n.rows_dropped_at IS NOT NULL`, id)
-	return 0, true, err
+	for _, table := range []string{"answer", "chunk"} {
+		_, err = tx.Exec(ctx, `DELETE FROM `+table+` c USING notice n WHERE n.id = $1 AND c.notice_id = n.id AND n.rows_dropped_at IS NOT NULL`, id)
+		if err != nil {
+			return 0, false, err
+		}
+	}
+	return 0, true, nil
 }
 
 // rowsDropped says that a notice is too old for what was asked of it.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
@@ -17,7 +18,8 @@ const year = 365 * 24 * time.Hour
 func (d *desk) age(ago string) {
 	d.t.Helper()
 	d.exec(`UPDATE notice SET released_at = released_at - $1::interval, send_at = send_at - $1::interval WHERE id = $2`, ago, d.id)
-	d.exec(`UPDATE delivery SET at = at - $1::interval, sent_at = sent_at - $1::interval, dot_by = dot_by - $1::interval WHERE notice_id = $2`, ago, d.id)
+	d.exec(`UPDATE outcome SET at = at - $1::interval, sent_at = sent_at - $1::interval WHERE notice_id = $2`, ago, d.id)
+	d.exec(`UPDATE answer SET at = at - $1::interval WHERE notice_id = $2`, ago, d.id)
 	d.exec(`UPDATE chunk SET first_sent_at = first_sent_at - $1::interval, last_sent_at = last_sent_at - $1::interval WHERE notice_id = $2`, ago, d.id)
 }
 
@@ -35,8 +37,9 @@ func (d *desk) drop() (rows int) {
 
 func (d *desk) rowsOf(id int64) (n int) {
 	d.t.Helper()
-	d.must(d.pool.QueryRow(d.t.Context(), `SELECT (SELECT count(*) FROM recipient WHERE notice_id = $1) + (SELECT count(*) FROM delivery WHERE notice_id = $1)
-		+ (SELECT count(*) FROM member WHERE notice_id = $1) + (SELECT count(*) FROM chunk WHERE notice_id = $1)`, id).Scan(&n))
+	d.must(d.pool.QueryRow(d.t.Context(), `SELECT (SELECT count(*) FROM recipient r JOIN notice n ON n.plan_id = r.plan_id WHERE n.id = $1)
+		+ (SELECT count(*) FROM member m JOIN notice n ON n.plan_id = m.plan_id WHERE n.id = $1) + (SELECT count(*) FROM outcome WHERE notice_id = $1)
+		+ (SELECT count(*) FROM answer WHERE notice_id = $1) + (SELECT count(*) FROM chunk WHERE notice_id = $1)`, id).Scan(&n))
 	return n
 }
 
@@ -49,12 +52,19 @@ func TestTheRowsOfOldNoticesAreDroppedAndTheirCountsKept(t *testing.T) {
 	d.exec(`UPDATE customer SET email = '', email_key = '' WHERE id = 'c7'`)
 	d.send(notice.Body{Key: "old", Incident: "thread"})
 	old := d.id
-	d.exec(`UPDATE delivery SET state = CASE WHEN seq % 10 = 1 THEN 5 WHEN seq % 10 = 2 THEN 4 ELSE 2 END, sent_at = at, epoch = 1, tries = 1
-		WHERE notice_id = $1 AND state = 0`, old)
-	chunks := []int64{}
-	d.must(d.pool.QueryRow(ctx, `SELECT array_agg(id) FROM chunk`).Scan(&chunks))
-	for _, c := range chunks { // an answer that changes nothing has the chunk counted
-		_, err := d.Commit(ctx, nil, []ledger.Outcome{{Attempt: ledger.Attempt{NoticeID: old, Seq: 1, ChunkID: c, Epoch: -1}, State: notice.DeliverySent, Heard: time.Now()}})
+	d.exec(`INSERT INTO outcome (notice_id, seq, state, epoch, tries, sent_at)
+		SELECT notice_id, seq, CASE WHEN seq % 10 = 1 THEN 5 WHEN seq % 10 = 2 THEN 4 ELSE 2 END, 1, 1, CASE WHEN seq % 10 > 2 THEN clock_timestamp() END
+		FROM delivery WHERE notice_id = $1 AND state = 0`, old)
+	rows, err := d.pool.Query(ctx, `SELECT id, lo FROM chunk WHERE notice_id = $1`, old)
+	d.must(err)
+	firsts := map[int64]int{}
+	var chunk int64
+	var lo int
+	_, err = pgx.ForEachRow(rows, []any{&chunk, &lo}, func() error { firsts[chunk] = lo; return nil })
+	d.must(err)
+	for chunk, lo := range firsts { // an answer that changes nothing has the chunk counted
+		a := ledger.Attempt{NoticeID: old, Seq: lo, ChunkID: chunk, Epoch: -1}
+		_, err := d.Commit(ctx, nil, []ledger.Outcome{{Attempt: a, State: notice.DeliveryUncertain, Heard: time.Now()}})
 		d.must(err)
 	}
 	d.must(d.Finish(ctx, old))
@@ -71,12 +81,12 @@ func TestTheRowsOfOldNoticesAreDroppedAndTheirCountsKept(t *testing.T) {
 	}
 
 	// At every step the status is the same but for the time at which rows were dropped.
-	rows := 0
+	dropped := 0
 	for more := true; more; {
 		var k int
 		k, more, err = d.DropOldRows(ctx, year)
 		d.must(err)
-		rows += k
+		dropped += k
 		st, err := d.Status(ctx, "old")
 		d.must(err)
 		if st.RowsDroppedAt == nil {
@@ -84,11 +94,11 @@ func TestTheRowsOfOldNoticesAreDroppedAndTheirCountsKept(t *testing.T) {
 		}
 		st.RowsDroppedAt = nil
 		if diff := cmp.Diff(before, st); diff != "" {
-			t.Fatalf("after %d rows (-want +got):\n%s", rows, diff)
+			t.Fatalf("after %d rows (-want +got):\n%s", dropped, diff)
 		}
 	}
-	if rows != n || d.rowsOf(old) != 0 {
-		t.Errorf("%d rows were dropped, %d are left", rows, d.rowsOf(old))
+	if dropped != n || d.rowsOf(old) != 0 {
+		t.Errorf("%d rows were dropped, %d are left", dropped, d.rowsOf(old))
 	}
 	if d.rowsOf(young) == 0 {
 		t.Error("the young notice lost its rows")

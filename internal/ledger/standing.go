@@ -17,31 +17,29 @@ type Standing struct {
 	Fenced     bool                 // the ledger came from a backup, and releases are held
 }
 
-// Standing asks the counts of chunks, which for a leased one are those of before its lease; what is not expanded yet
-// counts as queued. What is owed for longest is looked for in the first open chunks of each notice: the rows of a
+// Standing asks the counts of chunks, which for a leased one are those of before its lease. What is owed for longest is looked for in the first open chunks of each notice: the rows of a
 // notice become owed together, but for those that an operator sends again.
 func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 	var counts []int
-	err = db.pool.QueryRow(ctx, `
+	err = db.pool.QueryRow(ctx, named(`
 		WITH recent AS (
-			SELECT id, state, recipients - expanded AS unborn FROM notice
-			WHERE state <> 'draft' AND (state NOT IN ('sent', 'cancelled') OR expanded < recipients
+			SELECT id, state, greatest(released_at, send_at) AS owed_at FROM notice
+			WHERE state <> 'draft' AND (state NOT IN ('sent', 'cancelled')
 				OR greatest(released_at, send_at) > clock_timestamp() - interval '1 day'))
 		SELECT
 			coalesce((SELECT jsonb_object_agg(state, n) FROM (
 				SELECT state, count(*) n FROM recent WHERE state NOT IN ('sent', 'cancelled') GROUP BY state) s), '{}'),
-			(SELECT ARRAY[coalesce(sum(counts[1]), 0) + (SELECT coalesce(sum(unborn), 0) FROM recent),
-				coalesce(sum(counts[2]), 0), coalesce(sum(counts[3]), 0), coalesce(sum(counts[4]), 0), coalesce(sum(counts[5]), 0),
+			(SELECT ARRAY[coalesce(sum(counts[1]), 0), coalesce(sum(counts[2]), 0), coalesce(sum(counts[3]), 0), coalesce(sum(counts[4]), 0), coalesce(sum(counts[5]), 0),
 				coalesce(sum(counts[6]), 0), coalesce(sum(counts[7]), 0), coalesce(sum(counts[8]), 0), coalesce(sum(counts[9]), 0)]::int[]
 				FROM chunk JOIN recent n ON n.id = notice_id),
-			coalesce((SELECT clock_timestamp() - min(d.owed_at) FROM recent n
-				CROSS JOIN LATERAL (SELECT lo, hi FROM chunk WHERE notice_id = n.id AND open ORDER BY lo LIMIT 4) c
-				JOIN delivery d ON d.notice_id = n.id AND d.seq >= c.lo AND d.seq < c.hi
-				WHERE n.state = 'sending' AND d.state IN (0, 1, 3)), interval '0'),
+			coalesce((SELECT clock_timestamp() - min(coalesce(d.owed_at, n.owed_at)) FROM recent n
+				CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND open ORDER BY lo LIMIT 4) c
+				CROSS JOIN LATERAL (SELECT owed_at, state FROM delivery WHERE chunk_id = c.id OFFSET 0) d
+				WHERE n.state = 'sending' AND d.state IN ({queued}, {sending}, {deferred})), interval '0'),
 			coalesce((SELECT clock_timestamp() - min(coalesce(c.lease_until, c.due_at)) FROM chunk c JOIN recent n ON n.id = c.notice_id
 				WHERE c.open AND n.state = 'sending' AND c.due_at <= clock_timestamp()
 					AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp())), interval '0'),
-			coalesce((SELECT up FROM fence), false)`).Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Fenced)
+			coalesce((SELECT up FROM fence), false)`)).Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Fenced)
 	if err != nil {
 		return s, fmt.Errorf("ask how the ledger stands: %w", err)
 	}

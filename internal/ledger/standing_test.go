@@ -28,7 +28,7 @@ func TestHowTheLedgerStands(t *testing.T) {
 		SELECT 'c' || i, 'Customer ' || i, 'c' || i || '@example.com', 'c' || i || '@example.com' FROM generate_series(1, 5) i`)
 	d.exec(`INSERT INTO customer (id, name) VALUES ('c6', 'no address')`)
 	d.send(notice.Body{Key: "n1"})
-	d.exec(`UPDATE delivery SET owed_at = clock_timestamp() - interval '10 minutes'`)
+	d.exec(`UPDATE notice SET released_at = clock_timestamp() - interval '10 minutes'`)
 	d.exec(`UPDATE chunk SET due_at = clock_timestamp() - interval '3 minutes'`)
 	s := d.standing()
 	if s.Notices[notice.Sending] != 1 || s.Deliveries[notice.DeliveryQueued] != 5 || s.Deliveries[notice.DeliverySuppressed] != 1 || s.Deliveries.Total() != 6 {

@@ -12,35 +12,27 @@ import (
 )
 
 // statusSQL reads notices and their counts in one statement, so in one snapshot: whatever workers do meanwhile,
-// the counts add up. A chunk's own counts are exact while it has no lease; a leased one is counted row by row
-// (there are few: one per task under way); recipients without a delivery yet are counted as what they will be. Where
-// the rows were dropped, what they came to was kept.
-const statusSQL = `
+// the counts add up. A chunk's own counts are exact while it has no lease; a leased one is counted anew (there are few:
+// one per task under way). Where the rows were dropped, what they came to was kept.
+var statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', n.state, n.reason, n.customers, n.recipients, n.by_language, n.suppressed,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
 		least(closed.first_sent_at, leased.first_sent_at, n.kept_first_sent_at),
 		greatest(closed.last_sent_at, leased.last_sent_at, n.kept_last_sent_at), n.rows_dropped_at,
-		coalesce(n.kept_counts, ARRAY[closed.c0 + leased.c0 + born.queued, closed.c1 + leased.c1, closed.c2 + leased.c2, closed.c3 + leased.c3,
-			closed.c4 + leased.c4, closed.c5 + leased.c5, closed.c6 + leased.c6 + born.suppressed,
-			closed.c7 + leased.c7, closed.c8 + leased.c8]::int[])
+		coalesce(n.kept_counts, ARRAY[closed.c1 + leased.c1, closed.c2 + leased.c2, closed.c3 + leased.c3, closed.c4 + leased.c4,
+			closed.c5 + leased.c5, closed.c6 + leased.c6, closed.c7 + leased.c7, closed.c8 + leased.c8, closed.c9 + leased.c9]::int[])
 	FROM notice n
 	JOIN incident i ON i.id = n.incident_id
-	CROSS JOIN LATERAL (
-		SELECT coalesce(sum(counts[1]), 0) c0, coalesce(sum(counts[2]), 0) c1, coalesce(sum(counts[3]), 0) c2,
-			coalesce(sum(counts[4]), 0) c3, coalesce(sum(counts[5]), 0) c4, coalesce(sum(counts[6]), 0) c5,
-			coalesce(sum(counts[7]), 0) c6, coalesce(sum(counts[8]), 0) c7, coalesce(sum(counts[9]), 0) c8,
-			min(first_sent_at) first_sent_at, max(last_sent_at) last_sent_at
+	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + `, min(first_sent_at) first_sent_at, max(last_sent_at) last_sent_at
 		FROM chunk WHERE notice_id = n.id AND lease_until IS NULL) closed
-	CROSS JOIN LATERAL (
-		SELECT count(*) FILTER (WHERE state = 0) c0, count(*) FILTER (WHERE state = 1) c1, count(*) FILTER (WHERE state = 2) c2,
-			count(*) FILTER (WHERE state = 3) c3, count(*) FILTER (WHERE state = 4) c4, count(*) FILTER (WHERE state = 5) c5,
-			count(*) FILTER (WHERE state = 6) c6, count(*) FILTER (WHERE state = 7) c7, count(*) FILTER (WHERE state = 8) c8,
-			min(sent_at) first_sent_at, max(sent_at) last_sent_at
-		FROM chunk c JOIN delivery d ON d.notice_id = c.notice_id AND d.seq >= c.lo AND d.seq < c.hi
-		WHERE c.notice_id = n.id AND c.lease_until IS NOT NULL) leased
-	CROSS JOIN LATERAL (
-		SELECT count(*) FILTER (WHERE reason = '') queued, count(*) FILTER (WHERE reason <> '') suppressed
-		FROM recipient WHERE notice_id = n.id AND seq >= n.expanded) born `
+	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + `, min(first_sent_at) first_sent_at, max(last_sent_at) last_sent_at
+		FROM (` + leasedSQL + `) l) leased `
+
+// sumOfCounts sums the counts of chunks by state, as c1 to c9.
+const sumOfCounts = `
+	coalesce(sum(counts[1]), 0) c1, coalesce(sum(counts[2]), 0) c2, coalesce(sum(counts[3]), 0) c3, coalesce(sum(counts[4]), 0) c4,
+	coalesce(sum(counts[5]), 0) c5, coalesce(sum(counts[6]), 0) c6, coalesce(sum(counts[7]), 0) c7, coalesce(sum(counts[8]), 0) c8,
+	coalesce(sum(counts[9]), 0) c9`
 
 // Status returns where a notice stands, by its key or number.
 func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err error) {

@@ -69,6 +69,13 @@ func TestManyFaultyWorkersDeliverOnce(t *testing.T) {
 		}
 	}
 	t.Logf("ended as %v", states)
+	var wrong int
+	d.must(d.pool.QueryRow(t.Context(), `
+		SELECT count(*) FROM chunk c WHERE counts <> (SELECT array_agg((SELECT count(*)::int FROM delivery d WHERE d.chunk_id = c.id AND d.state = s) ORDER BY s)
+			FROM generate_series(0, 8) s)`).Scan(&wrong))
+	if wrong != 0 {
+		t.Errorf("%d chunks are not counted right", wrong)
+	}
 	if states[notice.DeliveryUncertain] == 0 || states[notice.DeliverySent] < rows/2 {
 		t.Errorf("the faults did not bite, or did nothing else: %v", states)
 	}

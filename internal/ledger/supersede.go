@@ -2,112 +2,146 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"tocsin/internal/notice"
 )
 
-// supersede cancels what earlier notices of an incident still owe to mailboxes that a notice being released owes a
-// delivery to: old news is not sent after the new. Earlier is one whose phase does not come after this one's: a
-// scheduled "completed" is not overtaken by today's "reminder". It runs in the release's transaction, when the new
-// notice's recipients are frozen.
-func supersede(ctx context.Context, tx pgx.Tx, n Notice) error {
-	earlier, owing, err := earlierNotices(ctx, tx, n)
+// begin supersedes what earlier notices of the incident still owe, in the transaction that first makes a notice
+// sending: a "completed" that is scheduled for tomorrow does not cancel today's reminder. A notice that has begun
+// before, or is not sending, is left as it is.
+func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
+	n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")
 	if err != nil {
 		return err
 	}
-	if len(owing) > 0 {
-		return errUnexpanded
+	// Two that begin at once must see each other.
+	if _, err := tx.Exec(ctx, `SELECT 1 FROM incident WHERE key = $1 FOR NO KEY UPDATE`, n.Incident); err != nil {
+		return fmt.Errorf("lock incident %q: %w", n.Incident, err)
 	}
-	if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = ANY($1) ORDER BY id FOR UPDATE`, earlier); err != nil {
-		return fmt.Errorf("lock the chunks of earlier notices: %w", err)
+	tag, err := tx.Exec(ctx, `UPDATE notice SET began_at = clock_timestamp() WHERE id = $1 AND state = 'sending' AND began_at IS NULL`, id)
+	if err != nil {
+		return fmt.Errorf("begin notice %d: %w", id, err)
+	}
+	if tag.RowsAffected() == 0 {
+		return nil
+	}
+	return supersede(ctx, tx, n, nil, db.opts.DotGrace)
+}
+
+// supersede stops what earlier notices owe to the mailboxes to which n owes a delivery: to all of those, or to those of
+// some rows alone, whose chunks and those of the same mailboxes are locked. Old news is not sent after the new. Where a mark of an earlier notice is open, n waits for its dot.
+func supersede(ctx context.Context, tx pgx.Tx, n Notice, seqs []int32, grace time.Duration) error {
+	// One that was cancelled counts too: a mark of it may be open.
+	earlier, err := collect[int64](ctx, tx, `
+		SELECT o.id FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id
+		WHERE me.id = $1 AND o.plan_id IS NOT NULL AND o.rows_dropped_at IS NULL AND `+earlierSQL("o", "me")+` ORDER BY o.id`,
+		n.ID, notice.Phases[n.Body.Kind])
+	if err != nil {
+		return fmt.Errorf("look for earlier notices of incident %q: %w", n.Incident, err)
+	}
+	if seqs == nil { // else those to the same mailboxes are locked
+		if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = ANY($1) ORDER BY id FOR UPDATE`, earlier); err != nil {
+			return fmt.Errorf("lock the chunks of earlier notices: %w", err)
+		}
 	}
 	for _, id := range earlier {
-		if err := supersedeOne(ctx, tx, id, n); err != nil {
+		if err := supersedeOne(ctx, tx, id, n, seqs, grace); err != nil {
 			return fmt.Errorf("supersede notice %d: %w", id, err)
 		}
 	}
 	return nil
 }
 
-// errUnexpanded says that an earlier notice is still being expanded: what is not born yet would be born queued, and
-// its chunks can't be locked.
-var errUnexpanded = errors.New("an earlier notice of the incident is still being expanded")
-
-// expandEarlier completes the expansion of the notices that a release supersedes, each slice in its own transaction.
-func (db *DB) expandEarlier(ctx context.Context, id int64) error {
-	n, err := db.Notice(ctx, id)
-	if err != nil || n.State.Released() {
-		return err
-	}
-	_, owing, err := earlierNotices(ctx, db.pool, n)
-	if err != nil {
-		return err
-	}
-	for _, id := range owing {
-		for done := false; !done; {
-			if _, done, err = db.Expand(ctx, id); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// earlierSQL is the condition that notice b overtakes notice a of the same incident: a's phase does not come after b's. Of
+// two of the same phase the one that began last is the later; one that has not begun is none of the other's business.
+// $2 are the phases of the incident's kind.
+func earlierSQL(a, b string) string {
+	place := func(n string) string { return "array_position($2::text[], " + n + ".body->>'phase')" }
+	return "(" + place(a) + " < " + place(b) + " OR " + place(a) + " = " + place(b) + " AND " + a + ".began_at < " + b + ".began_at)"
 }
 
-// earlierNotices returns the notices that n's release supersedes, and those of them that are not expanded yet.
-func earlierNotices(ctx context.Context, q querier, n Notice) (all, unexpanded []int64, err error) {
-	rows, err := q.Query(ctx, `
-		SELECT o.id, o.expanded < o.recipients FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id
-		WHERE me.id = $1 AND o.state IN ('scheduled', 'sending', 'paused', 'held') AND o.body->>'phase' = ANY($2) ORDER BY o.id`,
-		n.ID, upTo(n.Body))
-	if err == nil {
-		var id int64
-		var some bool
-		_, err = pgx.ForEachRow(rows, []any{&id, &some}, func() error {
-			all = append(all, id)
-			if some {
-				unexpanded = append(unexpanded, id)
-			}
-			return nil
-		})
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("look for earlier notices of incident %q: %w", n.Incident, err)
-	}
-	return all, unexpanded, nil
-}
+// sharedSQL are the rows (seq) of the earlier notice $1 whose mailbox notice $2 owes a delivery, with the latter's row
+// (later_seq): of all its rows, or of those in $3. A delivery that was stopped itself stops no other: nobody would get
+// either.
+var sharedSQL = named(`
+	SELECT a.seq, b.seq AS later_seq
+	FROM notice nb JOIN notice na ON na.id = $1
+	CROSS JOIN LATERAL (
+		SELECT r.seq, r.address_key FROM chunk c JOIN recipient r ON r.plan_id = c.plan_id AND r.seq >= c.lo AND r.seq < c.hi
+		LEFT JOIN LATERAL (SELECT state FROM outcome WHERE notice_id = c.notice_id AND seq = r.seq OFFSET 0) o ON true
+		WHERE c.notice_id = nb.id AND get_bit(c.stopped | c.sent, r.seq - c.lo) = 0 AND (o.state IS NULL OR o.state IN ({queued}, {deferred}))
+			AND ($3::int[] IS NULL OR r.seq = ANY($3)) OFFSET 0) b
+	CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = na.plan_id AND address_key = b.address_key OFFSET 0) a
+	WHERE nb.id = $2`)
 
-// upTo returns the phases up to a body's own.
-func upTo(b notice.Body) []string {
-	phases := notice.Phases[b.Kind]
-	return phases[:slices.Index(phases, b.Phase)+1]
-}
-
-func supersedeOne(ctx context.Context, tx pgx.Tx, id int64, by Notice) error {
-	tag, err := tx.Exec(ctx, `
-		UPDATE delivery d SET state = CASE WHEN d.unresolved = 0 THEN 7 ELSE 5 END, reason = $3, at = clock_timestamp()
-		WHERE d.notice_id = $1 AND d.state IN (0, 3) AND d.seq = ANY (ARRAY(
-			SELECT o.seq FROM recipient r
-			CROSS JOIN LATERAL (SELECT seq FROM delivery WHERE notice_id = $1 AND address_key = r.address_key OFFSET 0) o
-			WHERE r.notice_id = $2 AND r.reason = ''))`,
-		id, by.ID, notice.ReasonSuperseded)
-	if err != nil || tag.RowsAffected() == 0 {
+func supersedeOne(ctx context.Context, tx pgx.Tx, id int64, by Notice, seqs []int32, grace time.Duration) error {
+	const cancelled = `SELECT coalesce(sum(counts[8]), 0) FROM chunk WHERE notice_id = $1`
+	var before, after int
+	if err := tx.QueryRow(ctx, cancelled, id).Scan(&before); err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `SELECT id FROM chunk WHERE notice_id = $1 AND open ORDER BY id`, id)
+	chunks, err := collect[int64](ctx, tx, `
+		UPDATE chunk c SET stopped = c.stopped | x.bits, stopped_at = clock_timestamp()
+		FROM (SELECT c.id, bit_or(set_bit(c.dots & ~c.dots, s.seq - c.lo, 1))::varbit AS bits
+			FROM (`+sharedSQL+`) s
+			CROSS JOIN LATERAL (SELECT id, lo, dots FROM chunk WHERE notice_id = $1 AND lo <= s.seq ORDER BY lo DESC LIMIT 1) c
+			GROUP BY c.id) x
+		WHERE c.id = x.id AND bit_count(x.bits & ~c.stopped) > 0 RETURNING c.id`, id, by.ID, seqs)
 	if err != nil {
-		return fmt.Errorf("list its chunks: %w", err)
-	}
-	open, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		return fmt.Errorf("list its chunks: %w", err)
-	}
-	if err := recount(ctx, tx, open); err != nil {
 		return err
 	}
-	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", tag.RowsAffected(), by.Key))
+	_, err = tx.Exec(ctx, named(`
+		INSERT INTO outcome (notice_id, seq, state, due_at)
+		SELECT $2, s.later_seq, {queued}, clock_timestamp() + $4::interval
+		FROM (`+sharedSQL+`) s
+		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE notice_id = $1 AND lo <= s.seq ORDER BY lo DESC LIMIT 1) c
+		LEFT JOIN LATERAL (SELECT * FROM outcome WHERE notice_id = $1 AND seq = s.seq OFFSET 0) o ON true
+		WHERE c.lease_until IS NOT NULL AND get_bit(c.dots & c.stopped, s.seq - c.lo) = 1
+			AND CASE WHEN o.seq IS NULL THEN get_bit(c.sent, s.seq - c.lo) = 0 ELSE o.epoch < c.epoch END
+		ON CONFLICT (notice_id, seq) DO UPDATE SET due_at = greatest(outcome.due_at, excluded.due_at) WHERE outcome.state IN ({queued}, {deferred})`),
+		id, by.ID, seqs, grace)
+	if err != nil {
+		return err
+	}
+	if err := cancelStopped(ctx, tx, chunks); err != nil {
+		return err
+	}
+	if err := recount(ctx, tx, chunks); err != nil {
+		return err
+	}
+	if err := tx.QueryRow(ctx, cancelled, id).Scan(&after); err != nil || after == before {
+		return err
+	}
+	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", after-before, by.Key))
+}
+
+// owedLaterSQL is the condition that a later phase of the incident owes its news, or may have sent it, to the mailbox
+// $3 of notice $1.
+var owedLaterSQL = named(`
+	SELECT EXISTS (
+		SELECT FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.rows_dropped_at IS NULL
+		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = $3 OFFSET 0) r
+		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = o.id AND lo <= r.seq ORDER BY lo DESC LIMIT 1) c
+		CROSS JOIN LATERAL (SELECT state, unresolved FROM delivery WHERE chunk_id = c.id AND seq = r.seq OFFSET 0) d
+		WHERE me.id = $1 AND o.began_at IS NOT NULL AND ` + earlierSQL("me", "o") + `
+			AND (d.state NOT IN ({failed}, {cancelled}, {suppressed}) OR d.unresolved <> 0))`)
+
+// owedLater reports whether a later phase owes, or may have sent, its news to a mailbox of n. The chunk of that later
+// delivery has to be locked.
+func owedLater(ctx context.Context, tx pgx.Tx, n Notice, key string) (owed bool, err error) {
+	if err := tx.QueryRow(ctx, owedLaterSQL, n.ID, notice.Phases[n.Body.Kind], key).Scan(&owed); err != nil {
+		return false, fmt.Errorf("look for later phases: %w", err)
+	}
+	return owed, nil
+}
+
+// laterRows are the deliveries of the other notices of the incident to some mailboxes: what a requeue asks about.
+func laterRows(ctx context.Context, tx pgx.Tx, id int64, keys []string) (rowSet, error) {
+	return findRows(ctx, tx, `
+		SELECT o.id, r.seq FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.plan_id IS NOT NULL
+		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = ANY($2) OFFSET 0) r WHERE me.id = $1`, id, keys)
 }

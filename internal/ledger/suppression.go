@@ -53,11 +53,15 @@ func (db *DB) Suppress(ctx context.Context, key, reason, who string) (s notice.S
 		if err := unhide(ctx, tx, []string{key}); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `
+		err := tx.QueryRow(ctx, `
 			INSERT INTO suppression AS s (address_key, reason, added_by) VALUES ($1, $2, $3)
 			ON CONFLICT (address_key) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = clock_timestamp()
 			RETURNING number, address_key, reason, added_by, added_at, xmax = 0`, key, reason, who).
 			Scan(&s.Number, &s.Address, &s.Reason, &s.AddedBy, &s.AddedAt, &created)
+		if err != nil {
+			return err
+		}
+		return suppressReleased(ctx, tx, []string{key})
 	})
 	if err != nil {
 		return s, false, fmt.Errorf("suppress an address: %w", err)
@@ -182,19 +186,53 @@ func suppressAll(ctx context.Context, tx pgx.Tx, keys, reasons []string, who str
 	report.Inserted += inserted
 	report.Updated += updated
 	report.Unchanged += len(keys) - inserted - updated
+	if inserted == 0 {
+		return nil
+	}
+	return suppressReleased(ctx, tx, keys)
+}
+
+// suppressOwed leaves out of a chunk that is being claimed what was put on the list since the release. What was tried,
+// or was requeued by an operator, stays as it is.
+func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID int64) error {
+	_, err := tx.Exec(ctx, named(`
+		INSERT INTO outcome (notice_id, seq, state, reason)
+		SELECT c.notice_id, r.seq, {suppressed}, 'suppression_list'
+		FROM chunk c
+		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = c.plan_id AND seq >= c.lo AND seq < c.hi AND reason = '' OFFSET 0) r
+		CROSS JOIN LATERAL (SELECT 1 FROM suppression WHERE address_key = r.address_key OFFSET 0) s
+		WHERE c.id = $1 AND (SELECT EXISTS (SELECT FROM suppression)) AND get_bit(c.sent | c.stopped, r.seq - c.lo) = 0
+		ON CONFLICT DO NOTHING`), chunkID)
+	if err != nil {
+		return fmt.Errorf("leave out what is suppressed of chunk %d: %w", chunkID, err)
+	}
 	return nil
 }
 
-// suppressOwed leaves out of a claimed chunk what was put on the list since the release. What was tried, or was
-// requeued by an operator, stays as it is.
-func suppressOwed(ctx context.Context, tx pgx.Tx, noticeID int64, lo, hi int) error {
-	_, err := tx.Exec(ctx, `
-		UPDATE delivery d SET state = 6, reason = 'suppression_list', at = clock_timestamp()
-		FROM suppression s
-		WHERE d.notice_id = $1 AND d.seq >= $2 AND d.seq < $3 AND d.state = 0 AND d.tries = 0 AND d.reason = ''
-			AND s.address_key = d.address_key`, noticeID, lo, hi)
-	if err != nil {
-		return fmt.Errorf("leave out what is suppressed of notice %d: %w", noticeID, err)
+// suppressReleased stops what unfinished notices still owe to mailboxes that were put on the list: when the caller's
+// transaction has ended no mark for them commits. What was never tried becomes suppressed. A mark that is open gets
+// its answer, and no next try.
+func suppressReleased(ctx context.Context, tx pgx.Tx, keys []string) error {
+	found, err := findRows(ctx, tx, `
+		SELECT n.id, r.seq FROM notice n
+		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = ANY($1) OFFSET 0) r
+		WHERE n.state NOT IN ('draft', 'sent', 'cancelled')`, keys)
+	if err != nil || len(found.chunks) == 0 {
+		return err
 	}
-	return nil
+	if err := lockChunks(ctx, tx, found.chunks); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, named(`
+		INSERT INTO outcome (notice_id, seq, state, reason)
+		SELECT c.notice_id, m.seq, {suppressed}, 'suppression_list'
+		FROM unnest($1::bigint[], $2::int[]) AS m(chunk_id, seq) JOIN chunk c ON c.id = m.chunk_id
+		WHERE get_bit(c.sent | c.stopped | c.dots, m.seq - c.lo) = 0 ON CONFLICT DO NOTHING`), found.chunkOf, found.seqs)
+	if err != nil {
+		return fmt.Errorf("suppress what is owed: %w", err)
+	}
+	if err := stopRows(ctx, tx, found); err != nil {
+		return err
+	}
+	return recountAndReopen(ctx, tx, found.chunks)
 }

@@ -44,8 +44,6 @@ func TestASuppressedMailboxHasItsRowAndNoMail(t *testing.T) {
 	if _, err := d.Release(t.Context(), id, a, "example.net", "test"); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = d.Expand(t.Context(), id)
-	d.must(err)
 	d.id, d.ref = id, "n1"
 	d.wantCounts(map[string]int{"queued": 2, "suppressed": 2})
 	rows, err := d.Deliveries(t.Context(), id, notice.DeliveryPage{After: -1, Limit: 10})
@@ -68,30 +66,46 @@ func TestASuppressedMailboxHasItsRowAndNoMail(t *testing.T) {
 	d.wantNotice(notice.Sent)
 }
 
-// TestWhatIsSuppressedAfterTheReleaseIsLeftOutOfTheNextClaim and stays what it is where it was tried.
-func TestWhatIsSuppressedAfterTheReleaseIsLeftOutOfTheNextClaim(t *testing.T) {
+// TestWhatIsSuppressedAfterTheReleaseIsNotMarkedAnyMore from the moment at which the call returns.
+func TestWhatIsSuppressedAfterTheReleaseIsNotMarkedAnyMore(t *testing.T) {
 	t.Parallel()
-	d := release(t, 4)
+	d := release(t, 6)
 	c := d.claim("w")
 	d.mark(attempt(c, 0))
 	d.answer(attempt(c, 0), notice.DeliveryDeferred, 451)
-	d.suppress("c1@example.com", "c2@example.com", "c4@example.com")
-	if !d.mark(attempt(c, 1)) {
-		t.Error("the claim that is under way was cut off")
+	d.mark(attempt(c, 4))
+	d.mark(attempt(c, 5))
+	d.suppress("c1@example.com", "c2@example.com", "c4@example.com", "c5@example.com", "c6@example.com")
+	if d.mark(attempt(c, 1)) {
+		t.Error("it was marked in a claim of before")
 	}
-	d.answer(attempt(c, 1), notice.DeliverySent, 250)
+	d.answer(attempt(c, 4), notice.DeliveryDeferred, 451) // what was marked before has its answer, and no next try
+	d.answer(attempt(c, 5), notice.DeliverySent, 250)
 	d.closeChunk(c)
 	d.deliver()
-	d.wantCounts(map[string]int{"sent": 3, "suppressed": 1})
+	d.wantCounts(map[string]int{"sent": 2, "suppressed": 2, "cancelled": 2})
 	d.wantState(3, notice.DeliverySuppressed)
 	d.wantNotice(notice.Sent)
+	rows, err := d.Deliveries(t.Context(), d.id, notice.DeliveryPage{After: -1, Limit: 10})
+	if err != nil || rows[0].Reason != notice.ReasonSuppressionList || rows[4].Reason != notice.ReasonSuppressionList {
+		t.Errorf("the rows are %+v, %v", rows, err)
+	}
 	done, err := d.Settle(t.Context(), d.id, notice.Settlement{Requeue: true, Address: "c4@example.com"}, "c4@example.com", "op")
 	if err != nil || done.Changed != 1 {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	d.wantNotice(notice.Sending)
 	d.deliver()
-	d.wantCounts(map[string]int{"sent": 4})
+	d.wantCounts(map[string]int{"sent": 3, "suppressed": 1, "cancelled": 2})
+}
+
+// TestTheListIsAskedAtEachClaim for what was put on it while a release was being made.
+func TestTheListIsAskedAtEachClaim(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2)
+	d.exec(`INSERT INTO suppression (address_key, reason, added_by) VALUES ('c2@example.com', 'request', 'x')`)
+	d.deliver()
+	d.wantCounts(map[string]int{"sent": 1, "suppressed": 1})
 }
 
 // suppressions is a file.

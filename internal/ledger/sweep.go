@@ -12,8 +12,7 @@ import (
 // Work is what Postgres says is to be done now, whatever the queue still knows of it.
 type Work struct {
 	Chunks  []DueChunk
-	Expand  []int64       // notices whose expansion is not complete
-	NextDue time.Duration // until something more falls due; below zero when nothing is known to
+	NextDue time.Duration // until there is more to be done; below zero when nothing is known to be
 }
 
 // DueChunk is a chunk to be claimed.
@@ -28,16 +27,10 @@ type DueChunk struct {
 // generation exists, another is not added.
 type Queue interface {
 	EnqueueChunk(ctx context.Context, id int64, generation string, urgent bool) error
-	EnqueueExpand(ctx context.Context, id int64, generation string) error
 }
 
 // Enqueue puts all that is due into the queue.
 func (w Work) Enqueue(ctx context.Context, q Queue) error {
-	for _, id := range w.Expand {
-		if err := q.EnqueueExpand(ctx, id, ExpandGeneration()); err != nil {
-			return err
-		}
-	}
 	for _, c := range w.Chunks {
 		if err := q.EnqueueChunk(ctx, c.ID, c.Generation(), c.Urgent); err != nil {
 			return err
@@ -54,92 +47,138 @@ func (c DueChunk) Generation() string {
 	return fmt.Sprintf("%d.%d", c.Epoch, doubled+int(c.Overdue/(15*time.Minute)))
 }
 
-// ExpandGeneration changes twice a minute.
-func ExpandGeneration() string {
-	return fmt.Sprint(time.Now().Unix() / 30)
-}
+// sweepTurns is how many chunks of one notice a sweep brings. The queue is first in, first out: with so few in it, what
+// is released during a large mailing has its turn within a second or two.
+const sweepTurns = 64
+
+// sweepLimit is how many urgent chunks a sweep brings, and how many others.
+const sweepLimit = 1000
 
 // Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns what is due:
 // chunks whose lease ran out, whatever their notice's state, and unleased ones that are due in a notice that is
-// sending, or that were stopped and still owe something. At most a thousand urgent chunks a call, and then as many
-// others; among either the notices take turns, each with what is longest overdue, so that a large one starves no other.
+// sending, or that were stopped and still owe something. Urgent ones come first; among these, and among the others, the
+// notices take turns, each with what is longest overdue and at most with a few, so that a large one starves no other.
 func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
+	if err := db.compareSchema(ctx, db.pool); err != nil {
+		return w, err
+	}
 	if err := db.advanceNotices(ctx); err != nil {
 		return w, err
 	}
 	rows, err := db.pool.Query(ctx, `
 		WITH due AS (
-			SELECT c.id, c.epoch, c.due_at, clock_timestamp() - coalesce(c.lease_until, least(c.due_at, clock_timestamp())) AS overdue,
-				n.urgent, row_number() OVER (PARTITION BY c.notice_id ORDER BY c.due_at, c.id) AS turn
-			FROM chunk c JOIN (
+			SELECT c.*, n.urgent FROM (
 				-- as notice.Body.Urgent has it
 				SELECT id, state, body->>'kind' = 'outage' AND body->>'phase' IS DISTINCT FROM 'postmortem'
 					OR body->>'severity' IS NOT DISTINCT FROM 'critical' AS urgent
-				FROM notice) n ON n.id = c.notice_id
-			WHERE c.open AND (c.lease_until < clock_timestamp()
-				OR c.lease_until IS NULL AND (n.state = 'sending' AND c.due_at <= clock_timestamp() OR n.state = 'cancelled')))
-		(SELECT id, epoch, overdue, urgent FROM due WHERE urgent ORDER BY turn, due_at, id LIMIT 1000)
+				FROM notice WHERE state <> 'draft' OFFSET 0) n
+			CROSS JOIN LATERAL (
+				SELECT id, epoch, due_at, overdue, row_number() OVER (ORDER BY due_at, lo) AS turn
+				FROM (SELECT id, epoch, due_at, lo, clock_timestamp() - coalesce(lease_until, least(due_at, clock_timestamp())) AS overdue FROM chunk
+					WHERE notice_id = n.id AND open AND (lease_until < clock_timestamp()
+						OR lease_until IS NULL AND (n.state = 'sending' AND due_at <= clock_timestamp() OR n.state = 'cancelled'))
+					ORDER BY due_at, lo LIMIT $1 + 1) k) c)
+		(SELECT id, epoch, overdue, urgent, turn FROM due WHERE urgent ORDER BY turn, due_at, id LIMIT $2)
 		UNION ALL
-		(SELECT id, epoch, overdue, urgent FROM due WHERE NOT urgent ORDER BY turn, due_at, id LIMIT 1000)`)
+		(SELECT id, epoch, overdue, urgent, turn FROM due WHERE NOT urgent ORDER BY turn, due_at, id LIMIT $2)`, sweepTurns, sweepLimit)
+	more := false
 	if err == nil {
-		w.Chunks, err = pgx.CollectRows(rows, pgx.RowToStructByPos[DueChunk])
+		var c DueChunk
+		var turn int
+		_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Epoch, &c.Overdue, &c.Urgent, &turn}, func() error {
+			if turn > sweepTurns {
+				more = true
+			} else {
+				w.Chunks = append(w.Chunks, c)
+			}
+			return nil
+		})
 	}
 	if err != nil {
 		return w, fmt.Errorf("look for chunks that are due: %w", err)
 	}
-	rows, err = db.pool.Query(ctx, `SELECT id FROM notice WHERE expanded < recipients ORDER BY id`)
-	if err == nil {
-		w.Expand, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+	if more || len(w.Chunks) >= sweepLimit {
+		w.NextDue = moreAfter
+		return w, nil
 	}
-	if err != nil {
-		return w, fmt.Errorf("look for notices to be expanded: %w", err)
-	}
+	w.NextDue, err = db.nextDue(ctx)
+	return w, err
+}
+
+// moreAfter is when a sweep that left something out is to be repeated: workers have taken what it brought by then.
+const moreAfter = 200 * time.Millisecond
+
+// nextDue is how long it takes until something more falls due; below zero when nothing is known to.
+func (db *DB) nextDue(ctx context.Context) (time.Duration, error) {
 	// Chunks that are due already are in w.Chunks, or wait for a notice that is paused or held.
 	var next *time.Duration
-	err = db.pool.QueryRow(ctx, `
+	err := db.pool.QueryRow(ctx, `
 		SELECT least((SELECT min(due_at) FROM chunk WHERE open AND due_at > clock_timestamp()),
 			(SELECT min(lease_until) FROM chunk WHERE open AND lease_until > clock_timestamp()),
 			(SELECT min(send_at) FROM notice WHERE state = 'scheduled'),
 			(SELECT min(until_at) FROM hold WHERE until_at > clock_timestamp())) - clock_timestamp()`).Scan(&next)
 	if err != nil {
-		return w, fmt.Errorf("look for what falls due next: %w", err)
+		return -1, fmt.Errorf("look for what falls due next: %w", err)
 	}
-	w.NextDue = -1
-	if next != nil {
-		w.NextDue = max(0, *next)
+	if next == nil {
+		return -1, nil
 	}
-	return w, nil
+	return max(0, *next), nil
 }
 
 // advanceNotices starts what was scheduled, expires what is too late, applies planned holds, and finishes what has
 // nothing open.
 func (db *DB) advanceNotices(ctx context.Context) error {
-	for _, statement := range []string{
-		`UPDATE notice SET state = 'cancelled', reason = 'expired'
-		 WHERE state IN ('scheduled', 'sending', 'paused', 'held') AND expires_at <= clock_timestamp()
-			AND (expanded < recipients OR EXISTS (SELECT FROM chunk WHERE notice_id = notice.id AND open))`,
-		`UPDATE notice SET state = 'sending' WHERE state = 'scheduled' AND send_at <= clock_timestamp()`,
-	} {
-		if _, err := db.pool.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("bring notices up to date with the clock: %w", err)
+	late, err := collect[int64](ctx, db.pool, `
+		UPDATE notice SET state = 'cancelled', reason = 'expired'
+		WHERE state IN ('scheduled', 'sending', 'paused', 'held') AND expires_at <= clock_timestamp()
+			AND EXISTS (SELECT FROM chunk WHERE notice_id = notice.id AND open) RETURNING id`)
+	if err != nil {
+		return fmt.Errorf("look for notices that are too late: %w", err)
+	}
+	for _, id := range late {
+		if err := db.inTx(ctx, func(tx pgx.Tx) error { return barrier(ctx, tx, id, true) }); err != nil {
+			return fmt.Errorf("cancel what notice %d owes: %w", id, err)
 		}
+	}
+	err = db.start(ctx, `state = 'scheduled' AND send_at <= clock_timestamp()`)
+	if err != nil {
+		return err
 	}
 	if err := db.applyHolds(ctx); err != nil {
 		return err
 	}
-	rows, err := db.pool.Query(ctx, `
-		SELECT id FROM notice n WHERE state = 'sending' AND expanded = recipients
-			AND NOT EXISTS (SELECT FROM chunk WHERE notice_id = n.id AND open)`)
-	if err != nil {
-		return fmt.Errorf("look for finished notices: %w", err)
-	}
-	done, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	done, err := collect[int64](ctx, db.pool, `
+		SELECT id FROM notice n WHERE state = 'sending' AND NOT EXISTS (SELECT FROM chunk WHERE notice_id = n.id AND open)`)
 	if err != nil {
 		return fmt.Errorf("look for finished notices: %w", err)
 	}
 	for _, id := range done {
 		if err := db.Finish(ctx, id); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// start makes sending what fulfils a condition on notices, each in a transaction of its own.
+func (db *DB) start(ctx context.Context, condition string) error {
+	ids, err := collect[int64](ctx, db.pool, `SELECT id FROM notice WHERE `+condition+` ORDER BY id`)
+	if err != nil {
+		return fmt.Errorf("look for notices to be sent: %w", err)
+	}
+	for _, id := range ids {
+		err := db.inTx(ctx, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, `
+				UPDATE notice SET state = CASE WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END, reason = '', held_until = NULL
+				WHERE id = $1 AND `+condition, id)
+			if err != nil {
+				return err
+			}
+			return db.begin(ctx, tx, id)
+		})
+		if err != nil {
+			return fmt.Errorf("have notice %d sent: %w", id, err)
 		}
 	}
 	return nil

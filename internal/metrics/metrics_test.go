@@ -93,7 +93,7 @@ func (o *outside) Commit(_ context.Context, marks []ledger.Attempt, _ []ledger.O
 }
 
 func (o *outside) Sweep(context.Context) (ledger.Work, error) {
-	return ledger.Work{Chunks: make([]ledger.DueChunk, 3), Expand: []int64{1}}, o.err
+	return ledger.Work{Chunks: make([]ledger.DueChunk, 3)}, o.err
 }
 
 func TestAWorkerIsMeasured(t *testing.T) {
@@ -126,7 +126,7 @@ func TestAWorkerIsMeasured(t *testing.T) {
 	}
 	want := map[string]float64{"tocsin_answers_total 2xx main": 2, "tocsin_answers_total 4xx main": 1, "tocsin_answers_total 5xx main": 1,
 		"tocsin_answers_total none main": 1, "tocsin_answer_seconds main": 5, "tocsin_no_relay_total": 1, "tocsin_commit_rows mark": 1, "tocsin_commit_rows outcome": 1,
-		"tocsin_commit_seconds": 2, "tocsin_sweep_seconds": 2, "tocsin_sweep_found_total chunk": 3, "tocsin_sweep_found_total expansion": 1,
+		"tocsin_commit_seconds": 2, "tocsin_sweep_seconds": 2, "tocsin_sweep_found_total chunk": 3,
 		"tocsin_ledger_failures_total commit": 1, "tocsin_ledger_failures_total sweep": 1, "tocsin_open_marks": 12, "tocsin_open_marks_limit": 64}
 	if diff := cmp.Diff(want, told(t, r)); diff != "" {
 		t.Error(diff)

@@ -45,14 +45,14 @@ func NewWorker(r prometheus.Registerer) *Worker {
 		sweepSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tocsin_sweep_seconds",
 			Help: "Time of a sweep.", Buckets: prometheus.ExponentialBuckets(.001, 2, 13)}),
 		found: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_sweep_found_total",
-			Help: "What sweeps found to be due: chunks and expansions."}, []string{"kind"}),
+			Help: "What sweeps found to be due: chunks."}, []string{"kind"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tocsin_ledger_failures_total",
 			Help: "Commits and sweeps that the ledger did not take; they are tried again."}, []string{"call"}),
 		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tocsin_limit_wait_seconds",
 			Help: "How long mails were told to wait before they ask again, by the limit: of the relay or of their domain.", Buckets: []float64{.01, .1, 1, 5, 30, 300}}, []string{"limit"}),
 	}
 	r.MustRegister(w.answers, w.answerSeconds, w.unreached, w.commitRows, w.commitSeconds, w.sweepSeconds, w.found, w.failures, w.waits)
-	for _, kind := range []string{"chunk", "expansion"} {
+	for _, kind := range []string{"chunk"} {
 		w.found.WithLabelValues(kind)
 	}
 	for _, call := range []string{"commit", "sweep"} {
@@ -139,6 +139,5 @@ func (m measured) Sweep(ctx context.Context) (ledger.Work, error) {
 		return work, err
 	}
 	m.found.WithLabelValues("chunk").Add(float64(len(work.Chunks)))
-	m.found.WithLabelValues("expansion").Add(float64(len(work.Expand)))
 	return work, nil
 }

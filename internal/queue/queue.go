@@ -18,16 +18,12 @@ import (
 
 // The queues, each with handlers of its own: none waits for the end of what another has.
 const (
-	expansions = "expansions"
-	urgent     = "urgent" // chunks
-	chunks     = "chunks" // all others
+	urgent = "urgent"
+	chunks = "chunks" // all others
 )
 
-// The types of tasks.
-const (
-	typeExpand = "expand"
-	typeChunk  = "chunk"
-)
+// typeChunk is the type of tasks that have a chunk worked.
+const typeChunk = "chunk"
 
 // retries is how often asynq hands out a task again whose worker vanished. It is large because a task that runs
 // out of them is archived and keeps its id; what is worth another attempt the ledger knows.
@@ -83,12 +79,6 @@ func (q *Queue) EnqueueChunk(ctx context.Context, id int64, generation string, f
 	return q.enqueue(ctx, chunks, typeChunk, id, generation)
 }
 
-// EnqueueExpand asks for a notice to be expanded. While a task of the same notice and generation exists, it does
-// nothing.
-func (q *Queue) EnqueueExpand(ctx context.Context, id int64, generation string) error {
-	return q.enqueue(ctx, expansions, typeExpand, id, generation)
-}
-
 func (q *Queue) enqueue(ctx context.Context, queue, kind string, id int64, generation string) error {
 	p, err := json.Marshal(payload{ID: id})
 	if err != nil {
@@ -105,17 +95,14 @@ func (q *Queue) enqueue(ctx context.Context, queue, kind string, id int64, gener
 // Handlers do the tasks. They run on after asynq has given up on them, so they must not depend on being alone.
 // An error has the task handed out again.
 type Handlers struct {
-	Chunk  func(id int64) error
-	Expand func(id int64) error
+	Chunk func(id int64) error
 }
 
-// Serve starts to take tasks, at most so many of each queue at once: what is urgent waits neither for the end of what is
-// not, nor for expansions, which can take long. After shutdown is called it takes no more, and shutdown returns when those under way
-// are done, or after the drain.
+// Serve starts to take tasks, at most so many of each queue at once: what is urgent does not wait for the end of what is
+// not. After shutdown is called it takes no more, and shutdown returns when those under way are done, or after the drain.
 func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdown func(), err error) {
 	mux := asynq.NewServeMux()
 	mux.HandleFunc(typeChunk, handle(h.Chunk))
-	mux.HandleFunc(typeExpand, handle(h.Expand))
 	var servers []*asynq.Server
 	shutdown = func() {
 		var ending sync.WaitGroup
@@ -124,7 +111,7 @@ func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdow
 		}
 		ending.Wait()
 	}
-	for _, queue := range []string{expansions, urgent, chunks} {
+	for _, queue := range []string{urgent, chunks} {
 		s := asynq.NewServerFromRedisClient(q.redis, asynq.Config{
 			Concurrency:              concurrency,
 			Queues:                   map[string]int{queue: 1},

@@ -27,9 +27,6 @@ func TestATaskOfOneGenerationIsQueuedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := q.EnqueueExpand(t.Context(), 1, "0.0"); err != nil {
-		t.Fatal(err)
-	}
 	var mu sync.Mutex
 	chunks := map[int64]int{}
 	all := make(chan struct{})
@@ -38,19 +35,19 @@ func TestATaskOfOneGenerationIsQueuedOnce(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		chunks[id]++
-		if got++; got == 3 {
+		if got++; got == 2 {
 			close(all)
 		}
 		return nil
 	}
-	stop, err := q.Serve(queue.Handlers{Chunk: count, Expand: count}, 2, time.Second)
+	stop, err := q.Serve(queue.Handlers{Chunk: count}, 2, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	<-all
 	stop()
-	if chunks[1] != 3 {
-		t.Errorf("id 1 was handled %d times, want 3: two generations of the chunk and an expansion", chunks[1])
+	if chunks[1] != 2 {
+		t.Errorf("chunk 1 was handled %d times, want 2: it had two generations", chunks[1])
 	}
 	// The tasks are done: the same generation may come again.
 	if err := q.EnqueueChunk(t.Context(), 1, "0.0", false); err != nil {
@@ -129,38 +126,3 @@ type busy string
 func (b busy) Error() string { return string(b) }
 
 const errBusy = busy("busy")
-
-// As many expansions as there are handlers, each of which takes long, hold up no chunk.
-func TestExpansionsHoldUpNoChunk(t *testing.T) {
-	q := open(t)
-	const handlers = 2
-	for id := range int64(handlers) {
-		if err := q.EnqueueExpand(t.Context(), id+1, "0"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var expanding sync.WaitGroup
-	expanding.Add(handlers)
-	chunk := make(chan int64, 1)
-	over := make(chan struct{})
-	stop, err := q.Serve(queue.Handlers{
-		Expand: func(int64) error { expanding.Done(); <-over; return nil },
-		Chunk:  func(id int64) error { chunk <- id; return nil },
-	}, handlers, time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	defer close(over)
-	expanding.Wait()
-	for id, urgent := range []bool{false, true} {
-		if err := q.EnqueueChunk(t.Context(), int64(id+1), "0.0", urgent); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-chunk:
-		case <-time.After(10 * time.Second):
-			t.Fatalf("a chunk, urgent %v, waited for the expansions", urgent)
-		}
-	}
-}

@@ -1,0 +1,123 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"tocsin/migrations"
+)
+
+// Ready reports why the ledger can't be used now: Postgres is away, or its schema is not this version's.
+func (db *DB) Ready(ctx context.Context) error {
+	return checkSchema(ctx, db.pool)
+}
+
+// checkSchema compares the schema's version with this program's.
+func checkSchema(ctx context.Context, q querier) error {
+	var have int64
+	err := q.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&have)
+	if err != nil {
+		return fmt.Errorf("ask for the schema's version (has `tocsin migrate` run?): %w", err)
+	}
+	want, err := schemaVersion()
+	if err != nil {
+		return err
+	}
+	switch {
+	case have < want:
+		return fmt.Errorf("%w: the schema is at version %d and this program needs %d: run `tocsin migrate`", errSchema, have, want)
+	case have > want:
+		return fmt.Errorf("%w: the schema is at version %d and this program knows %d: start the newer version of Tocsin", errSchema, have, want)
+	}
+	return nil
+}
+
+// errSchema says that this program and the schema can't work together.
+var errSchema = errors.New("nothing is marked")
+
+// compareSchema has this process mark nothing on a schema of another version, from a new connection or a sweep on.
+func (db *DB) compareSchema(ctx context.Context, q querier) error {
+	err := checkSchema(ctx, q)
+	foreign := errors.Is(err, errSchema)
+	if db.foreign.Swap(foreign) != foreign && foreign {
+		db.opts.Logger.Error("the ledger is of another version than this program", slog.Any("error", err))
+	}
+	return err
+}
+
+// leasesEnd is how long a migration waits for the leases of workers that were stopped.
+const leasesEnd = 2 * time.Minute
+
+// Migrate brings the schema at a Postgres URL to this program's version. Several may run at once: they take turns. It
+// waits for the leases of workers that were stopped; where one is still held after that, nothing is changed.
+func Migrate(ctx context.Context, url string) (applied int, err error) {
+	conn, err := sql.Open("pgx", url)
+	if err != nil {
+		return 0, fmt.Errorf("open Postgres: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return 0, fmt.Errorf("make the migration lock: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, conn, migrations.FS, goose.WithSessionLocker(locker))
+	if err != nil {
+		return 0, fmt.Errorf("read the migrations: %w", err)
+	}
+	var done []*goose.MigrationResult
+	for until := time.Now().Add(leasesEnd); ; {
+		results, err := p.Up(ctx)
+		done = append(done, results...)
+		if err == nil {
+			break
+		}
+		if held, ok := errors.AsType[*pgconn.PgError](err); !ok || held.Code != leaseHeld || time.Now().After(until) {
+			return len(done), fmt.Errorf("migrate: %w", err)
+		}
+		if err := sleep(ctx, time.Second); err != nil {
+			return len(done), err
+		}
+	}
+	// Whoever was connected before the tables were there has not done this.
+	if _, err := conn.ExecContext(ctx, identifySQL); err != nil {
+		return len(done), fmt.Errorf("note the database that the ledger stands in: %w", err)
+	}
+	return len(done), nil
+}
+
+// leaseHeld is the SQLSTATE with which a migration refuses while a worker holds a lease.
+const leaseHeld = "55006"
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func schemaVersion() (int64, error) {
+	entries, err := migrations.FS.ReadDir(".")
+	if err != nil {
+		return 0, fmt.Errorf("list the migrations: %w", err)
+	}
+	var last int64
+	for _, e := range entries {
+		if v, err := goose.NumericComponent(e.Name()); err == nil {
+			last = max(last, v)
+		}
+	}
+	return last, nil
+}
