@@ -176,13 +176,6 @@ func (w *Worker) drain() {
 	}
 }
 
-// isDraining reports whether the worker was told to stop.
-func (w *Worker) isDraining() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.draining
-}
-
 // compare returns when the ledger was compared with what is known outside of it, or ctx has ended.
 func (w *Worker) compare(ctx context.Context) {
 	for failures := 1; ctx.Err() == nil; failures++ {
