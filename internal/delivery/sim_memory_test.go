@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"tocsin/internal/ledger"
@@ -23,7 +24,7 @@ type memory struct {
 	watch     *checker // told of each mark, and of more; may be nil
 
 	tables
-	database int // in which the tables stand; a restore makes another one
+	database atomic.Int64 // in which the tables stand; a restore makes another one
 }
 
 // simCustomer is a customer; without an address no mail can reach them.

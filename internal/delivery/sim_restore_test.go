@@ -16,7 +16,7 @@ type tables struct {
 	notices   []*noticeRow         // by id, from 1
 	chunks    []*chunkRow          // by id, from 1
 	begins    int                  // notices that have begun
-	home      int                  // the database that the ledger knows for its own
+	home      int64                // the database that the ledger knows for its own
 	fenced    bool                 // new releases are held
 }
 
@@ -54,16 +54,16 @@ func (t *tables) backup() tables {
 // restore puts the tables of a backup into a new database.
 func (m *memory) restore(b tables) {
 	m.tables = b.backup()
-	m.database++
+	m.database.Add(1)
 }
 
 // checkFence is what every new connection does first: a ledger that finds itself in another database than its own was
 // restored, and holds all unfinished notices and all releases to come.
 func (m *memory) checkFence() {
-	if m.home == m.database {
+	if m.home == m.database.Load() {
 		return
 	}
-	m.home, m.fenced = m.database, true
+	m.home, m.fenced = m.database.Load(), true
 	for _, n := range m.notices {
 		switch n.State {
 		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:

@@ -69,7 +69,8 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	w.checker = newChecker(w)
 	w.memory = &memory{now: time.Now, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate}, mutant: broken,
 		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, againSets: rng.IntN(2) == 0, watch: w.checker,
-		tables: tables{listed: map[string]time.Time{}, home: 1}, database: 1}
+		tables: tables{listed: map[string]time.Time{}, home: 1}}
+	w.memory.database.Store(1)
 	w.relay = &simRelay{world: w, copies: map[mailbox]int{}, possible: map[mailbox]int{}, said: map[mailbox]bool{}, dots: map[ledger.Attempt]bool{}, never: map[ledger.Attempt]bool{}}
 	w.queue = &simQueue{world: w, tasks: map[string]*simTask{}}
 	// Either as many connections and marks as there is work, or one connection: what several goroutines compete for

@@ -14,7 +14,7 @@ type session struct {
 	control.Register // what a schedule does not use
 	memory           *memory
 	transact         func(ctx context.Context, kind string, a, b int64, do func() error) error
-	connected        int                                 // which database its connections lead to; 0: none yet
+	connected        int64                               // which database its connections lead to; 0: none yet
 	looks            func(n *noticeRow, key string) bool // an operator who looks at the relay's log first
 	forgotten        map[ledger.Attempt]bool             // marks without an answer; only for the mutant that forgets them
 }
@@ -24,9 +24,9 @@ func (s *session) DotGrace() time.Duration { return s.memory.opts.DotGrace }
 
 // tx runs one transaction. A restore breaks all connections, and each new one is checked before anything else uses it.
 func (s *session) tx(ctx context.Context, kind string, a, b int64, do func() error) error {
-	asked := s.memory.database
+	asked := s.memory.database.Load()
 	return s.transact(ctx, kind, a, b, func() error {
-		if asked != s.memory.database {
+		if asked != s.memory.database.Load() {
 			return errLost
 		}
 		if s.connected != asked && (s.connected == 0 || s.memory.mutant != fenceAtStartOnly) {
