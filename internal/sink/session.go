@@ -31,6 +31,7 @@ type session struct {
 	loggedIn bool
 	from     string
 	to       []string
+	gone     bool // the connection was cut: commands that were read before count for nothing
 }
 
 func (s *Sink) session(c *smtp.Conn) (smtp.Session, error) { return &session{sink: s, conn: c}, nil }
@@ -56,6 +57,9 @@ func (c *session) Auth(string) (sasl.Server, error) {
 
 // Mail begins a mail.
 func (c *session) Mail(from string, _ *smtp.MailOptions) error {
+	if c.gone {
+		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 4, 2}, Message: "The connection was cut"}
+	}
 	if c.sink.o.User != "" && !c.loggedIn {
 		return &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authenticate first"}
 	}
@@ -137,6 +141,7 @@ func (c *session) Logout() error { return nil }
 
 // cut drops the connection without a word: what was not sent yet never is.
 func (c *session) cut() {
+	c.gone = true
 	raw := c.conn.Conn()
 	if d, ok := raw.(*discardConn); ok {
 		d.flush() // the 354

@@ -60,6 +60,27 @@ func TestScripts(t *testing.T) {
 	}
 }
 
+// TestNothingIsDoneBehindACut sends the next envelope together with the dot at which the connection is cut.
+func TestNothingIsDoneBehindACut(t *testing.T) {
+	t.Parallel()
+	for _, script := range []string{dropBeforeDot, dropAfterDot} {
+		for name, o := range map[string]Options{"kept": {}, "discarded": {Discard: true}} {
+			t.Run(script+" "+name, func(t *testing.T) {
+				t.Parallel()
+				s := start(t, o)
+				c := dial(t, s)
+				c.say("MAIL FROM:<>", "250")
+				c.say("RCPT TO:<"+script+"@example.org>", "250")
+				c.say("DATA\r\n"+strings.ReplaceAll(message, "\n", "\r\n")+"\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<tempfail@example.org>", "354")
+				c.want("")
+				c = dial(t, s)
+				c.say("MAIL FROM:<>", "250")
+				c.say("RCPT TO:<tempfail@example.org>", "451")
+			})
+		}
+	}
+}
+
 func TestSlowIsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Options{})
