@@ -196,7 +196,7 @@ func (w *wire) serve(raw net.Conn, secure bool) {
 		d.say("421 4.3.2 Too busy")
 		return
 	}
-	for ok := d.answer(""); ok; ok = d.command() {
+	for _, ok := d.pipe(""); ok; ok = d.command() {
 	}
 }
 
@@ -227,7 +227,11 @@ func (d *dialogue) command() bool {
 	case verb == "RCPT" && d.strikes(greylisting, 1) && d.firstTime(line):
 		return d.say("451 4.7.1 Greylisted, come back")
 	}
-	return d.answer(line) && (verb != "DATA" || d.message())
+	reply, ok := d.pipe(line)
+	if verb == "DATA" && bytes.HasPrefix(reply, []byte("354")) { // not where its recipient was refused
+		return ok && d.message()
+	}
+	return ok
 }
 
 func (d *dialogue) firstTime(rcpt string) bool {
@@ -238,17 +242,14 @@ func (d *dialogue) firstTime(rcpt string) bool {
 	return !known
 }
 
-// answer passes a command on to the sink, and the reply back.
-func (d *dialogue) answer(command string) bool {
-	if _, err := io.WriteString(d.sink, command); err != nil {
-		return false
-	}
-	reply, err := d.reply()
+// pipe passes a command on to the sink, and the reply back; false: the connection is over.
+func (d *dialogue) pipe(command string) (reply []byte, ok bool) {
+	reply, err := d.pass([]byte(command))
 	if err != nil {
-		return false
+		return nil, false
 	}
 	_, err = d.conn.Write(reply)
-	return err == nil
+	return reply, err == nil
 }
 
 func (d *dialogue) reply() (all []byte, err error) {
@@ -349,9 +350,9 @@ func (d *dialogue) body(cut bool) (body []byte, whole bool, err error) {
 	}
 }
 
-// pass hands a whole message to the sink and returns its answer.
-func (d *dialogue) pass(body []byte) ([]byte, error) {
-	if _, err := d.sink.Write(body); err != nil {
+// pass hands a command or a whole message to the sink and returns its answer.
+func (d *dialogue) pass(said []byte) ([]byte, error) {
+	if _, err := d.sink.Write(said); err != nil {
 		return nil, err
 	}
 	return d.reply()
