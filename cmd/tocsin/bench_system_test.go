@@ -7,6 +7,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,12 +95,16 @@ func (s *benchSystem) discardSink() (addr string, err error) {
 	return addr, cmp.Or(err, awaitPort(addr))
 }
 
-// worker replaces the worker by one with other settings.
+// worker replaces the worker by one with other settings, and returns when that one is ready.
 func (s *benchSystem) worker(relay string, marks int, file string, more ...string) (err error) {
 	if s.stop != nil {
 		s.stop()
 	}
-	env := append(slices.Clone(s.env), "TOCSIN_MAX_OPEN_MARKS="+strconv.Itoa(marks))
+	health, err := freePort()
+	if err != nil {
+		return err
+	}
+	env := append(slices.Clone(s.env), "TOCSIN_MAX_OPEN_MARKS="+strconv.Itoa(marks), "TOCSIN_WORK_LISTEN="+health)
 	if file == "" {
 		env = append(env, "TOCSIN_SMTP_URL=smtp://"+relay)
 	} else {
@@ -109,8 +114,25 @@ func (s *benchSystem) worker(relay string, marks int, file string, more ...strin
 		}
 		env = append(env, "TOCSIN_CONFIG="+path)
 	}
-	s.work, s.stop, err = runBeside(s.b, append(env, more...), s.binary, "work")
-	return err
+	if s.work, s.stop, err = runBeside(s.b, append(env, more...), s.binary, "work"); err != nil {
+		return err
+	}
+	return cmp.Or(awaitPort(health), awaitReady("http://"+health+"/readyz"))
+}
+
+// awaitReady returns when a worker says that it is ready.
+func awaitReady(url string) error {
+	for range 100 {
+		answer, err := http.Get(url)
+		if err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("the worker at %s is not ready", url)
 }
 
 // customers imports n made-up customers, each with a mailbox of its own, in three languages and over some domains, and

@@ -171,6 +171,9 @@ func printRuns(runs map[string][]figures) {
 		for _, process := range slices.Sorted(maps.Keys(runs[name][0].cpu)) {
 			fmt.Printf(" %s %.1f", process, median(runs[name], func(f figures) float64 { return f.perMail(process) }))
 		}
+		if first := median(runs[name], func(f figures) float64 { return f.first.Seconds() }); first > 0 {
+			fmt.Printf("; first mail after %.2f s", first)
+		}
 		if peak := median(runs[name], func(f figures) float64 { return float64(f.peak) / 1e6 }); peak > 0 {
 			fmt.Printf("; worker at most %.0f MB", peak)
 		}

@@ -156,21 +156,20 @@ func (w *Worker) renew(working context.Context, r *run) {
 	}
 }
 
-// giveBack closes the chunk and has what it still owes looked at when that is due.
+// giveBack closes the chunk. A sweep follows where the chunk still owes something, and where the worker has fewer chunks
+// than it has places: a sweep brings a few chunks of each notice, and the queue may hold no more of them.
 func (w *Worker) giveBack(life context.Context, r *run) {
-	if !w.closeChunk(life, r.claim) {
-		return
-	}
+	owed := w.closeChunk(life, r.claim)
 	w.mu.Lock()
-	stopped, draining := r.stopped, w.draining
+	stopped, draining, idle := r.stopped, w.draining, len(w.runs) < w.Chunks
 	w.mu.Unlock()
-	if !stopped {
+	if (owed || idle) && !stopped {
 		select {
 		case w.owed <- struct{}{}:
 		default:
 		}
 	}
-	if draining {
+	if owed && draining {
 		// Another worker need not wait for its sweep.
 		next := ledger.DueChunk{Epoch: r.claim.Epoch}.Generation()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(life), askTimeout)

@@ -84,7 +84,7 @@ type Worker struct {
 	writer     *writer
 	notices    *programs
 	places     int            // deliveries under way at most
-	owed       chan struct{}  // a chunk was given back that still owes something
+	owed       chan struct{}  // a chunk was given back, and there may be more to be done
 	kick       chan struct{}  // the dispatcher is to look again
 	under      sync.WaitGroup // tasks and claims under way
 
