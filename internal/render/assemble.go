@@ -33,25 +33,18 @@ func (v *values) add(x *expr, at *site) int {
 
 // compile makes the mail for a recipient, and all others whose data takes the same decisions.
 func (p *Program) compile(reader *reader, to notice.Recipient) (*Mail, error) {
-	m := &Mail{Version: mailVersion, Locales: append([]locale(nil), reader.locales...)}
-	v := &values{mail: m, index: map[string]int{}}
-	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: p.sender(), Key: p.notice.Key,
-		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity}
-	var html, text [][]piece
-	var languages []string
-	for i, t := range reader.texts {
-		v.locale = i
-		b, err := p.block(t, v, p.env(reader, i, to))
-		if err != nil {
-			return nil, err
-		}
-		data.Blocks = append(data.Blocks, layoutBlock{Language: t.key, Direction: t.dir})
-		m.Subjects, m.SubjectAt = append(m.Subjects, b.subject), append(m.SubjectAt, t.subject.label)
-		html, text, languages = append(html, b.html), append(text, b.text), append(languages, t.key)
-	}
-	page, plain, err := p.layouts.around(data)
+	m, blocks, err := p.blocksFor(reader, to)
 	if err != nil {
 		return nil, err
+	}
+	page, plain, err := p.layouts.around(p.layoutData(reader))
+	if err != nil {
+		return nil, err
+	}
+	var html, text [][]piece
+	var languages []string
+	for i, b := range blocks {
+		html, text, languages = append(html, b.html), append(text, b.text), append(languages, reader.texts[i].key)
 	}
 	m.Pieces = p.head(languages)
 	var number byte
@@ -63,31 +56,76 @@ func (p *Program) compile(reader *reader, to notice.Recipient) (*Mail, error) {
 	return m, nil
 }
 
-// block compiles the text of one language.
-func (p *Program) block(t *text, v *values, e env) (*block, error) {
+// blocksFor compiles the texts for a reader, and returns a mail that has their values and subjects and no pieces yet.
+func (p *Program) blocksFor(reader *reader, to notice.Recipient) (*Mail, []*block, error) {
+	m := &Mail{Version: mailVersion, Locales: append([]locale(nil), reader.locales...)}
+	v := &values{mail: m, index: map[string]int{}}
+	var blocks []*block
+	for i, t := range reader.texts {
+		v.locale = i
+		x, err := p.expand(t, v, p.env(reader, i, to))
+		if err != nil {
+			return nil, nil, err
+		}
+		b, err := p.block(x)
+		if err != nil {
+			return nil, nil, err
+		}
+		m.Subjects, m.SubjectAt = append(m.Subjects, b.subject), append(m.SubjectAt, t.subject.label)
+		blocks = append(blocks, b)
+	}
+	return m, blocks, nil
+}
+
+// layoutData is what the layouts are given for a reader, but for the subject and the bodies.
+func (p *Program) layoutData(reader *reader) layoutData {
+	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: p.sender(), Key: p.notice.Key,
+		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity}
+	for _, t := range reader.texts {
+		data.Blocks = append(data.Blocks, layoutBlock{Language: t.key, Direction: t.dir})
+	}
+	return data
+}
+
+// expanded is the text of one language without its controls: Markdown with tokens for what is printed.
+type expanded struct {
+	text                      *text
+	values                    *values
+	rtl                       bool
+	subject, body             string
+	subjectPrints, bodyPrints []print
+	trace                     []byte // the decisions taken, of all kinds
+}
+
+// expand runs the text of one language.
+func (p *Program) expand(t *text, v *values, e env) (*expanded, error) {
 	run := runner{env: e, out: &expander{tokens: t.tokens, values: v}}
-	b := &block{tokens: t.tokens, rtl: e.RTL, values: v}
+	x := &expanded{text: t, values: v, rtl: e.RTL}
 	run.begin(&t.subject)
 	if err := run.run(t.subject.all); err != nil {
 		return nil, err
 	}
-	b.prints = run.out.prints
-	b.subject = b.expand(nil, run.out.text.String(), 0)
+	x.subject, x.subjectPrints = run.out.text.String(), run.out.prints
 	run.begin(&t.body)
 	if err := run.run(t.body.all); err != nil {
 		return nil, err
 	}
-	b.prints = run.out.prints
-	if err := bounded(run.out.text.String(), func(int) string { return t.body.label }); err != nil {
-		return nil, err
-	}
-	doc, page, md, err := p.converter.convert(run.out.text.String())
+	x.body, x.bodyPrints, x.trace = run.out.text.String(), run.out.prints, run.trace
+	return x, bounded(x.body, func(int) string { return t.body.label })
+}
+
+// block makes HTML and text of the expanded text of one language.
+func (p *Program) block(x *expanded) (*block, error) {
+	b := &block{tokens: x.text.tokens, rtl: x.rtl, values: x.values, prints: x.subjectPrints}
+	b.subject = b.expand(nil, x.subject, 0)
+	b.prints = x.bodyPrints
+	doc, page, md, err := p.converter.convert(x.body)
 	if err != nil {
-		return nil, notice.Invalid(t.body.label, "%v", err)
+		return nil, notice.Invalid(x.text.body.label, "%v", err)
 	}
 	b.write(doc, md)
 	if len(b.text) == 0 {
-		return nil, notice.Invalid(t.body.label, "is empty for this recipient")
+		return nil, notice.Invalid(x.text.body.label, "is empty for this recipient")
 	}
 	return b, b.cut(page)
 }

@@ -105,13 +105,6 @@ func (p *Program) reader(key readerKey) (*reader, error) {
 	return r, nil
 }
 
-// forget drops all that was compiled.
-func (c *cache) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.readers, c.mails, c.size = nil, nil, 0
-}
-
 // newReader works out what a reader's language and zone mean for a mail.
 func (p *Program) newReader(key readerKey) (*reader, error) {
 	texts, err := p.blocks(key.language, key.text)

@@ -103,7 +103,7 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 	return texts, problems
 }
 
-// try writes the mails that a text can become: with and without what a notice need not give, for a customer of
+// try makes the mails that a text can become: with and without what a notice need not give, for a customer of
 // whom nothing is known and for several at one mailbox. It returns the first thing that is wrong.
 func (s *Set) try(t folder, phase, language string, f textFile) error {
 	few, all := maps.Clone(t.Required), maps.Clone(t.Required)
@@ -122,25 +122,41 @@ func (s *Set) try(t folder, phase, language string, f textFile) error {
 		if err != nil {
 			return err
 		}
-		if err := p.tryNotices(phase, f.name); err != nil {
+		reader, err := p.reader(readerKey{text: p.matcher.fallback})
+		if err != nil {
+			return err
+		}
+		t := trial{Program: p, file: f.name, reader: reader, tried: map[string]*Mail{}}
+		if err := t.notices(phase); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tryNotices writes the mails of notices of every kind that has the phase, of every severity, with windows and without.
-func (p *Program) tryNotices(phase, file string) error {
-	windows := p.windows
+// trial tries the mails that a text can become. It makes one mail of those that only differ in what they print.
+type trial struct {
+	*Program
+	file   string
+	reader *reader
+	tried  map[string]*Mail
+}
+
+// notices tries the mails of notices of every kind that has the phase, of every severity, with windows and without.
+func (t *trial) notices(phase string) error {
+	windows := t.windows
 	for _, kind := range notice.Kinds {
 		if !slices.Contains(notice.Phases[kind], phase) {
 			continue
 		}
-		p.notice.Kind = string(kind)
-		for _, p.notice.Severity = range append([]string{""}, notice.Severities...) {
+		t.notice.Kind = string(kind)
+		for _, t.notice.Severity = range append([]string{""}, notice.Severities...) {
+			if _, _, err := t.layouts.around(t.layoutData(t.reader)); err != nil {
+				return err
+			}
 			for n := range 1 + len(windows) {
-				p.windows = windows[:n]
-				if err := p.tryReaders(file); err != nil {
+				t.windows = windows[:n]
+				if err := t.readers(); err != nil {
 					return err
 				}
 			}
@@ -149,17 +165,48 @@ func (p *Program) tryNotices(phase, file string) error {
 	return nil
 }
 
-// tryReaders writes a mail to a customer without a name, to one with a name, and to several at one mailbox.
-func (p *Program) tryReaders(file string) error {
-	p.cache.forget()
+// readers tries the mails to a customer without a name, to one with a name, and to several at one mailbox.
+func (t *trial) readers() error {
 	for _, customers := range [][]notice.Frozen{{{ID: "1"}}, {{ID: "1", Name: "A"}}, {{ID: "1", Name: "A"}, {ID: "2"}}} {
-		m, err := p.Preview(notice.Recipient{Customers: customers}, p.matcher.fallback)
-		if err != nil {
+		if err := t.recipient(notice.Recipient{Customers: customers}); err != nil {
 			return err
-		}
-		if strings.Contains(m.Text, "**") {
-			return notice.Invalid(file, `leaves ** in a mail: want a space or a line's end beside it`)
 		}
 	}
 	return nil
+}
+
+func (t *trial) recipient(r notice.Recipient) error {
+	m := &Mail{Locales: t.reader.locales}
+	x, err := t.expand(t.reader.texts[0], &values{mail: m, index: map[string]int{}}, t.env(t.reader, 0, r))
+	if err != nil {
+		return err
+	}
+	key := x.key()
+	if known := t.tried[key]; known != nil {
+		return known.Check(r)
+	}
+	b, err := t.block(x)
+	if err != nil {
+		return err
+	}
+	m.Subjects, m.SubjectAt = [][]piece{b.subject}, []string{t.reader.texts[0].subject.label}
+	t.tried[key] = m
+	var f filling
+	if err := m.fill(&f, r); err != nil {
+		return err
+	}
+	if strings.Contains(f.text(b.text), "**") {
+		return notice.Invalid(t.file, `leaves ** in a mail: want a space or a line's end beside it`)
+	}
+	return nil
+}
+
+// key is the same for texts in which the same actions ran and the same constants are printed.
+func (x *expanded) key() string {
+	var b strings.Builder
+	b.Write(x.trace)
+	for _, p := range slices.Concat(x.subjectPrints, x.bodyPrints) {
+		b.WriteString("\x00" + p.s)
+	}
+	return b.String()
 }

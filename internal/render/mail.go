@@ -173,6 +173,22 @@ func (f *filling) plain(pieces []piece) []byte {
 	return w.buf
 }
 
+// text returns the text part that pieces come to.
+func (f *filling) text(pieces []piece) string {
+	w := writer{plain: true}
+	for i := range pieces {
+		switch p := &pieces[i]; {
+		case p.Line != nil:
+			w.line(p.Line, f.values)
+		case p.Value > 0:
+			w.value(f.values[p.Value-1], p.Form)
+		default:
+			w.string(p.Text)
+		}
+	}
+	return string(w.buf)
+}
+
 // leads reports whether an address leads to a place on the web or to a mailbox.
 func leads(address string) bool {
 	for _, scheme := range []string{"http:", "https:", "mailto:"} {

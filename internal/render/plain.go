@@ -231,14 +231,18 @@ func (w *plainWriter) word(s string) (pieces []piece) {
 // unescape resolves backslashes and entities the way the HTML part has them resolved. An entity may stand for what
 // cannot be typed: that becomes a space.
 func (w *plainWriter) unescape(s []byte) string {
-	var b bytes.Buffer
-	buf := bufio.NewWriter(&b)
-	html.DefaultWriter.Write(buf, s)
-	_ = buf.Flush()
+	plain := string(s)
+	if bytes.ContainsAny(s, "\\&") {
+		var b bytes.Buffer
+		buf := bufio.NewWriter(&b)
+		html.DefaultWriter.Write(buf, s)
+		_ = buf.Flush()
+		plain = stdhtml.UnescapeString(b.String())
+	}
 	return strings.Map(func(r rune) rune {
 		if forbidden(r) {
 			return ' '
 		}
 		return r
-	}, stdhtml.UnescapeString(b.String()))
+	}, plain)
 }
