@@ -63,6 +63,7 @@ const (
 	laterUnresolvedIgnored   mutant = "a requeue ignores what is unresolved of a later phase"
 	reviveUnderLease         mutant = "what was superseded is requeued under a lease"
 	laterDoesNotWait         mutant = "a later phase does not wait for open marks"
+	cancelledNotSuperseded   mutant = "a later phase does not wait for open marks of a cancelled one"
 	stoppedSupersedes        mutant = "what was stopped itself supersedes"
 	waitIgnoresSent          mutant = "a later phase does not wait for open marks beside a 250"
 	fenceAtStartOnly         mutant = "a restore is looked for at the start alone"
@@ -103,7 +104,7 @@ var mutants = []mutant{
 	takeoverForgets, takeoverOverOutcomes, takeoverOverSent, claimForgetsStop, claimForgetsX, claimForgetsList, closeWithoutEpoch,
 	sweepSkipsLeased, sweepSkipsStopped,
 	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
-	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, stoppedSupersedes, fenceAtStartOnly,
+	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, stoppedSupersedes, cancelledNotSuperseded, fenceAtStartOnly,
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased,
 	migrationForgets, migrationRequeues, oldWorkersGoOn,

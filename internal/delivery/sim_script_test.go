@@ -214,6 +214,15 @@ var scripts = map[mutant]func(p *script){
 		}
 		p.dot(old, true)
 	},
+	cancelledNotSuperseded: func(p *script) {
+		p.release(1)
+		old := p.attempt(1)
+		_ = p.s.Cancel(context.Background(), 1, "op")
+		p.release(2)
+		_, due := p.claim(2)
+		p.must(!due, "the later mail may go out before a dot of the earlier notice")
+		p.dot(old, true)
+	},
 	waitIgnoresSent: func(p *script) {
 		p.release(1)
 		lost := p.lose(1, true)

@@ -34,7 +34,7 @@ func earlier(a, b *noticeRow) bool {
 // still be open, and then the notice waits until its dot can't come.
 func (m *memory) supersede(n *noticeRow, only string) {
 	for _, c := range m.chunks {
-		if !earlier(c.notice, n) {
+		if !earlier(c.notice, n) || c.notice.State == notice.Cancelled && m.mutant == cancelledNotSuperseded {
 			continue
 		}
 		for seq := c.lo; seq < c.hi; seq++ {
