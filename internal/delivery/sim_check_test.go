@@ -42,6 +42,8 @@ type checker struct {
 	plans    map[*planRow]showing // as they were shown
 	took     map[string]*planRow  // by notice
 	restored bool
+	lifted   bool            // since the last restore an operator has let releases go on
+	released map[string]bool // notices, also those of which a restore has lost the release
 	// uncertain are the deliveries that were so in the earlier form.
 	uncertain map[ledger.Attempt]bool
 }
@@ -62,7 +64,7 @@ type showing struct {
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
 		marks: map[ledger.Attempt]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
-		silent: map[string]time.Time{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}}
+		silent: map[string]time.Time{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}, released: map[string]bool{}}
 }
 
 // check looks at all that a step may have changed.

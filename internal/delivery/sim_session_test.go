@@ -221,7 +221,7 @@ func (s *session) Unhold(ctx context.Context, id int64, send, lift bool, _ strin
 	err := s.tx(ctx, "unhold", id, 0, func() error {
 		err := s.memory.unhold(id, send, lift)
 		if err == nil {
-			s.memory.watch.unheld(s.memory.notice(id), send)
+			s.memory.watch.unheld(s.memory.notice(id), send, lift)
 		}
 		return err
 	})

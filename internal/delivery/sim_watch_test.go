@@ -132,6 +132,12 @@ func (c *checker) taken(p *planRow) {
 		return
 	}
 	n, shown := p.notice, c.plans[p]
+	if c.released[n.Key] && c.lifted && !c.world.memory.fenced {
+		// The backup does not know its first release. An operator has said that all which was sent after the backup is
+		// accounted for, and has it go again; before that a release is held.
+		c.askedFor(n.Key, p)
+	}
+	c.released[n.Key] = true
 	if before := c.took[n.Key]; before != nil {
 		c.world.relay.fail("notice %s took plan %d, and now plan %d", n.Key, before.id, p.id)
 	}
@@ -162,6 +168,7 @@ func (c *checker) forget() {
 	clear(c.silent)
 	clear(c.gone)
 	clear(c.pairs)
+	c.lifted = false
 	c.took, c.plans = map[string]*planRow{}, map[*planRow]showing{}
 	for _, p := range c.world.memory.plans {
 		c.shown(p)
@@ -169,16 +176,21 @@ func (c *checker) forget() {
 }
 
 // unheld notes that an operator lets go of a restored notice: to have it sent is to ask for copies, not knowing.
-func (c *checker) unheld(n *noticeRow, send bool) {
+func (c *checker) unheld(n *noticeRow, send, lift bool) {
 	if c == nil {
 		return
 	}
 	c.resumed(n)
-	if !send {
-		return
+	c.lifted = c.lifted || lift
+	if send {
+		c.askedFor(n.Key, n.plan)
 	}
-	for _, r := range n.plan.recipients {
-		c.asked[mailbox{n.Key, r.key}]++
+}
+
+// askedFor notes that an operator asked for a further copy to every mailbox of a plan.
+func (c *checker) askedFor(key string, p *planRow) {
+	for _, r := range p.recipients {
+		c.asked[mailbox{key, r.key}]++
 	}
 }
 
