@@ -69,9 +69,10 @@ func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (
 
 const lockSQL = `SELECT id FROM chunk WHERE id = ANY($1) ORDER BY id `
 
-// markSQL (M): a bit that is set is not given twice; an ask that would is refused, with all others of its chunk.
+// markSQL (M): a bit that is set is not given twice; a first ask for one is refused, with all others of its chunk. An ask
+// that is repeated sets the bit where its first commit was lost on the way.
 const markSQL = `
-	UPDATE chunk c SET dots = c.dots | (m.fresh & ~(c.stopped | c.sent))
+	UPDATE chunk c SET dots = c.dots | (m.fresh | m.again) & ~(c.stopped | c.sent)
 	FROM unnest($1::bigint[], $2::bigint[], $3::varbit[], $4::varbit[]) AS m(id, epoch, fresh, again), notice n
 	WHERE c.id = m.id AND c.epoch = m.epoch AND c.lease_until > clock_timestamp() + $5
 		AND n.id = c.notice_id AND n.state = 'sending' AND (n.expires_at IS NULL OR n.expires_at > clock_timestamp())
@@ -151,6 +152,7 @@ type commit struct {
 	marks    []Attempt
 	sent     []Outcome // 250s
 	others   []Outcome
+	repeated []Outcome // to attempts of which the batch has another: one INSERT can't change a row twice
 	runs     map[int64]run
 	marked   map[claimKey]bitmap
 	taken    map[claimKey]bool
@@ -164,13 +166,16 @@ func (db *DB) newCommit(ctx context.Context, q querier, marks []Attempt, outcome
 		return nil, err
 	}
 	for _, o := range outcomes {
-		if !c.runs[o.ChunkID].covers(o.Seq) {
-			continue // its rows were dropped: there is nothing to record it on
-		}
-		if o.State == notice.DeliverySent {
+		_, repeated := c.recorded[o.row()]
+		switch {
+		case !c.runs[o.ChunkID].covers(o.Seq): // its rows were dropped: there is nothing to record it on
+		case o.State == notice.DeliverySent:
 			c.sent = append(c.sent, o)
-		} else {
+		case repeated:
+			c.repeated = append(c.repeated, o)
+		default:
 			c.others = append(c.others, o)
+			c.recorded[o.row()] = false
 		}
 	}
 	return c, nil
@@ -235,6 +240,9 @@ func (c *commit) granted() []bool {
 	return all
 }
 
+// row names the attempt as a row of the ledger does.
+func (a Attempt) row() Attempt { return Attempt{NoticeID: a.NoticeID, Seq: a.Seq, Epoch: a.Epoch} }
+
 // late returns the outcomes that were not recorded under the lease.
 func (c *commit) late() (late []Outcome) {
 	for _, o := range c.sent {
@@ -243,11 +251,11 @@ func (c *commit) late() (late []Outcome) {
 		}
 	}
 	for _, o := range c.others {
-		if !c.recorded[Attempt{NoticeID: o.NoticeID, Seq: o.Seq, Epoch: o.Epoch}] {
+		if !c.recorded[o.row()] {
 			late = append(late, o)
 		}
 	}
-	return late
+	return append(late, c.repeated...)
 }
 
 // markArgs gathers the marks of each claim of a chunk into two bitmaps.

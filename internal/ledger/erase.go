@@ -66,6 +66,7 @@ func forget(ctx context.Context, tx pgx.Tx, id string) (known bool, err error) {
 
 // row is a row of a plan that one customer is erased from.
 type row struct {
+	Notice    int64 // that has taken the plan; 0: none has
 	Seq       int
 	Key       *string
 	Address   string
@@ -75,19 +76,18 @@ type row struct {
 // eraseFrom takes a customer out of a plan, and where a notice has taken it, out of what became of the row. The plan is
 // locked first: a release that takes it meanwhile either finds the row emptied, or its chunk is found here.
 func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
-	var noticeID int64
-	if err := tx.QueryRow(ctx, `SELECT notice_id FROM plan WHERE id = $1 FOR UPDATE`, plan).Scan(&noticeID); err != nil {
+	var r row
+	err := tx.QueryRow(ctx, `SELECT CASE WHEN state = 'taken' THEN notice_id ELSE 0 END FROM plan WHERE id = $1 FOR UPDATE`, plan).Scan(&r.Notice)
+	if err != nil {
 		return fmt.Errorf("lock the plan: %w", err)
 	}
-	found, err := findRows(ctx, tx, `
-		SELECT n.id, m.seq FROM member m JOIN notice n ON n.id = $3 AND n.plan_id = m.plan_id WHERE m.customer_id = $1 AND m.plan_id = $2`, id, plan, noticeID)
+	found, err := findRows(ctx, tx, `SELECT $3::bigint, seq FROM member WHERE customer_id = $1 AND plan_id = $2`, id, plan, r.Notice)
 	if err != nil {
 		return err
 	}
 	if err := lockChunks(ctx, tx, found.chunks); err != nil {
 		return err
 	}
-	var r row
 	err = tx.QueryRow(ctx, `
 		SELECT r.seq, r.address_key, r.address, r.customers FROM member m JOIN recipient r ON r.plan_id = m.plan_id AND r.seq = m.seq
 		WHERE m.customer_id = $1 AND m.plan_id = $2 FOR UPDATE`, id, plan).Scan(&r.Seq, &r.Key, &r.Address, &r.Customers)
@@ -99,9 +99,9 @@ func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
 	}
 	r.Customers = slices.DeleteFunc(r.Customers, func(c notice.Frozen) bool { return c.ID == id })
 	if len(r.Customers) > 0 {
-		err = keepOthers(ctx, tx, plan, noticeID, r)
+		err = keepOthers(ctx, tx, plan, r)
 	} else {
-		err = anonymise(ctx, tx, plan, noticeID, r, found)
+		err = anonymise(ctx, tx, plan, r, found)
 	}
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
 
 // keepOthers leaves a row to those who share it. The spelling of its address was perhaps the erased customer's: that
 // of the first of the others takes its place, or the key, which is a spelling too.
-func keepOthers(ctx context.Context, tx pgx.Tx, plan, noticeID int64, r row) error {
+func keepOthers(ctx context.Context, tx pgx.Tx, plan int64, r row) error {
 	address := ""
 	if r.Key != nil {
 		err := tx.QueryRow(ctx, `
@@ -135,11 +135,11 @@ func keepOthers(ctx context.Context, tx pgx.Tx, plan, noticeID int64, r row) err
 	if address == r.Address || r.Address == "" {
 		return nil
 	}
-	return changeReplies(ctx, tx, noticeID, r.Seq, `replace(reply, $3, $4)`, r.Address, address)
+	return changeReplies(ctx, tx, r, `replace(reply, $3, $4)`, r.Address, address)
 }
 
 // anonymise leaves nothing of a row but what it came to, and has it not sent any more.
-func anonymise(ctx context.Context, tx pgx.Tx, plan, noticeID int64, r row, found rowSet) error {
+func anonymise(ctx context.Context, tx pgx.Tx, plan int64, r row, found rowSet) error {
 	if r.Key != nil && !strings.HasPrefix(*r.Key, erasedPrefix) {
 		if err := hide(ctx, tx, []string{*r.Key}); err != nil {
 			return err
@@ -152,15 +152,15 @@ func anonymise(ctx context.Context, tx pgx.Tx, plan, noticeID int64, r row, foun
 	if err != nil {
 		return fmt.Errorf("make a row anonymous: %w", err)
 	}
-	if err := changeReplies(ctx, tx, noticeID, r.Seq, `''`); err != nil {
+	if err := changeReplies(ctx, tx, r, `''`); err != nil {
 		return err
 	}
 	return stopRows(ctx, tx, found)
 }
 
-// changeReplies puts something else in the place of what relays answered for a row.
-func changeReplies(ctx context.Context, tx pgx.Tx, noticeID int64, seq int, with string, args ...any) error {
-	args = append([]any{noticeID, seq}, args...)
+// changeReplies puts something else in the place of the replies that relays gave for a row.
+func changeReplies(ctx context.Context, tx pgx.Tx, r row, with string, args ...any) error {
+	args = append([]any{r.Notice, r.Seq}, args...)
 	for _, statement := range []string{
 		`UPDATE outcome SET reply = ` + with + ` WHERE notice_id = $1 AND seq = $2 AND reply <> ''`,
 		`UPDATE answer SET replies = (SELECT array_agg(CASE WHEN s = $2 THEN ` + with + ` ELSE reply END ORDER BY i)

@@ -275,3 +275,30 @@ func TestAnErasureMeetsReleasesExpansionsAndClaims(t *testing.T) {
 		}
 	}
 }
+
+// TestAnErasureFromAPlanThatWasReplacedTouchesNoOtherRow of the plan that the notice took.
+func TestAnErasureFromAPlanThatWasReplacedTouchesNoOtherRow(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2)
+	c := d.claim("a")
+	for seq, state := range []notice.DeliveryState{notice.DeliverySent, notice.DeliveryFailed} {
+		d.mark(attempt(c, seq))
+		d.answer(attempt(c, seq), state, 250)
+	}
+	d.closeChunk(c)
+	d.exec(`INSERT INTO plan (id, notice_id, state, body, customers, recipients, by_language, suppressed)
+		SELECT 1000, notice_id, 'dropped', body, 2, 2, '{}', '{}' FROM plan`)
+	d.exec(`INSERT INTO recipient (plan_id, seq, address_key, address, role, text, language, time_zone, customers)
+		SELECT 1000, i, 'gone' || i, 'gone', 'primary', 'en', '', '', jsonb_build_array(jsonb_build_object('id', 'gone' || i)) FROM generate_series(0, 1) i`)
+	d.exec(`INSERT INTO member SELECT 'gone' || i, 1000, i FROM generate_series(0, 1) i`)
+	for i := range 2 {
+		d.must(d.DeleteCustomer(t.Context(), fmt.Sprint("gone", i)))
+	}
+	rows, err := d.Deliveries(t.Context(), d.id, notice.DeliveryPage{After: -1, Limit: 10})
+	d.must(err)
+	for _, r := range rows {
+		if r.SMTPText != "answer" {
+			t.Errorf("delivery %d has lost its reply: %+v", r.Seq, r)
+		}
+	}
+}

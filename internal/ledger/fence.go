@@ -294,7 +294,10 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 			return fmt.Errorf("lock the fence: %w", err)
 		}
 		if !send {
-			if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY id FOR UPDATE`, id); err != nil {
+			// Those of its incident too, in their order: it may begin.
+			if _, err := tx.Exec(ctx, `
+				SELECT id FROM chunk WHERE notice_id IN (SELECT o.id FROM notice o JOIN notice n ON n.id = $1 AND o.incident_id = n.incident_id)
+				ORDER BY id FOR UPDATE`, id); err != nil {
 				return fmt.Errorf("lock the chunks of notice %d: %w", id, err)
 			}
 		}

@@ -3,9 +3,9 @@
 // The delivery protocol is that of docs/guarantees.md. Two of its rules hold for all code in this package:
 // whatever changes a delivery first locks its chunk row in a statement of its own (the lease holder FOR NO KEY UPDATE, or
 // FOR KEY SHARE where it changes no bit; everybody else, who claims included, FOR UPDATE; ids ascending), and time is the
-// database's clock_timestamp(). A notice row is locked
-// after chunk rows, never before them, and FOR NO KEY UPDATE: an update of a chunk may hold a key lock on it already,
-// with which FOR UPDATE would make a deadlock of two.
+// database's clock_timestamp(). A notice that begins locks its row and then the chunks of earlier ones: so nobody who has
+// chunks of several notices waits for the row of one that may begin. A notice row is locked FOR NO KEY UPDATE: an insert
+// may hold a key lock on it already, with which FOR UPDATE would make a deadlock of two.
 package ledger
 
 import (

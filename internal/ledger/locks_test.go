@@ -1,8 +1,10 @@
 package ledger_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -212,4 +214,97 @@ func TestNoticesOfAnIncidentAreReleasedWhileTheyAreExpanded(t *testing.T) {
 	if owed != recipients {
 		t.Errorf("the last phase owes %d mails, want %d (%d mailboxes are owed several)", owed, recipients, twice)
 	}
+}
+
+// TestALaterNoticeBeginsWhileOthersChangeBoth: a change of chunks of both must not wait for the later notice, which waits
+// for the chunks of the earlier.
+func TestALaterNoticeBeginsWhileOthersChangeBoth(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(d *desk, a, b ledger.Attempt) error{
+		"a suppression": func(d *desk, _, _ ledger.Attempt) error {
+			_, _, err := d.Suppress(d.t.Context(), "c1@example.com", "request", "x")
+			return err
+		},
+		"late answers": func(d *desk, a, b ledger.Attempt) error {
+			_, err := d.Commit(d.t.Context(), nil, []ledger.Outcome{{Attempt: a, State: notice.DeliverySent}, {Attempt: b, State: notice.DeliverySent}})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := release(t, 1)
+			a := attempt(d.claim("w"), 0)
+			later := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+			d.send(notice.Body{Key: "n2", Incident: "n1", Phase: "resolved", SendAt: &later})
+			b := attempt(d.claim("w"), 0)
+			a.Epoch, b.Epoch = a.Epoch-1, b.Epoch-1
+			d.exec(`UPDATE notice SET send_at = clock_timestamp() WHERE id = $1`, d.id)
+
+			ctx := t.Context()
+			tx, err := d.pool.Begin(ctx)
+			d.must(err)
+			defer tx.Rollback(ctx) // a second end does nothing
+			_, err = tx.Exec(ctx, `SELECT FROM incident FOR UPDATE`)
+			d.must(err)
+			begun, changed := make(chan error, 1), make(chan error, 1)
+			go func() { _, err := d.Sweep(context.WithoutCancel(ctx)); begun <- err }()
+			d.waiting(1, nil) // the later notice has its row, and waits for the incident
+			go func() { changed <- change(d, a, b) }()
+			d.waiting(2, changed)
+			d.must(tx.Commit(ctx))
+			for what, done := range map[string]chan error{"the beginning": begun, "the change": changed} {
+				if err := <-done; err != nil {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		})
+	}
+}
+
+// waiting waits until so many sessions wait for a lock, or something is done, whose error stays to be read.
+func (d *desk) waiting(n int, done chan error) {
+	d.t.Helper()
+	for have := 0; have < n; {
+		select {
+		case err := <-done:
+			done <- err
+			return
+		default:
+		}
+		d.must(d.pool.QueryRow(d.t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&have))
+	}
+}
+
+// TestAListIsImportedWhileMarksAreMade: an import locks chunks in the order in which everybody does, though its first
+// slice names a mailbox of the last chunk.
+func TestAListIsImportedWhileMarksAreMade(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := release(t, ledger.ChunkSize+1)
+	var first, last int64
+	var file suppressions
+	d.must(d.pool.QueryRow(ctx, `SELECT min(id), max(id) FROM chunk`).Scan(&first, &last))
+	keys, err := collectStrings(d, `SELECT address_key FROM recipient WHERE seq IN (0, 256) ORDER BY seq DESC`)
+	d.must(err)
+	file = append(file, notice.SuppressionRow{Key: keys[0], Reason: "r"})
+	for i := range 5000 {
+		file = append(file, notice.SuppressionRow{Key: fmt.Sprintf("x%d@example.com", i), Reason: "r"})
+	}
+	file = append(file, notice.SuppressionRow{Key: keys[1], Reason: "r"})
+	tx, err := d.pool.Begin(ctx) // as marks are
+	d.must(err)
+	defer tx.Rollback(ctx) // a second end does nothing
+	_, err = tx.Exec(ctx, `SELECT FROM chunk WHERE id = $1 FOR NO KEY UPDATE`, first)
+	d.must(err)
+	done := make(chan error, 1)
+	go func() { _, err := d.ImportSuppressions(ctx, &file, "x"); done <- err }()
+	d.waiting(1, done)
+	if _, err = tx.Exec(ctx, `SELECT FROM chunk WHERE id = $1 FOR NO KEY UPDATE`, last); err != nil {
+		t.Errorf("a mark: %v", err)
+	}
+	_ = tx.Commit(ctx)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	d.wantCounts(map[string]int{"queued": ledger.ChunkSize - 1, "suppressed": 2})
 }

@@ -79,10 +79,13 @@ func recountAndReopen(ctx context.Context, tx pgx.Tx, chunks []int64) error {
 	if err := recount(ctx, tx, chunks); err != nil {
 		return err
 	}
-	// Locked even where nothing is reopened: a Finish under way must see these chunks.
-	_, err := tx.Exec(ctx, `SELECT 1 FROM notice WHERE id IN (SELECT notice_id FROM chunk WHERE id = ANY($1)) ORDER BY id FOR NO KEY UPDATE`, chunks)
+	// A Finish under way must see chunks that are open, or be over. It is no lock of the notice's row: a notice that begins
+	// has its own, and waits for chunks.
+	_, err := tx.Exec(ctx, `
+		SELECT pg_advisory_xact_lock($2 + id) FROM (SELECT DISTINCT notice_id AS id FROM chunk WHERE id = ANY($1) AND open ORDER BY 1 OFFSET 0) n`,
+		chunks, finishLock)
 	if err != nil {
-		return fmt.Errorf("lock the notices: %w", err)
+		return fmt.Errorf("lock the end of the notices: %w", err)
 	}
 	_, err = tx.Exec(ctx, `
 		UPDATE notice SET state = 'sending'
@@ -102,11 +105,14 @@ func lockChunks(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	return nil
 }
 
+// finishLock and a notice's number are the advisory lock under which its end is decided.
+const finishLock = int64(0x746f637300000000)
+
 // Finish makes a notice "sent" when no chunk of it is open any more.
 func (db *DB) Finish(ctx context.Context, id int64) error {
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		// A statement of its own, so that the next one sees every chunk that was closed or reopened under the lock.
-		if _, err := tx.Exec(ctx, `SELECT 1 FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id); err != nil {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, finishLock+id); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `

@@ -61,7 +61,7 @@ func (db *DB) Suppress(ctx context.Context, key, reason, who string) (s notice.S
 		if err != nil {
 			return err
 		}
-		return suppressReleased(ctx, tx, []string{key})
+		return suppressReleased(ctx, tx, `s.address_key = $1`, key)
 	})
 	if err != nil {
 		return s, false, fmt.Errorf("suppress an address: %w", err)
@@ -137,7 +137,11 @@ func (db *DB) ImportSuppressions(ctx context.Context, rows SuppressionRows, who 
 		}
 		sortRejections(&report)
 		report.Kept = true
-		return nil
+		if report.Inserted == 0 {
+			return nil
+		}
+		// All at once, so that chunks are locked in their order.
+		return suppressReleased(ctx, tx, `s.added_at >= transaction_timestamp()`)
 	})
 	return report, err
 }
@@ -186,14 +190,16 @@ func suppressAll(ctx context.Context, tx pgx.Tx, keys, reasons []string, who str
 	report.Inserted += inserted
 	report.Updated += updated
 	report.Unchanged += len(keys) - inserted - updated
-	if inserted == 0 {
-		return nil
-	}
-	return suppressReleased(ctx, tx, keys)
+	return nil
 }
 
-// suppressOwed leaves out of a chunk that is being claimed what was put on the list since the release. What was tried,
-// or was requeued by an operator, stays as it is.
+// neverTried ends an INSERT of outcomes: it replaces those of deliveries that only wait for an earlier notice's dot. What
+// was tried, or was requeued by an operator, who gives a reason, stays as it is.
+const neverTried = `
+	ON CONFLICT (notice_id, seq) DO UPDATE SET state = excluded.state, due_at = NULL, at = excluded.at, reason = excluded.reason
+	WHERE outcome.state = {queued} AND outcome.tries = 0 AND outcome.reason = ''`
+
+// suppressOwed leaves out of a chunk that is being claimed what was put on the list since the release.
 func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID int64) error {
 	_, err := tx.Exec(ctx, named(`
 		INSERT INTO outcome (notice_id, seq, state, reason)
@@ -201,22 +207,21 @@ func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID int64) error {
 		FROM chunk c
 		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = c.plan_id AND seq >= c.lo AND seq < c.hi AND reason = '' OFFSET 0) r
 		CROSS JOIN LATERAL (SELECT 1 FROM suppression WHERE address_key = r.address_key OFFSET 0) s
-		WHERE c.id = $1 AND (SELECT EXISTS (SELECT FROM suppression)) AND get_bit(c.sent | c.stopped, r.seq - c.lo) = 0
-		ON CONFLICT DO NOTHING`), chunkID)
+		WHERE c.id = $1 AND (SELECT EXISTS (SELECT FROM suppression)) AND get_bit(c.sent | c.stopped, r.seq - c.lo) = 0`+neverTried), chunkID)
 	if err != nil {
 		return fmt.Errorf("leave out what is suppressed of chunk %d: %w", chunkID, err)
 	}
 	return nil
 }
 
-// suppressReleased stops what unfinished notices still owe to mailboxes that were put on the list: when the caller's
-// transaction has ended no mark for them commits. What was never tried becomes suppressed. A mark that is open gets
-// its answer, and no next try.
-func suppressReleased(ctx context.Context, tx pgx.Tx, keys []string) error {
+// suppressReleased stops what unfinished notices still owe to mailboxes that stand on the list; which is a condition on
+// "suppression s". When the caller's transaction has ended no mark for them commits. What was never tried becomes
+// suppressed. A mark that is open gets its answer, and no next try.
+func suppressReleased(ctx context.Context, tx pgx.Tx, which string, args ...any) error {
 	found, err := findRows(ctx, tx, `
-		SELECT n.id, r.seq FROM notice n
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = ANY($1) OFFSET 0) r
-		WHERE n.state NOT IN ('draft', 'sent', 'cancelled')`, keys)
+		SELECT n.id, r.seq FROM (SELECT id, plan_id FROM notice WHERE state NOT IN ('draft', 'sent', 'cancelled') OFFSET 0) n
+		CROSS JOIN LATERAL (SELECT address_key FROM suppression s WHERE `+which+` OFFSET 0) s
+		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = s.address_key OFFSET 0) r`, args...)
 	if err != nil || len(found.chunks) == 0 {
 		return err
 	}
@@ -227,7 +232,7 @@ func suppressReleased(ctx context.Context, tx pgx.Tx, keys []string) error {
 		INSERT INTO outcome (notice_id, seq, state, reason)
 		SELECT c.notice_id, m.seq, {suppressed}, 'suppression_list'
 		FROM unnest($1::bigint[], $2::int[]) AS m(chunk_id, seq) JOIN chunk c ON c.id = m.chunk_id
-		WHERE get_bit(c.sent | c.stopped | c.dots, m.seq - c.lo) = 0 ON CONFLICT DO NOTHING`), found.chunkOf, found.seqs)
+		WHERE get_bit(c.sent | c.stopped | c.dots, m.seq - c.lo) = 0`+neverTried), found.chunkOf, found.seqs)
 	if err != nil {
 		return fmt.Errorf("suppress what is owed: %w", err)
 	}

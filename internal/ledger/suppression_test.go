@@ -155,3 +155,17 @@ func TestTheListOfSuppressions(t *testing.T) {
 		t.Errorf("no such number: %v", err)
 	}
 }
+
+// TestWhatWaitsForAnEarlierDotIsStillSuppressed: the row of a later notice that waits was never tried.
+func TestWhatWaitsForAnEarlierDotIsStillSuppressed(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	d.mark(attempt(d.claim("a"), 0))
+	d.send(notice.Body{Key: "n2", Incident: "n1", Phase: "resolved"})
+	d.exec(`INSERT INTO suppression (address_key, reason, added_by) VALUES ('c1@example.com', 'request', 'x')`) // while it was released
+	d.exec(`UPDATE outcome SET due_at = clock_timestamp() WHERE notice_id = $1`, d.id)
+	if c := d.claim("b"); len(c.Due) != 0 {
+		t.Errorf("a mail is due to a mailbox that is suppressed: %+v", c.Due)
+	}
+	d.wantState(0, notice.DeliverySuppressed)
+}
