@@ -72,7 +72,7 @@ const lockSQL = `SELECT id FROM chunk WHERE id = ANY($1) ORDER BY id `
 // markSQL (M): a bit that is set is not given twice; a first ask for one is refused, with all others of its chunk. An ask
 // that is repeated sets the bit where its first commit was lost on the way.
 const markSQL = `
-	UPDATE chunk c SET dots = c.dots | (m.fresh | m.again) & ~(c.stopped | c.sent)
+	UPDATE chunk c SET dots = c.dots | ((m.fresh | m.again) & ~(c.stopped | c.sent))
 	FROM unnest($1::bigint[], $2::bigint[], $3::varbit[], $4::varbit[]) AS m(id, epoch, fresh, again), notice n
 	WHERE c.id = m.id AND c.epoch = m.epoch AND c.lease_until > clock_timestamp() + $5
 		AND n.id = c.notice_id AND n.state = 'sending' AND (n.expires_at IS NULL OR n.expires_at > clock_timestamp())

@@ -41,3 +41,15 @@ func TestACommitMayNameAnAttemptTwice(t *testing.T) {
 	d.closeChunk(c)
 	d.wantCounts(map[string]int{"deferred": 1, "sent": 1, "failed": 1})
 }
+
+// TestAMarkLeavesTheOtherMarksOpen, also one of a delivery that was stopped meanwhile: its dot may still come.
+func TestAMarkLeavesTheOtherMarksOpen(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2)
+	c := d.claim("a")
+	d.mark(attempt(c, 0))
+	d.suppress("c1@example.com")
+	d.mark(attempt(c, 1))
+	d.wantState(0, notice.DeliverySending)
+	d.wantState(1, notice.DeliverySending)
+}
