@@ -97,7 +97,7 @@ func (c *previewCmd) Run(ctx context.Context, a *app) error {
 		if err := printPlan(a.stdout, c.Dir, body, plan); err != nil {
 			return err
 		}
-		printSamples(a.stdout, plan.Samples)
+		printSamples(a.stdout, plan)
 	}
 	return sendable(plan)
 }
@@ -166,7 +166,10 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		}
 		tally(t, wanted)
 	}
-	if err := t.Flush(); err != nil || p.HoleCount == 0 {
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if err := printBranches(w, dir, p); err != nil || p.HoleCount == 0 {
 		return err
 	}
 	fmt.Fprintf(w, "\n%s would get a mail with an empty field:\n", many(p.HoleCount, "recipient"))
@@ -213,12 +216,45 @@ func printDifference(w io.Writer, d *notice.Difference) {
 	}
 }
 
-// printSamples writes one mail per language as its reader sees it.
-func printSamples(w io.Writer, samples []notice.Sample) {
-	for _, s := range samples {
-		fmt.Fprintf(w, "\n--- %s, as customer %s gets it ---\nSubject: %s\n\n", s.Language, shown(s.Customer), shown(s.Subject))
-		for line := range strings.Lines(s.Text) {
-			fmt.Fprintln(w, shown(strings.TrimRight(line, "\r\n")))
+// printBranches writes which parts of the texts only some recipients get, and what looks like a placeholder.
+func printBranches(w io.Writer, dir string, p notice.Plan) error {
+	t := table(w)
+	if len(p.Branches) > 0 {
+		fmt.Fprintln(w, "\nOnly some get:")
+		for _, b := range p.Branches {
+			fmt.Fprintf(t, "  %s\t%s\t%s of %s\n", directory.Place(dir, b.Place), shown(b.Condition), count(b.Recipients), count(b.Of))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(p.Placeholders) > 0 {
+		fmt.Fprintln(w, "\nLooks as if something was still to be put in its place:")
+		for _, f := range p.Placeholders {
+			fmt.Fprintf(t, "  %s\t%s\n", directory.Place(dir, f.Place), shown(f.Text))
+		}
+	}
+	return t.Flush()
+}
+
+// printSamples writes one mail per language, and per branch of a text, as its reader sees it.
+func printSamples(w io.Writer, p notice.Plan) {
+	printed := map[string]bool{}
+	show := func(s notice.Sample, with string) {
+		if name := s.Language + " " + s.Customer; !printed[name] {
+			printed[name] = true
+			fmt.Fprintf(w, "\n--- %s%s, as customer %s gets it ---\nSubject: %s\n\n", s.Language, with, shown(s.Customer), shown(s.Subject))
+			for line := range strings.Lines(s.Text) {
+				fmt.Fprintln(w, shown(strings.TrimRight(line, "\r\n")))
+			}
+		}
+	}
+	for _, s := range p.Samples {
+		show(s, "")
+	}
+	for _, b := range p.Branches {
+		if b.Sample != nil {
+			show(*b.Sample, ", with "+shown(b.Condition))
 		}
 	}
 }

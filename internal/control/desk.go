@@ -4,8 +4,6 @@ package control
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/mail"
 	"os"
@@ -22,6 +20,7 @@ type Register interface {
 	Sweep(ctx context.Context) (ledger.Work, error)
 	Reconcile(ctx context.Context, id int64, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
 	AttributeNames(ctx context.Context) ([]string, error)
+	Anybody(ctx context.Context, f notice.Filter) (bool, error)
 	UnknownCustomers(ctx context.Context, ids []string) (first, n int, err error)
 	Listed(ctx context.Context, id int64) ([]string, error)
 	Find(ctx context.Context, ref string) (id int64, err error)
@@ -96,12 +95,11 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, er
 	if err != nil {
 		return plan, err
 	}
-	look := &inspection{program: p.program, samples: true}
+	look := newInspection(p.program, true)
 	if plan, err = d.Ledger.Plan(ctx, p.audience(look)); err != nil {
 		return plan, err
 	}
-	plan.HoleCount, plan.Samples = look.holeCount, look.sampled
-	plan.Holes = append(plan.Holes, look.holes...)
+	look.tell(&plan)
 	return plan, nil
 }
 
@@ -121,7 +119,7 @@ func (d *Desk) Release(ctx context.Context, ref, who string) (st notice.Status, 
 		if err != nil {
 			return st, false, err
 		}
-		released, err = d.Ledger.Release(ctx, id, p.audience(&inspection{program: p.program}), d.domain(), who)
+		released, err = d.Ledger.Release(ctx, id, p.audience(newInspection(p.program, false)), d.domain(), who)
 		if err != nil {
 			return st, false, err
 		}
@@ -247,6 +245,11 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, texts map[string]noti
 	if p.program, err = d.Set.Compile(render.SourceOf(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
 		return p, err
 	}
+	if texts == nil {
+		if err := d.checkTexts(ctx, p.program); err != nil {
+			return p, err
+		}
+	}
 	p.choice, err = d.choose(ctx, b.Audience, draft)
 	return p, err
 }
@@ -264,57 +267,4 @@ func (p prepared) audience(look *inspection) ledger.Audience {
 		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), BrokenDomains: p.body.BrokenDomains,
 		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Judge: look.judge,
 	}
-}
-
-// inspection looks at every mail of a notice before any leaves.
-type inspection struct {
-	program   *render.Program
-	samples   bool // keep one mail per language, and let holes pass
-	holeCount int
-	holes     []notice.Hole
-	sampled   []notice.Sample
-	seen      map[string]bool
-}
-
-const holesShown = 20
-
-func (i *inspection) see(r notice.Recipient, text string) error {
-	if err := i.program.Check(r, text); err != nil {
-		i.holeCount++
-		if len(i.holes) < holesShown {
-			i.holes = append(i.holes, hole(r, text, err))
-		}
-		return nil
-	}
-	if !i.samples || i.seen[text] {
-		return nil
-	}
-	m, err := i.program.Preview(r, text)
-	if err != nil {
-		return fmt.Errorf("render a sample in %s: %w", text, err)
-	}
-	if i.seen == nil {
-		i.seen = map[string]bool{}
-	}
-	i.seen[text] = true
-	i.sampled = append(i.sampled, notice.Sample{Language: text, Customer: r.Customers[0].ID, Subject: m.Subject, Text: m.Text, HTML: m.HTML})
-	return nil
-}
-
-func hole(r notice.Recipient, text string, err error) notice.Hole {
-	h := notice.Hole{Customer: r.Customers[0].ID, Language: text, Reason: err.Error()}
-	if e, ok := errors.AsType[*notice.Error](err); ok {
-		h.Place, h.Reason = e.Field, e.Message
-	}
-	return h
-}
-
-// judge refuses a release with holes.
-func (i *inspection) judge() error {
-	if i.samples || i.holeCount == 0 {
-		return nil
-	}
-	first := i.holes[0]
-	return notice.Conflict("%d recipients would get a mail with a hole in it, the first of them customer %s: %s: %s",
-		i.holeCount, first.Customer, first.Place, first.Reason)
 }

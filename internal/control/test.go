@@ -65,7 +65,7 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 // readers returns the first recipient of each language of a body, and under "" the first of all.
 func (d *Desk) readers(ctx context.Context, p prepared) (map[string]notice.Recipient, error) {
 	readers := map[string]notice.Recipient{}
-	a := p.audience(&inspection{program: p.program, samples: true})
+	a := p.audience(newInspection(p.program, true))
 	a.Each = func(r notice.Recipient, text string) error {
 		for _, t := range []string{text, ""} {
 			if _, ok := readers[t]; !ok {

@@ -194,6 +194,19 @@ func (db *DB) AttributeNames(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
+// Anybody reports whether a filter holds for any customer.
+func (db *DB) Anybody(ctx context.Context, f notice.Filter) (found bool, err error) {
+	var args []any
+	where, err := filterSQL(f, &args)
+	if err != nil {
+		return false, err
+	}
+	if err := db.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM customer c WHERE `+where+`)`, args...).Scan(&found); err != nil {
+		return false, fmt.Errorf("look for a customer: %w", err)
+	}
+	return found, nil
+}
+
 // noCustomer does not repeat the id: whoever asked knows it, and an id may be a name.
 func noCustomer() error { return notice.NotFound("there is no such customer") }
 

@@ -17,6 +17,9 @@ type Plan struct {
 	HoleCount  int             `json:"hole_count"`        // recipients whose mail would have an empty field
 	Holes      []Hole          `json:"holes"`             // the first twenty of them
 	Samples    []Sample        `json:"samples,omitempty"` // one mail per language
+
+	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
+	Placeholders []Placeholder `json:"placeholders"` // what in the texts looks as if something was still to be put in; blocks the release unless allowed
 }
 
 // What leaves customers out of an audience, in the order in which they are counted.
@@ -42,6 +45,22 @@ type Hole struct {
 	Language string `json:"language"`
 	Place    string `json:"place"`  // in the texts, such as texts.en.body:3
 	Reason   string `json:"reason"` // which field is empty
+}
+
+// Placeholder is something in a text that looks as if its author meant to put something in its place.
+type Placeholder struct {
+	Place string `json:"place"` // in the texts, such as texts.en.body:3
+	Text  string `json:"text"`
+}
+
+// Branch is a part of a text that some recipients get and others do not.
+type Branch struct {
+	Language   string  `json:"language"`  // of the text
+	Place      string  `json:"place"`     // of its condition
+	Condition  string  `json:"condition"` // as it is written
+	Recipients int     `json:"recipients"`
+	Of         int     `json:"of"`               // recipients whose mail has the text
+	Sample     *Sample `json:"sample,omitempty"` // the mail of the first of them, of the first twenty branches
 }
 
 // Sample is a mail as one recipient would get it.

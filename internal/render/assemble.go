@@ -116,7 +116,7 @@ func (p *Program) expand(t *text, v *values, e env) (*expanded, error) {
 
 // block makes HTML and text of the expanded text of one language.
 func (p *Program) block(x *expanded) (*block, error) {
-	b := &block{tokens: x.text.tokens, rtl: x.rtl, values: x.values, prints: x.subjectPrints}
+	b := &block{label: x.text.body.label, tokens: x.text.tokens, rtl: x.rtl, values: x.values, prints: x.subjectPrints}
 	b.subject = b.expand(nil, x.subject, 0)
 	b.prints = x.bodyPrints
 	doc, page, md, err := p.converter.convert(x.body)
@@ -127,7 +127,8 @@ func (p *Program) block(x *expanded) (*block, error) {
 	if len(b.text) == 0 {
 		return nil, notice.Invalid(x.text.body.label, "is empty for this recipient")
 	}
-	return b, b.cut(page)
+	b.cut(page)
+	return b, b.look(doc, md)
 }
 
 // write makes the text part of a Markdown tree.
@@ -214,6 +215,9 @@ func (m *Mail) size() int {
 			for _, w := range p.Line.Words {
 				n += 80 + len(w.Text) + 100*len(w.Pieces)
 			}
+		}
+		if p.Table != nil {
+			n += 200 * len(p.Table.Rows) * len(p.Table.Right)
 		}
 	}
 	return n

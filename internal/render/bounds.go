@@ -1,6 +1,7 @@
 package render
 
 import (
+	"regexp"
 	"strings"
 
 	"tocsin/internal/notice"
@@ -11,15 +12,24 @@ const (
 	maxNesting = 20       // quotations and lists within each other
 	maxSigns   = 3000     // signs that may mean something, in a paragraph
 	maxBlock   = 16 << 10 // bytes of a paragraph
+	maxTable   = 64 << 10 // and of a table
+	maxColumns = 50
+	maxRows    = 2000
 )
+
+// delimiter is a line that makes a table of the line above it and those below.
+var delimiter = regexp.MustCompile(`^[ \t>]*[|:-][ \t|:-]*\|[ \t|:-]*\n?$`)
 
 // bounded refuses Markdown that would take too long to convert. at names the place of a line.
 func bounded(md string, at func(line int) string) error {
-	signs, size, number := 0, 0, 0
+	signs, size, number, rows := 0, 0, 0, 0
 	for line := range strings.Lines(md) {
 		number++
 		if strings.Trim(line, " \t\n>") == "" || strings.ContainsAny(indentation.FindString(line), "-*+.)") {
-			signs, size = 0, 0 // what comes is in another paragraph
+			signs, size, rows = 0, 0, 0 // what comes is in another paragraph
+		}
+		if delimiter.MatchString(line) && strings.Count(line, "-") > 0 && rows == 0 || rows > 0 {
+			rows++
 		}
 		depth, indent := 0, 0
 		for i := 0; i < len(line) && strings.IndexByte(" \t>-*+.)0123456789", line[i]) >= 0; i++ {
@@ -46,7 +56,13 @@ func bounded(md string, at func(line int) string) error {
 			wrong = "has more than 20 quotations or lists within each other"
 		case signs > maxSigns:
 			wrong = "belongs to a paragraph with more than 3000 signs such as * and [: put a blank line into it"
-		case size > maxBlock:
+		case rows == 1 && strings.Count(line, "|") > maxColumns:
+			wrong = "begins a table of more than 50 columns"
+		case rows > maxRows:
+			wrong = "belongs to a table of more than 2000 rows"
+		case size > maxTable && rows > 0:
+			wrong = "belongs to a table of more than 64 KiB"
+		case size > maxBlock && rows == 0:
 			wrong = "belongs to a paragraph of more than 16 KiB: put a blank line into it"
 		default:
 			continue

@@ -53,7 +53,7 @@ func (p *Program) Compiled(r notice.Recipient, text string) (*Mail, error) {
 		return nil, err
 	}
 	var space [64]byte
-	trace, err := p.trace(space[:0], reader, r)
+	trace, err := p.trace(space[:0], reader, r, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -126,10 +126,10 @@ func (p *Program) newReader(key readerKey) (*reader, error) {
 	return r, nil
 }
 
-// trace appends the decisions that a recipient's data takes in the texts.
-func (p *Program) trace(buf []byte, reader *reader, to notice.Recipient) ([]byte, error) {
+// trace appends the decisions that a recipient's data takes in the texts, and sets the branches in taken unless it is nil.
+func (p *Program) trace(buf []byte, reader *reader, to notice.Recipient, taken []bool) ([]byte, error) {
 	for i, t := range reader.texts {
-		run := runner{env: p.env(reader, i, to), trace: buf}
+		run := runner{env: p.env(reader, i, to), trace: buf, taken: taken}
 		for _, n := range []*nodes{&t.subject, &t.body} {
 			if n.decisions == nil {
 				continue

@@ -122,6 +122,9 @@ func (s *Set) try(t folder, phase, language string, f textFile) error {
 		if err != nil {
 			return err
 		}
+		if err := p.Sound(); err != nil {
+			return err
+		}
 		reader, err := p.reader(readerKey{text: p.matcher.fallback})
 		if err != nil {
 			return err
@@ -191,11 +194,14 @@ func (t *trial) recipient(r notice.Recipient) error {
 	}
 	m.Subjects, m.SubjectAt = [][]piece{b.subject}, []string{t.reader.texts[0].subject.label}
 	t.tried[key] = m
+	if err := m.Check(r); err != nil {
+		return err
+	}
 	var f filling
 	if err := m.fill(&f, r); err != nil {
 		return err
 	}
-	if strings.Contains(f.text(b.text), "**") {
+	if strings.Contains(string(f.plain(b.text)), "**") {
 		return notice.Invalid(t.file, `leaves ** in a mail: want a space or a line's end beside it`)
 	}
 	return nil

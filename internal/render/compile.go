@@ -77,7 +77,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 		}
 		t := &text{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key])}
 		v := vetter{parameters: p.parameters, optional: optional, anyParameter: ready && !ok}
-		if err := s.compileText(t, v, subject, body); err != nil {
+		if err := p.compileText(t, v, subject, body); err != nil {
 			return nil, err
 		}
 		p.texts[key] = t
@@ -147,7 +147,7 @@ func defaultLanguage(name string, texts map[string]notice.Text) (string, error) 
 }
 
 // compileText vets the text of one language and prepares it to be run.
-func (s *Set) compileText(t *text, v vetter, subject, body source) error {
+func (p *Program) compileText(t *text, v vetter, subject, body source) error {
 	switch {
 	case strings.TrimSpace(subject.text) == "":
 		return notice.Invalid(subject.label, "is empty")
@@ -168,15 +168,25 @@ func (s *Set) compileText(t *text, v vetter, subject, body source) error {
 			return err
 		}
 		t.writes.addAll(v.nodes)
+		p.doubts, p.conditions = append(p.doubts, v.doubts...), append(p.conditions, v.conditions...)
 	}
 	t.tokens = newTokens(bv.nodes, sv.nodes)
 	t.subject = nodes{label: subject.label, all: build(sv.nodes), slots: sv.slots}
-	all, err := s.converter.prepare(body, t.tokens)
+	var literal strings.Builder
+	for _, n := range sv.nodes {
+		literal.WriteString(n.literal)
+		if n.action != nil {
+			literal.WriteByte(1)
+		}
+	}
+	p.seek(subject, t, literal.String())
+	all, err := p.prepare(body, t)
 	if err != nil {
 		return err
 	}
 	t.body = nodes{label: body.label, all: all, slots: bv.slots}
 	for _, n := range []*nodes{&t.subject, &t.body} {
+		p.number(t.key, n.all)
 		if decides(n.all) {
 			n.decisions = decisions(n.all)
 		}

@@ -45,7 +45,7 @@ func TestWhatCannotBeIsRefusedWithItsPlace(t *testing.T) {
 		"too few arguments":                {"{{default .Customer.Name}}", "texts.en.body:1", "default takes 2 arguments, not 1"},
 		"too many arguments":               {"{{number 1 2}}", "texts.en.body:1", "number takes 1 argument, not 2"},
 		"arguments to a field":             {"{{.Customer.Name 3}}", "texts.en.body:1", ".Customer.Name is not a function and takes no arguments"},
-		"text compared with a number":      {"{{if gt .Customer.Attributes.seats 10}}{{end}}x", "texts.en.body:1", "put a number to compare with text in quotes"},
+		"text compared with a condition":   {"{{if eq .Customer.Attributes.seats true}}{{end}}x", "texts.en.body:1", "compares text with a condition"},
 		"a number of a list":               {"{{number .Customers}}", "texts.en.body:1", "the list of customers cannot be given to number"},
 		"a number that is none":            {`{{number "many"}}`, "texts.en.body:1", `"many" is not a number`},
 		"a parameter that is no number":    {"{{number .Parameters.component}}", "texts.en.body:1", `"mail server s639" is not a number`},
@@ -161,7 +161,7 @@ func TestAHoleIsAnErrorAndNeverAMessage(t *testing.T) {
 		"not a date":                  {"s", "{{.Customer.Attributes.d | date}}", "A", map[string]string{"d": "soon"}, "texts.en.body:1: date is not a date like 2026-11-09 or 2026-11-09T21:00 for this recipient"},
 		"a body of nothing":           {"s", "{{if .Customer.Name}}x{{end}}", "", nil, "texts.en.body: is empty for this recipient"},
 		"a subject of nothing":        {"{{if .Customer.Name}}x{{end}}", "x", "", nil, "texts.en.subject: is empty for this recipient"},
-		"an address that is a script": {"s", "[x]({{.Customer.Attributes.u}})", "A", map[string]string{"u": "javascript:alert(1)"}, "texts.en.body:1: a link would lead to an address that is not http, https or mailto for this recipient"},
+		"an address that is a script": {"s", "[x]({{.Customer.Attributes.u}})", "A", map[string]string{"u": "javascript:alert(1)"}, "texts.en.body:1: a link would lead to an address that is not http, https, mailto or tel for this recipient"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // mailVersion is the version of the encoding of a Mail. It goes up with each change after which a program that knows
 // the version before would make other bytes, or none.
-const mailVersion = 1
+const mailVersion = 2
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
 func (m *Mail) Encode() []byte {
@@ -86,16 +87,19 @@ func (m *Mail) has(pieces []piece) bool {
 		if p.Value < 0 || p.Value > len(m.Values) || p.Field < 0 || p.Field > fieldLast || p.Col < 0 {
 			return false
 		}
-		if p.Line == nil {
-			continue
-		}
-		for _, w := range p.Line.Words {
-			if !m.has(w.Pieces) || w.Width < 0 {
-				return false
-			}
+		if p.Line != nil && slices.ContainsFunc(p.Line.Words, func(w word) bool { return !m.has(w.Pieces) || w.Width < 0 }) ||
+			p.Table != nil && !m.hasTable(p.Table) {
+			return false
 		}
 	}
 	return true
+}
+
+// hasTable reports whether a table is one, and the mail has the values of it.
+func (m *Mail) hasTable(t *table) bool {
+	return len(t.Rows) > 0 && !slices.ContainsFunc(t.Rows, func(cells [][]piece) bool {
+		return len(cells) > len(t.Right) || slices.ContainsFunc(cells, func(p []piece) bool { return !m.has(p) })
+	})
 }
 
 // valid reports whether an expression is one of a mail: of the recipient and of constants alone.

@@ -42,8 +42,8 @@ func TestAMailOfAnotherVersionIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded := strings.Replace(string(m.Encode()), `{"version":1,`, `{"version":2,`, 1)
-	if _, err := Decode([]byte(encoded)); err == nil || err.Error() != "the compiled mail has version 2, this program knows 1" {
+	encoded := strings.Replace(string(m.Encode()), `{"version":2,`, `{"version":3,`, 1)
+	if _, err := Decode([]byte(encoded)); err == nil || err.Error() != "the compiled mail has version 3, this program knows 2" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"cmp"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -239,32 +241,31 @@ func (e *env) call(x *expr) (value, error) {
 		if err != nil {
 			return value{}, err
 		}
-		if compares(x.Name, first.compare(second)) {
+		if first.compares(x.Name, second) {
 			return boolean(true), nil
 		}
 	}
 	return boolean(false), nil
 }
 
-// compare orders two values of one kind.
-func (v value) compare(w value) int {
-	switch v.kind {
-	case kindText:
-		return strings.Compare(v.s, w.s)
-	case kindBool:
-		return v.i - w.i
-	}
-	a, b := v.number(), w.number()
+// compares reports whether a comparison holds. Text and a number are compared as numbers; text that is none is no number's
+// equal, and neither less nor greater.
+func (v value) compares(function string, w value) bool {
+	order := 0
 	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+	case v.kind == kindBool:
+		order = v.i - w.i
+	case v.kind == kindText && w.kind == kindText:
+		order = strings.Compare(v.s, w.s)
+	case !numeric.MatchString(v.s) || !numeric.MatchString(w.s):
+		return function == "ne"
+	case len(v.s) < 16 && len(w.s) < 16: // floats have so many digits
+		order = cmp.Compare(v.number(), w.number())
+	default:
+		a, _ := new(big.Rat).SetString(v.s)
+		b, _ := new(big.Rat).SetString(w.s)
+		order = a.Cmp(b)
 	}
-	return 0
-}
-
-func compares(function string, order int) bool {
 	switch function {
 	case "eq":
 		return order == 0

@@ -96,15 +96,7 @@ func (w *wrapping) put(s string, n int, glued bool) {
 // compose writes the words that pieces come to.
 func (w *wrapping) compose(pieces []piece, values []result) {
 	plain := writer{buf: w.scratch[:0], plain: true}
-	for i := range pieces {
-		p := &pieces[i]
-		if p.Value == 0 {
-			plain.string(p.Text)
-			continue
-		}
-		v := values[p.Value-1]
-		plain.value(v, p.Form)
-	}
+	plain.pieces(pieces, values)
 	w.scratch = plain.buf
 	text := string(plain.buf)
 	for s := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == '\t' }) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +21,8 @@ type Mail struct {
 	Links     []link    `json:"links,omitempty"`
 	Pieces    []piece   `json:"pieces"`
 
-	varied bool // recipients with as many customers may have other mails
+	varied bool  // recipients with as many customers may have other mails
+	astray error // why a link that is the same for all recipients leads nowhere
 }
 
 // printed is a value that depends on the recipient, and how it is worked out.
@@ -86,6 +86,8 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 		switch {
 		case p.Line != nil:
 			w.line(p.Line, f.values)
+		case p.Table != nil:
+			w.table(p.Table, f.values)
 		case p.Value > 0:
 			w.value(f.values[p.Value-1], p.Form)
 		case p.Field == fieldBoundary:
@@ -100,11 +102,19 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 	return buf, nil
 }
 
-// Check returns the *notice.Error of Append, other than for an address.
+// Check returns the *notice.Error of Append, other than for an address, and that of a link that leads nowhere.
 func (m *Mail) Check(r notice.Recipient) error {
 	f := fillings.Get().(*filling)
 	defer fillings.Put(f)
-	return m.fill(f, r)
+	if err := m.fill(f, r); err != nil {
+		return err
+	}
+	for _, l := range m.Links {
+		if address := string(f.plain(l.Pieces)); astray(address) != "" {
+			return notice.Invalid(l.At.Where, "the address of a link %s for this recipient: %s", astray(address), linkAdvice)
+		}
+	}
+	return m.astray
 }
 
 // fill works out the values and the subject for a recipient.
@@ -162,49 +172,7 @@ func (f *filling) addSubject(pieces []piece, at string) error {
 // plain returns what pieces come to.
 func (f *filling) plain(pieces []piece) []byte {
 	w := writer{buf: f.writer.scratch[:0], plain: true}
-	for _, p := range pieces {
-		if p.Value > 0 {
-			w.value(f.values[p.Value-1], p.Form)
-		} else {
-			w.string(p.Text)
-		}
-	}
+	w.pieces(pieces, f.values)
 	f.writer.scratch = w.buf
 	return w.buf
-}
-
-// text returns the text part that pieces come to.
-func (f *filling) text(pieces []piece) string {
-	w := writer{plain: true}
-	for i := range pieces {
-		switch p := &pieces[i]; {
-		case p.Line != nil:
-			w.line(p.Line, f.values)
-		case p.Value > 0:
-			w.value(f.values[p.Value-1], p.Form)
-		default:
-			w.string(p.Text)
-		}
-	}
-	return string(w.buf)
-}
-
-// leads reports whether an address leads to a place on the web or to a mailbox.
-func leads(address string) bool {
-	for _, scheme := range []string{"http:", "https:", "mailto:"} {
-		if len(address) >= len(scheme) && strings.EqualFold(address[:len(scheme)], scheme) {
-			return true
-		}
-	}
-	return false
-}
-
-// relative reports whether an address names no scheme.
-func relative(address string) bool {
-	scheme, _, found := strings.Cut(address, ":")
-	return !found || strings.ContainsAny(scheme, "/?#")
-}
-
-func (s *site) leadsNowhere() error {
-	return notice.Invalid(s.Where, "a link would lead to an address that is not http, https or mailto for this recipient")
 }

@@ -77,7 +77,38 @@ const markSoft = "\uFDD0"
 // prepare returns the nodes of a body. It refuses an if that begins in one element and ends in another, or begins
 // within a sentence and ends on a line of its own: half of a list item or of bold text would be left where the
 // condition does not hold.
-func (c *converter) prepare(src source, t *tokens) ([]node, error) {
+func (p *Program) prepare(src source, text *text) ([]node, error) {
+	t := text.tokens
+	md := t.markdown()
+	if err := bounded(md, src.at); err != nil {
+		return nil, err
+	}
+	whole, err := p.converter.nesting(src, t, md)
+	if err != nil {
+		md = t.unfold(md)
+		if whole, err = p.converter.nesting(src, t, md); err != nil {
+			return nil, err
+		}
+	}
+	p.look(src, text, whole)
+	var flat []node
+	for {
+		at := t.form.FindStringIndex(md)
+		if at == nil {
+			return build(append(flat, node{literal: md})), nil
+		}
+		token := md[at[0]:at[1]]
+		mark := ""
+		if whole.alone[token] {
+			mark = markSoft
+		}
+		flat = append(flat, node{literal: md[:at[0]] + mark}, t.flat[t.number(token)], node{literal: mark})
+		md = md[at[1]:]
+	}
+}
+
+// markdown returns what the tokens' text is with a token for each action.
+func (t *tokens) markdown() string {
 	var b strings.Builder
 	for i, n := range t.flat {
 		switch {
@@ -94,45 +125,36 @@ func (c *converter) prepare(src source, t *tokens) ([]node, error) {
 			b.WriteString(t.name(tokenControl, i))
 		}
 	}
-	md := b.String()
-	if err := bounded(md, src.at); err != nil {
-		return nil, err
-	}
-	alone, err := c.nesting(src, t, md)
-	if err != nil {
-		md = t.unfold(md)
-		if alone, err = c.nesting(src, t, md); err != nil {
-			return nil, err
-		}
-	}
-	var flat []node
-	for {
-		at := t.form.FindStringIndex(md)
-		if at == nil {
-			return build(append(flat, node{literal: md})), nil
-		}
-		token := md[at[0]:at[1]]
-		mark := ""
-		if alone[token] {
-			mark = markSoft
-		}
-		flat = append(flat, node{literal: md[:at[0]] + mark}, t.flat[t.number(token)], node{literal: mark})
-		md = md[at[1]:]
-	}
+	return b.String()
 }
 
 // soften gives each line that controls have to themselves back as a blank one. soft has where those begin: they end a
 // paragraph, but do not put a list's items apart. A list item that controls begin in begins with its first words.
 func soften(md string) (out []byte, soft map[int]bool) {
 	soft = map[int]bool{}
-	item := "" // the beginning of a list item that has no words yet
+	item := ""       // the beginning of a list item that has no words yet
+	row := false     // the line before was a row of a table
+	var gap []string // lines of controls below it, which do not end the table if another row follows
 	for line := range strings.Lines(md) {
 		marked := strings.Contains(line, markSoft)
 		if marked {
 			line = strings.ReplaceAll(line, markSoft, "")
 		}
 		indent := indentation.FindString(line)
-		switch blank := strings.TrimSpace(line[len(indent):]) == ""; {
+		rest := strings.TrimSpace(line[len(indent):])
+		if marked && rest == "" && row {
+			gap = append(gap, line)
+			continue
+		}
+		goesOn := row && strings.Contains(rest, "|")
+		if !goesOn {
+			for _, line := range gap {
+				soft[len(out)] = true
+				out = append(out, line...)
+			}
+		}
+		row, gap = goesOn || strings.HasPrefix(rest, "|") || delimiter.MatchString(line), nil
+		switch blank := rest == ""; {
 		case marked && blank && strings.Trim(indent, " \t>") != "":
 			item = indent
 			continue
@@ -175,12 +197,15 @@ func newConverter() *converter {
 		util.Prioritized(parser.NewLinkParser(), 200),
 		util.Prioritized(parser.NewAutoLinkParser(), 300),
 		util.Prioritized(parser.NewEmphasisParser(), 500),
+		util.Prioritized(extension.NewStrikethroughParser(), 500),
 		util.Prioritized(extension.NewLinkifyParser(), 999),
 	}
+	paragraphs := append(parser.DefaultParagraphTransformers(), util.Prioritized(extension.NewTableParagraphTransformer(), 200))
 	return &converter{goldmark.New(
 		goldmark.WithParser(parser.NewParser(parser.WithBlockParsers(blocks...), parser.WithInlineParsers(inlines...),
-			parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...))),
-		goldmark.WithRenderer(renderer.NewRenderer(renderer.WithNodeRenderers(util.Prioritized(html.NewRenderer(), 1000)))),
+			parser.WithParagraphTransformers(paragraphs...), parser.WithASTTransformers(util.Prioritized(extension.NewTableASTTransformer(), 0)))),
+		goldmark.WithRenderer(renderer.NewRenderer(renderer.WithNodeRenderers(util.Prioritized(html.NewRenderer(), 1000),
+			util.Prioritized(extension.NewTableHTMLRenderer(), 500), util.Prioritized(extension.NewStrikethroughHTMLRenderer(), 500)))),
 	)}
 }
 
@@ -189,6 +214,7 @@ func (c *converter) convert(markdown string) (doc ast.Node, page string, md []by
 	md, soft := soften(markdown)
 	doc = c.markdown.Parser().Parse(mdtext.NewReader(md))
 	tidy(doc, md, soft)
+	nameHosts(doc, md)
 	var out strings.Builder
 	err = c.markdown.Renderer().Render(&out, md, doc)
 	return doc, out.String(), md, err

@@ -50,8 +50,32 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 			"[status page](https://x.example/{{.Customer.ID}}?q={{.Customer.Attributes.path}}) https://y.example/{{.Customer.ID}}. [a@b.example](mailto:a@b.example)",
 			`<p><a href="https://x.example/7?q=a%20b%3Fc">status page</a> <a href="https://y.example/7">https://y.example/7</a>. <a href="mailto:a@b.example">a@b.example</a></p>` + "\n",
 			"status page (https://x.example/7?q=a%20b%3Fc) https://y.example/7.\na@b.example\n"},
-		"a script is no link": {
-			"[x](javascript:alert) y", "<p><a href=\"\">x</a> y</p>\n", "x y\n"},
+		"a table": {
+			"| Service | Price |\n|:--|--:|\n| **web** | {{.Customer.Attributes.seats}} |\n| `a` | 9 \\| 10 |\n\nBye",
+			"<table>\n<thead>\n<tr>\n<th style=\"text-align:left\">Service</th>\n<th style=\"text-align:right\">Price</th>\n</tr>\n</thead>\n" +
+				"<tbody>\n<tr>\n<td style=\"text-align:left\"><strong>web</strong></td>\n<td style=\"text-align:right\">1234.5</td>\n</tr>\n" +
+				"<tr>\n<td style=\"text-align:left\"><code>a</code></td>\n<td style=\"text-align:right\">9 | 10</td>\n</tr>\n</tbody>\n</table>\n<p>Bye</p>\n",
+			"Service   Price\n-------  ------\nweb      1234.5\na        9 | 10\n\nBye\n"},
+		"a table with a range": {
+			"a|b\n-|-\n{{range .Customers}}| {{.ID}} | {{.Name}} |\n{{end}}\n\nBye",
+			"<table>\n<thead>\n<tr>\n<th>a</th>\n<th>b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>7</td>\n<td>Ann &amp; *Bo*</td>\n</tr>\n" +
+				"<tr>\n<td>8</td>\n<td>Cy</td>\n</tr>\n</tbody>\n</table>\n<p>Bye</p>\n",
+			"a  b\n-  ----------\n7  Ann & *Bo*\n8  Cy\n\nBye\n"},
+		"a table with an if": {
+			"| a |\n|---|\n{{if .Customer.Attributes.empty}}\n| b |\n{{else}}\n| c |\n{{end}}\n{{if .Customer.Attributes.plan}}| d{{if .Customers}}e{{end}} |{{end}}\n{{if .Customer.Attributes.plan}}\nBye\n{{end}}",
+			"<table>\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>c</td>\n</tr>\n<tr>\n<td>de</td>\n</tr>\n</tbody>\n</table>\n<p>Bye</p>\n",
+			"a\n--\nc\nde\n\nBye\n"},
+		"a table that is too wide for a line": {
+			"- x\n\n  | What | |\n  |---|---|\n  | " + strings.Repeat("very ", 20) + "long | {{.Customer.ID}} |\n  | b | |",
+			"<ul>\n<li>x\n<table>\n<thead>\n<tr>\n<th>What</th>\n<th></th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>" + strings.Repeat("very ", 20) +
+				"long</td>\n<td>7</td>\n</tr>\n<tr>\n<td>b</td>\n<td></td>\n</tr>\n</tbody>\n</table>\n</li>\n</ul>\n",
+			"- x\n  What: " + strings.TrimSpace(strings.Repeat("very ", 13)) + "\n    " + strings.TrimSpace(strings.Repeat("very ", 7)) + " long\n  7\n\n  What: b\n"},
+		"what is struck through": {
+			"From ~~{{.Customer.ID}} to 9~~ **10** ~a~", "<p>From <del>7 to 9</del> <strong>10</strong> <del>a</del></p>\n", "From ~~7 to 9~~ 10 ~~a~~\n"},
+		"the host of a link is what the DNS calls it": {
+			"[s](https://münchen.example/ä?ü) <https://bücher.example:8080/> ![](https://ö.example/x.png)",
+			`<p><a href="https://xn--mnchen-3ya.example/%C3%A4?%C3%BC">s</a> <a href="https://xn--bcher-kva.example:8080/">https://bücher.example:8080/</a> <img src="https://xn--nda.example/x.png" alt=""></p>` + "\n",
+			"s (https://xn--mnchen-3ya.example/%C3%A4?%C3%BC)\nhttps://bücher.example:8080/ (https://xn--bcher-kva.example:8080/)\nhttps://xn--nda.example/x.png\n"},
 		"headings, emphasis, code, quotes and rules": {
 			"# Title *x*\n\n## Part\n\n### Small\n\nSome **bold** `co*de` \\*lit\\* &amp; &lt;\n\n    code {{.Customer.Name}}\n\n> quoted\n> more\n>\n> last\n\n---\n",
 			"<h1>Title <em>x</em></h1>\n<h2>Part</h2>\n<h3>Small</h3>\n<p>Some <strong>bold</strong> <code>co*de</code> *lit* &amp; &lt;</p>\n<pre><code>code Ann &amp; *Bo*\n</code></pre>\n<blockquote>\n<p>quoted\nmore</p>\n<p>last</p>\n</blockquote>\n<hr>\n",

@@ -5,18 +5,26 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/yuin/goldmark/ast"
+
 	"tocsin/internal/notice"
 )
 
+// whole is Markdown with all of its controls, converted.
+type whole struct {
+	doc    ast.Node
+	source []byte          // that doc refers to
+	alone  map[string]bool // the tokens of the controls that have a line to themselves, outside of code
+}
+
 // nesting converts Markdown with all of its controls, to see that each of them ends in the element in which it begins.
-// It returns the tokens of those that have a line to themselves, outside of code.
-func (c *converter) nesting(src source, t *tokens, md string) (alone map[string]bool, bad error) {
-	page, err := c.isolated(t, md)
+func (c *converter) nesting(src source, t *tokens, md string) (w whole, bad error) {
+	doc, page, source, err := c.convert(isolated(t, md))
 	if err != nil {
-		return nil, fmt.Errorf("convert %s to HTML: %w", src.label, err)
+		return w, fmt.Errorf("convert %s to HTML: %w", src.label, err)
 	}
 	n := nesting{source: src}
-	alone = map[string]bool{}
+	alone := map[string]bool{}
 	own := regexp.MustCompile(`<p>((?:` + t.prefix + `c[a-z]{4}\s*)+)</p>`)
 	page = own.ReplaceAllString(page, "<control>$1</control>")
 	at := 0
@@ -54,13 +62,13 @@ func (c *converter) nesting(src source, t *tokens, md string) (alone map[string]
 		}
 	}
 	if n.err != nil {
-		return nil, n.err
+		return w, n.err
 	}
-	return alone, nil
+	return whole{doc, source, alone}, nil
 }
 
-// isolated returns the HTML of Markdown in which controls with a line to themselves are made paragraphs.
-func (c *converter) isolated(t *tokens, md string) (string, error) {
+// isolated returns Markdown in which controls with a line to themselves are made paragraphs.
+func isolated(t *tokens, md string) string {
 	var b strings.Builder
 	for line := range strings.Lines(md) {
 		indent, head, rest, _ := t.edges(strings.TrimRight(line, "\n"))
@@ -74,8 +82,7 @@ func (c *converter) isolated(t *tokens, md string) (string, error) {
 		}
 		b.WriteString(strings.TrimRight(line, "\n") + "\n" + around)
 	}
-	_, page, _, err := c.convert(b.String())
-	return page, err
+	return b.String()
 }
 
 // nesting is the elements and the controls that are open at a point of the HTML.

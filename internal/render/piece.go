@@ -1,8 +1,14 @@
 package render
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
+
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/util"
+
+	"tocsin/internal/notice"
 )
 
 // The forms in which a value is printed, which are added up.
@@ -21,6 +27,7 @@ type piece struct {
 	Value int    `json:"value,omitempty"` // number of a value, and 1 more
 	Form  int    `json:"form,omitempty"`
 	Line  *line  `json:"line,omitempty"`
+	Table *table `json:"table,omitempty"`
 	Field field  `json:"field,omitempty"`
 
 	grown *strings.Builder // what add has made Text in; may have grown further since
@@ -50,10 +57,13 @@ func (p *piece) extend(by piece) {
 	p.Text, p.Col = p.grown.String(), by.Col
 }
 
-func (p piece) constant() bool { return p.Value == 0 && p.Line == nil && p.Field == 0 }
+func (p piece) constant() bool {
+	return p.Value == 0 && p.Line == nil && p.Table == nil && p.Field == 0
+}
 
 // block is the text of one language in a mail that is being compiled.
 type block struct {
+	label   string // of the text, for errors
 	tokens  *tokens
 	prints  []print
 	rtl     bool
@@ -101,7 +111,7 @@ var (
 )
 
 // cut returns the pieces of HTML with tokens.
-func (b *block) cut(html string) error {
+func (b *block) cut(html string) {
 	at, inCode := 0, false
 	for _, m := range append(markup.FindAllStringSubmatchIndex(html, -1), nil) {
 		end := len(html)
@@ -114,21 +124,18 @@ func (b *block) cut(html string) error {
 		}
 		b.html = b.expand(b.html, html[at:end], form)
 		if m == nil {
-			return nil
+			return
 		}
 		at = m[1]
 		if html[m[4]:m[5]] == "code" {
 			inCode = m[2] == m[3]
 		}
-		if err := b.tag(html[m[0]:m[1]]); err != nil {
-			return err
-		}
+		b.tag(html[m[0]:m[1]])
 	}
-	return nil
 }
 
 // tag adds the pieces of a tag.
-func (b *block) tag(tag string) error {
+func (b *block) tag(tag string) {
 	for b.tokens.form.MatchString(tag) {
 		m := attribute.FindStringSubmatchIndex(tag)
 		if m == nil {
@@ -136,9 +143,6 @@ func (b *block) tag(tag string) error {
 		}
 		b.html = add(b.html, piece{Text: tag[:m[4]]})
 		if name, content := tag[m[2]:m[3]], tag[m[4]:m[5]]; b.tokens.form.MatchString(content) && (name == "href" || name == "src") {
-			if err := b.link(content); err != nil {
-				return err
-			}
 			b.html = b.address(b.html, content, formHTML)
 		} else {
 			b.html = b.expand(b.html, content, formHTML)
@@ -146,20 +150,34 @@ func (b *block) tag(tag string) error {
 		tag = tag[m[5]:]
 	}
 	b.html = add(b.html, piece{Text: tag})
-	return nil
 }
 
-// link looks at an address that holds tokens: it must lead where a reader can go, whatever the values are.
-func (b *block) link(content string) error {
-	first := b.prints[b.tokens.number(b.tokens.form.FindString(content))]
-	pieces := b.address(nil, content, 0)
-	switch {
-	case leads(pieces[0].Text):
-		return nil
-	case len(pieces) > 1 || !pieces[0].constant():
-		b.values.mail.Links = append(b.values.mail.Links, link{pieces, first.at})
-	case !relative(pieces[0].Text):
-		return first.at.leadsNowhere()
-	}
-	return nil
+// look looks at the addresses of a text's links. One that holds values of the recipient is kept, unless it leads to one
+// host whatever they are.
+func (b *block) look(doc ast.Node, md []byte) error {
+	var bad error
+	destinations(doc, md, func(_ ast.Node, address []byte) {
+		token := b.tokens.form.FindString(string(address))
+		at := &site{Where: b.label}
+		if token != "" {
+			at = b.prints[b.tokens.number(token)].at
+		}
+		pieces := b.address(nil, string(util.URLEscape(address, true)), 0)
+		switch {
+		case len(pieces) > 0 && settled(pieces[0].Text):
+		case len(pieces) > 1 || len(pieces) == 1 && !pieces[0].constant():
+			b.values.mail.Links = append(b.values.mail.Links, link{pieces, at})
+		case token != "" && len(pieces) == 1 && !leads(pieces[0].Text) && !relative(pieces[0].Text):
+			bad = cmp.Or(bad, at.leadsNowhere())
+		case b.values.mail.astray == nil:
+			fixed := ""
+			if len(pieces) == 1 {
+				fixed = pieces[0].Text
+			}
+			if why := astray(fixed); why != "" {
+				b.values.mail.astray = notice.Invalid(at.Where, "the address %q of a link %s: %s", fixed, why, linkAdvice)
+			}
+		}
+	})
+	return bad
 }

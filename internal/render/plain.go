@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/yuin/goldmark/ast"
+	extast "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/renderer/html"
 	"github.com/yuin/goldmark/util"
 )
@@ -108,6 +109,8 @@ func (w *plainWriter) write(n ast.Node) {
 		w.blocks(n, true)
 	case *ast.List:
 		w.list(n)
+	case *extast.Table:
+		w.table(n)
 	default:
 		w.blocks(n, true)
 	}
@@ -167,6 +170,8 @@ func (w *plainWriter) inline(n ast.Node) string {
 			b.WriteString(w.reference(w.inline(c), c.Destination))
 		case *ast.Image:
 			b.WriteString(w.reference(w.inline(c), c.Destination))
+		case *extast.Strikethrough: // nobody is to read it as if it still held
+			b.WriteString("~~" + w.inline(c) + "~~")
 		default:
 			b.WriteString(w.inline(c))
 		}

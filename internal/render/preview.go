@@ -20,9 +20,12 @@ type Message struct {
 	HTML    string // the HTML part, lines ended by \n
 }
 
-// Preview renders a message as a reader sees it.
+// Preview renders a message as a reader sees it. Its error is that of Check.
 func (p *Program) Preview(r notice.Recipient, text string) (Message, error) {
 	r.Address = "preview@tocsin.invalid"
+	if err := p.Check(r, text); err != nil {
+		return Message{}, err
+	}
 	raw, err := p.Render(nil, r, text, Stamp{})
 	if err != nil {
 		return Message{}, err

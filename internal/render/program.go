@@ -22,6 +22,12 @@ type Program struct {
 	english   string // the key of the English text, "" if there is none
 	matcher   *matcher
 	cache     cache
+
+	doubts     []*notice.Error
+	conditions []Condition
+	branches   []Branch
+
+	placeholders []notice.Placeholder
 }
 
 // text is what a notice says in one language.

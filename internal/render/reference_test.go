@@ -344,6 +344,11 @@ Dear {{default "customer" .Customer.Name}}, **{{.Customer.ID}}** {{or .Customer.
 {{end}}
 {{end}}
 
+| {{.Customer.ID}} | b |
+|-----|---:|
+{{range .Customers}}| ~~{{.ID}}~~ {{.Name}} | [{{.ID}}](https://x.example/{{.ID}}) |
+{{end}}
+
 > {{default (len .Customers) .Customer.Attributes.seats}} {{number (default "1234567.5" .Customer.Attributes.none)}}
 > {{date (default "2026-11-09T21:00" .Customer.Attributes.none)}} {{range .Windows}}{{.}}{{end}}
 

@@ -71,6 +71,7 @@ func decisions(nodes []node) (kept []node) {
 type runner struct {
 	env
 	trace []byte
+	taken []bool // nil, or of each branch whether it was taken
 	steps int
 	label string    // of the text, for errors
 	out   *expander // nil: only the decisions are wanted
@@ -133,6 +134,9 @@ func (r *runner) control(n *node, v value) error {
 	}
 	yes := r.truth(v)
 	r.trace = append(r.trace, byte(boolean(yes).i))
+	if branch := map[bool]int{true: a.branch, false: a.other}[yes]; r.taken != nil && branch > 0 {
+		r.taken[branch-1] = true
+	}
 	if !yes {
 		return r.run(n.other)
 	}

@@ -67,7 +67,7 @@ func (t *tokens) groups(lines []string) map[string]string {
 	var open []*group
 	alone := map[string]string{}
 	for i, line := range lines {
-		indent, head, _, tail := t.edges(line)
+		indent, head, rest, tail := t.edges(line)
 		edge := map[string]bool{}
 		for _, token := range append(head, tail...) {
 			edge[token] = true
@@ -76,7 +76,8 @@ func (t *tokens) groups(lines []string) map[string]string {
 			keyword := t.keyword(token)
 			switch keyword {
 			case "if", "range", "with":
-				open = append(open, &group{line: i, indent: further(indent)})
+				// A row of a table is one line: what governs it stands above and below.
+				open = append(open, &group{line: i, indent: further(indent), several: strings.HasPrefix(strings.TrimSpace(rest), "|")})
 			case "else", "end":
 			default:
 				continue

@@ -45,6 +45,8 @@ type action struct {
 	slots   []int // of the variables that it sets
 	at      *site
 	line    int
+	branch  int // the number of what it lets run in the program's branches, and 1 more; 0 = it is not counted
+	other   int // and of what runs otherwise
 }
 
 // vetter walks the parse tree of one text, refuses all that is not in the vocabulary, and rewrites the rest.
@@ -57,6 +59,9 @@ type vetter struct {
 	nodes []node // flat: a control governs what stands between it and its end
 	slots int    // variables
 	err   *notice.Error
+
+	doubts     []*notice.Error
+	conditions []Condition
 }
 
 var parserFunctions = func() map[string]any {
@@ -167,9 +172,12 @@ func (v *vetter) action(n *parse.ActionNode, sc *scope) {
 
 func (v *vetter) branch(n parse.Node, b *parse.BranchNode, keyword string, sc *scope) {
 	inner := sc.inner()
-	a := action{keyword: keyword}
+	a := action{keyword: keyword, at: v.site(n, b.Pipe)}
 	var k kind
 	a.expr, k = v.pipe(b.Pipe, inner)
+	if keyword != "range" {
+		v.presence(b.Pipe, a.expr)
+	}
 	switch keyword {
 	case "if", "with":
 		a.slots = v.declare(b.Pipe, inner, k)
@@ -270,9 +278,12 @@ func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []variable) (*
 		if f.takes != nil && !slices.Contains(f.takes, k) {
 			v.fail(cmd, "%s cannot be given to %s", kindNames[k], name.Ident)
 		}
-		if f.same && k != kinds[0] {
-			v.fail(cmd, "%s compares %s with %s: put a number to compare with text in quotes", cmd, kindNames[kinds[0]], kindNames[k])
+		if f.compares && (k == kindBool) != (kinds[0] == kindBool) {
+			v.fail(cmd, "%s compares %s with %s", cmd, kindNames[kinds[0]], kindNames[k])
 		}
+	}
+	if f.compares {
+		v.comparison(cmd, x, kinds)
 	}
 	v.constant(cmd, sc)
 	return x, f.result(kinds)
@@ -336,6 +347,8 @@ func (v *vetter) operand(n parse.Node, sc *scope) (*expr, kind) {
 		switch {
 		case n.IsInt:
 			return &expr{Op: opNumber, Name: strconv.FormatInt(n.Int64, 10)}, kindNumber
+		case len(n.Text) > 15 && numeric.MatchString(n.Text): // a float has no more digits
+			return &expr{Op: opNumber, Name: n.Text}, kindNumber
 		case n.IsFloat:
 			return &expr{Op: opNumber, Name: strconv.FormatFloat(n.Float64, 'f', -1, 64)}, kindNumber
 		}

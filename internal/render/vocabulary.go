@@ -44,7 +44,7 @@ var scalars = []kind{kindText, kindNumber, kindBool}
 type function struct {
 	least, most int    // arguments
 	takes       []kind // of every argument; nil = any
-	same        bool   // all arguments are of one kind
+	compares    bool   // all arguments are of one kind, or text and numbers
 	result      func(args []kind) kind
 	reader      bool // it formats for a reader
 }

@@ -70,6 +70,22 @@ func (w *writer) string(s string) {
 	}
 }
 
+// pieces writes pieces other than fields.
+func (w *writer) pieces(pieces []piece, values []result) {
+	for i := range pieces {
+		switch p := &pieces[i]; {
+		case p.Line != nil:
+			w.line(p.Line, values)
+		case p.Table != nil:
+			w.table(p.Table, values)
+		case p.Value > 0:
+			w.value(values[p.Value-1], p.Form)
+		default:
+			w.string(p.Text)
+		}
+	}
+}
+
 // value writes a value in a form.
 func (w *writer) value(v result, form int) {
 	isolated := form&formIsolated != 0 && v.text && mixes(v.s, v.rtl)
@@ -142,7 +158,7 @@ func quoted(pieces []piece) []piece {
 	broken := false
 	for i, p := range pieces {
 		if !p.constant() {
-			out, broken = append(out, p), p.Line == nil
+			out, broken = append(out, p), p.Line == nil && p.Table == nil
 			continue
 		}
 		var w writer

@@ -1,0 +1,170 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"tocsin/internal/notice"
+	"tocsin/internal/render"
+)
+
+// checkTexts refuses texts of a new notice that can be rendered and would not say what they seem to.
+func (d *Desk) checkTexts(ctx context.Context, p *render.Program) error {
+	if err := p.Sound(); err != nil {
+		return err
+	}
+	var known []string
+	asked := map[string]bool{}
+	for _, c := range p.Conditions() {
+		f := c.Filter
+		if key := fmt.Sprintf("%+v", f); asked[key] {
+			continue
+		} else {
+			asked[key] = true
+		}
+		if f.Op == notice.FilterHas {
+			if known == nil {
+				var err error
+				if known, err = d.Ledger.AttributeNames(ctx); err != nil {
+					return err
+				}
+			}
+			if !slices.ContainsFunc(known, func(name string) bool { return strings.EqualFold(name, f.Field) }) {
+				return notice.Invalid(c.Place, "%s: no customer has the attribute %s%s", c.What, f.Field, meant(f.Field, known))
+			}
+			continue
+		}
+		any, err := d.Ledger.Anybody(ctx, f)
+		if err != nil {
+			return err
+		}
+		if !any {
+			return notice.Invalid(c.Place, "%s: no customer has the %s %q: what depends on it would never be sent", c.What, f.Field, f.Value)
+		}
+	}
+	return nil
+}
+
+// meant says which of the known names a misspelt one may stand for.
+func meant(name string, known []string) string {
+	if close := notice.Closest(name, known); close != "" {
+		return "; did you mean " + close + "?"
+	}
+	return ""
+}
+
+// inspection looks at every mail of a notice before any leaves.
+type inspection struct {
+	program   *render.Program
+	samples   bool // keep one mail per language, and let holes pass
+	holeCount int
+	holes     []notice.Hole
+	sampled   []notice.Sample
+	seen      map[string]bool
+	branches  []notice.Branch
+	taken     []bool
+	mails     map[string]int // by the language of a text
+}
+
+func newInspection(p *render.Program, samples bool) *inspection {
+	i := &inspection{program: p, samples: samples, seen: map[string]bool{}, mails: map[string]int{}}
+	for _, b := range p.Branches() {
+		i.branches = append(i.branches, notice.Branch{Language: b.Language, Place: b.Place, Condition: b.Condition})
+	}
+	i.taken = make([]bool, len(i.branches))
+	return i
+}
+
+// tell adds to a dry run what was seen.
+func (i *inspection) tell(plan *notice.Plan) {
+	plan.HoleCount, plan.Samples = i.holeCount, i.sampled
+	plan.Holes = append(plan.Holes, i.holes...)
+	plan.Placeholders = i.program.Placeholders()
+	for k := range i.branches {
+		i.branches[k].Of = i.mails[i.branches[k].Language]
+	}
+	plan.Branches = i.branches
+}
+
+const holesShown, branchesShown = 20, 20
+
+func (i *inspection) see(r notice.Recipient, text string) error {
+	if err := i.program.Check(r, text); err != nil {
+		i.holeCount++
+		if len(i.holes) < holesShown {
+			i.holes = append(i.holes, hole(r, text, err))
+		}
+		return nil
+	}
+	if !i.samples {
+		return nil
+	}
+	if !i.seen[text] {
+		s, err := i.sample(r, text)
+		if err != nil {
+			return err
+		}
+		i.seen[text] = true
+		i.sampled = append(i.sampled, s)
+	}
+	return i.count(r, text)
+}
+
+// count counts the branches that a recipient's texts take, and keeps a mail of the first who takes one.
+func (i *inspection) count(r notice.Recipient, text string) error {
+	if len(i.branches) == 0 {
+		return nil
+	}
+	clear(i.taken)
+	languages, err := i.program.Taken(r, text, i.taken)
+	if err != nil {
+		return err
+	}
+	for _, l := range languages {
+		i.mails[l]++
+	}
+	for k, yes := range i.taken {
+		if !yes {
+			continue
+		}
+		b := &i.branches[k]
+		if b.Recipients++; b.Recipients > 1 || k >= branchesShown {
+			continue
+		}
+		s, err := i.sample(r, text)
+		if err != nil {
+			return err
+		}
+		b.Sample = &s
+	}
+	return nil
+}
+
+func (i *inspection) sample(r notice.Recipient, text string) (s notice.Sample, err error) {
+	m, err := i.program.Preview(r, text)
+	if err != nil {
+		return s, fmt.Errorf("render a sample in %s: %w", text, err)
+	}
+	return notice.Sample{Language: text, Customer: r.Customers[0].ID, Subject: m.Subject, Text: m.Text, HTML: m.HTML}, nil
+}
+
+func hole(r notice.Recipient, text string, err error) notice.Hole {
+	h := notice.Hole{Customer: r.Customers[0].ID, Language: text, Reason: err.Error()}
+	if e, ok := errors.AsType[*notice.Error](err); ok {
+		h.Place, h.Reason = e.Field, e.Message
+	}
+	return h
+}
+
+// judge refuses a release with holes.
+func (i *inspection) judge() error {
+	if i.samples || i.holeCount == 0 {
+		return nil
+	}
+	first := i.holes[0]
+	return notice.Conflict("%d recipients would get a mail with a hole in it, the first of them customer %s: %s: %s",
+		i.holeCount, first.Customer, first.Place, first.Reason)
+}

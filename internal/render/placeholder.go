@@ -1,0 +1,94 @@
+package render
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/yuin/goldmark/ast"
+	"golang.org/x/text/language"
+
+	"tocsin/internal/notice"
+)
+
+// placeholder is what other programs, and authors, write in the place of something that is to be put in. A token is
+// masked by a control character, which nothing here matches.
+var placeholder = regexp.MustCompile(strings.Join([]string{
+	`\{\{|\}\}`,                                                  // of an action that lost a brace
+	`\{\.?[A-Za-z_][\w.-]*\}`,                                    // {name}
+	`\$\{[^{}\n\x01]*\}`,                                         // ${name}
+	`\(\([^()\n\x01]*[A-Za-z][^()\n\x01]*\)\)`,                   // ((name))
+	`\[\[[^\[\]\n\x01]*[A-Za-z][^\[\]\n\x01]*\]\]`,               // [[name]]
+	`<<\s*[A-Za-z_][^<>\n\x01]*>>`,                               // <<name>>
+	`\*\|[A-Z][A-Z0-9_:]*\|\*`,                                   // *|NAME|*
+	`%%[A-Za-z_]\w*%%|%[A-Z][A-Z0-9]*_[A-Z0-9_]*%|<%|%>|\{%|%\}`, // %%name%%, %FIRST_NAME%, <% name %>, {% name %}
+	`\[(?i:insert|your|enter|fill[ -]in|replace|name of|date|time|link|url|company|customer|tbd|tbc|todo)\b[^\[\]\n\x01]*\](?:[^(\[:]|$)`,
+	`\bFIXME\b|\bTBD\b|\bTBC\b|\bXXX+\b|(?i:\blorem ipsum\b)`,
+}, "|"))
+
+var todo = regexp.MustCompile(`\bTODO\b`)
+
+// everyday are the languages in which "todo" is a word.
+var everyday = []string{"es", "pt", "it", "ca", "gl"}
+
+// Placeholders returns what of the texts, and of the parameters that they print, looks as if something was still to be
+// put in its place, other than in code.
+func (p *Program) Placeholders() []notice.Placeholder {
+	found := slices.Clone(p.placeholders)
+	for _, name := range slices.Sorted(maps.Keys(p.parameters)) {
+		if s := placeholder.FindString(p.parameters[name]); s != "" {
+			found = append(found, notice.Placeholder{Place: "parameters." + name, Text: strings.TrimSpace(s)})
+		}
+	}
+	return found
+}
+
+// look looks through a text, with all of its branches, for what a new notice is asked about.
+func (p *Program) look(src source, t *text, w whole) {
+	p.links(src, t, w)
+	md := slices.Clone(w.source)
+	blankCode(w.doc, md)
+	p.seek(src, t, string(md))
+}
+
+// seek notes the placeholders in s.
+func (p *Program) seek(src source, t *text, s string) {
+	s = t.tokens.form.ReplaceAllString(s, "\x01")
+	found := placeholder.FindAllString(s, -1)
+	if base, _ := language.Make(t.key).Base(); !slices.Contains(everyday, base.String()) {
+		found = append(found, todo.FindAllString(s, -1)...)
+	}
+	for _, f := range found {
+		f = strings.TrimSpace(f)
+		p.placeholders = append(p.placeholders, notice.Placeholder{Place: src.find(t.tokens, f), Text: f})
+	}
+}
+
+// blankCode blanks what md has of code.
+func blankCode(n ast.Node, md []byte) {
+	blank := func(from, to int) {
+		for i := from; i < to; i++ {
+			if md[i] != '\n' {
+				md[i] = ' '
+			}
+		}
+	}
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		switch c := c.(type) {
+		case *ast.CodeBlock, *ast.FencedCodeBlock:
+			for i := range c.Lines().Len() {
+				segment := c.Lines().At(i)
+				blank(segment.Start, segment.Stop)
+			}
+		case *ast.CodeSpan:
+			for t := c.FirstChild(); t != nil; t = t.NextSibling() {
+				if t, ok := t.(*ast.Text); ok {
+					blank(t.Segment.Start, t.Segment.Stop)
+				}
+			}
+		default:
+			blankCode(c, md)
+		}
+	}
+}
