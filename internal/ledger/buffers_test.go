@@ -10,7 +10,7 @@ import (
 )
 
 // blocks returns how many blocks of our tables and their indexes do reads or changes, in a session of its own.
-func (d *desk) blocks(what string, do func(db *ledger.DB) error) (n int) {
+func (d *desk) blocks(what string, o ledger.Options, do func(db *ledger.DB) error) (n int) {
 	d.t.Helper()
 	ctx := d.t.Context()
 	u, err := url.Parse(d.url)
@@ -25,7 +25,7 @@ func (d *desk) blocks(what string, do func(db *ledger.DB) error) (n int) {
 	// What our other sessions did is counted before, not in between.
 	d.exec(`SELECT pg_stat_force_next_flush()`)
 	before := read()
-	db, err := ledger.Open(ctx, u.String(), ledger.Options{MaxConns: 1})
+	db, err := ledger.Open(ctx, u.String(), o)
 	d.must(err)
 	if err := do(db); err != nil {
 		d.t.Fatalf("%s: %v", what, err)
@@ -54,9 +54,10 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 	d.exec(`ANALYZE`)
 	d.send(notice.Body{Key: "new", Incident: "new"})
 
+	options := ledger.Options{MaxConns: 1, Worker: "counted"}
 	few := func(what string, most int, do func(db *ledger.DB) error) {
 		t.Helper()
-		n := d.blocks(what, do)
+		n := d.blocks(what, options, do)
 		t.Logf("%s: %d", what, n)
 		if n > most {
 			t.Errorf("%s: %d blocks, want at most %d", what, n, most)
@@ -83,6 +84,10 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 	few("outcomes", 2000, func(db *ledger.DB) error { _, err := db.Commit(ctx, nil, outcomes); return err })
 	few("renew", 200, func(db *ledger.DB) error { _, err := db.Renew(ctx, c.ChunkID, c.Epoch); return err })
 	few("close", 2000, func(db *ledger.DB) error { _, err := db.CloseChunk(ctx, c); return err })
+	few("sweep", 2000, func(db *ledger.DB) error { _, err := db.Sweep(ctx); return err })
+	few("standing", 4000, func(db *ledger.DB) error { _, err := db.Standing(ctx); return err })
+
+	options.Worker = ""
 	few("a page", 2000, func(db *ledger.DB) error {
 		_, err := db.Deliveries(ctx, d.id, notice.DeliveryPage{After: -1, Limit: 100})
 		return err
@@ -108,8 +113,6 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 		return err
 	})
 	few("status", 2000, func(db *ledger.DB) error { _, err := db.Status(ctx, d.ref); return err })
-	few("sweep", 2000, func(db *ledger.DB) error { _, err := db.Sweep(ctx); return err })
-	few("standing", 4000, func(db *ledger.DB) error { _, err := db.Standing(ctx); return err })
 	few("erase", 1000, func(db *ledger.DB) error { return db.DeleteCustomer(ctx, "c11") })
 	few("a later phase of the same incident", 60*rows, func(db *ledger.DB) error {
 		d.sendThrough(db, notice.Body{Key: "later", Incident: "new", Phase: "resolved"}, ledger.Choice{})

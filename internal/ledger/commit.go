@@ -40,7 +40,7 @@ type Outcome struct {
 // if no no-dot of the same epoch was recorded meanwhile. Outcomes that the lease no longer covers are recorded the late
 // way. After an error nothing is known: the same marks (same epoch, Again) and outcomes may be given again.
 func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (granted []bool, err error) {
-	conn, err := db.pool.Acquire(ctx)
+	conn, err := db.marks.Acquire(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reach the ledger: %w", err)
 	}

@@ -53,6 +53,7 @@ func (o Options) withDefaults() Options {
 // DB is the ledger.
 type DB struct {
 	pool  *pgxpool.Pool
+	marks *pgxpool.Pool // for marks and outcomes: a worker's claims and sweeps never take its connection
 	opts  Options
 	fence *fence
 	runs  runs
@@ -73,8 +74,19 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	setSession(cfg.ConnConfig.RuntimeParams)
 	db := &DB{opts: opts, fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
 	cfg.AfterConnect = db.onConnect
+	if opts.Worker != "" {
+		planOnce(cfg.ConnConfig.RuntimeParams)
+	}
 	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
+	}
+	if db.marks = db.pool; opts.Worker != "" {
+		one := cfg.Copy()
+		one.MaxConns = 1
+		if db.marks, err = pgxpool.NewWithConfig(ctx, one); err != nil {
+			db.pool.Close()
+			return nil, fmt.Errorf("open the ledger: %w", err)
+		}
 	}
 	return db, nil
 }
@@ -93,8 +105,19 @@ func setSession(params map[string]string) {
 	params["enable_seqscan"] = "off"
 }
 
+// planOnce has each statement planned once a connection: a worker repeats a dozen of them, by keys, and planning them
+// costs as much as running them. Such a plan outlives the sizes that it was made for, so it only follows indexes.
+func planOnce(params map[string]string) {
+	params["plan_cache_mode"] = "force_generic_plan"
+	params["enable_hashjoin"] = "off"
+	params["enable_mergejoin"] = "off"
+}
+
 // Close ends all connections.
-func (db *DB) Close() { db.pool.Close() }
+func (db *DB) Close() {
+	db.marks.Close()
+	db.pool.Close()
+}
 
 // Lease and DotGrace are the L and G that the ledger works with.
 func (db *DB) Lease() time.Duration { return db.opts.Lease }
