@@ -137,7 +137,7 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	mails := mailed(p)
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s (%s)\n", shown(body.Key), sort(body.Kind, body.Phase))
-	fmt.Fprintf(t, "Audience\t%s\n", shown(whom(body.Audience, p.Filter)))
+	fmt.Fprintf(t, "Audience\t%s\n", brief(shown(whom(body.Audience, p.Filter))))
 	fmt.Fprintf(t, "Customers\t%s\n", count(p.Customers))
 	if len(p.Excluded) > 0 {
 		fmt.Fprintln(t, "Left out\t")
@@ -155,6 +155,9 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	}
 	for _, bad := range p.Refused {
 		fmt.Fprintf(t, "Address refused\tcustomer %s: %s\n", shown(bad.Subject), shown(bad.Reason))
+	}
+	for _, hint := range p.Hints {
+		fmt.Fprintf(t, "Look again\t%s\n", shown(hint))
 	}
 	printDifference(t, p.Previous)
 	if len(p.Fallback) > 0 {

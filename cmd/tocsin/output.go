@@ -64,6 +64,15 @@ func shown(s string) string {
 	}, s)
 }
 
+// brief cuts a text that is too long to be read at a glance, such as a filter with a list of servers.
+func brief(s string) string {
+	const longest = 500
+	if runes := []rune(s); len(runes) > longest {
+		return fmt.Sprintf("%s … (%s characters)", string(runes[:longest]), count(len(runes)))
+	}
+	return s
+}
+
 // orNone stands in for what is absent.
 func orNone(s string) string {
 	if s == "" {

@@ -10,15 +10,17 @@ import (
 	"tocsin/internal/notice"
 )
 
-// maxNoticeBody is how large the body of a notice may be with its list of customers, of which 200,000 take 2 to 6 MiB.
+// maxNoticeBody is how large the body of a notice may be with its filter and its list of customers, of which 200,000 take
+// 2 to 6 MiB.
 // All the rest has the limit of any other body.
 const maxNoticeBody = 16 << 20
 
-// checkSize refuses a notice that is too large without its list.
+// checkSize refuses a notice that is too large without its audience.
 func checkSize(raw []byte, b notice.Body) error {
 	size := len(raw)
-	if size > maxBody && len(b.Audience.Customers) > 0 {
-		rest, err := json.Marshal(b.Kept())
+	if size > maxBody {
+		b.Audience = notice.Audience{}
+		rest, err := json.Marshal(b)
 		if err != nil {
 			return fmt.Errorf("encode the body: %w", err)
 		}
@@ -27,7 +29,7 @@ func checkSize(raw []byte, b notice.Body) error {
 	if size <= maxBody {
 		return nil
 	}
-	p := plain(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB, its list of customers not counted")
+	p := plain(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB, its audience not counted")
 	p.Code = notice.CodeInvalid
 	return p
 }

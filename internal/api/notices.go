@@ -245,7 +245,7 @@ func tidyStatus(st notice.Status) notice.Status {
 
 func tidyPlan(p notice.Plan) notice.Plan {
 	p.ByLanguage, p.Suppressed, p.Fallback = filled(p.ByLanguage), filled(p.Suppressed), filled(p.Fallback)
-	p.Holes, p.Excluded = orEmpty(p.Holes), filled(p.Excluded)
+	p.Holes, p.Hints, p.Excluded = orEmpty(p.Holes), orEmpty(p.Hints), filled(p.Excluded)
 	p.Branches, p.Placeholders = orEmpty(p.Branches), orEmpty(p.Placeholders)
 	if p.Previous != nil {
 		p.Previous.RowsDroppedAt = inUTC(p.Previous.RowsDroppedAt)

@@ -2,8 +2,8 @@ package audience
 
 import (
 	"regexp"
+	"sort"
 	"strings"
-	"unicode"
 
 	"go.einride.tech/aip/filtering"
 	expr "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
@@ -11,10 +11,12 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The bounds of a filter: bytes of its text and of its canonical form, and levels of parentheses in each.
+// The bounds of a filter. Each comparison takes up to three of the 65,535 parameters that a statement of Postgres may
+// have; a list takes one, however long it is.
 const (
-	maxFilter = 4096
-	maxDepth  = 50
+	maxText        = 16 << 20 // bytes
+	maxComparisons = 20_000
+	maxDepth       = 50 // levels of parentheses, in the text and in the canonical form
 )
 
 // field is the Field of every error about a filter: the key of notice.yaml.
@@ -23,28 +25,36 @@ const field = "audience"
 // attributeName is the form of an attribute's name, so that filters and templates can use it.
 var attributeName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
-// ParseFilter reads a filter over customers in the language of AIP-160 (https://google.aip.dev/160).
+// ParseFilter reads a filter over customers in the language of AIP-160 (https://google.aip.dev/160), by the rules of
+// today; docs/filters.md tells them to users.
 //
 // The names are id, name, language, time_zone and any attribute, which may be written attributes.plan as well.
 // The operators are = != < <= > >= and ":", which asks for presence (plan:*) or for a part of the value
-// (name:"bakery"). Conditions are joined by AND, OR and NOT or "-"; OR binds tighter than AND. Text stands in
-// quotes and is compared by its bytes; "*" in it is a character like any other. A bare number is compared as a
-// number, with attributes only. An absent value is the empty one: plan = "" becomes NOT (plan:*).
+// (name:"bakery"); IN compares with each value of a list, and == letter by letter. Conditions are joined by AND, OR and
+// NOT or "-"; OR binds tighter than AND. Text stands in quotes; in one that =, != or IN compares with, "*" stands for any
+// text, and a language stands for its regions too. A bare number is compared as a number, with attributes, and with ids
+// where it is about their order. An absent value is the empty one: plan = "" becomes NOT (plan:*).
 // Languages and zones that are compared with = and != are checked, and languages put in their canonical form.
 //
-// Empty text gives the zero Filter, which holds for everybody. What the grammar would read otherwise than a
+// Empty text gives the zero Filter, which holds for everybody. Text that the grammar would read otherwise than a
 // person does is refused: bare words, conditions with nothing between them, lower-case and/or, functions.
 // Its error is a *notice.Error with Field "audience"; the message names line and column, both from 1, and shows
 // the place.
-func ParseFilter(text string) (notice.Filter, error) {
+func ParseFilter(text string) (notice.Filter, error) { return ParseKept(text, notice.FilterPatterns) }
+
+// ParseKept reads a filter by the rules under which it was kept, so that it means for ever what it meant then.
+func ParseKept(text string, rules notice.FilterRules) (notice.Filter, error) {
 	tokens, err := lex(text)
 	if err != nil || len(tokens) == 0 {
+		return notice.Filter{}, err
+	}
+	if tokens, err = foldLists(text, tokens); err != nil {
 		return notice.Filter{}, err
 	}
 	if err := lint(text, tokens); err != nil {
 		return notice.Filter{}, err
 	}
-	p := filterParser{text: text, tokens: tokens}
+	p := filterParser{text: text, tokens: tokens, literal: rules == notice.FilterLiteral}
 	e, err := p.parse()
 	if err != nil {
 		return notice.Filter{}, err
@@ -53,10 +63,8 @@ func ParseFilter(text string) (notice.Filter, error) {
 	if err != nil {
 		return notice.Filter{}, err
 	}
-	// The canonical form adds parentheses and must itself be a filter.
-	if len(Format(f)) > maxFilter || depth(f) > maxDepth {
-		return notice.Filter{}, notice.Invalid(field,
-			"is longer than %d bytes or deeper than %d levels once every parenthesis is written", maxFilter, maxDepth)
+	if depth(f) > maxDepth { // the canonical form, which adds parentheses, must itself be a filter
+		return notice.Filter{}, notice.Invalid(field, "is deeper than %d levels once every parenthesis is written", maxDepth)
 	}
 	return f, nil
 }
@@ -66,6 +74,8 @@ type filterParser struct {
 	tokens []token
 	starts []int // per token, where it begins in the text that the library parses
 	parsed *expr.ParsedExpr
+
+	literal bool // by the rules of notice.FilterLiteral
 }
 
 // parse has the library parse the tokens, written afresh: its grammar wants a blank around AND, OR and NOT, and
@@ -95,13 +105,8 @@ func (p *filterParser) parse() (*expr.Expr, error) {
 
 // token returns the token that stands at an offset of the text that the library parsed.
 func (p *filterParser) token(offset int32) token {
-	found := p.tokens[0]
-	for i, start := range p.starts {
-		if start <= int(offset) {
-			found = p.tokens[i]
-		}
-	}
-	return found
+	after := sort.Search(len(p.starts), func(i int) bool { return p.starts[i] > int(offset) })
+	return p.tokens[max(after-1, 0)]
 }
 
 func (p *filterParser) at(e *expr.Expr) token {
@@ -132,80 +137,27 @@ func (p *filterParser) tree(e *expr.Expr) (notice.Filter, error) {
 // join makes one node of a run of the same operator.
 func (p *filterParser) join(op notice.FilterOp, args []*expr.Expr) (notice.Filter, error) {
 	joined := notice.Filter{Op: op}
+	err := p.collect(&joined, args)
+	return joined, err
+}
+
+// collect adds conditions to the node that joins them. Those of the same operator are taken apart, for the library nests
+// a long run as deep as it is long.
+func (p *filterParser) collect(into *notice.Filter, args []*expr.Expr) error {
 	for _, e := range args {
+		if call := e.GetCallExpr(); call != nil && call.GetFunction() == string(into.Op) {
+			if err := p.collect(into, call.GetArgs()); err != nil {
+				return err
+			}
+			continue
+		}
 		arg, err := p.tree(e)
 		if err != nil {
-			return notice.Filter{}, err
+			return err
 		}
-		if arg.Op == op {
-			joined.Args = append(joined.Args, arg.Args...)
-		} else {
-			joined.Args = append(joined.Args, arg)
-		}
+		into.Args = append(into.Args, arg)
 	}
-	return joined, nil
-}
-
-func (p *filterParser) comparison(op notice.FilterOp, left, right *expr.Expr) (notice.Filter, error) {
-	f := notice.Filter{Op: op}
-	var err error
-	if f.Field, f.Attribute, err = p.name(left); err != nil {
-		return notice.Filter{}, err
-	}
-	value := p.at(right)
-	constant := right.GetConstExpr()
-	switch constant.GetConstantKind().(type) {
-	case *expr.Constant_StringValue:
-		f.Value = tidy(constant.GetStringValue())
-	case *expr.Constant_Int64Value, *expr.Constant_DoubleValue:
-		switch {
-		case !f.Attribute:
-			return notice.Filter{}, p.errorf(right, `%s is text: write it in quotes, like %[1]s = "%s"`, f.Field, value.run)
-		case op == notice.FilterHas:
-			return notice.Filter{}, p.errorf(right, `":" looks for text: write it in quotes, like %s:"%s"`, f.Field, value.run)
-		}
-		// The text, not the number: a double can't hold every decimal.
-		f.Value, f.Number = value.run, true
-		return f, nil
-	default:
-		return notice.Filter{}, p.errorf(right, "a condition compares a name with a text in quotes or with a number")
-	}
-	if strings.ContainsFunc(f.Value, unicode.IsControl) {
-		return notice.Filter{}, p.errorf(right, "holds a control character, which no customer's data does")
-	}
-	switch {
-	case op == notice.FilterHas && f.Value == "":
-		return notice.Filter{}, p.errorf(right, "write %s:* to ask whether there is a value", formatName(f))
-	case op == notice.FilterHas && f.Value == "*" && value.kind == filtering.TokenTypeString:
-		return notice.Filter{}, p.errorf(right, "write %s:* without quotes to ask whether there is a value", formatName(f))
-	}
-	return p.settle(f, right)
-}
-
-// settle gives a comparison with "" of an attribute, and languages and zones, their canonical form.
-func (p *filterParser) settle(f notice.Filter, right *expr.Expr) (notice.Filter, error) {
-	if f.Op != notice.FilterEq && f.Op != notice.FilterNe {
-		return f, nil
-	}
-	if f.Attribute && f.Value == "" {
-		// An absent attribute differs from "" for SQL, which would make plan != "" hold for everybody.
-		has := notice.Filter{Op: notice.FilterHas, Field: f.Field, Attribute: true, Value: "*"}
-		if f.Op == notice.FilterNe {
-			return has, nil
-		}
-		return notice.Filter{Op: notice.FilterNot, Args: []notice.Filter{has}}, nil
-	}
-	var reason string
-	if f.Field == columnLanguage && !f.Attribute && f.Value != "" {
-		f.Value, reason = canonicalLanguage(f.Value)
-	}
-	if f.Field == columnTimeZone && !f.Attribute && f.Value != "" {
-		reason = checkZone(f.Value)
-	}
-	if reason != "" {
-		return notice.Filter{}, p.errorf(right, "%s", reason)
-	}
-	return f, nil
+	return nil
 }
 
 // name resolves the left side of a comparison.

@@ -32,6 +32,12 @@ func Format(f notice.Filter) string {
 			return formatName(f) + ":*"
 		}
 		return formatName(f) + ":" + quote(f.Value)
+	case notice.FilterIn:
+		write := quote
+		if f.Number {
+			write = func(s string) string { return s }
+		}
+		return formatName(f) + " IN " + formatList(f.Values, write)
 	}
 	if f.Number {
 		return formatName(f) + " " + string(f.Op) + " " + f.Value
@@ -39,12 +45,20 @@ func Format(f notice.Filter) string {
 	return formatName(f) + " " + string(f.Op) + " " + quote(f.Value)
 }
 
+func formatList(values []string, write func(string) string) string {
+	parts := make([]string, len(values))
+	for i, v := range values {
+		parts[i] = write(v)
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
 func isGroup(f notice.Filter) bool { return f.Op == notice.FilterAnd || f.Op == notice.FilterOr }
 
 // formatName qualifies the names of attributes that would be taken for something else.
 func formatName(f notice.Filter) string {
 	if f.Attribute && (slices.Contains(columns, f.Field) || f.Field == "attributes" ||
-		filtering.TokenType(strings.ToUpper(f.Field)).IsKeyword()) {
+		strings.EqualFold(f.Field, "IN") || filtering.TokenType(strings.ToUpper(f.Field)).IsKeyword()) {
 		return "attributes." + f.Field
 	}
 	return f.Field
@@ -97,7 +111,8 @@ func attributePlace(text, name string) (offset int, found bool) {
 		return 0, false
 	}
 	for i, t := range tokens {
-		if t.text == name && (t.field || t.kind == filtering.TokenTypeText) && neighbour(tokens, i+1).kind.IsComparator() {
+		compared := neighbour(tokens, i+1).kind.IsComparator() || isIn(tokens, i+1) || isIn(tokens, i+2)
+		if t.text == name && (t.field || t.kind == filtering.TokenTypeText) && compared {
 			return t.offset, true
 		}
 	}

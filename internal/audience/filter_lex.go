@@ -17,18 +17,20 @@ import (
 type token struct {
 	kind   filtering.TokenType
 	text   string
-	offset int    // byte offset in the text
-	spaced bool   // white space stands before it
-	run    string // of the first token of a value: all that stands there without a blank
-	field  bool   // a part of a name behind a dot
+	offset int     // byte offset in the text
+	spaced bool    // white space stands before it
+	run    string  // of the first token of a value: all that stands there without a blank
+	field  bool    // a part of a name behind a dot
+	exact  bool    // of a value: == stands before it
+	list   []token // of a value: those of the list that it stands for
 }
 
 // isJoiner reports whether the token is AND, OR or NOT and no part of a name.
 func (t token) isJoiner() bool { return t.kind.IsKeyword() && !t.field }
 
 func lex(text string) ([]token, error) {
-	if len(text) > maxFilter {
-		return nil, notice.Invalid(field, "is longer than %d bytes", maxFilter)
+	if len(text) > maxText {
+		return nil, notice.Invalid(field, "is longer than %d MiB", maxText>>20)
 	}
 	if !utf8.ValidString(text) {
 		valid := strings.ToValidUTF8(text, "\x00")
@@ -81,7 +83,7 @@ func lint(text string, tokens []token) error {
 			}
 			open = open[:len(open)-1]
 		case t.kind == filtering.TokenTypeComma:
-			return fail("there are no lists: join conditions with OR")
+			return fail(`a list stands behind IN, like plan IN ("a", "b"); conditions are joined by AND and OR`)
 		case t.kind == filtering.TokenTypeExclaim:
 			return fail("write NOT for the opposite, != for unequal")
 		case t.kind.IsComparator() && after.kind == "":
@@ -145,6 +147,8 @@ func lintWord(t, after token, fail failer) error {
 		return fail("filters have no functions")
 	case !named && (upper == "AND" || upper == "OR" || upper == "NOT"):
 		return fail("write %s in capitals", upper)
+	case !named && (strings.EqualFold(after.text, "IN") || after.text == "not"):
+		return fail(`write IN or NOT IN in capitals, and a list behind it, like server IN ("mx1", "mx2")`)
 	case !named:
 		return fail(`a word alone is no condition; write one like plan = "trial", or plan:* for any plan`)
 	}
@@ -167,14 +171,14 @@ func lintValue(tokens []token, i int, fail failer) error {
 	tokens[i].run = run.String()
 	t := tokens[i]
 	switch {
-	case t.kind == filtering.TokenTypeEquals && tokens[i-1].kind == filtering.TokenTypeEquals:
-		return fail("write one = for equal")
+	case t.kind == filtering.TokenTypeEquals && tokens[i-1].kind == filtering.TokenTypeNotEquals:
+		return fail("write NOT and == for unequal letter by letter")
 	case t.kind == filtering.TokenTypeGreaterThan && tokens[i-1].kind == filtering.TokenTypeLessThan:
 		return fail("write != for unequal")
 	case t.kind.IsComparator():
 		return fail("two operators in a row")
 	case t.kind == filtering.TokenTypeLeftParen:
-		return fail(`one value at a time: write (plan = "a" OR plan = "b")`)
+		return fail(`write a list with IN, like plan IN ("a", "b")`)
 	case t.kind == filtering.TokenTypeString:
 		return nil
 	case strings.ContainsAny(t.text, "“”„«»‘’"):
@@ -212,10 +216,12 @@ func (p *filterParser) syntaxError(err error) error {
 		return errorAt(p.text, len(strings.TrimRight(p.text, " \t\r\n")), "the filter ends where a condition should go on")
 	}
 	if t.kind == filtering.TokenTypeString {
-		return errorAt(p.text, t.offset, `this quoted text is misplaced or holds an unknown escape; write \\ for a backslash and \" for a quote`)
+		return errorAt(p.text, t.offset, badEscape)
 	}
 	return errorAt(p.text, t.offset, "%s makes no sense here", t.text)
 }
+
+const badEscape = `this quoted text is misplaced or holds an unknown escape; write \\ for a backslash and \" for a quote`
 
 // errorAt is an error about the filter at a byte offset of its text: line and column, the message, the line and
 // a caret under the place.

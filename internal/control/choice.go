@@ -42,10 +42,10 @@ func normalAudience(key string, a notice.Audience) (notice.Audience, error) {
 	return a, nil
 }
 
-// choose checks a normal audience against the ledger and returns whom it chooses. The list of one that was kept is the
-// draft's.
-func (d *Desk) choose(ctx context.Context, a notice.Audience, draft int64) (c ledger.Choice, err error) {
-	if c.Filter, err = audience.ParseFilter(a.Filter); err != nil {
+// choose checks a normal audience against the ledger and returns whom it chooses. Its filter is read by the rules of the
+// draft that it is kept in, and its list is the draft's.
+func (d *Desk) choose(ctx context.Context, a notice.Audience, kept ledger.Notice) (c ledger.Choice, err error) {
+	if c.Filter, err = audience.ParseKept(a.Filter, kept.FilterRules); err != nil {
 		return c, err
 	}
 	if len(c.Filter.Attributes()) > 0 {
@@ -62,7 +62,7 @@ func (d *Desk) choose(ctx context.Context, a notice.Audience, draft int64) (c le
 		c.Customers = a.Customers
 		return c, d.checkListed(ctx, a.Customers)
 	case a.Digest != "":
-		c.Customers, err = d.Ledger.Listed(ctx, draft)
+		c.Customers, err = d.Ledger.Listed(ctx, kept.ID)
 		return c, err
 	case a.Notice != "":
 		return c, d.goBack(ctx, a, &c)
@@ -118,7 +118,7 @@ func (d *Desk) goBack(ctx context.Context, a notice.Audience, c *ledger.Choice) 
 		}
 		c.New = &ledger.Choice{}
 		c = c.New
-		if c.Filter, err = audience.ParseFilter(a.Filter); err != nil {
+		if c.Filter, err = audience.ParseKept(a.Filter, earlier.FilterRules); err != nil {
 			return fmt.Errorf("read the audience of notice %d: %w", id, err)
 		}
 		if a.Notice == "" {

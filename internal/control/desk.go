@@ -21,6 +21,7 @@ type Register interface {
 	Reconcile(ctx context.Context, id int64, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
 	AttributeNames(ctx context.Context) ([]string, error)
 	Anybody(ctx context.Context, f notice.Filter) (bool, error)
+	FilterHints(ctx context.Context, f notice.Filter) ([]string, error)
 	UnknownCustomers(ctx context.Context, ids []string) (first, n int, err error)
 	Listed(ctx context.Context, id int64) ([]string, error)
 	Find(ctx context.Context, ref string) (id int64, err error)
@@ -70,7 +71,7 @@ func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.
 		if err := unambiguous(b); err != nil {
 			return st, false, err
 		}
-		p, err := d.prepare(ctx, b, nil, 0)
+		p, err := d.prepare(ctx, b, unkept)
 		if err != nil {
 			return st, false, err
 		}
@@ -91,7 +92,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, er
 	if err := unambiguous(b); err != nil {
 		return plan, err
 	}
-	p, err := d.prepare(ctx, b, nil, 0)
+	p, err := d.prepare(ctx, b, unkept)
 	if err != nil {
 		return plan, err
 	}
@@ -100,7 +101,8 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, er
 		return plan, err
 	}
 	look.tell(&plan)
-	return plan, nil
+	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter)
+	return plan, err
 }
 
 // Release freezes a draft and its audience and lets it go; released is false where that had been done before.
@@ -115,7 +117,7 @@ func (d *Desk) Release(ctx context.Context, ref, who string) (st notice.Status, 
 		return st, false, err
 	}
 	if !n.State.Released() {
-		p, err := d.prepare(ctx, n.Body, n.Texts, id)
+		p, err := d.prepare(ctx, n.Body, n)
 		if err != nil {
 			return st, false, err
 		}
@@ -233,11 +235,11 @@ type prepared struct {
 	program *render.Program
 }
 
-// prepare checks a normal body; texts are those that were frozen with it in a draft of that number, or nil to resolve
-// them now.
-func (d *Desk) prepare(ctx context.Context, b notice.Body, texts map[string]notice.Text, draft int64) (p prepared, err error) {
-	p = prepared{body: b, texts: texts}
-	if texts == nil {
+// prepare checks a normal body. kept is the draft that it stands in, with the texts that were frozen with it; or unkept,
+// for a body that is new, whose texts are resolved now.
+func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (p prepared, err error) {
+	p = prepared{body: b, texts: kept.Texts}
+	if kept.Texts == nil {
 		if p.texts, err = d.Set.Texts(b); err != nil {
 			return p, err
 		}
@@ -245,14 +247,17 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, texts map[string]noti
 	if p.program, err = d.Set.Compile(render.SourceOf(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
 		return p, err
 	}
-	if texts == nil {
+	if kept.Texts == nil {
 		if err := d.checkTexts(ctx, p.program); err != nil {
 			return p, err
 		}
 	}
-	p.choice, err = d.choose(ctx, b.Audience, draft)
+	p.choice, err = d.choose(ctx, b.Audience, kept)
 	return p, err
 }
+
+// unkept stands for the draft of a body that is new.
+var unkept = ledger.Notice{FilterRules: notice.FilterPatterns}
 
 // from is the sender for texts that are only looked at, where none is configured.
 func (d *Desk) from() string {

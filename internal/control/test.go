@@ -31,7 +31,7 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 	if err != nil {
 		return nil, fmt.Errorf("read TOCSIN_FROM: %w", err)
 	}
-	p, err := d.prepare(ctx, b, nil, 0)
+	p, err := d.prepare(ctx, b, unkept)
 	if err != nil {
 		return nil, err
 	}

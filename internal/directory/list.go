@@ -3,6 +3,7 @@ package directory
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,14 +20,14 @@ import (
 func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		if v.Plain() {
-			err := yaml.Text(&to.Filter)(v)
+			err := readFilter(path, &to.Filter)(v)
 			if to.Filter == notice.Everybody {
 				*to = notice.Audience{All: true}
 			}
 			return err
 		}
 		err := v.Fields("field of an audience", "a filter, or a mapping such as {notice: outage-7.identified}", yaml.Fields{
-			"filter":      yaml.Text(&to.Filter),
+			"filter":      readFilter(path, &to.Filter),
 			"customers":   readCustomers(path, &to.Customers),
 			"notice":      yaml.Text(&to.Notice),
 			"include_new": yaml.Flag(&to.IncludeNew),
@@ -43,6 +44,24 @@ func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 	}
 }
 
+// readFilter reads a filter, and the files of values that it names, which stand beside the manifest at path.
+func readFilter(path string, to *string) func(yaml.Value) error {
+	return func(v yaml.Value) error {
+		text, err := v.Text()
+		if err != nil || v.Empty() {
+			return err
+		}
+		*to, err = audience.Fill(text, func(file, name string) (values []string, err error) {
+			err = readBeside(path, file, v, func(r io.Reader) (err error) {
+				values, err = audience.ReadValues(r, name)
+				return err
+			})
+			return values, err
+		})
+		return err
+	}
+}
+
 // readCustomers reads the list that a field names, a file beside the manifest at path.
 func readCustomers(path string, to *[]string) func(yaml.Value) error {
 	return func(v yaml.Value) error {
@@ -50,36 +69,52 @@ func readCustomers(path string, to *[]string) func(yaml.Value) error {
 		if err != nil || v.Empty() {
 			return err
 		}
-		if file == "" || filepath.Base(file) != file || strings.HasPrefix(file, ".") {
-			return v.Wrong("customers: %q is not the name of a file beside %s, such as list.csv", file, manifest)
-		}
-		list, err := readList(filepath.Join(filepath.Dir(path), file))
-		if errors.Is(err, os.ErrNotExist) {
-			return v.Wrong("customers: there is no file %s beside %s", file, manifest)
-		}
-		for _, l := range list {
-			*to = append(*to, l.ID)
-		}
-		return err
+		return readBeside(path, file, v, func(r io.Reader) error {
+			list, err := audience.ReadList(r)
+			for _, l := range list {
+				*to = append(*to, l.ID)
+			}
+			return err
+		})
 	}
 }
 
+// readBeside reads a file beside the manifest at path, which v names. Its error names the file and the line.
+func readBeside(path, file string, v yaml.Value, read func(io.Reader) error) error {
+	if file == "" || filepath.Base(file) != file || strings.HasPrefix(file, ".") {
+		return v.Wrong("%s: %q is not the name of a file beside %s, such as list.csv", v.Name(), file, manifest)
+	}
+	err := readFile(filepath.Join(filepath.Dir(path), file), read)
+	if errors.Is(err, os.ErrNotExist) {
+		return v.Wrong("%s: there is no file %s beside %s", v.Name(), file, manifest)
+	}
+	return err
+}
+
 // readList reads a list of customers. Its error names the file and the line.
-func readList(path string) ([]audience.ListedID, error) {
+func readList(path string) (list []audience.ListedID, err error) {
+	err = readFile(path, func(r io.Reader) (err error) {
+		list, err = audience.ReadList(r)
+		return err
+	})
+	return list, err
+}
+
+func readFile(path string, read func(io.Reader) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the list: %w", err)
+		return fmt.Errorf("read the list: %w", err)
 	}
 	defer f.Close()
-	list, err := audience.ReadList(f)
+	err = read(f)
 	if e, ok := errors.AsType[*notice.Error](err); ok {
 		field := path
 		if line, ok := strings.CutPrefix(e.Field, "line "); ok {
 			field += ":" + line
 		}
-		return nil, notice.Invalid(field, "%s", e.Message)
+		return notice.Invalid(field, "%s", e.Message)
 	}
-	return list, err
+	return err
 }
 
 // inList is how the API names a place in the list of an audience: audience.customers[17].

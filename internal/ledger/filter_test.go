@@ -53,6 +53,10 @@ func number(name string, op notice.FilterOp, value string) notice.Filter {
 	return f
 }
 
+func list(name string, values ...string) notice.Filter {
+	return notice.Filter{Op: notice.FilterIn, Attribute: true, Field: name, Values: values}
+}
+
 func column(name string, op notice.FilterOp, value string) notice.Filter {
 	return notice.Filter{Op: op, Field: name, Value: value}
 }
@@ -89,7 +93,21 @@ func TestFilterSelects(t *testing.T) {
 		{`= "" holds for those without`, attribute("plan", "=", ""), "c e"},
 		{`!= "" holds for those with`, attribute("plan", "!=", ""), "00123 b d"},
 		{"an attribute that nobody has is absent everywhere", attribute("nope", "!=", "x"), "00123 b c d e"},
-		{"a language is matched exactly", column("language", "=", "de"), "00123"},
+		{"a language has its regions", column("language", "=", "de"), "00123 b"},
+		{"a region is no language", column("language", "=", "de-CH"), "b"},
+		{"and none that only begins like it", column("language", "=", "d"), ""},
+		{"== is without them", column("language", "==", "de"), "00123"},
+		{"!= leaves the regions out too", column("language", "!=", "de"), "c d e"},
+		{"a star is any text", attribute("plan", "=", "*r*"), "00123 b d"},
+		{"also at the end", attribute("plan", "=", "pr*"), "00123"},
+		{"and what stands around it is letters", attribute("plan", "!=", "_ro*%"), "00123 b c d e"},
+		{"a star is a star for ==", attribute("plan", "==", "pr*"), ""},
+		{"one of a list", list("plan", "pro", "tri*", "%"), "00123 b"},
+		{"one of a list, or absent", list("plan", "Pro", ""), "c d e"},
+		{"one of a list of numbers", notice.Filter{Op: "IN", Attribute: true, Field: "seats", Values: []string{"10", "-3"}, Number: true}, "b e"},
+		{"the order of ids", notice.Filter{Op: "<", Field: "id", Value: "124", Number: true}, "00123"},
+		{"equals of one field are a list", notice.Filter{Op: "OR", Args: []notice.Filter{attribute("plan", "=", "pro"), attribute("plan", "=", "P*"), column("id", "=", "e")}}, "00123 d e"},
+		{"and so are what differs", notice.Filter{Op: "AND", Args: []notice.Filter{attribute("plan", "!=", "pro"), attribute("plan", "!=", ""), column("id", "!=", "d")}}, "b"},
 		{"a language that is unknown is the empty one", column("language", "=", ""), "c d"},
 		{"order is by bytes", column("name", ">", "a"), "00123 b"},
 		{"order holds for nobody without a value", attribute("plan", "<", "z"), "00123 b d"},
@@ -106,7 +124,7 @@ func TestFilterSelects(t *testing.T) {
 		{"names and values are never SQL", attribute("o'c\"k", "=", "'; DROP TABLE customer; --"), "c"},
 		{"AND, OR and NOT nest", notice.Filter{Op: "AND", Args: []notice.Filter{
 			{Op: "OR", Args: []notice.Filter{attribute("plan", "=", "pro"), attribute("plan", "=", "trial")}},
-			not(column("language", "=", "de"))}}, "b"},
+			not(column("language", "==", "de"))}}, "b"},
 	} {
 		got, err := db.selects(t.Context(), c.f)
 		if err != nil {
@@ -203,7 +221,7 @@ func drawFilter(t *rapid.T, values, attributes *rapid.Generator[string], depth i
 		}
 	}
 	f := notice.Filter{Attribute: rapid.Bool().Draw(t, "attribute"), Value: values.Draw(t, "value"),
-		Op: notice.FilterOp(rapid.SampledFrom([]string{"=", "!=", "<", "<=", ">", ">=", ":"}).Draw(t, "operator"))}
+		Op: notice.FilterOp(rapid.SampledFrom([]string{"=", "!=", "<", "<=", ">", ">=", ":", "==", "IN"}).Draw(t, "operator"))}
 	f.Field = rapid.SampledFrom([]string{"id", "name", "language", "time_zone"}).Draw(t, "column")
 	if f.Attribute {
 		f.Field = attributes.Draw(t, "name")
@@ -211,7 +229,16 @@ func drawFilter(t *rapid.T, values, attributes *rapid.Generator[string], depth i
 	if f.Op == notice.FilterHas && f.Value == "" {
 		f.Value = "*"
 	}
-	f.Number = decimal.MatchString(f.Value) && rapid.Bool().Draw(t, "number")
+	f.Number = decimal.MatchString(f.Value) && f.Op != notice.FilterExact && rapid.Bool().Draw(t, "number")
+	if f.Op == notice.FilterIn {
+		f.Values = append(f.Values, f.Value)
+		for range rapid.IntRange(0, 2).Draw(t, "more values") {
+			if v := values.Draw(t, "value"); !f.Number || decimal.MatchString(v) {
+				f.Values = append(f.Values, v)
+			}
+		}
+		f.Value = ""
+	}
 	return f
 }
 
@@ -231,6 +258,10 @@ func holds(f notice.Filter, c notice.Customer) bool {
 	case notice.FilterNe:
 		f.Op = notice.FilterEq
 		return !holds(f, c)
+	case notice.FilterIn:
+		return slices.ContainsFunc(f.Values, func(v string) bool {
+			return holds(notice.Filter{Op: notice.FilterEq, Attribute: f.Attribute, Field: f.Field, Value: v, Number: f.Number}, c)
+		})
 	}
 	value := map[string]string{"id": c.ID, "name": c.Name, "language": c.Language, "time_zone": c.TimeZone}[f.Field]
 	if f.Attribute {
@@ -246,8 +277,14 @@ func holds(f notice.Filter, c notice.Customer) bool {
 		a, _ := new(big.Rat).SetString(value)
 		b, _ := new(big.Rat).SetString(f.Value)
 		order = a.Cmp(b)
-	case f.Op == notice.FilterEq:
+	case f.Op == notice.FilterExact:
 		return order == 0
+	case f.Op == notice.FilterEq:
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(f.Value), `\*`, `(?s:.*)`)
+		if f.Field == "language" && !f.Attribute && f.Value != "" && !strings.Contains(f.Value, "*") {
+			pattern += "(-.*)?"
+		}
+		return regexp.MustCompile(`\A(` + pattern + `)\z`).MatchString(value)
 	case value == "":
 		return false
 	}

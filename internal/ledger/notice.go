@@ -28,7 +28,8 @@ type Notice struct {
 	ReleasedAt    *time.Time
 	SendAt        *time.Time
 	ExpiresAt     *time.Time
-	RowsDroppedAt *time.Time // when its rows were dropped because they were old
+	FilterRules   notice.FilterRules // by which the filters of the body are read
+	RowsDroppedAt *time.Time         // when its rows were dropped because they were old
 }
 
 // MessageID is the Message-ID, in angle brackets, of the delivery with that seq: the same for every attempt.
@@ -41,7 +42,7 @@ type Draft struct {
 	Body      notice.Body // normalised, as it is kept: equal bodies are equal values
 	Customers []string    // the list that the audience's digest stands for
 	Texts     map[string]notice.Text
-	Filter    string // the audience's filter in its parenthesised form
+	Filter    string // the audience's filter in its parenthesised form; the body's filters are read by the rules of today
 	Who       string
 }
 
@@ -84,9 +85,9 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 		return 0, false, err
 	}
 	_, err = tx.Exec(ctx, `
-		UPDATE notice SET incident_id = $2, body = $3, texts = $4, filter = $5, send_at = $6, expires_at = $7
+		UPDATE notice SET incident_id = $2, body = $3, texts = $4, filter = $5, send_at = $6, expires_at = $7, filter_rules = $8
 		WHERE id = $1`,
-		id, incident, body, d.Texts, d.Filter, d.Body.SendAt, d.Body.ExpiresAt)
+		id, incident, body, d.Texts, d.Filter, d.Body.SendAt, d.Body.ExpiresAt, notice.FilterPatterns)
 	if err != nil {
 		return 0, false, fmt.Errorf("replace draft %q: %w", d.Body.Key, err)
 	}
@@ -119,9 +120,9 @@ func insertDraft(ctx context.Context, tx pgx.Tx, d Draft, body []byte) (id int64
 		return 0, false, fmt.Errorf("draw a message token: %w", err)
 	}
 	err = tx.QueryRow(ctx, `
-		INSERT INTO notice (key, incident_id, body, texts, filter, message_token, send_at, expires_at, created_by)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`,
-		d.Body.Key, incident, body, d.Texts, d.Filter, hex.EncodeToString(token), d.Body.SendAt, d.Body.ExpiresAt, d.Who).Scan(&id)
+		INSERT INTO notice (key, incident_id, body, texts, filter, message_token, send_at, expires_at, created_by, filter_rules)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
+		d.Body.Key, incident, body, d.Texts, d.Filter, hex.EncodeToString(token), d.Body.SendAt, d.Body.ExpiresAt, d.Who, notice.FilterPatterns).Scan(&id)
 	if err != nil {
 		return 0, false, fmt.Errorf("insert draft %q: %w", d.Body.Key, err)
 	}
@@ -187,9 +188,9 @@ type querier interface {
 
 func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice, err error) {
 	err = q.QueryRow(ctx, `
-		SELECT n.id, n.key, i.key, n.state, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at, n.rows_dropped_at
+		SELECT n.id, n.key, i.key, n.state, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at, n.filter_rules, n.rows_dropped_at
 		FROM notice n JOIN incident i ON i.id = n.incident_id WHERE n.id = $1 `+lock, id).
-		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.RowsDroppedAt)
+		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.FilterRules, &n.RowsDroppedAt)
 	if err != nil {
 		return n, fmt.Errorf("read notice %d: %w", id, err)
 	}

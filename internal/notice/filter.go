@@ -9,13 +9,26 @@ type Filter struct {
 	// Attribute says that Field names an attribute rather than one of the four columns.
 	Attribute bool
 	Value     string
-	Number    bool // Value is a number and is compared as one; customers whose value is none match only !=
+	Values    []string // of In, one or more
+	Number    bool     // Value and Values are numbers and compared as such; customers whose value is none match only !=
 }
+
+// FilterRules is a version of the rules by which a filter's text is read. A filter that is kept is read by those of
+// its time for ever.
+type FilterRules int
+
+// The versions of the rules.
+const (
+	FilterLiteral  FilterRules = 1 // = and != compare letter by letter; texts of digits have an order
+	FilterPatterns FilterRules = 2 // * in a text is any text, a language is a range (RFC 4647); IN, ==
+)
 
 // FilterOp is the operator at a node of a Filter.
 type FilterOp string
 
-// The operators. Has ("attribute:*" or "attribute:word") tests presence or containment.
+// The operators. In a text that Eq, Ne and In compare with, "*" stands for any text, and a language stands for its
+// regions too (RFC 4647 §3.3.1); Exact compares letter by letter. Has ("attribute:*" or "attribute:word") tests presence
+// or containment.
 const (
 	FilterAll FilterOp = ""
 	FilterAnd FilterOp = "AND"
@@ -23,11 +36,14 @@ const (
 	FilterNot FilterOp = "NOT"
 	FilterEq  FilterOp = "="
 	FilterNe  FilterOp = "!="
+	FilterIn  FilterOp = "IN"
 	FilterLt  FilterOp = "<"
 	FilterLe  FilterOp = "<="
 	FilterGt  FilterOp = ">"
 	FilterGe  FilterOp = ">="
 	FilterHas FilterOp = ":"
+
+	FilterExact FilterOp = "=="
 )
 
 // Attributes returns the names of the attributes that the filter mentions, each once, in order.

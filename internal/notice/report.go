@@ -14,6 +14,7 @@ type Plan struct {
 	Excluded   map[string]int  `json:"excluded"`          // customers who are not on the audience, per what leaves them out
 	Previous   *Difference     `json:"previous"`          // against the incident's notice before this one; null = it is the first
 	Refused    []CustomerFault `json:"refused"`           // the first twenty customers whose address was kept once and is refused today
+	Hints      []string        `json:"hints"`             // about the filter: values that no customer has
 	HoleCount  int             `json:"hole_count"`        // recipients whose mail would have an empty field
 	Holes      []Hole          `json:"holes"`             // the first twenty of them
 	Samples    []Sample        `json:"samples,omitempty"` // one mail per language

@@ -94,7 +94,11 @@ func (v *vetter) equal(cmd *parse.CommandNode, field, constant *expr) {
 	default:
 		return
 	}
-	v.ask(cmd, notice.Filter{Op: notice.FilterEq, Field: name, Attribute: attribute, Value: constant.Name, Number: constant.Op == opNumber})
+	f := notice.Filter{Op: notice.FilterExact, Field: name, Attribute: attribute, Value: constant.Name}
+	if constant.Op == opNumber {
+		f.Op, f.Number = notice.FilterEq, true
+	}
+	v.ask(cmd, f)
 }
 
 // possible refuses a comparison with what no notice is.

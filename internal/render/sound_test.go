@@ -175,7 +175,7 @@ func TestConditionsAreWhatATextAsksOfCustomers(t *testing.T) {
 		got = append(got, strings.TrimPrefix(c.Place, "texts.en.")+" "+c.Filter.Field+string(c.Filter.Op)+c.Filter.Value)
 	}
 	slices.Sort(got)
-	want := []string{"body:2 plan:*", "body:2 plan=gold", "body:2 plan=silver", "body:4 name=Bo", "body:4 seats:*", "body:8 b:*", "body:8 c:*", "body:8 e:*", "body:8 e=full", "body:9 f:*", "body:9 f=7", "subject a:*"}
+	want := []string{"body:2 plan:*", "body:2 plan==gold", "body:2 plan==silver", "body:4 name==Bo", "body:4 seats:*", "body:8 b:*", "body:8 c:*", "body:8 e:*", "body:8 e==full", "body:9 f:*", "body:9 f=7", "subject a:*"}
 	if got = slices.Compact(got); !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
