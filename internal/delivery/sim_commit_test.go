@@ -173,6 +173,8 @@ func (m *memory) settleBy(c *chunkRow, stopped bool, o ledger.Outcome) bool {
 	switch {
 	case c.notice.plan.recipients[o.Seq].erased:
 		d.reply = ""
+	case state == notice.DeliveryCancelled:
+		d.reason = m.stopReason(c, o.Seq)
 	case state == notice.DeliveryFailed && earlier:
 		d.reason = join(o.Reason, "an earlier attempt is unresolved")
 	}

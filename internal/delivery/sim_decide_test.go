@@ -74,7 +74,7 @@ func (w *world) address(n *noticeRow) string {
 	for _, c := range w.memory.chunksOf(n) {
 		for seq := c.lo; seq < c.hi; seq++ {
 			d := c.view(seq)
-			odd := d.state == notice.DeliveryUncertain || d.state == notice.DeliveryFailed || c.superseded(seq)
+			odd := d.state == notice.DeliveryUncertain || d.state == notice.DeliveryFailed || w.memory.superseded(c, seq)
 			if odd && d.key != "" && w.rng.IntN(4) > 0 {
 				address = d.key
 			}

@@ -223,11 +223,25 @@ func (m *memory) cancelStopped(c *chunkRow) {
 		if o == nil || !o.state.Owed() || c.stopped&b == 0 || c.sent&b != 0 || open {
 			continue
 		}
-		o.state, o.at, o.dueAt = notice.DeliveryCancelled, m.now(), time.Time{}
+		o.state, o.at, o.dueAt, o.reason = notice.DeliveryCancelled, m.now(), time.Time{}, m.stopReason(c, seq)
 		if o.unresolved != 0 && m.mutant != unresolvedIgnored {
 			o.state = notice.DeliveryUncertain
 		}
 	}
+}
+
+// stopReason is why a delivery was stopped.
+func (m *memory) stopReason(c *chunkRow, seq int) string {
+	r := &c.notice.plan.recipients[seq]
+	switch {
+	case r.erased:
+		return notice.ReasonErased
+	case c.notice.State == notice.Cancelled:
+		return c.notice.reason
+	case !m.listed[r.key].IsZero():
+		return notice.ReasonSuppressionList
+	}
+	return notice.ReasonSuperseded
 }
 
 func (n *noticeRow) owedSince() time.Time {

@@ -110,8 +110,8 @@ func (m *memory) settleOne(c *chunkRow, seq int, s notice.Settlement, who string
 		}
 		m.requeue(c, seq, who, done)
 		return ""
-	case d.state == notice.DeliveryFailed || d.state == notice.DeliverySuppressed || d.state == notice.DeliveryCancelled && c.superseded(seq):
-		if d.state == notice.DeliveryCancelled && c.live(now) && m.mutant != reviveUnderLease {
+	case d.state == notice.DeliveryFailed || d.state == notice.DeliverySuppressed || m.superseded(c, seq):
+		if c.stopped&c.bit(seq) != 0 && c.live(now) && m.mutant != reviveUnderLease {
 			return "a worker has it: try again when that is over"
 		}
 		m.requeue(c, seq, who, done)
@@ -121,9 +121,12 @@ func (m *memory) settleOne(c *chunkRow, seq int, s notice.Settlement, who string
 }
 
 // superseded reports whether a cancelled delivery is so because a later phase was owed.
-func (c *chunkRow) superseded(seq int) bool {
-	o := c.row(seq)
-	return c.notice.State != notice.Cancelled && c.stopped&c.bit(seq) != 0 && (o == nil || o.state == notice.DeliveryCancelled)
+func (m *memory) superseded(c *chunkRow, seq int) bool {
+	why := m.stopReason(c, seq)
+	if o := c.row(seq); o != nil {
+		why = o.reason
+	}
+	return c.view(seq).state == notice.DeliveryCancelled && why == notice.ReasonSuperseded
 }
 
 // requeue has a delivery owed again, which supersedes what came before, whatever became of that.

@@ -245,34 +245,45 @@ func (m *memory) stopRow(c *chunkRow, seq int) {
 // list puts an address key on the list of suppressions.
 func (m *memory) list(key string) { m.listed[key] = m.now() }
 
-// suppress stops the mails of released notices to a mailbox that was put on the list.
+// suppress stops the mails of unfinished notices to a mailbox that was put on the list.
 func (m *memory) suppress(key string) {
 	if m.mutant == suppressForgetsReleased {
 		return
 	}
 	for _, c := range m.chunks {
-		for seq := c.lo; seq < c.hi; seq++ {
-			if r := &c.notice.plan.recipients[seq]; r.keyed() && r.key == key && c.row(seq).owedBefore(m.listed[key]) {
-				m.stopRow(c, seq)
+		for seq := c.lo; seq < c.hi && !c.notice.State.Finished(); seq++ {
+			if r := &c.notice.plan.recipients[seq]; r.keyed() && r.key == key {
+				m.leaveOut(c, seq)
+				m.recount(c)
 			}
 		}
 	}
 }
 
+// leaveOut has nothing sent to a mailbox on the list. A delivery that was never tried is suppressed, also where it only
+// waits for the dot of an earlier notice.
+func (m *memory) leaveOut(c *chunkRow, seq int) {
+	o := c.row(seq)
+	waits := o != nil && o.state == notice.DeliveryQueued && o.tries == 0 && o.reason == ""
+	if (o == nil || waits) && (c.sent|c.stopped|c.dots)&c.bit(seq) == 0 {
+		c.notice.outcomes[seq] = &outcomeRow{state: notice.DeliverySuppressed, reason: notice.ReasonSuppressionList, at: m.now()}
+	}
+	c.stopped |= c.bit(seq)
+	m.cancelStopped(c)
+}
+
 // owedBefore reports whether no operator had the delivery owed again at a later time.
 func (o *outcomeRow) owedBefore(t time.Time) bool { return o == nil || !o.owedAt.After(t) }
 
-// leaveOutListed is C3.
+// leaveOutListed is C3: what was put on the list while the notice was released, or after it was finished, unless an
+// operator had it owed again since.
 func (m *memory) leaveOutListed(c *chunkRow) {
 	for seq := c.lo; seq < c.hi && m.mutant != claimForgetsList; seq++ {
 		r, o := &c.notice.plan.recipients[seq], c.row(seq)
 		at := m.listed[r.key]
-		switch {
-		case at.IsZero() || !r.keyed() || !o.owedBefore(at):
-		case o == nil && (c.sent|c.stopped)&c.bit(seq) == 0:
-			c.notice.outcomes[seq] = &outcomeRow{state: notice.DeliverySuppressed, reason: notice.ReasonSuppressionList, at: m.now()}
-		default:
-			c.stopped |= c.bit(seq)
+		owed := o == nil || o.state.Owed() && o.owedBefore(at)
+		if !at.IsZero() && r.keyed() && owed && (c.sent|c.stopped)&c.bit(seq) == 0 {
+			m.leaveOut(c, seq)
 		}
 	}
 }

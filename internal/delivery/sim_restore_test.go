@@ -72,6 +72,18 @@ func (m *memory) checkFence() {
 	}
 }
 
+// doubt makes a delivery uncertain. A lease of before the backup may still run: it ends, and gives no mark any more.
+func (m *memory) doubt(c *chunkRow, seq int, d delivery) {
+	o := &outcomeRow{state: notice.DeliveryUncertain, tries: d.tries, epoch: d.epoch, unresolved: -1, owedAt: d.owedAt, at: m.now(),
+		reason: notice.ReasonRestored}
+	if d.state == notice.DeliverySending {
+		o.tries++
+	}
+	c.notice.outcomes[seq] = o
+	c.stopped |= c.bit(seq)
+	c.leaseUntil, c.holder = time.Time{}, ""
+}
+
 // unhold lets go of a notice: its mails are sent, or are uncertain until it is known which left before the restore.
 func (m *memory) unhold(id int64, send, lift bool) error {
 	n := m.notice(id)
@@ -81,12 +93,7 @@ func (m *memory) unhold(id int64, send, lift bool) error {
 	for _, c := range m.chunksOf(n) {
 		for seq := c.lo; seq < c.hi && !send; seq++ {
 			if d := c.view(seq); d.state.Open() {
-				o := c.row(seq)
-				if o == nil {
-					o = &outcomeRow{}
-					n.outcomes[seq] = o
-				}
-				o.state, o.epoch, o.unresolved, o.at = notice.DeliveryUncertain, c.epoch, -1, m.now()
+				m.doubt(c, seq, d)
 			}
 		}
 		m.recount(c)

@@ -162,11 +162,22 @@ func (s *session) CloseChunk(ctx context.Context, c ledger.Claim) (bool, error) 
 func (s *session) Sweep(ctx context.Context) (ledger.Work, error) {
 	var expired, done []int64
 	var work ledger.Work
-	if err := s.tx(ctx, "advance", 0, 0, func() error { expired, done = s.memory.advance(); return nil }); err != nil {
+	err := s.tx(ctx, "advance", 0, 0, func() error {
+		if expired = s.memory.expire(); len(expired) == 0 {
+			done = s.memory.start()
+		}
+		return nil
+	})
+	if err != nil {
 		return work, err
 	}
 	for _, id := range expired {
 		if err := s.tx(ctx, "barrier", id, 0, func() error { s.memory.stopAll(s.memory.notice(id)); return nil }); err != nil {
+			return work, err
+		}
+	}
+	if len(expired) > 0 {
+		if err := s.tx(ctx, "start", 0, 0, func() error { done = s.memory.start(); return nil }); err != nil {
 			return work, err
 		}
 	}

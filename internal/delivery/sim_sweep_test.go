@@ -9,9 +9,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// advance is the part of a sweep that brings the notices' states up to date, but for Finish. Expired notices are stopped
-// chunk by chunk afterwards.
-func (m *memory) advance() (expired, done []int64) {
+// expire is the part of a sweep that ends the notices that are too late. They are stopped chunk by chunk afterwards.
+func (m *memory) expire() (expired []int64) {
 	now := m.now()
 	for _, n := range m.notices {
 		switch n.State {
@@ -21,14 +20,21 @@ func (m *memory) advance() (expired, done []int64) {
 				expired = append(expired, n.ID)
 			}
 		}
-		if n.State == notice.Scheduled && !n.SendAt.After(now) {
+	}
+	return expired
+}
+
+// start is the part that begins what was scheduled, and says which notices owe nothing any more.
+func (m *memory) start() (done []int64) {
+	for _, n := range m.notices {
+		if n.State == notice.Scheduled && !n.SendAt.After(m.now()) {
 			m.begin(n)
 		}
 		if n.State == notice.Sending && m.finished(n) {
 			done = append(done, n.ID)
 		}
 	}
-	return expired, done
+	return done
 }
 
 // due is the part of a sweep that reads which chunks are due.

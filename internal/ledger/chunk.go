@@ -125,8 +125,8 @@ type tried struct {
 func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due, err error) {
 	outcomes := map[int]tried{}
 	rows, err := tx.Query(ctx, named(`
-		SELECT seq, tries, clock_timestamp() - owed_at, coalesce(state IN ({queued}, {deferred}) AND due_at <= clock_timestamp(), false)
-		FROM outcome WHERE notice_id = $1 AND seq >= $2 AND seq < $3`), noticeID, p.lo, p.lo+p.size)
+		SELECT seq, tries, clock_timestamp() - coalesce(owed_at, $4), coalesce(state IN ({queued}, {deferred}) AND due_at <= clock_timestamp(), false)
+		FROM outcome WHERE notice_id = $1 AND seq >= $2 AND seq < $3`), noticeID, p.lo, p.lo+p.size, p.owedAt)
 	if err != nil {
 		return nil, err
 	}

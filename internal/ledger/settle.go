@@ -213,7 +213,7 @@ func (db *DB) settleOne(ctx context.Context, tx pgx.Tx, n Notice, r unsettled, s
 // requeueOne has a delivery owed again. An attempt that is not resolved stays known.
 func requeueOne(ctx context.Context, tx pgx.Tx, id int64, r unsettled, reason string) error {
 	_, err := tx.Exec(ctx, named(`
-		INSERT INTO outcome AS o (notice_id, seq, state, due_at, reason) VALUES ($1, $2, {queued}, clock_timestamp(), $3)
+		INSERT INTO outcome AS o (notice_id, seq, state, owed_at, due_at, reason) VALUES ($1, $2, {queued}, clock_timestamp(), clock_timestamp(), $3)
 		ON CONFLICT (notice_id, seq) DO UPDATE SET state = {queued}, owed_at = clock_timestamp(), due_at = clock_timestamp(), at = clock_timestamp(),
 			reason = excluded.reason,
 			unresolved = CASE WHEN o.state <> {uncertain} THEN o.unresolved WHEN o.unresolved = 0 AND o.epoch <> 0 THEN o.epoch ELSE -1 END`),

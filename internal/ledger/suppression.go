@@ -193,23 +193,38 @@ func suppressAll(ctx context.Context, tx pgx.Tx, keys, reasons []string, who str
 	return nil
 }
 
-// neverTried ends an INSERT of outcomes: it replaces those of deliveries that only wait for an earlier notice's dot. What
-// was tried, or was requeued by an operator, who gives a reason, stays as it is.
-const neverTried = `
-	ON CONFLICT (notice_id, seq) DO UPDATE SET state = excluded.state, due_at = NULL, at = excluded.at, reason = excluded.reason
-	WHERE outcome.state = {queued} AND outcome.tries = 0 AND outcome.reason = ''`
-
-// suppressOwed leaves out of a chunk that is being claimed what was put on the list since the release.
+// suppressOwed leaves out of a chunk that is being claimed what stands on the list: it may have been put there while the
+// notice was released, or after it was finished. What was never tried becomes suppressed; the rest is stopped, unless
+// an operator had it owed again afterwards.
 func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID int64) error {
+	listed, err := findRows(ctx, tx, named(`
+		SELECT c.notice_id, r.seq FROM chunk c
+		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = c.plan_id AND seq >= c.lo AND seq < c.hi AND reason = '' OFFSET 0) r
+		CROSS JOIN LATERAL (SELECT added_at FROM suppression WHERE address_key = r.address_key OFFSET 0) s
+		LEFT JOIN LATERAL (SELECT state, owed_at FROM outcome WHERE notice_id = c.notice_id AND seq = r.seq OFFSET 0) o ON true
+		WHERE c.id = $1 AND (SELECT EXISTS (SELECT FROM suppression)) AND get_bit(c.sent | c.stopped, r.seq - c.lo) = 0
+			AND (o.state IS NULL OR o.state IN ({queued}, {deferred}) AND (o.owed_at IS NULL OR o.owed_at <= s.added_at))`), chunkID)
+	if err != nil || len(listed.seqs) == 0 {
+		return err
+	}
+	if err := suppressRows(ctx, tx, listed); err != nil {
+		return err
+	}
+	return stopRows(ctx, tx, listed)
+}
+
+// suppressRows makes suppressed those of some rows that were never tried, an earlier notice's dot for which they wait
+// included. An operator who requeues one gives a reason.
+func suppressRows(ctx context.Context, tx pgx.Tx, rows rowSet) error {
 	_, err := tx.Exec(ctx, named(`
 		INSERT INTO outcome (notice_id, seq, state, reason)
-		SELECT c.notice_id, r.seq, {suppressed}, 'suppression_list'
-		FROM chunk c
-		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = c.plan_id AND seq >= c.lo AND seq < c.hi AND reason = '' OFFSET 0) r
-		CROSS JOIN LATERAL (SELECT 1 FROM suppression WHERE address_key = r.address_key OFFSET 0) s
-		WHERE c.id = $1 AND (SELECT EXISTS (SELECT FROM suppression)) AND get_bit(c.sent | c.stopped, r.seq - c.lo) = 0`+neverTried), chunkID)
+		SELECT c.notice_id, m.seq, {suppressed}, 'suppression_list'
+		FROM unnest($1::bigint[], $2::int[]) AS m(chunk_id, seq) JOIN chunk c ON c.id = m.chunk_id
+		WHERE get_bit(c.sent | c.stopped | c.dots, m.seq - c.lo) = 0
+		ON CONFLICT (notice_id, seq) DO UPDATE SET state = {suppressed}, due_at = NULL, at = excluded.at, reason = excluded.reason
+		WHERE outcome.state = {queued} AND outcome.tries = 0 AND outcome.reason = ''`), rows.chunkOf, rows.seqs)
 	if err != nil {
-		return fmt.Errorf("leave out what is suppressed of chunk %d: %w", chunkID, err)
+		return fmt.Errorf("suppress what is owed: %w", err)
 	}
 	return nil
 }
@@ -228,13 +243,8 @@ func suppressReleased(ctx context.Context, tx pgx.Tx, which string, args ...any)
 	if err := lockChunks(ctx, tx, found.chunks); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, named(`
-		INSERT INTO outcome (notice_id, seq, state, reason)
-		SELECT c.notice_id, m.seq, {suppressed}, 'suppression_list'
-		FROM unnest($1::bigint[], $2::int[]) AS m(chunk_id, seq) JOIN chunk c ON c.id = m.chunk_id
-		WHERE get_bit(c.sent | c.stopped | c.dots, m.seq - c.lo) = 0`+neverTried), found.chunkOf, found.seqs)
-	if err != nil {
-		return fmt.Errorf("suppress what is owed: %w", err)
+	if err := suppressRows(ctx, tx, found); err != nil {
+		return err
 	}
 	if err := stopRows(ctx, tx, found); err != nil {
 		return err

@@ -169,3 +169,20 @@ func TestWhatWaitsForAnEarlierDotIsStillSuppressed(t *testing.T) {
 	}
 	d.wantState(0, notice.DeliverySuppressed)
 }
+
+// TestALateRefusalToASuppressedMailboxIsNotTriedAgain: the notice was finished when the mailbox was put on the list.
+func TestALateRefusalToASuppressedMailboxIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	lost := attempt(d.claim("a"), 0)
+	d.mark(lost)
+	d.loseLease()
+	d.closeChunk(d.claim("b"))
+	d.wantNotice(notice.Sent)
+	d.suppress("c1@example.com")
+	d.answer(lost, notice.DeliveryDeferred, 450)
+	if c := d.claim("c"); len(c.Due) != 0 {
+		t.Errorf("a mail is due to a mailbox that is suppressed: %+v", c.Due)
+	}
+	d.wantState(0, notice.DeliveryCancelled)
+}
