@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"tocsin/internal/local"
 	"tocsin/internal/notice"
 	"tocsin/internal/sink"
 	"tocsin/internal/testkit"
@@ -138,17 +137,12 @@ type composed struct {
 
 func compose(t *testing.T) (c *composed, s *sink.Sink) {
 	t.Helper()
-	testkit.NeedsServers(t)
 	c = &composed{t: t}
 	var err error
 	if c.project, err = readComposition(t, givenToken, givenPassword); err != nil {
 		t.Fatal(err)
 	}
-	servers, err := local.Start(t.Context(), local.Options{Unsafe: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { servers.Close() })
+	ledger, queue := testkit.EmptyPostgres(t), testkit.Redis(t)
 	certs := newCertificates(t)
 	s = sink.New(sink.Options{Keep: 10_000})
 	secured := relaySink(t, sink.Options{ImplicitTLS: true, TLS: &tls.Config{Certificates: []tls.Certificate{certs.valid}}})
@@ -160,7 +154,7 @@ func compose(t *testing.T) (c *composed, s *sink.Sink) {
 
 	api := freeAddress(t)
 	_, port, _ := net.SplitHostPort(api)
-	c.replaced = strings.NewReplacer("postgres:5432/tocsin", postgresOverTCP(t, servers.DatabaseURL), "redis://redis:6379/0", servers.RedisURL,
+	c.replaced = strings.NewReplacer("postgres:5432/tocsin", postgresOverTCP(t, ledger), "redis://redis:6379/0", queue,
 		"0.0.0.0:8080", "0.0.0.0:"+port, "127.0.0.1:8080", api, "serve:8080", api, "mailpit:1025", s.Addr().String())
 
 	c.image = buildImage(t, map[string]string{"/etc/ssl/certs/ca-certificates.crt": certs.authority})

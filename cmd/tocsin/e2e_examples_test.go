@@ -125,11 +125,11 @@ type goldenMail struct{ name, raw string }
 func (s *system) mailsOf(key string) map[string]sink.Mail {
 	s.t.Helper()
 	of := map[string]sink.Mail{}
-	for box, mails := range s.delivered() {
-		for _, m := range mails {
-			if !strings.Contains(m.Raw, "X-Notice: "+key+"\r\n") {
-				continue
-			}
+	for _, m := range s.sink.Mails() {
+		if !strings.Contains(m.Raw, "X-Notice: "+key+"\r\n") {
+			continue
+		}
+		for _, box := range s.boxes(m) {
 			if _, twice := of[box]; twice {
 				s.t.Errorf("a mailbox has %s twice", key)
 			}
@@ -206,24 +206,34 @@ func goldenText(t *testing.T, path, got string) {
 // strictEmail fails on any defect that Python's parser sees, in the structure or in a header.
 const strictEmail = `
 import sys, email, email.policy
-message = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default.clone(raise_on_defect=True))
-for part in message.walk():
-    assert not part.defects, part.defects
-    for name in part:
-        assert not part[name].defects, (name, part[name].defects)
-assert message.get_body(("plain",)).get_content().strip()
-assert message.get_body(("html",)).get_content().strip()
+for file in sys.argv[1:]:
+    print(file, flush=True)
+    message = email.message_from_binary_file(open(file, "rb"), policy=email.policy.default.clone(raise_on_defect=True))
+    for part in message.walk():
+        assert not part.defects, part.defects
+        for name in part:
+            assert not part[name].defects, (name, part[name].defects)
+    assert message.get_body(("plain",)).get_content().strip()
+    assert message.get_body(("html",)).get_content().strip()
 `
 
 func readStrictly(t *testing.T, mails []goldenMail) {
 	python := testkit.Program(t, "python3")
-	for _, m := range mails {
-		cmd := exec.CommandContext(t.Context(), python, "-c", strictEmail)
-		cmd.Stdin = strings.NewReader(m.raw)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", m.name, err, out)
-		}
+	args := append([]string{"-c", strictEmail}, files(t, t.TempDir(), mails)...)
+	if out, err := exec.CommandContext(t.Context(), python, args...).CombinedOutput(); err != nil {
+		t.Errorf("the last of these: %v\n%s", err, out)
 	}
+}
+
+// files writes each mail to a file.
+func files(t *testing.T, dir string, mails []goldenMail) (paths []string) {
+	t.Helper()
+	for _, m := range mails {
+		file := filepath.Join(dir, strings.ReplaceAll(m.name, " ", "-")+".eml")
+		write(t, file, m.raw)
+		paths = append(paths, file)
+	}
+	return paths
 }
 
 // judge has SpamAssassin judge mails, without the network, after it has shown that it knows spam when it sees it.
@@ -248,12 +258,7 @@ var spamStatus = regexp.MustCompile(`(?m)^X-Spam-Status: \w+, score=(-?[0-9.]+) 
 func spamScores(t *testing.T, program string, mails []goldenMail) (scores []float64) {
 	t.Helper()
 	home := t.TempDir()
-	args := []string{"--local", "--test-mode", "--nocreate-prefs"}
-	for i, m := range mails {
-		file := filepath.Join(home, fmt.Sprintf("%d.eml", i))
-		write(t, file, m.raw)
-		args = append(args, file)
-	}
+	args := append([]string{"--local", "--test-mode", "--nocreate-prefs"}, files(t, home, mails)...)
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Env = append(os.Environ(), "HOME="+home)
 	var errs bytes.Buffer

@@ -292,7 +292,7 @@ func TestReconcileWithPostfix(t *testing.T) {
 	relay := startPostfix(t, s.sink.Addr())
 	line := startFaultyLine(t, relay.address)
 	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+line.Addr().String())
-	recipients := testkit.Size(1000, 2000)
+	recipients := testkit.Size(500, 2000)
 	s.customers(recipients)
 	victim := s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
@@ -357,8 +357,9 @@ func TestReconcileWithPostfix(t *testing.T) {
 		t.Error(err)
 	}
 	s.settled("outage-1", 0)
+	delivered := s.delivered()
 	for id, address := range before {
-		mails := s.delivered()[address]
+		mails := delivered[address]
 		if len(mails) != 1 || mails[0].MessageID != id {
 			t.Errorf("mailbox of %s has %d mails", id, len(mails))
 		}

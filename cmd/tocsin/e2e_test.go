@@ -40,6 +40,7 @@ type system struct {
 	t        *testing.T
 	services *local.Services
 	sink     *sink.Sink
+	gate     *gate
 	server   *program
 	env      []string
 }
@@ -93,7 +94,10 @@ var usualSink = sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond}
 // startOn is start on these servers, with a sink of these options.
 func startOn(t *testing.T, services *local.Services, o sink.Options, more ...string) *system {
 	t.Helper()
-	s := &system{t: t, services: services}
+	s := &system{t: t, services: services, gate: newGate(t)}
+	if o.OnMail == nil {
+		o.OnMail = s.gate.pass
+	}
 	s.sink = sink.New(o)
 	if err := s.sink.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -220,7 +224,7 @@ func (s *system) status(key string) (st notice.Status) {
 func (s *system) await(key, what string, want func(notice.Status) bool) notice.Status {
 	s.t.Helper()
 	deadline := time.Now().Add(3 * time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		var st notice.Status
@@ -285,15 +289,24 @@ func (s *system) delivered() map[string][]sink.Mail {
 	s.t.Helper()
 	all := map[string][]sink.Mail{}
 	for _, m := range s.sink.Mails() {
-		for _, to := range m.RcptTo {
-			a, err := audience.ParseAddress(to)
-			if err != nil {
-				s.t.Fatalf("the sink got a mail for %q: %v", to, err)
-			}
-			all[a.Key()] = append(all[a.Key()], m)
+		for _, box := range s.boxes(m) {
+			all[box] = append(all[box], m)
 		}
 	}
 	return all
+}
+
+// boxes are the address keys of a mail's recipients.
+func (s *system) boxes(m sink.Mail) (keys []string) {
+	s.t.Helper()
+	for _, to := range m.RcptTo {
+		a, err := audience.ParseAddress(to)
+		if err != nil {
+			s.t.Fatalf("the sink got a mail for %q: %v", to, err)
+		}
+		keys = append(keys, a.Key())
+	}
+	return keys
 }
 
 // report reads a notice's deliveries.
