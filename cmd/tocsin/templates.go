@@ -13,6 +13,27 @@ import (
 
 type templatesCmd struct {
 	Check templatesCheckCmd `cmd:"" help:"Say what the ready texts lack: a language, a phase, a field that can't exist."`
+	Show  templatesShowCmd  `cmd:"" help:"Print a ready text as a notice may have it for its own, such as en.md."`
+}
+
+type templatesShowCmd struct {
+	Template string `arg:"" help:"Such as outage."`
+	Phase    string `arg:"" help:"Such as identified."`
+	Language string `arg:"" optional:"" default:"en" help:"Such as nl."`
+}
+
+// Run prints the text with its parts in place.
+func (c *templatesShowCmd) Run(a *app) error {
+	set, err := a.settings.Templates()
+	if err != nil {
+		return usage(err)
+	}
+	text, err := templateSet(set.Dir).Show(c.Template, c.Phase, c.Language)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "---\nsubject: %q\n---\n%s\n", text.Subject, strings.TrimRight(text.Body, "\n"))
+	return err
 }
 
 type templatesCheckCmd struct {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"tocsin/internal/render"
 	"tocsin/templates"
 )
 
@@ -74,4 +75,19 @@ func textsIn(t *testing.T, dir, language string) (files []string) {
 		files = append(files, found...)
 	}
 	return files
+}
+
+func TestTemplatesShowPrintsWhatANoticeMayHave(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	if code := Run(t.Context(), []string{"templates", "show", "outage", "identified", "nl"}, nil, &out, &errs, nil); code != 0 {
+		t.Fatalf("exit %d: %s", code, &errs)
+	}
+	text, err := render.ReadText("nl.md", out.Bytes())
+	if err != nil || !strings.Contains(text.Body, "Geachte") && !strings.Contains(text.Body, "Beste") || strings.Contains(text.Body, "{{template") {
+		t.Errorf("%v: %s", err, &out)
+	}
+	if code := Run(t.Context(), []string{"templates", "show", "outage", "solved"}, nil, &out, &errs, nil); code == 0 || !strings.Contains(errs.String(), "identified") {
+		t.Errorf("exit %d: %s", code, &errs)
+	}
 }

@@ -34,6 +34,18 @@ func checkSize(raw []byte, b notice.Body) error {
 	return p
 }
 
+// parameterSchema describes notice.Parameter: a text, or one for each language.
+type parameterSchema struct{}
+
+// Schema makes parameterSchema a huma.SchemaProvider.
+func (parameterSchema) Schema(huma.Registry) *huma.Schema {
+	text := &huma.Schema{Type: huma.TypeString}
+	return &huma.Schema{
+		Description: "One text for every language, or an object of texts by language (BCP 47).",
+		OneOf:       []*huma.Schema{text, {Type: huma.TypeObject, AdditionalProperties: text}},
+	}
+}
+
 // audienceSchema describes notice.Audience, which Go's types can't: a filter alone is a text.
 type audienceSchema struct{}
 

@@ -37,6 +37,7 @@ func (s *Server) describe(version string) []byte {
 	config.RejectUnknownQueryParameters = true
 	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[notice.Audience](), reflect.TypeFor[audienceSchema]())
+	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[notice.Parameter](), reflect.TypeFor[parameterSchema]())
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	config.Transformers = []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
 		if m, ok := v.(*huma.ErrorModel); ok {

@@ -34,7 +34,7 @@ func normal(b notice.Body) (notice.Body, error) {
 	}
 	if b.DefaultLanguage == "" {
 		b.DefaultLanguage = "en"
-		if only := slices.Collect(maps.Keys(b.Texts)); len(only) == 1 {
+		if only := slices.Collect(maps.Keys(b.Texts)); len(only) == 1 && b.Template == "" {
 			b.DefaultLanguage = only[0]
 		}
 	}

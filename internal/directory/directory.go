@@ -2,6 +2,7 @@
 package directory
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/language"
 
@@ -28,17 +30,18 @@ func Read(dir string) (notice.Body, error) {
 		return notice.Body{}, absent(dir, err)
 	}
 	body, errBody := parse(filepath.Join(dir, manifest), text)
-	texts, errTexts := readTexts(dir)
+	texts, details, errTexts := readTexts(dir)
 	if err := errors.Join(errBody, errTexts); err != nil {
 		return notice.Body{}, err
 	}
 	switch {
 	case body.Template == "" && len(texts) == 0:
 		return notice.Body{}, notice.Invalid(dir, "has no text: add one such as en.md, or name a template in %s", manifest)
-	case body.Template != "" && len(texts) > 0:
-		return notice.Body{}, notice.Invalid(filepath.Join(dir, manifest),
-			"names the template %q though the directory has texts of its own (%s): keep one of the two",
-			body.Template, strings.Join(slices.Sorted(maps.Keys(texts)), ", "))
+	case len(details) > 0 && !body.Details.IsZero():
+		return notice.Body{}, notice.Invalid(filepath.Join(dir, manifest), "has details, and so has the directory (details.%s.md): keep one of the two",
+			slices.Min(slices.Collect(maps.Keys(details))))
+	case len(details) > 0:
+		body.Details.ByLanguage = details
 	}
 	body.Texts = texts
 	return body, nil
@@ -62,13 +65,15 @@ func absent(dir string, err error) error {
 	return notice.Invalid(dir, "holds no %s", manifest)
 }
 
-// readTexts returns the texts of a directory by their language, nil if it has none.
-func readTexts(dir string) (map[string]notice.Text, error) {
+// detailsPrefix is what the file of a paragraph in a ready text begins with: details.en.md.
+const detailsPrefix = "details."
+
+// readTexts returns the texts of a directory by their language, nil if it has none, and the paragraphs for a ready text.
+func readTexts(dir string) (texts map[string]notice.Text, details map[string]string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read the notice: %w", err)
+		return nil, nil, fmt.Errorf("read the notice: %w", err)
 	}
-	var texts map[string]notice.Text
 	var errs []error
 	from := map[string]string{}
 	for _, e := range entries {
@@ -77,19 +82,34 @@ func readTexts(dir string) (map[string]notice.Text, error) {
 			continue
 		}
 		path := filepath.Join(dir, name)
-		tag, err := language.Parse(strings.TrimSuffix(name, filepath.Ext(name)))
+		base, detail := strings.CutPrefix(strings.TrimSuffix(name, filepath.Ext(name)), detailsPrefix)
+		tag, err := language.Parse(base)
 		if err != nil {
 			errs = append(errs, notice.Invalid(path, "is not named after a language, as en.md, pt-BR.md or zh-Hant.md are"))
 			continue
 		}
-		if other, again := from[tag.String()]; again {
+		key := tag.String()
+		if detail {
+			key = detailsPrefix + key
+		}
+		if other, again := from[key]; again {
 			errs = append(errs, notice.Invalid(path, "is the same language as %s: %s", other, tag))
 			continue
 		}
-		from[tag.String()] = name
+		from[key] = name
 		file, err := os.ReadFile(path)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read the notice: %w", err))
+			continue
+		}
+		if detail {
+			if !utf8.Valid(file) || len(bytes.TrimSpace(file)) == 0 {
+				errs = append(errs, notice.Invalid(path, "is empty, or not UTF-8"))
+			}
+			if details == nil {
+				details = map[string]string{}
+			}
+			details[tag.String()] = string(bytes.TrimPrefix(file, []byte("\uFEFF")))
 			continue
 		}
 		text, err := render.ReadText(path, file)
@@ -102,7 +122,7 @@ func readTexts(dir string) (map[string]notice.Text, error) {
 		}
 		texts[tag.String()] = text
 	}
-	return texts, errors.Join(errs...)
+	return texts, details, errors.Join(errs...)
 }
 
 // isText reports whether a file is meant as a text. A README says what the directory is for, and what begins

@@ -66,7 +66,7 @@ expires_at: "2026-11-10T00:00:00Z"
 	want := notice.Body{
 		Key: "power-feeds-2026-11-09.scheduled", Incident: "power-feeds-2026-11-09", Kind: notice.Maintenance,
 		Phase: "scheduled", Severity: "major", Template: "maintenance",
-		Parameters: map[string]string{"component": "web server s639", "racks": "7", "version": "1.10"},
+		Parameters: map[string]notice.Parameter{"component": {Text: "web server s639"}, "racks": {Text: "7"}, "version": {Text: "1.10"}},
 		Audience:   notice.Audience{Filter: `server = "s639" AND plan != "trial"`}, DefaultLanguage: "no", Stacked: notice.StackNever, Zone: "Europe/Amsterdam",
 		Windows: []notice.Window{
 			{Start: "2026-11-09T21:00", End: "2026-11-10T00:00", Zone: "Europe/Amsterdam"},
@@ -77,6 +77,29 @@ expires_at: "2026-11-10T00:00:00Z"
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Read (-want +got):\n%s", diff)
+	}
+}
+
+func TestReadFindsWhatATemplateIsGiven(t *testing.T) {
+	t.Parallel()
+	dir := layOut(t, map[string]string{
+		"notice.yaml": "key: a\ntemplate: outage\nparameters: {component: {en: mail, de-AT: Post}, x: y}\n",
+		"pl.md":       english, "details.en.md": "\ufeffMore\n", "details.pt_br.md": "Mais\n",
+	})
+	got, err := Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := notice.Body{Key: "a", Template: "outage", Texts: map[string]notice.Text{"pl": {Subject: "Power feeds", Body: "We replace the **power feeds**.\n"}},
+		Parameters: map[string]notice.Parameter{"component": {ByLanguage: map[string]string{"en": "mail", "de-AT": "Post"}}, "x": {Text: "y"}},
+		Details:    notice.Parameter{ByLanguage: map[string]string{"en": "More\n", "pt-BR": "Mais\n"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Read (-want +got):\n%s", diff)
+	}
+	for place, want := range map[string]string{"details.pt-BR:3": "notice.yaml details.pt-BR", "details.en:3": "details.en.md:3"} {
+		if got := Place(dir, place); got != filepath.Join(dir, want) {
+			t.Errorf("%s is in %s", place, got)
+		}
 	}
 }
 
@@ -109,7 +132,11 @@ func TestErrors(t *testing.T) {
 		{"manifest of another name", map[string]string{"notice.yml": "key: a"}, []string{"notice.yml", "must be named notice.yaml"}},
 		{"empty manifest", map[string]string{"notice.yaml": "# key: a\n", "en.md": english}, []string{"notice.yaml: is empty"}},
 		{"no text and no template", map[string]string{"notice.yaml": "key: a"}, []string{"has no text", "en.md", "template"}},
-		{"text and template", map[string]string{"notice.yaml": "key: a\ntemplate: outage", "en.md": english, "nl.md": english}, []string{`template "outage"`, "en, nl"}},
+		{"details twice", map[string]string{"notice.yaml": "key: a\ntemplate: outage\ndetails: x\n", "details.nl.md": "x", "details.en.md": "y"}, []string{"notice.yaml: has details", "details.en.md"}},
+		{"details of nothing", map[string]string{"notice.yaml": "key: a\ntemplate: outage\n", "details.nl.md": " \n"}, []string{"details.nl.md: is empty"}},
+		{"details in no language", map[string]string{"notice.yaml": "key: a\ntemplate: outage\n", "details.dutch.md": "x"}, []string{"details.dutch.md: is not named after a language"}},
+		{"details in a list", map[string]string{"notice.yaml": "key: a\ntemplate: outage\ndetails: [a]\n"}, []string{"notice.yaml:3: details is a list"}},
+		{"a parameter twice in a language", map[string]string{"notice.yaml": "template: outage\nparameters:\n  a: {en: x, en: y}\n"}, []string{"notice.yaml:3: en stands in line 3 already"}},
 		{"unknown field", map[string]string{"notice.yaml": "key: a\nphaze: resolved\n", "en.md": english}, []string{`notice.yaml:2: "phaze" is not a field of a notice; did you mean phase?`}},
 		{"two mistakes", map[string]string{"notice.yaml": "kee: a\nzone: [UTC]\n", "en.md": english}, []string{`notice.yaml:1: "kee"`, "notice.yaml:2: zone is a list; want one plain value"}},
 		{"field twice", map[string]string{"notice.yaml": "key: a\nkey: b\n", "en.md": english}, []string{"notice.yaml:2: key stands in line 1 already"}},

@@ -25,6 +25,7 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"severity":         yaml.Text(&b.Severity),
 		"template":         yaml.Text(&b.Template),
 		"parameters":       readParameters(&b.Parameters),
+		"details":          readParameter(&b.Details),
 		"audience":         readAudience(path, &b.Audience),
 		"default_language": yaml.Text(&b.DefaultLanguage),
 		"stacked":          yaml.Text(&b.Stacked),
@@ -38,19 +39,35 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 	return b, err
 }
 
-// readParameters reads texts by name; one without a value is absent.
-func readParameters(to *map[string]string) func(yaml.Value) error {
+// readParameters reads parameters by name; one without a value is absent.
+func readParameters(to *map[string]notice.Parameter) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		if v.Empty() {
 			return nil
 		}
-		*to = map[string]string{}
+		*to = map[string]notice.Parameter{}
 		return v.Each("a mapping such as {component: web server s639}", func(_, val yaml.Value) error {
 			if val.Empty() {
 				return nil
 			}
-			text, err := val.As("the parameter " + val.Name()).Text()
-			(*to)[val.Name()] = text
+			var p notice.Parameter
+			err := readParameter(&p)(val.As("the parameter " + val.Name()))
+			(*to)[val.Name()] = p
+			return err
+		})
+	}
+}
+
+// readParameter reads one text, or one for each language.
+func readParameter(to *notice.Parameter) func(yaml.Value) error {
+	return func(v yaml.Value) (err error) {
+		if !v.Mapping() {
+			to.Text, err = v.Text()
+			return err
+		}
+		to.ByLanguage = map[string]string{}
+		return v.Each("a text for each language", func(_, val yaml.Value) (err error) {
+			to.ByLanguage[val.Name()], err = val.As("the text in " + val.Name()).Text()
 			return err
 		})
 	}

@@ -16,6 +16,9 @@ import (
 // inText is how the API names a place in a text of a body: texts.nl.body:3.
 var inText = regexp.MustCompile(`^texts\.([A-Za-z0-9-]+)\.(subject|body)(?::(\d+))?$`)
 
+// inDetails is how the API names a place in the paragraph of a ready text.
+var inDetails = regexp.MustCompile(`^details\.([A-Za-z0-9-]+)(:\d+)$`)
+
 // Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
 // one in the files of the directory that they were read from. Any other error is returned as it is.
 func Locate(dir string, err error) error {
@@ -35,6 +38,12 @@ func Locate(dir string, err error) error {
 // into nl.md:7, below four lines of front matter; and a field of its audience into the line of the manifest. What names
 // no such place is returned as it is.
 func Place(dir, field string) string {
+	if m := inDetails.FindStringSubmatch(field); m != nil {
+		if path := filepath.Join(dir, detailsPrefix+m[1]+".md"); exists(path) {
+			return path + m[2]
+		}
+		return filepath.Join(dir, manifest) + " details." + m[1]
+	}
 	m := inText.FindStringSubmatch(field)
 	if m == nil && (field == "audience" || strings.HasPrefix(field, "audience.")) {
 		return manifestPlace(dir, field)
@@ -51,6 +60,11 @@ func Place(dir, field string) string {
 		return path
 	}
 	return fmt.Sprintf("%s:%d", path, line+linesAbove(path))
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // linesAbove counts the lines of a text file above its body, 0 where it can't be read any more.

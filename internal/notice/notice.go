@@ -45,23 +45,24 @@ const (
 // Body is a notice as it is written down: the body of POST /v1/notices, and notice.yaml with its texts.
 // Two bodies that are equal after Normalize are the same notice.
 type Body struct {
-	Key             string            `json:"key"`
-	Incident        string            `json:"incident,omitempty"`
-	Kind            Kind              `json:"kind"`
-	Phase           string            `json:"phase"`
-	Severity        string            `json:"severity,omitempty"`
-	Template        string            `json:"template,omitempty"`
-	Parameters      map[string]string `json:"parameters,omitempty"`
-	Audience        Audience          `json:"audience,omitzero"`
-	DefaultLanguage string            `json:"default_language,omitempty"`
-	Stacked         Stacking          `json:"stacked,omitempty"`
-	Zone            string            `json:"zone,omitempty"`
-	Windows         []Window          `json:"windows,omitempty"`
-	BrokenDomains   []string          `json:"broken_domains,omitempty"`
-	ReplyTo         string            `json:"reply_to,omitempty"`
-	SendAt          *time.Time        `json:"send_at,omitempty"`
-	ExpiresAt       *time.Time        `json:"expires_at,omitempty"`
-	Texts           map[string]Text   `json:"texts,omitempty"`
+	Key             string               `json:"key"`
+	Incident        string               `json:"incident,omitempty"`
+	Kind            Kind                 `json:"kind"`
+	Phase           string               `json:"phase"`
+	Severity        string               `json:"severity,omitempty"`
+	Template        string               `json:"template,omitempty"`
+	Parameters      map[string]Parameter `json:"parameters,omitempty"`
+	Details         Parameter            `json:"details,omitzero"` // Markdown: a paragraph of the notice's own in a ready text
+	Audience        Audience             `json:"audience,omitzero"`
+	DefaultLanguage string               `json:"default_language,omitempty"`
+	Stacked         Stacking             `json:"stacked,omitempty"`
+	Zone            string               `json:"zone,omitempty"`
+	Windows         []Window             `json:"windows,omitempty"`
+	BrokenDomains   []string             `json:"broken_domains,omitempty"`
+	ReplyTo         string               `json:"reply_to,omitempty"`
+	SendAt          *time.Time           `json:"send_at,omitempty"`
+	ExpiresAt       *time.Time           `json:"expires_at,omitempty"`
+	Texts           map[string]Text      `json:"texts,omitempty"`
 }
 
 // Urgent reports whether the notice goes before others that are being sent: something is broken now, or critical.

@@ -146,5 +146,5 @@ func (p *Program) trace(buf []byte, reader *reader, to notice.Recipient, taken [
 
 // env returns what the texts of one of a reader's languages are run in.
 func (p *Program) env(reader *reader, i int, to notice.Recipient) env {
-	return env{locale: &reader.locales[i], fixed: &p.fixed, language: reader.texts[i].key, customers: to.Customers}
+	return env{locale: &reader.locales[i], fixed: &p.fixed, text: reader.texts[i], customers: to.Customers}
 }

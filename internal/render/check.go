@@ -77,7 +77,7 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 		}
 		if files[found.dir] == nil {
 			var bad []error
-			files[found.dir], bad = s.texts(found)
+			files[found.dir], bad = s.texts(found, notice.Body{})
 			problems = append(problems, bad...)
 			for _, language := range slices.Sorted(maps.Keys(files[found.dir])) {
 				texts++
@@ -113,7 +113,11 @@ func (s *Set) try(t folder, phase, language string, f textFile) error {
 	maps.Copy(all, t.Optional)
 	b := notice.Body{Key: "k", Kind: kindOf(phase), Phase: phase, Template: t.name, DefaultLanguage: language,
 		Windows: []notice.Window{{Start: "2026-11-09T21:00", End: "2026-11-10T00:00"}, {Start: "2026-11-10T21:00", End: "2026-11-11T00:00"}}}
-	for _, b.Parameters = range []map[string]string{few, all} {
+	for _, given := range []map[string]string{few, all} {
+		b.Parameters = map[string]notice.Parameter{}
+		for name, example := range given {
+			b.Parameters[name] = notice.Parameter{Text: example}
+		}
 		p, err := s.Compile(Source{Body: b, Texts: map[string]notice.Text{language: f.text}, From: "status@example.net", IncidentKey: "i"})
 		if e, ok := errors.AsType[*notice.Error](err); ok && !t.there && strings.Contains(e.Message, "the notice gives") {
 			name, _, _ := strings.Cut(e.Message, " does not exist")

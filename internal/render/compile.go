@@ -56,11 +56,15 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	}
 	// A template that has changed or gone since the texts were frozen costs its line numbers, and what it knows of
 	// parameters: then any parameter may be absent, and a hole is found when a mail is written.
-	files, ready := map[string]textFile{}, src.Body.Template != "" && len(src.Body.Texts) == 0
+	files, ready := map[string]textFile{}, src.Body.Template != ""
 	var optional map[string]string
+	own, err := canonicalTexts(src.Body.Texts)
+	if err != nil {
+		return nil, err
+	}
 	if ready {
 		if t, err := s.template(src.Body.Template, src.Body.Phase); err == nil {
-			files, _ = s.texts(t)
+			files, _ = s.texts(t, src.Body)
 			optional = t.Optional
 		}
 	}
@@ -75,8 +79,10 @@ func (s *Set) Compile(src Source) (*Program, error) {
 		if ok = ok && f.text == texts[key]; ok {
 			subject.label, body.label, body.places = f.subject, f.name, f.places
 		}
-		t := &text{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key])}
-		v := vetter{parameters: p.parameters, optional: optional, anyParameter: ready && !ok}
+		_, its := own[key]
+		t := &text{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key]),
+			parameters: inLanguage(src.Body.Parameters, tags[key], def)}
+		v := vetter{parameters: t.parameters, optional: optional, anyParameter: ready && !ok && !its}
 		if err := p.compileText(t, v, subject, body); err != nil {
 			return nil, err
 		}
@@ -94,9 +100,8 @@ func newProgram(src Source) (*Program, error) {
 	b := src.Body
 	p := &Program{
 		stacked: b.Stacked,
-		fixed: fixed{parameters: cleanAll(b.Parameters), incident: src.IncidentKey,
-			notice: noticeFields{b.Key, b.Phase, b.Severity, string(b.Kind)}},
-		texts: map[string]*text{},
+		fixed:   fixed{incident: src.IncidentKey, notice: noticeFields{b.Key, b.Phase, b.Severity, string(b.Kind)}},
+		texts:   map[string]*text{},
 	}
 	var err error
 	if p.zone, err = notice.LoadZone(b.Zone); err != nil {

@@ -86,8 +86,15 @@ func TestASourceThatCannotBeMailedIsRefused(t *testing.T) {
 		change func(*notice.Body)
 		want   string
 	}{
-		"no texts":            {func(b *notice.Body) { b.Texts = nil }, "texts: the notice has neither texts nor a template"},
-		"template and texts":  {func(b *notice.Body) { b.Template = "outage" }, "template: the notice has a template and texts of its own: give one of them"},
+		"no texts": {func(b *notice.Body) { b.Texts = nil }, "texts: the notice has neither texts nor a template"},
+		"no language": {func(b *notice.Body) {
+			b.Parameters["x"] = notice.Parameter{ByLanguage: map[string]string{"english": "x"}}
+		}, `parameters.x.english: "english" is not a language tag such as en or pt-BR`},
+		"a language's twin": {func(b *notice.Body) {
+			b.Parameters["x"] = notice.Parameter{ByLanguage: map[string]string{"de": "x", "DE": "y"}}
+		}, "parameters.x.de: de is given twice, under two spellings"},
+		"no value":            {func(b *notice.Body) { b.Parameters["x"] = notice.Parameter{ByLanguage: map[string]string{}} }, "parameters.x: has no value in any language"},
+		"details":             {func(b *notice.Body) { b.Details.Text = "x" }, "details: goes with a template: write it into the texts"},
 		"default not there":   {func(b *notice.Body) { b.DefaultLanguage = "nl" }, "default_language: there is no text in nl, only in en"},
 		"no such language":    {func(b *notice.Body) { b.Texts["x y"] = notice.Text{} }, `texts.x y: "x y" is not a language tag such as en or pt-BR`},
 		"a language twice":    {func(b *notice.Body) { b.Texts["EN"] = notice.Text{} }, "texts.en: en is given twice, under two spellings"},

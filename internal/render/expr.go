@@ -70,10 +70,9 @@ type value struct {
 
 // fixed is what a text may use that is the same for all recipients.
 type fixed struct {
-	parameters map[string]string
-	windows    []window
-	notice     noticeFields
-	incident   string
+	windows  []window
+	notice   noticeFields
+	incident string
 }
 
 type noticeFields struct{ Key, Phase, Severity, Kind string }
@@ -82,7 +81,7 @@ type noticeFields struct{ Key, Phase, Severity, Kind string }
 type env struct {
 	*locale
 	fixed     *fixed // nil in a compiled mail, whose expressions use the recipient alone
-	language  string
+	text      *text  // nil there too
 	customers []notice.Frozen
 	dot       value
 	vars      []value
@@ -120,7 +119,7 @@ func (e *env) field(of value, name string) value {
 	case kindRoot:
 		k := fields[kindRoot][name]
 		if name == "Language" {
-			return value{s: e.language}
+			return value{s: e.text.key}
 		}
 		return value{kind: k}
 	case kindCustomer, kindAttributes:
@@ -145,7 +144,7 @@ func (e *env) field(of value, name string) value {
 	}
 	switch of.kind {
 	case kindParameters:
-		return value{s: e.fixed.parameters[name]}
+		return value{s: e.text.parameters[name]}
 	case kindIncident:
 		return value{s: e.fixed.incident}
 	}
@@ -168,7 +167,7 @@ func (e *env) size(v value) int {
 		}
 	case kindParameters:
 		if e.fixed != nil {
-			return len(e.fixed.parameters)
+			return len(e.text.parameters)
 		}
 	case kindText:
 		return len(v.s)

@@ -152,7 +152,7 @@ func nameHost(address string) string {
 // links looks at the addresses of a text's links, of all its branches. One that holds a value of the recipient is
 // looked at when that is known.
 func (p *Program) links(src source, t *text, w whole) {
-	e := env{locale: &locale{}, fixed: &p.fixed, language: t.key}
+	e := env{locale: &locale{}, fixed: &p.fixed, text: t}
 	destinations(w.doc, w.source, func(_ ast.Node, raw []byte) {
 		address, known := t.tokens.resolve(&e, string(raw))
 		switch why := astray(address); {

@@ -77,13 +77,15 @@ func kindOf(phase string) notice.Kind {
 }
 
 // takes refuses parameters that the template does not know, and what it needs and is not given.
-func (t folder) takes(parameters map[string]string) error {
+func (t folder) takes(parameters map[string]notice.Parameter) error {
 	if !t.there {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Required)) {
-		if clean(parameters[name]) == "" {
-			return notice.Invalid("parameters."+name, "the template %s needs it, such as %q", t.name, t.Required[name])
+		for language, value := range parameters[name].Values() {
+			if clean(value) == "" {
+				return notice.Invalid(strings.TrimSuffix("parameters."+name+"."+language, "."), "the template %s needs it, such as %q", t.name, t.Required[name])
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {

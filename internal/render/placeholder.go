@@ -36,9 +36,13 @@ var everyday = []string{"es", "pt", "it", "ca", "gl"}
 // put in its place, other than in code.
 func (p *Program) Placeholders() []notice.Placeholder {
 	found := slices.Clone(p.placeholders)
-	for _, name := range slices.Sorted(maps.Keys(p.parameters)) {
-		if s := placeholder.FindString(p.parameters[name]); s != "" {
-			found = append(found, notice.Placeholder{Place: "parameters." + name, Text: strings.TrimSpace(s)})
+	for _, key := range slices.Sorted(maps.Keys(p.texts)) {
+		t := p.texts[key]
+		for _, name := range slices.Sorted(maps.Keys(t.parameters)) {
+			f := notice.Placeholder{Place: "parameters." + name, Text: strings.TrimSpace(placeholder.FindString(t.parameters[name]))}
+			if f.Text != "" && !slices.Contains(found, f) {
+				found = append(found, f)
+			}
 		}
 	}
 	return found

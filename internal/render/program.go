@@ -33,6 +33,7 @@ type Program struct {
 // text is what a notice says in one language.
 type text struct {
 	key, dir      string
+	parameters    map[string]string // in its language
 	format        *format
 	subject, body nodes
 	tokens        *tokens

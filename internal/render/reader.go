@@ -121,14 +121,6 @@ func clean(s string) string {
 	return strings.TrimSpace(s)
 }
 
-func cleanAll(m map[string]string) map[string]string {
-	c := make(map[string]string, len(m))
-	for k, v := range m {
-		c[k] = clean(v)
-	}
-	return c
-}
-
 // mixes reports whether a value would mix with the text around it (UAX #9) and has to be isolated: a Latin name within
 // Arabic, a Hebrew one within English, and any that brings controls of its own.
 func mixes(s string, rtl bool) bool {

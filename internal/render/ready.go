@@ -14,6 +14,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/language"
+
 	"tocsin/internal/notice"
 )
 
@@ -37,6 +39,7 @@ type textFile struct {
 	text    notice.Text
 	subject string   // file and line of the subject
 	places  []string // file and line of each line of the body
+	details bool     // it has a place for the notice's own paragraph
 }
 
 // template finds the texts of a template for a phase: those of the folder that it has for the phase, else its own.
@@ -89,14 +92,14 @@ func phasesOf(from fs.FS, name string) (phases []string) {
 }
 
 // texts reads the texts of a folder per language, and says what is wrong with those that it leaves out.
-func (s *Set) texts(t folder) (files map[string]textFile, problems []error) {
+func (s *Set) texts(t folder, b notice.Body) (files map[string]textFile, problems []error) {
 	paths, err := fs.Glob(t.from, t.dir+"/*.md")
 	if err != nil {
 		return nil, []error{fmt.Errorf("list template %s: %w", t.name, err)}
 	}
 	files = make(map[string]textFile, len(paths))
 	for _, p := range paths {
-		key, _, err := canonical(strings.TrimSuffix(path.Base(p), ".md"))
+		key, tag, err := canonical(strings.TrimSuffix(path.Base(p), ".md"))
 		if err != nil {
 			problems = append(problems, notice.Invalid(p, "%v", err))
 			continue
@@ -105,7 +108,8 @@ func (s *Set) texts(t folder) (files map[string]textFile, problems []error) {
 			problems = append(problems, notice.Invalid(p, "is the same language as %s", other.name))
 			continue
 		}
-		f, err := s.text(t.from, p, key)
+		own, places := details(b.Details, tag, b.DefaultLanguage)
+		f, err := s.text(t.from, p, key, own, places)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -115,8 +119,28 @@ func (s *Set) texts(t folder) (files map[string]textFile, problems []error) {
 	return files, problems
 }
 
-// text reads one text of a template, with the parts that it names.
-func (s *Set) text(from fs.FS, name, language string) (textFile, error) {
+// Show returns a ready text with its parts, as a notice may have it for a text of its own. Its error is an *notice.Error.
+func (s *Set) Show(template, phase, want string) (notice.Text, error) {
+	t, err := s.template(template, phase)
+	if err != nil {
+		return notice.Text{}, err
+	}
+	files, problems := s.texts(t, notice.Body{})
+	if len(problems) > 0 {
+		return notice.Text{}, problems[0]
+	}
+	_, tag, err := canonical(want)
+	for ; err == nil && tag != language.Und; tag = tag.Parent() {
+		if f, ok := files[tag.String()]; ok {
+			return f.text, nil
+		}
+	}
+	return notice.Text{}, notice.Invalid("language", "%s has no text in %s for %s: it has %s", template, want, phase,
+		strings.Join(slices.Sorted(maps.Keys(files)), ", "))
+}
+
+// text reads one text of a template, with the parts that it names and the lines of the notice's own paragraph.
+func (s *Set) text(from fs.FS, name, language string, own, ownPlaces []string) (textFile, error) {
 	content, err := fs.ReadFile(from, name)
 	if err != nil {
 		return textFile{}, fmt.Errorf("read template: %w", err)
@@ -127,11 +151,21 @@ func (s *Set) text(from fs.FS, name, language string) (textFile, error) {
 	}
 	f := textFile{name: name, subject: name + ":" + strconv.Itoa(subject)}
 	var body []string
+	skip := false
 	for i, line := range strings.Split(text.Body, "\n") {
 		at := name + ":" + strconv.Itoa(first+i)
+		if skip && strings.TrimSpace(line) == "" {
+			continue // of the blank lines around nothing, those above are enough
+		}
+		skip = false
 		m := include.FindStringSubmatch(line)
 		if m == nil {
 			body, f.places = append(body, line), append(f.places, at)
+			continue
+		}
+		if m[1] == detailsName {
+			body, f.places, f.details = append(body, own...), append(f.places, ownPlaces...), true
+			skip = len(own) == 0
 			continue
 		}
 		part, lines, err := s.part(m[1], language, at)

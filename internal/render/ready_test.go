@@ -57,7 +57,7 @@ func TestATextIsThatOfItsPhaseWithItsParts(t *testing.T) {
 	} {
 		b := notice.Body{Template: tt.template, Phase: tt.phase}
 		if tt.template == "welcome" {
-			b.Parameters = map[string]string{"thing": "a book"}
+			b.Parameters = given(map[string]string{"thing": "a book"})
 		}
 		texts, err := s.Texts(b)
 		if err != nil {
@@ -73,7 +73,7 @@ func TestAPostmortemIsTheSameOfWhateverItIs(t *testing.T) {
 	t.Parallel()
 	s := New(templates.FS, nil)
 	for _, template := range []string{"outage", "maintenance", "postmortem"} {
-		texts, err := s.Texts(notice.Body{Template: template, Phase: "postmortem", Parameters: map[string]string{"component": "mail"}})
+		texts, err := s.Texts(notice.Body{Template: template, Phase: "postmortem", Parameters: given(map[string]string{"component": "mail"})})
 		if err != nil || !strings.Contains(texts["en"].Subject, "Looking back") {
 			t.Errorf("%s: %v, %v", template, texts["en"], err)
 		}
@@ -96,7 +96,7 @@ func TestATemplateSaysWhatItTakes(t *testing.T) {
 		{"outage", "identified", map[string]string{"component": "a", "next_update": "soon"}, `parts/next/de.md:1: date .Parameters.next_update: "soon" is not a date`},
 	} {
 		b := outage()
-		b.Template, b.Phase, b.Parameters = tt.template, tt.phase, tt.parameters
+		b.Template, b.Phase, b.Parameters = tt.template, tt.phase, given(tt.parameters)
 		if _, err := tryCompile(b); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%s, %s, %v: %v, want %s", tt.template, tt.phase, tt.parameters, err, tt.want)
 		}
@@ -108,7 +108,7 @@ func TestATemplateSaysWhatItTakes(t *testing.T) {
 func TestFrozenTextsOutliveTheirTemplate(t *testing.T) {
 	t.Parallel()
 	b := outage()
-	b.Template, b.Phase, b.Parameters = "welcome", "resolved", map[string]string{"thing": "a book"}
+	b.Template, b.Phase, b.Parameters = "welcome", "resolved", given(map[string]string{"thing": "a book"})
 	texts, err := New(templates.FS, files(welcome())).Texts(b)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,8 @@ package render
 import (
 	"errors"
 	"io/fs"
+	"maps"
+	"slices"
 	_ "time/tzdata" // recipients' zones do not depend on what the machine has installed
 
 	"tocsin/internal/notice"
@@ -38,14 +40,26 @@ func New(builtin, overlay fs.FS) *Set {
 	return s
 }
 
-// Texts returns the texts of a notice per language, under canonical BCP 47 tags: the notice's own, or its template's.
+// Texts returns the texts of a notice per language, under canonical BCP 47 tags: its template's, and its own, which go before.
 // Its error is an *notice.Error that names the template or the text.
 func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
-	if len(b.Texts) > 0 {
-		if b.Template != "" {
-			return nil, notice.Invalid("template", "the notice has a template and texts of its own: give one of them")
+	for _, name := range slices.Sorted(maps.Keys(b.Parameters)) {
+		if err := checkLanguages("parameters."+name, b.Parameters[name]); err != nil {
+			return nil, err
 		}
-		return canonicalTexts(b.Texts)
+	}
+	if err := checkLanguages(detailsName, b.Details); err != nil {
+		return nil, err
+	}
+	own, err := canonicalTexts(b.Texts)
+	if err != nil {
+		return nil, err
+	}
+	if b.Template == "" && len(own) > 0 {
+		if !b.Details.IsZero() {
+			return nil, notice.Invalid(detailsName, "goes with a template: write it into the texts")
+		}
+		return own, nil
 	}
 	t, err := s.template(b.Template, b.Phase)
 	if err != nil {
@@ -54,14 +68,18 @@ func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
 	if err := t.takes(b.Parameters); err != nil {
 		return nil, err
 	}
-	files, problems := s.texts(t)
+	files, problems := s.texts(t, b)
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
 	texts := make(map[string]notice.Text, len(files))
 	for key, f := range files {
+		if _, its := own[key]; !its && !b.Details.IsZero() && !f.details {
+			return nil, notice.Invalid(detailsName, `%s has no place for it: a line {{template "details"}}`, f.name)
+		}
 		texts[key] = f.text
 	}
+	maps.Copy(texts, own)
 	return texts, nil
 }
 

@@ -40,7 +40,7 @@ func golden(t *testing.T, name, got string) {
 func outage() notice.Body {
 	return notice.Body{
 		Key: "mail-2026-11-09.first", Incident: "mail-2026-11-09", Kind: notice.Outage, Phase: "investigating",
-		Severity: "critical", Template: "outage", Parameters: map[string]string{"component": "mail server s639"},
+		Severity: "critical", Template: "outage", Parameters: given(map[string]string{"component": "mail server s639"}),
 		DefaultLanguage: "en", Stacked: notice.StackNever, Zone: "Europe/Amsterdam",
 		Windows: []notice.Window{
 			{Start: "2026-11-09T21:00", End: "2026-11-09T23:30"},

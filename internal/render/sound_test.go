@@ -58,7 +58,7 @@ func TestANewNoticeIsRefusedForWhatDoesNotReadAsItWorks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := own("s", tt.body)
-			b.Parameters = map[string]string{"least": "10", "page": "status.example.net", "none": ""}
+			b.Parameters = given(map[string]string{"least": "10", "page": "status.example.net", "none": ""})
 			err := compile(t, b).Sound()
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.want) || notice.CodeOf(err) != notice.CodeInvalid) {
 				t.Errorf("got %v", err)
@@ -70,7 +70,7 @@ func TestANewNoticeIsRefusedForWhatDoesNotReadAsItWorks(t *testing.T) {
 func TestALinkOfAReadyTextLeadsSomewhere(t *testing.T) {
 	t.Parallel()
 	b := outage()
-	b.Parameters = map[string]string{"component": "mail", "status_page": "status.example.net"}
+	b.Parameters = given(map[string]string{"component": "mail", "status_page": "status.example.net"})
 	if err := compile(t, b).Sound(); err == nil || !strings.HasPrefix(err.Error(), "parts/status/") {
 		t.Errorf("got %v", err)
 	}
@@ -246,7 +246,7 @@ func TestPlaceholdersAreNamed(t *testing.T) {
 	}
 	b := own("{name} TODO", "Esto vale para TODO")
 	b.Texts = map[string]notice.Text{"es": b.Texts["en"]}
-	b.DefaultLanguage, b.Parameters["x"] = "", "[INSERT x]"
+	b.DefaultLanguage, b.Parameters["x"] = "", notice.Parameter{Text: "[INSERT x]"}
 	if got := compile(t, b).Placeholders(); !slices.Equal(got, []notice.Placeholder{{Place: "texts.es.subject", Text: "{name}"}, {Place: "parameters.x", Text: "[INSERT x]"}}) {
 		t.Errorf("got %v", got)
 	}

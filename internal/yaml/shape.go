@@ -77,6 +77,9 @@ func (v Value) List(like string, visit func(Value) error) error {
 	return errors.Join(errs...)
 }
 
+// Mapping reports whether the value has fields.
+func (v Value) Mapping() bool { return !v.Empty() && v.node.Kind == yaml.MappingNode }
+
 // Text returns a plain value as it is written, without its quotes; "" for an empty one.
 func (v Value) Text() (string, error) {
 	switch {

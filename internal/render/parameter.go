@@ -1,0 +1,87 @@
+package render
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/language"
+
+	"tocsin/internal/notice"
+)
+
+// in returns the value of a parameter in a language: that of the language, of one that it is a form of, of the notice's
+// default language, of English, or the first that there is.
+func in(p notice.Parameter, tag language.Tag, fallback string) string {
+	if p.ByLanguage == nil {
+		return p.Text
+	}
+	given := map[string]string{}
+	for name, value := range p.ByLanguage {
+		if key, _, err := canonical(name); err == nil {
+			given[key] = value
+		}
+	}
+	for ; tag != language.Und; tag = tag.Parent() {
+		if value, ok := given[tag.String()]; ok {
+			return value
+		}
+	}
+	for _, key := range append([]string{fallback, "en"}, slices.Sorted(maps.Keys(given))...) {
+		if value, ok := given[key]; ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// inLanguage returns the values of parameters in a language, as texts print them.
+func inLanguage(parameters map[string]notice.Parameter, tag language.Tag, fallback string) map[string]string {
+	values := make(map[string]string, len(parameters))
+	for name, p := range parameters {
+		values[name] = clean(in(p, tag, fallback))
+	}
+	return values
+}
+
+// checkLanguages refuses values under what is no language, and one that is given twice.
+func checkLanguages(field string, p notice.Parameter) error {
+	if p.ByLanguage != nil && len(p.ByLanguage) == 0 {
+		return notice.Invalid(field, "has no value in any language")
+	}
+	seen := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(p.ByLanguage)) {
+		key, _, err := canonical(name)
+		if err != nil {
+			return notice.Invalid(field+"."+name, "%v", err)
+		}
+		if seen[key] {
+			return notice.Invalid(field+"."+name, "%s is given twice, under two spellings", key)
+		}
+		seen[key] = true
+	}
+	return nil
+}
+
+// detailsName is the part of a ready text that the notice itself gives.
+const detailsName = "details"
+
+// details returns the lines of a notice's own paragraph in a language, and the places that they come from.
+func details(p notice.Parameter, tag language.Tag, fallback string) (lines, places []string) {
+	text := strings.Trim(strings.ReplaceAll(in(p, tag, fallback), "\r\n", "\n"), "\n")
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	at := source{label: detailsName, body: true}
+	for _, key := range slices.Sorted(maps.Keys(p.ByLanguage)) {
+		if p.ByLanguage[key] == in(p, tag, fallback) {
+			at.label += "." + key
+			break
+		}
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		lines = append(lines, line)
+		places = append(places, at.at(len(lines)))
+	}
+	return lines, places
+}
