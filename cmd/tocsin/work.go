@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -34,6 +35,9 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	logger := a.logger(set.Log)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // a worker holds little, and makes a mail after the other
+	}
 	relays, err := pool(set.Mail.Relays, logger)
 	if err != nil {
 		return err

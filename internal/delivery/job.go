@@ -74,7 +74,8 @@ func (w *Worker) mail(p *program, due pending) (notice.Mail, error) {
 	if due.wrong != nil {
 		return notice.Mail{}, notice.Invalid("address", "%v", due.wrong)
 	}
-	raw, err := p.Render(nil, due.Recipient, due.Text, render.Stamp{
+	largest := p.largest.Load()
+	raw, err := p.Render(make([]byte, 0, largest), due.Recipient, due.Text, render.Stamp{
 		MessageID: p.MessageID(due.Seq),
 		InReplyTo: due.InReplyTo,
 		NoticeKey: p.Key,
@@ -83,6 +84,9 @@ func (w *Worker) mail(p *program, due pending) (notice.Mail, error) {
 	})
 	if err != nil {
 		return notice.Mail{}, err
+	}
+	if size := int64(len(raw)); size > largest {
+		p.largest.Store(size)
 	}
 	return notice.Mail{From: w.returnPath, To: due.to.Wire(), Raw: raw}, nil
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tocsin/internal/ledger"
@@ -13,6 +14,7 @@ import (
 type program struct {
 	ledger.Notice
 	*render.Program
+	largest atomic.Int64 // bytes of a mail so far
 }
 
 // programs keeps the notices that were compiled last: what was released does not change.

@@ -2,6 +2,7 @@ package send
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"unicode"
@@ -33,7 +34,7 @@ func (c *conn) appendCommand(out []byte, cmd command, m *notice.Mail) []byte {
 		out = append(out, "RSET"...)
 	case cmdMAIL:
 		out = append(append(append(out, "MAIL FROM:<"...), m.From...), '>')
-		if c.eightBit && !ascii(m.Raw) { // RFC 6152
+		if c.eightBit && !sevenBit(m.Raw) { // RFC 6152
 			out = append(out, " BODY=8BITMIME"...)
 		}
 		if !(ascii(m.From) && ascii(m.To)) { // RFC 6531
@@ -58,19 +59,37 @@ func ascii[T string | []byte](s T) bool {
 	return true
 }
 
+// sevenBit reports whether a message is ASCII, eight bytes at a time.
+func sevenBit(raw []byte) bool {
+	for ; len(raw) >= 8; raw = raw[8:] {
+		if binary.NativeEndian.Uint64(raw)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	return ascii(raw)
+}
+
 // stuff returns the message as it goes over the wire before the final dot: lines that begin with a dot get a second
 // one (RFC 5321 §4.5.2), and the last line has its end. A line end that is not CRLF is refused: relays disagree on
 // what it means, and a dot between two of them can end the message for one and not for another.
 func stuff(raw []byte) ([]byte, error) {
-	ends := bytes.Count(raw, []byte("\r\n"))
-	if ends != bytes.Count(raw, []byte("\n")) || ends != bytes.Count(raw, []byte("\r")) {
+	foreign := bytes.Count(raw, []byte("\r")) != bytes.Count(raw, []byte("\n"))
+	dots, rest := 0, raw
+	for len(rest) > 0 && !foreign {
+		if rest[0] == '.' {
+			dots++
+		}
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			break
+		}
+		foreign = end == 0 || rest[end-1] != '\r'
+		rest = rest[end+1:]
+	}
+	if foreign {
 		return nil, errors.New("the message has a line end that is not CRLF")
 	}
-	dots := bytes.Count(raw, []byte("\n."))
-	if bytes.HasPrefix(raw, []byte(".")) {
-		dots++
-	}
-	ended := bytes.HasSuffix(raw, []byte("\r\n"))
+	ended := len(rest) == 0 && len(raw) > 0
 	if dots == 0 && ended {
 		return raw, nil
 	}
