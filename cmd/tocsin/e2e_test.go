@@ -94,6 +94,15 @@ var usualSink = sink.Options{Keep: 100_000, SlowBy: 300 * time.Millisecond}
 // startOn is start on these servers, with a sink of these options.
 func startOn(t *testing.T, services *local.Services, o sink.Options, more ...string) *system {
 	t.Helper()
+	s := prepare(t, services, o, more...)
+	s.server = s.launch("serve")
+	s.must(nil, "notice", "list", "--json") // which tries until the server answers
+	return s
+}
+
+// prepare is startOn without the API.
+func prepare(t *testing.T, services *local.Services, o sink.Options, more ...string) *system {
+	t.Helper()
 	s := &system{t: t, services: services, gate: newGate(t)}
 	if o.OnMail == nil {
 		o.OnMail = s.gate.pass
@@ -118,8 +127,6 @@ func startOn(t *testing.T, services *local.Services, o sink.Options, more ...str
 		"TOCSIN_LISTEN=" + api, "TOCSIN_URL=http://" + api, "TOCSIN_TOKEN=s3cret", "TOCSIN_LEASE=6s", "TOCSIN_FIRST_RETRY=1s", "TOCSIN_DRAIN=5s",
 	}
 	s.env = append(s.env, more...)
-	s.server = s.launch("serve")
-	s.must(nil, "notice", "list", "--json") // which tries until the server answers
 	return s
 }
 
