@@ -12,28 +12,30 @@ import (
 
 // values collects the values of a mail that is being compiled, each once.
 type values struct {
-	mail   *Mail
-	index  map[string]int
-	locale int
+	mail    *Mail
+	index   map[string]int
+	locale  int
+	section int
 }
 
 // add returns the number of a value, and 1 more.
 func (v *values) add(x *expr, at *site) int {
 	where := *at
 	encoded, _ := json.Marshal(x)
-	key := strconv.Itoa(v.locale) + string(encoded)
+	key := strconv.Itoa(v.locale) + " " + strconv.Itoa(v.section) + string(encoded)
 	n, ok := v.index[key]
 	if !ok {
-		v.mail.Values = append(v.mail.Values, printed{Expr: x, At: &where, Locale: v.locale})
+		v.mail.Values = append(v.mail.Values, printed{Expr: x, At: &where, Locale: v.locale, Section: v.section})
 		n = len(v.mail.Values)
 		v.index[key] = n
 	}
 	return n
 }
 
-// compile makes the mail for a recipient, and all others whose data takes the same decisions.
-func (p *Program) compile(reader *reader, to notice.Recipient) (*Mail, error) {
-	m, blocks, err := p.blocksFor(reader, to)
+// compile makes the mail for a recipient, and all others whose data takes the same decisions. It has sections for
+// customers by number, or none.
+func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int) (*Mail, error) {
+	m, blocks, err := p.blocksFor(reader, to, sections)
 	if err != nil {
 		return nil, err
 	}
@@ -57,19 +59,36 @@ func (p *Program) compile(reader *reader, to notice.Recipient) (*Mail, error) {
 }
 
 // blocksFor compiles the texts for a reader, and returns a mail that has their values and subjects and no pieces yet.
-func (p *Program) blocksFor(reader *reader, to notice.Recipient) (*Mail, []*block, error) {
-	m := &Mail{Version: mailVersion, Locales: append([]locale(nil), reader.locales...)}
+func (p *Program) blocksFor(reader *reader, to notice.Recipient, sections [][]int) (*Mail, []*block, error) {
+	m := &Mail{Version: mailVersion, Locales: append([]locale(nil), reader.locales...), Sections: sections}
 	v := &values{mail: m, index: map[string]int{}}
+	parts := []notice.Recipient{to}
+	if len(sections) > maxSections {
+		return nil, nil, notice.Invalid(reader.texts[0].body.label, "the %d customers of this mailbox would get %d different texts, more than the %d that a mail has room for",
+			len(to.Customers), len(sections), maxSections)
+	}
+	for i, numbers := range sections {
+		parts = append(parts[:i], section(to, numbers))
+	}
 	var blocks []*block
 	for i, t := range reader.texts {
 		v.locale = i
-		x, err := p.expand(t, v, p.env(reader, i, to))
-		if err != nil {
-			return nil, nil, err
+		var own []*block
+		for n, part := range parts {
+			v.section = n
+			x, err := p.expand(t, v, p.env(reader, i, part))
+			if err != nil {
+				return nil, nil, err
+			}
+			b, err := p.block(x)
+			if err != nil {
+				return nil, nil, err
+			}
+			own = append(own, b)
 		}
-		b, err := p.block(x)
-		if err != nil {
-			return nil, nil, err
+		b := own[0]
+		if sections != nil {
+			b = joined(own, parts)
 		}
 		m.Subjects, m.SubjectAt = append(m.Subjects, b.subject), append(m.SubjectAt, t.subject.label)
 		blocks = append(blocks, b)
@@ -94,7 +113,7 @@ type expanded struct {
 	rtl                       bool
 	subject, body             string
 	subjectPrints, bodyPrints []print
-	trace                     []byte // the decisions taken, of all kinds
+	trace, own                []byte // the decisions taken: of all kinds, and of the customer's own
 }
 
 // expand runs the text of one language.
@@ -111,6 +130,7 @@ func (p *Program) expand(t *text, v *values, e env) (*expanded, error) {
 		return nil, err
 	}
 	x.body, x.bodyPrints, x.trace = run.out.text.String(), run.out.prints, run.trace
+	x.own = run.own
 	return x, bounded(x.body, func(int) string { return t.body.label })
 }
 

@@ -60,6 +60,14 @@ func (p *Program) Taken(r notice.Recipient, text string, taken []bool) (language
 	for _, t := range reader.texts {
 		languages = append(languages, t.key)
 	}
-	_, err = p.trace(nil, reader, r, taken)
-	return languages, err
+	parts := []notice.Recipient{r}
+	for i, numbers := range p.sections(reader, r) {
+		parts = append(parts[:i], section(r, numbers))
+	}
+	for _, part := range parts {
+		if _, err = p.trace(nil, reader, part, taken); err != nil {
+			return nil, err
+		}
+	}
+	return languages, nil
 }

@@ -52,8 +52,19 @@ func (p *Program) Compiled(r notice.Recipient, text string) (*Mail, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.compiled(reader, r, p.sections(reader, r))
+}
+
+// compiled returns the mail to a recipient with sections for customers by number, or with none.
+func (p *Program) compiled(reader *reader, r notice.Recipient, sections [][]int) (*Mail, error) {
 	var space [64]byte
 	trace, err := p.trace(space[:0], reader, r, nil)
+	for i := 0; err == nil && i < len(sections); i++ {
+		if i == 0 {
+			trace = append(trace[:0], sectionKey(sections, r)...)
+		}
+		trace, err = p.trace(trace, reader, section(r, sections[i]), nil)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +72,7 @@ func (p *Program) Compiled(r notice.Recipient, text string) (*Mail, error) {
 	c, ok := p.cache.mails[mailKey{reader.key, string(trace)}]
 	p.cache.mu.RUnlock()
 	if !ok {
-		c.mail, c.err = p.compile(reader, r)
+		c.mail, c.err = p.compile(reader, r, sections)
 		p.cache.keep(mailKey{reader.key, string(trace)}, c)
 	}
 	return c.mail, c.err

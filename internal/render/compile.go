@@ -173,6 +173,7 @@ func (p *Program) compileText(t *text, v vetter, subject, body source) error {
 			return err
 		}
 		t.writes.addAll(v.nodes)
+		t.individual = t.individual || slices.ContainsFunc(v.nodes, func(n node) bool { return n.action != nil && n.action.expr != nil && n.action.expr.mayDiffer() })
 		p.doubts, p.conditions = append(p.doubts, v.doubts...), append(p.conditions, v.conditions...)
 	}
 	t.tokens = newTokens(bv.nodes, sv.nodes)

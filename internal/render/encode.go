@@ -62,8 +62,13 @@ func (m *Mail) valid() error {
 		}
 	}
 	for _, v := range m.Values {
-		if v.At == nil || v.Locale < 0 || v.Locale >= len(m.Locales) || !v.Expr.valid() {
+		if v.At == nil || v.Locale < 0 || v.Locale >= len(m.Locales) || !v.Expr.valid() || v.Section < 0 || v.Section >= max(1, len(m.Sections)) {
 			return errors.New("a value is incomplete")
+		}
+	}
+	for _, numbers := range m.Sections {
+		if slices.ContainsFunc(numbers, func(n int) bool { return n < 0 }) {
+			return errors.New("a section is for nobody")
 		}
 	}
 	all := append([][]piece{m.Pieces}, m.Subjects...)

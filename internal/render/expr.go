@@ -83,6 +83,7 @@ type env struct {
 	fixed     *fixed // nil in a compiled mail, whose expressions use the recipient alone
 	text      *text  // nil there too
 	customers []notice.Frozen
+	first     int // which of them is .Customer
 	dot       value
 	vars      []value
 }
@@ -120,6 +121,9 @@ func (e *env) field(of value, name string) value {
 		k := fields[kindRoot][name]
 		if name == "Language" {
 			return value{s: e.text.key}
+		}
+		if k == kindCustomer {
+			return value{kind: k, i: e.first}
 		}
 		return value{kind: k}
 	case kindCustomer, kindAttributes:

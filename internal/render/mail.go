@@ -20,6 +20,7 @@ type Mail struct {
 	SubjectAt []string  `json:"subject_at"`
 	Links     []link    `json:"links,omitempty"`
 	Pieces    []piece   `json:"pieces"`
+	Sections  [][]int   `json:"sections,omitempty"` // the customers that each is for, by number; none = one text is for all of them
 
 	varied bool  // recipients with as many customers may have other mails
 	astray error // why a link that is the same for all recipients leads nowhere
@@ -30,6 +31,8 @@ type printed struct {
 	Expr   *expr `json:"expr"`
 	At     *site `json:"at"`
 	Locale int   `json:"locale"`
+
+	Section int `json:"section,omitempty"`
 }
 
 // link is an address that may lead nowhere for some recipients.
@@ -114,15 +117,22 @@ func (m *Mail) Check(r notice.Recipient) error {
 			return notice.Invalid(l.At.Where, "the address of a link %s for this recipient: %s", astray(address), linkAdvice)
 		}
 	}
-	return m.astray
+	if m.astray != nil {
+		return m.astray
+	}
+	return m.checkSections(r)
 }
 
 // fill works out the values and the subject for a recipient.
 func (m *Mail) fill(f *filling, r notice.Recipient) error {
 	f.values = f.values[:0]
+	parts := []notice.Recipient{r}
+	for i, numbers := range m.Sections {
+		parts = append(parts[:i], section(r, numbers))
+	}
 	for i := range m.Values {
 		p := &m.Values[i]
-		e := env{locale: &m.Locales[p.Locale], customers: r.Customers}
+		e := env{locale: &m.Locales[p.Locale], customers: parts[p.Section].Customers}
 		v, err := e.eval(p.Expr)
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ func (p *Program) Needs(language, text string) (fields []string, exact bool, err
 	if err != nil {
 		return nil, false, err
 	}
-	m, err := p.compile(reader, notice.Recipient{Customers: make([]notice.Frozen, 1)})
+	m, err := p.compile(reader, notice.Recipient{Customers: make([]notice.Frozen, 1)}, nil)
 	if err != nil {
 		return nil, false, err
 	}

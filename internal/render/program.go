@@ -38,6 +38,7 @@ type text struct {
 	subject, body nodes
 	tokens        *tokens
 	writes        writes
+	individual    bool // it may differ for customers of one mailbox in more than name and id
 }
 
 // nodes is the subject or the body of a text.
@@ -73,10 +74,18 @@ func (p *Program) Check(r notice.Recipient, text string) error {
 // The same arguments give the same bytes. Its error is an *notice.Error where the mail would have a hole in it.
 func (p *Program) Render(buf []byte, r notice.Recipient, text string, st Stamp) ([]byte, error) {
 	m, err := p.Compiled(r, text)
-	if err != nil {
-		return buf, err
+	if err == nil {
+		if buf, err = m.Append(buf, r, st); err == nil {
+			return buf, nil
+		}
 	}
-	return m.Append(buf, r, st)
+	// A notice that was released before mails had sections was checked without them.
+	if reader, readerErr := p.reader(readerKey{text, r.Language, r.TimeZone}); readerErr == nil && p.sections(reader, r) != nil {
+		if m, wholeErr := p.compiled(reader, r, nil); wholeErr == nil {
+			return m.Append(buf, r, st)
+		}
+	}
+	return buf, err
 }
 
 // blocks returns the texts that a recipient's mail is made of, one or two.

@@ -71,6 +71,7 @@ func decisions(nodes []node) (kept []node) {
 type runner struct {
 	env
 	trace []byte
+	own   []byte // of them those that depend on more of the customer than who it is
 	taken []bool // nil, or of each branch whether it was taken
 	steps int
 	label string    // of the text, for errors
@@ -134,6 +135,9 @@ func (r *runner) control(n *node, v value) error {
 	}
 	yes := r.truth(v)
 	r.trace = append(r.trace, byte(boolean(yes).i))
+	if bound != nil && bound.individual() {
+		r.own = append(r.own, byte(boolean(yes).i))
+	}
 	if branch := map[bool]int{true: a.branch, false: a.other}[yes]; r.taken != nil && branch > 0 {
 		r.taken[branch-1] = true
 	}

@@ -1,0 +1,171 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"tocsin/internal/notice"
+)
+
+// The most that the mail to a mailbox may have whose customers get different texts.
+const (
+	maxSections  = 50
+	maxSectioned = 200 << 10 // bytes
+)
+
+// sections returns which of a mailbox's customers, by number, a section of its mail is for: those whose texts would
+// differ in names and ids alone. It returns nil where one text is for all of them.
+func (p *Program) sections(reader *reader, to notice.Recipient) [][]int {
+	if len(to.Customers) < 2 || !slices.ContainsFunc(reader.texts, func(t *text) bool { return t.individual }) {
+		return nil
+	}
+	numbers := map[string]int{}
+	var all [][]int
+	for i := range to.Customers {
+		s := p.signature(reader, to, i)
+		n, ok := numbers[s]
+		if !ok {
+			n = len(all)
+			numbers[s], all = n, append(all, nil)
+		}
+		all[n] = append(all[n], i)
+	}
+	if len(all) < 2 {
+		return nil
+	}
+	return all
+}
+
+// signature is the same for customers whose texts differ in name and id alone.
+func (p *Program) signature(reader *reader, to notice.Recipient, customer int) string {
+	var s []byte
+	for i, t := range reader.texts {
+		m := &Mail{}
+		e := p.env(reader, i, to)
+		e.first = customer
+		x, err := p.expand(t, &values{mail: m, index: map[string]int{}}, e)
+		if err != nil {
+			return err.Error() // the section that says so is its own
+		}
+		s = append(append(s, x.own...), 0)
+		for _, v := range m.Values {
+			if !v.Expr.individual() {
+				continue
+			}
+			value, err := e.eval(v.Expr)
+			if err != nil {
+				return err.Error()
+			}
+			s = strconv.AppendQuote(s, value.s)
+		}
+	}
+	return string(s)
+}
+
+// individual reports whether x depends on more of the customer than who it is: on an attribute, or on which name or id.
+func (x *expr) individual() bool {
+	if name, ok := x.attribute(); ok && name != "" && x.Args[0].Args[0].isCustomer() {
+		return true
+	}
+	compares := x.Op == opCall && functions[x.Name].compares
+	return slices.ContainsFunc(x.Args, func(a *expr) bool {
+		return a.individual() || compares && a.Op == opField && a.Args[0].isCustomer()
+	})
+}
+
+// mayDiffer reports whether x, or what is made of it, can be individual. The dot and variables are not known.
+func (x *expr) mayDiffer() bool {
+	return x.Op == opField && x.Name == "Attributes" || x.individual() || slices.ContainsFunc(x.Args, (*expr).mayDiffer)
+}
+
+// isCustomer reports whether x is .Customer, as far as that shows: a variable, or the dot, may be.
+func (x *expr) isCustomer() bool {
+	return x.Op == opDot || x.Op == opVar || x.Op == opField && x.Args[0].Op == opRoot && x.Name == "Customer"
+}
+
+// section returns the customers of a section.
+func section(r notice.Recipient, numbers []int) notice.Recipient {
+	all := r.Customers
+	r.Customers = nil
+	for _, n := range numbers {
+		if n < len(all) {
+			r.Customers = append(r.Customers, all[n])
+		}
+	}
+	return r
+}
+
+// sectionKey tells apart the mails to readers for whom sections are for other customers, or other customers have names.
+func sectionKey(sections [][]int, to notice.Recipient) []byte {
+	key := fmt.Append(nil, sections)
+	for _, c := range to.Customers {
+		key = append(key, byte(boolean(clean(c.Name) != "").i))
+	}
+	return key
+}
+
+// head writes the heading of a section: the accounts that it is for.
+func (b *block) head(customers []notice.Frozen, number int) {
+	var html []piece
+	l := &line{Underline: "="}
+	site := &site{b.label, "the heading of a section"}
+	value := func(i int, name string) piece {
+		return piece{Value: b.values.add(&expr{Op: opField, Name: name, Args: []*expr{{Op: opCustomer, N: i}}}, site)}
+	}
+	printed := func(p piece, form int) piece {
+		p.Form = form | formIsolated
+		return p
+	}
+	for i, c := range customers {
+		id, end := value(i, "ID"), ""
+		if i < len(customers)-1 {
+			end = ","
+		}
+		before, after := "", ""
+		if clean(c.Name) != "" {
+			name := value(i, "Name")
+			html = add(html, printed(name, formHTML), piece{Text: " "})
+			l.Words = append(l.Words, word{Pieces: []piece{printed(name, 0)}})
+			before, after = "(", ")"
+		}
+		html = add(html, piece{Text: before}, printed(id, formHTML), piece{Text: after + end})
+		l.Words = append(l.Words, word{Pieces: add(nil, piece{Text: before}, printed(id, 0), piece{Text: after + end})})
+		if end != "" {
+			html = add(html, piece{Text: " "})
+		}
+	}
+	b.html = add(b.html, piece{Text: "<div class=\"section\">\n<p class=\"accounts\">"})
+	b.html = add(add(b.html, html...), piece{Text: "</p>\n"})
+	if number > 0 {
+		b.text = add(b.text, piece{Text: "\n----------\n\n"})
+	}
+	b.text = add(b.text, piece{Line: l}, piece{Text: "\n"})
+}
+
+// joined makes one block of the sections of a text. The subject is the first one's.
+func joined(sections []*block, customers []notice.Recipient) *block {
+	whole := *sections[0]
+	whole.html, whole.text = nil, nil
+	for i, s := range sections {
+		whole.values.section = i
+		whole.head(customers[i].Customers, i)
+		whole.html = add(add(whole.html, s.html...), piece{Text: "</div>\n"})
+		whole.text = add(whole.text, s.text...)
+	}
+	return &whole
+}
+
+// checkSections refuses a mail with too many sections, or too large.
+func (m *Mail) checkSections(r notice.Recipient) error {
+	if len(m.Sections) == 0 {
+		return nil
+	}
+	r.Address = "check@tocsin.invalid"
+	raw, err := m.Append(nil, r, Stamp{})
+	if err == nil && len(raw) > maxSectioned {
+		err = notice.Invalid(m.SubjectAt[0], "the %d customers of this mailbox get %d texts, which make a mail of more than 200 KB",
+			len(r.Customers), len(m.Sections))
+	}
+	return err
+}
