@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"tocsin/internal/api"
@@ -146,6 +147,12 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	fmt.Fprintf(t, "Recipients\t%s\n", count(p.Recipients))
 	fmt.Fprintf(t, "To be mailed\t%s\n", count(mails))
 	tally(t, p.ByLanguage)
+	if domains := slices.Concat(body.BrokenDomains, body.Broken.Domains); len(domains) > 0 {
+		fmt.Fprintf(t, "Mailboxes down\tat %s\n", shown(strings.Join(domains, ", ")))
+	}
+	if body.Broken.Filter != "" {
+		fmt.Fprintf(t, "Mailboxes down\tof %s\n", brief(shown(body.Broken.Filter)))
+	}
 	if p.Alternates > 0 {
 		fmt.Fprintf(t, "  at an alternate address\t%s\n", count(p.Alternates))
 	}
@@ -193,9 +200,9 @@ func whom(a notice.Audience, filter string) string {
 	case a.Customers != nil:
 		source = "the list of " + many(len(a.Customers), "customer")
 	case a.Notice != "" && a.IncludeNew:
-		source = "who stood on " + a.Notice + ", and who has come to its audience since"
+		source = "who stood on " + a.Notice + inStates(a.State) + ", and who has come to its audience since"
 	case a.Notice != "":
-		source = "who stood on " + a.Notice
+		source = "who stood on " + a.Notice + inStates(a.State)
 	case filter == "":
 		return "every customer"
 	default:
@@ -205,6 +212,17 @@ func whom(a notice.Audience, filter string) string {
 		source += ", of them " + filter
 	}
 	return source
+}
+
+func inStates(states []notice.DeliveryState) string {
+	if len(states) == 0 {
+		return ""
+	}
+	names := make([]string, len(states))
+	for i, s := range states {
+		names[i] = s.String()
+	}
+	return " and is " + strings.Join(names, " or ")
 }
 
 // printDifference compares a dry run with the incident's notice before it.

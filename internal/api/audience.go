@@ -19,7 +19,7 @@ const maxNoticeBody = 16 << 20
 func checkSize(raw []byte, b notice.Body) error {
 	size := len(raw)
 	if size > maxBody {
-		b.Audience = notice.Audience{}
+		b.Audience, b.Broken.Filter = notice.Audience{}, ""
 		rest, err := json.Marshal(b)
 		if err != nil {
 			return fmt.Errorf("encode the body: %w", err)
@@ -46,6 +46,13 @@ func (parameterSchema) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
+func deliveryStates() (names []any) {
+	for _, s := range notice.DeliveryStates {
+		names = append(names, s.String())
+	}
+	return names
+}
+
 // audienceSchema describes notice.Audience, which Go's types can't: a filter alone is a text.
 type audienceSchema struct{}
 
@@ -60,6 +67,8 @@ func (audienceSchema) Schema(huma.Registry) *huma.Schema {
 			"customers": {Type: huma.TypeArray, MaxItems: &most, Items: &huma.Schema{Type: huma.TypeString, MaxLength: &longest},
 				Description: "external ids: these customers alone"},
 			"notice": {Type: huma.TypeString, Description: "the key of an earlier notice: whoever stood on it, whatever became of the mail"},
+			"state": {Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString, Enum: deliveryStates()},
+				Description: "of the earlier notice, those whose mail is in one of these states alone"},
 			"include_new": {Type: huma.TypeBoolean,
 				Description: "and whoever matches the earlier notice's own audience now, though they did not stand on it"},
 		},

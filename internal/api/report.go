@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"tocsin/internal/audience"
 	"tocsin/internal/notice"
 )
 
@@ -64,7 +65,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 }
 
 func csvRow(d notice.Delivery) []string {
-	row := []string{d.Address, strings.Join(d.Customers, " "), d.Language, d.TimeZone, d.State.String(), d.Reason,
+	row := []string{d.Address, audience.JoinIDs(d.Customers), d.Language, d.TimeZone, d.State.String(), d.Reason,
 		strconv.Itoa(d.Attempts), d.Relay, "", d.Enhanced, d.SMTPText, d.MessageID, "", d.UpdatedAt.UTC().Format(csvTime)}
 	if d.SMTPCode != 0 {
 		row[8] = strconv.Itoa(d.SMTPCode)

@@ -80,7 +80,7 @@ func TestTheReportAsCSV(t *testing.T) {
 		State: notice.DeliverySuppressed, Reason: notice.ReasonNoAddress, UpdatedAt: time.Date(2026, 11, 9, 3, 0, 0, 0, time.UTC)})
 	const head = "address,customers,language,time_zone,state,reason,attempts,relay,smtp_code,enhanced_code,smtp_text,message_id,sent_at,updated_at\n"
 	const sent = "c0@example.org,0 x,nl,Europe/Amsterdam,sent,,1,main,250,2.0.0,queued as  7F,<t.1@example.net>,2026-11-09T03:14:07.123Z,2026-11-09T03:14:07.123Z\n"
-	const suppressed = ",'=cmd|' /C calc'!A0,,,suppressed,no_address,0,,,,,,,2026-11-09T03:00:00.000Z\n"
+	const suppressed = ",\"\"\"=cmd|' /C calc'!A0\"\"\",,,suppressed,no_address,0,,,,,,,2026-11-09T03:00:00.000Z\n"
 	var got strings.Builder
 	if err := b.client.DeliveriesCSV(ctx, "k", nil, &got); err != nil {
 		t.Fatal(err)

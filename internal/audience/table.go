@@ -15,19 +15,21 @@ import (
 // or, where its first line names none, the bare values of the first wanted column.
 type table struct {
 	lines   *lines
+	named   string   // by the header: the name of the first wanted column; "" for bare values
 	records *records // nil for bare values
 	wanted  []string
 	at      []int // per wanted column, its place in a record; -1 for none
 	width   int   // of a record
 }
 
-// newTable returns a table of the file; the first of the wanted columns is the one that a header must name.
-func newTable(r io.Reader, wanted ...string) (*table, error) {
+// newTable returns a table of the file. A header must name one of the first names, which is the first wanted column; the
+// others are wanted too.
+func newTable(r io.Reader, first []string, others ...string) (*table, error) {
 	l, err := newLines(r, "")
 	if err != nil {
 		return nil, err
 	}
-	t := &table{lines: l, wanted: wanted}
+	t := &table{lines: l, wanted: append([]string{first[0]}, others...)}
 	records, err := beginCSV(l)
 	if errors.Is(err, io.EOF) {
 		return nil, notice.Invalid("file", "is empty")
@@ -35,35 +37,40 @@ func newTable(r io.Reader, wanted ...string) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := l.peek()
+	header, err := l.peek()
 	if err != nil {
 		return nil, err
 	}
-	if names := strings.Split(strings.TrimPrefix(first, "\ufeff"), string(records.delimiter)); t.find(names) {
+	if names := strings.Split(strings.TrimPrefix(header, "\ufeff"), string(records.delimiter)); t.find(names, first) {
 		t.records = records
 		_, err := l.next(nil)
 		return t, err
 	}
-	if !strings.ContainsAny(first, ",;\t") {
-		t.at = make([]int, len(wanted))
+	if !strings.ContainsAny(header, ",;\t") {
+		t.at = make([]int, len(t.wanted))
 		for i := range t.at[1:] {
 			t.at[i+1] = -1
 		}
 		return t, nil
 	}
-	return nil, notice.Invalid("file", "line %d has several columns, and none of them is named %s", l.last+1, wanted[0])
+	return nil, notice.Invalid("file", "line %d has several columns, and none of them is named %s", l.last+1, strings.Join(first, " or "))
 }
 
-// find looks for the wanted columns in a header; false where the first is not among them.
-func (t *table) find(names []string) bool {
+// find looks for the wanted columns in a header; false where none of the first names is among them.
+func (t *table) find(names, first []string) bool {
 	for i, name := range names {
 		names[i] = strings.ToLower(strings.TrimSpace(strings.Trim(strings.TrimSpace(name), `"`)))
 	}
 	t.width = len(names)
+	i := slices.IndexFunc(first, func(name string) bool { return slices.Contains(names, name) })
+	if i < 0 {
+		return false
+	}
+	t.named, t.wanted[0] = first[i], first[i]
 	for _, name := range t.wanted {
 		t.at = append(t.at, slices.Index(names, name))
 	}
-	return t.at[0] >= 0
+	return true
 }
 
 // next returns the line of the next record that is not blank, and its wanted cells, "" for one that it does not have;
@@ -105,55 +112,6 @@ func (t *table) read() (line int, record []string, bad string, err error) {
 	return ln.number, []string{strings.TrimPrefix(ln.text, "\ufeff")}, bad, err
 }
 
-// ListedID is an external id in a file, and its line.
-type ListedID struct {
-	ID   string
-	Line int
-}
-
-// ReadList reads a list of customers: a CSV with a header that names the column id, or the bare ids, one a line. Its
-// error is a *notice.Error that names the line, unless the file could not be read. Memory grows with the file.
-func ReadList(r io.Reader) ([]ListedID, error) {
-	t, err := newTable(r, columnID)
-	if err != nil {
-		return nil, err
-	}
-	var ids []ListedID
-	for {
-		line, cells, bad, err := t.next()
-		switch {
-		case errors.Is(err, io.EOF) && len(ids) == 0:
-			return nil, notice.Invalid("file", "names no customer")
-		case errors.Is(err, io.EOF):
-			return ids, nil
-		case notice.CodeOf(err) == notice.CodeInvalid:
-			return nil, err
-		case err != nil:
-			return nil, fmt.Errorf("read the list: %w", err)
-		case bad == "":
-			var id string
-			if id, bad = CheckListed(cells[0]); bad == "" {
-				ids = append(ids, ListedID{ID: id, Line: line})
-			}
-		}
-		if bad != "" {
-			return nil, notice.Invalid(fmt.Sprintf("line %d", line), "%s", bad)
-		}
-		if len(ids) > notice.MaxListed {
-			return nil, notice.Invalid("file", "names more than %d customers", notice.MaxListed)
-		}
-	}
-}
-
-// CheckListed puts an id of a list in the form in which customers' ids are kept, and returns what is wrong with it,
-// "" for nothing.
-func CheckListed(id string) (clean, reason string) {
-	if clean, reason = cleanID(id); clean == "" && reason == "is missing" {
-		reason = "has no id"
-	}
-	return clean, reason
-}
-
 // SuppressionReader reads a file of suppressions: a CSV with a header that names the columns address and, if it likes,
 // reason, or the bare addresses, one a line.
 type SuppressionReader struct {
@@ -171,7 +129,7 @@ func NewSuppressionReader(r io.Reader, reason string) (*SuppressionReader, error
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTable(r, "address", "reason")
+	t, err := newTable(r, []string{"address"}, "reason")
 	if err != nil {
 		return nil, err
 	}

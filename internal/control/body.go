@@ -73,7 +73,7 @@ func normalPlaces(b notice.Body) (notice.Body, error) {
 		}
 	}
 	broken := make([]string, 0, len(b.BrokenDomains))
-	for _, d := range b.BrokenDomains {
+	for _, d := range slices.Concat(b.BrokenDomains, b.Broken.Domains) {
 		a, err := audience.ParseAddress("postmaster@" + d)
 		if err != nil {
 			return b, notice.Invalid("broken_domains", "%q is not a domain", d)
@@ -82,6 +82,7 @@ func normalPlaces(b notice.Body) (notice.Body, error) {
 	}
 	slices.Sort(broken)
 	b.BrokenDomains = slices.Compact(broken)
+	b.Broken = notice.Broken{Filter: strings.TrimSpace(b.Broken.Filter)}
 	if b.ReplyTo != "" {
 		if _, err := mail.ParseAddress(b.ReplyTo); err != nil {
 			return b, notice.Invalid("reply_to", "is not a mailbox like support@example.org")

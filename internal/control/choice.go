@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,9 +24,12 @@ func normalAudience(key string, a notice.Audience) (notice.Audience, error) {
 		return a, notice.Invalid("audience.customers", "names more than %d customers", notice.MaxListed)
 	case a.IncludeNew && a.Notice == "":
 		return a, notice.Invalid("audience.include_new", "goes with notice: it adds who has come to an earlier notice's audience since")
+	case len(a.State) > 0 && a.Notice == "":
+		return a, notice.Invalid("audience.state", "goes with notice: it narrows an earlier notice to the customers whose mail is in one of these states")
 	case a.Notice == key && key != "":
 		return a, notice.Invalid("audience.notice", "names the notice itself")
 	}
+	a.State = slices.Compact(slices.Sorted(slices.Values(a.State)))
 	if a.Customers == nil {
 		return a, nil
 	}
@@ -48,14 +52,8 @@ func (d *Desk) choose(ctx context.Context, a notice.Audience, kept ledger.Notice
 	if c.Filter, err = audience.ParseKept(a.Filter, kept.FilterRules); err != nil {
 		return c, err
 	}
-	if len(c.Filter.Attributes()) > 0 {
-		known, err := d.Ledger.AttributeNames(ctx)
-		if err != nil {
-			return c, err
-		}
-		if err := audience.CheckAttributes(a.Filter, c.Filter, known); err != nil {
-			return c, err
-		}
+	if err := d.checkAttributes(ctx, a.Filter, c.Filter); err != nil {
+		return c, err
 	}
 	switch {
 	case a.Customers != nil:
@@ -68,6 +66,18 @@ func (d *Desk) choose(ctx context.Context, a notice.Audience, kept ledger.Notice
 		return c, d.goBack(ctx, a, &c)
 	}
 	return c, nil
+}
+
+// checkAttributes refuses a filter on an attribute that no customer has.
+func (d *Desk) checkAttributes(ctx context.Context, text string, f notice.Filter) error {
+	if len(f.Attributes()) == 0 {
+		return nil
+	}
+	known, err := d.Ledger.AttributeNames(ctx)
+	if err != nil {
+		return err
+	}
+	return audience.CheckAttributes(text, f, known)
 }
 
 // checkListed refuses a list with an id that no customer has. It says where, and not which: an id may be anything.
@@ -108,7 +118,7 @@ func (d *Desk) goBack(ctx context.Context, a notice.Audience, c *ledger.Choice) 
 			return notice.Invalid("audience.notice", "who stood on notice %q is not known any more: its rows were dropped on %s",
 				earlier.Key, earlier.RowsDroppedAt.UTC().Format(time.DateOnly))
 		}
-		c.Notice = id
+		c.Notice, c.States = id, a.State
 		if !a.IncludeNew {
 			return nil
 		}

@@ -21,8 +21,9 @@ type Register interface {
 	Reconcile(ctx context.Context, id int64, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
 	AttributeNames(ctx context.Context) ([]string, error)
 	Anybody(ctx context.Context, f notice.Filter) (bool, error)
-	FilterHints(ctx context.Context, f notice.Filter) ([]string, error)
+	FilterHints(ctx context.Context, filters ...notice.Filter) ([]string, error)
 	UnknownCustomers(ctx context.Context, ids []string) (first, n int, err error)
+	UnknownDomain(ctx context.Context, domains []string) (missing, closest string, err error)
 	Listed(ctx context.Context, id int64) ([]string, error)
 	Find(ctx context.Context, ref string) (id int64, err error)
 	Notice(ctx context.Context, id int64) (ledger.Notice, error)
@@ -101,7 +102,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, er
 		return plan, err
 	}
 	look.tell(&plan)
-	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter)
+	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter, p.broken.Filter)
 	return plan, err
 }
 
@@ -232,6 +233,7 @@ type prepared struct {
 	body    notice.Body
 	texts   map[string]notice.Text
 	choice  ledger.Choice
+	broken  ledger.Broken
 	program *render.Program
 }
 
@@ -252,7 +254,10 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (
 			return p, err
 		}
 	}
-	p.choice, err = d.choose(ctx, b.Audience, kept)
+	if p.choice, err = d.choose(ctx, b.Audience, kept); err != nil {
+		return p, err
+	}
+	p.broken, err = d.broken(ctx, b, kept)
 	return p, err
 }
 
@@ -269,7 +274,7 @@ func (d *Desk) from() string {
 
 func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
-		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), BrokenDomains: p.body.BrokenDomains,
+		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,
 		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Judge: look.judge,
 	}
 }

@@ -31,6 +31,7 @@ func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 			"customers":   readCustomers(path, &to.Customers),
 			"notice":      yaml.Text(&to.Notice),
 			"include_new": yaml.Flag(&to.IncludeNew),
+			"state":       readStates(&to.State),
 		})
 		switch {
 		case err != nil:
@@ -39,8 +40,32 @@ func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 			return v.Wrong("an audience is either a list of customers or an earlier notice's, not both")
 		case to.IncludeNew && to.Notice == "":
 			return v.Wrong("include_new goes with notice: it adds who has come to an earlier notice's audience since")
+		case len(to.State) > 0 && to.Notice == "":
+			return v.Wrong("state goes with notice: it narrows an earlier notice to the customers whose mail is in one of these states")
 		}
 		return nil
+	}
+}
+
+// readStates reads the states of deliveries: a list, or one alone.
+func readStates(to *[]notice.DeliveryState) func(yaml.Value) error {
+	read := func(v yaml.Value) error {
+		text, err := v.Text()
+		if err != nil || v.Empty() {
+			return err
+		}
+		state, err := notice.ParseDeliveryState(text)
+		if err != nil {
+			return v.Wrong("%v", err)
+		}
+		*to = append(*to, state)
+		return nil
+	}
+	return func(v yaml.Value) error {
+		if v.Plain() {
+			return read(v)
+		}
+		return v.List("[failed, suppressed]", read)
 	}
 }
 

@@ -32,6 +32,7 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"zone":             yaml.Text(&b.Zone),
 		"windows":          readWindows(&b.Windows),
 		"broken_domains":   yaml.Texts(&b.BrokenDomains, "[a, b]"),
+		"broken":           readBroken(path, &b.Broken),
 		"reply_to":         yaml.Text(&b.ReplyTo),
 		"send_at":          readInstant(&b.SendAt),
 		"expires_at":       readInstant(&b.ExpiresAt),
@@ -87,6 +88,20 @@ func readWindows(to *[]notice.Window) func(yaml.Value) error {
 			*to = append(*to, w)
 			return err
 		})
+	}
+}
+
+// readBroken reads which mailboxes are down. Path is that of the manifest.
+func readBroken(path string, to *notice.Broken) func(yaml.Value) error {
+	return func(v yaml.Value) error {
+		err := v.Fields("field of broken", "a mapping such as {domains: [mail.example]}", yaml.Fields{
+			"domains": yaml.Texts(&to.Domains, "[mail.example]"),
+			"filter":  readFilter(path, &to.Filter),
+		})
+		if err == nil && len(to.Domains) == 0 && to.Filter == "" {
+			err = v.Wrong("broken names no mailbox: give it domains, or a filter over customers")
+		}
+		return err
 	}
 }
 

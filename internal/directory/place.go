@@ -19,6 +19,9 @@ var inText = regexp.MustCompile(`^texts\.([A-Za-z0-9-]+)\.(subject|body)(?::(\d+
 // inDetails is how the API names a place in the paragraph of a ready text.
 var inDetails = regexp.MustCompile(`^details\.([A-Za-z0-9-]+)(:\d+)$`)
 
+// inManifest is how the API names the fields that stand in the manifest by lines.
+var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains)(\.|$)`)
+
 // Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
 // one in the files of the directory that they were read from. Any other error is returned as it is.
 func Locate(dir string, err error) error {
@@ -35,7 +38,8 @@ func Locate(dir string, err error) error {
 }
 
 // Place turns the API's name of a place in a notice's texts into one in the files of its directory: texts.nl.body:3
-// into nl.md:7, below four lines of front matter; and a field of its audience into the line of the manifest. What names
+// into nl.md:7, below four lines of front matter; and a field of its audience, or of
+// what is broken, into the line of the manifest. What names
 // no such place is returned as it is.
 func Place(dir, field string) string {
 	if m := inDetails.FindStringSubmatch(field); m != nil {
@@ -45,7 +49,7 @@ func Place(dir, field string) string {
 		return filepath.Join(dir, manifest) + " details." + m[1]
 	}
 	m := inText.FindStringSubmatch(field)
-	if m == nil && (field == "audience" || strings.HasPrefix(field, "audience.")) {
+	if m == nil && inManifest.MatchString(field) {
 		return manifestPlace(dir, field)
 	}
 	if m == nil {

@@ -13,9 +13,10 @@ import (
 // Choice says which customers are on an audience. The zero Choice is all of them.
 type Choice struct {
 	Filter    notice.Filter
-	Customers []string // of these alone, by external id; nil: of all
-	Notice    int64    // of those who stood on that notice's rows, whatever became of the rows; 0: of all
-	New       *Choice  // beside those, whom this chooses; nil: nobody
+	Customers []string               // of these alone, by external id; nil: of all
+	Notice    int64                  // of those who stood on that notice's rows, whatever became of the rows; 0: of all
+	States    []notice.DeliveryState // of the notice's rows: those in one of these states alone; nil: all
+	New       *Choice                // beside those, whom this chooses; nil: nobody
 }
 
 // layOutStood fills "stood", which the conditions of c read, with who stood on the notices that it goes back to. A
@@ -34,7 +35,10 @@ func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
 	for at := &c; at != nil && at.Notice != 0; at = at.New {
 		_, err := tx.Exec(ctx, `
 			INSERT INTO stood SELECT n.id, c->>'id' FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c
-			WHERE n.id = $1 ON CONFLICT DO NOTHING`, at.Notice)
+			WHERE n.id = $1 AND ($2::smallint[] IS NULL OR r.seq IN (
+				SELECT d.seq FROM (SELECT id FROM chunk WHERE notice_id = $1 OFFSET 0) k
+				CROSS JOIN LATERAL (SELECT seq, state FROM delivery WHERE chunk_id = k.id OFFSET 0) d WHERE d.state = ANY($2)))
+			ON CONFLICT DO NOTHING`, at.Notice, at.States)
 		if err != nil {
 			return fmt.Errorf("read who stood on notice %d: %w", at.Notice, err)
 		}

@@ -207,6 +207,28 @@ func (db *DB) Anybody(ctx context.Context, f notice.Filter) (found bool, err err
 	return found, nil
 }
 
+// UnknownDomain looks for a domain at which no customer has an address, neither the first nor the alternate: it returns
+// one, "" for none, and the closest domain that some customer has.
+func (db *DB) UnknownDomain(ctx context.Context, domains []string) (missing, closest string, err error) {
+	const known = `SELECT substring(email_key from '[^@]*$') AS d FROM customer UNION SELECT substring(alternate_email_key from '[^@]*$') FROM customer`
+	err = db.pool.QueryRow(ctx, `SELECT coalesce(min(d), '') FROM unnest($1::text[]) d WHERE d NOT IN (`+known+`)`, domains).Scan(&missing)
+	if err != nil {
+		return "", "", fmt.Errorf("look for an unknown domain: %w", err)
+	}
+	if missing == "" {
+		return "", "", nil
+	}
+	rows, err := db.pool.Query(ctx, `SELECT d FROM (`+known+`) k WHERE d <> '' LIMIT 10000`)
+	if err != nil {
+		return missing, "", fmt.Errorf("list the domains of customers: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return missing, "", fmt.Errorf("list the domains of customers: %w", err)
+	}
+	return missing, notice.Closest(missing, all), nil
+}
+
 // noCustomer does not repeat the id: whoever asked knows it, and an id may be a name.
 func noCustomer() error { return notice.NotFound("there is no such customer") }
 

@@ -20,11 +20,13 @@ const (
 	hintsChoice = 500
 )
 
-// FilterHints says of a filter what is probably not meant: values that no customer has, and numbers that are compared
+// FilterHints says of filters what is probably not meant: values that no customer has, and numbers that are compared
 // with values which are none. It is asked for a dry run.
-func (db *DB) FilterHints(ctx context.Context, f notice.Filter) ([]string, error) {
+func (db *DB) FilterHints(ctx context.Context, filters ...notice.Filter) ([]string, error) {
 	h := hinter{db: db, values: map[string]*notice.Filter{}, numbers: map[string]notice.Filter{}}
-	h.sort(f)
+	for _, f := range filters {
+		h.sort(f)
+	}
 	hints, err := h.ask(ctx)
 	if more := len(hints) - hintsGiven; more > 0 {
 		hints = append(hints[:hintsGiven], fmt.Sprintf("and %d more values that no customer has", more))
@@ -32,7 +34,7 @@ func (db *DB) FilterHints(ctx context.Context, f notice.Filter) ([]string, error
 	return hints, err
 }
 
-// hinter looks for the conditions of one filter that hold for nobody.
+// hinter looks for the conditions of filters that hold for nobody.
 type hinter struct {
 	db      *DB
 	values  map[string]*notice.Filter // by field: the texts that are compared letter by letter, as one list

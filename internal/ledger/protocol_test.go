@@ -538,7 +538,7 @@ func TestARecipientIsBornWithAllWhoShareIt(t *testing.T) {
 		('6', 'Six', 'six@broken.example', 'six@broken.example', 'six@broken.example', 'six@broken.example', '', ''),
 		('7', 'Seven', '', '', 'seven@example.com', 'seven@example.com', '', '')`)
 	a := anybody
-	a.BrokenDomains = []string{"broken.example"}
+	a.Broken.Domains = []string{"broken.example"}
 	var seen []notice.Recipient
 	a.Each = func(r notice.Recipient, _ string) error { seen = append(seen, r); return nil }
 	p, err := d.Plan(t.Context(), a)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,8 +18,8 @@ import (
 type Audience struct {
 	Body            notice.Body // that of the draft which was looked at
 	Choice          Choice
-	FilterText      string   // its filter in its parenthesised form
-	BrokenDomains   []string // A-labels, lower-cased
+	FilterText      string // its filter in its parenthesised form
+	Broken          Broken // the mailboxes that are down
 	DefaultLanguage string
 	// Match returns the language of the text for a customer who wants that one, and whether it is theirs.
 	Match func(want string) (text string, exact bool)
@@ -26,6 +27,20 @@ type Audience struct {
 	// before anything is kept; their error ends the release.
 	Each  func(r notice.Recipient, text string) error
 	Judge func() error
+}
+
+// Broken says which mailboxes are down: their customers are reached at their alternates.
+type Broken struct {
+	Domains []string      // A-labels, lower-cased
+	Filter  notice.Filter // the primary mailboxes of the customers for whom it holds, whoever shares them; zero: of nobody
+}
+
+// sql is the condition that the mailbox of a "customer c" is down by the filter.
+func (b Broken) sql(args *[]any) (string, error) {
+	if b.Filter.Op == notice.FilterAll {
+		return "false", nil
+	}
+	return filterSQL(b.Filter, args)
 }
 
 // errDryRun rolls a dry run back.
@@ -303,18 +318,22 @@ func layOut(ctx context.Context, tx pgx.Tx, a Audience) error {
 	if err != nil {
 		return fmt.Errorf("make the table of planned recipients: %w", err)
 	}
-	args := []any{a.BrokenDomains}
-	if a.BrokenDomains == nil {
-		args[0] = []string{}
+	args := []any{slices.Concat([]string{}, a.Broken.Domains)}
+	down, err := a.Broken.sql(&args)
+	if err != nil {
+		return err
 	}
 	where, err := a.Choice.sql(&args)
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `
-		WITH audience AS (
-			SELECT c.*, substring(c.email_key from '[^@]*$') = ANY($1) AS broken,
-				c.alternate_email_key <> '' AND substring(c.alternate_email_key from '[^@]*$') <> ALL($1) AS has_alternate
+		WITH down AS MATERIALIZED (
+			SELECT email_key FROM customer c WHERE email_key <> '' AND `+down+`
+		), audience AS (
+			SELECT c.*, substring(c.email_key from '[^@]*$') = ANY($1) OR c.email_key IN (SELECT email_key FROM down) AS broken,
+				c.alternate_email_key <> '' AND substring(c.alternate_email_key from '[^@]*$') <> ALL($1)
+					AND c.alternate_email_key NOT IN (SELECT email_key FROM down) AS has_alternate
 			FROM customer c WHERE `+where+`
 		), placed AS (
 			SELECT id, name, language, time_zone, attributes,

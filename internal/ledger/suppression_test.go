@@ -31,7 +31,7 @@ func TestASuppressedMailboxHasItsRowAndNoMail(t *testing.T) {
 	d.suppress("a@x.example", "c@alt.example", "d@broken.example", "e@alt.example")
 	b := notice.Body{Key: "n1", Incident: "n1", BrokenDomains: []string{"broken.example"}}
 	a := all(b)
-	a.BrokenDomains = b.BrokenDomains
+	a.Broken.Domains = b.BrokenDomains
 	p, err := d.Plan(t.Context(), a)
 	d.must(err)
 	if p.Customers != 5 || p.Recipients != 4 || p.Suppressed["suppression_list"] != 2 || p.Alternates != 1 || p.ByLanguage["en"] != 2 {

@@ -24,6 +24,8 @@ type Audience struct {
 	Notice    string   `json:"notice,omitempty"`    // the key of an earlier notice
 	// IncludeNew adds whoever matches the earlier notice's own audience now, though they did not stand on it.
 	IncludeNew bool `json:"include_new,omitempty"`
+	// State narrows the earlier notice to the customers on its rows in one of these states.
+	State []DeliveryState `json:"state,omitempty"`
 
 	// Digest and Size stand for the list in a body that is kept: two lists of the same ids have the same digest.
 	Digest string `json:"customers_sha256,omitempty"`
@@ -65,7 +67,7 @@ func (a Audience) MarshalJSON() ([]byte, error) {
 	if a.All {
 		return json.Marshal(Everybody)
 	}
-	if a.Customers == nil && a.Notice == "" && !a.IncludeNew && a.Digest == "" {
+	if a.Customers == nil && a.Notice == "" && !a.IncludeNew && a.State == nil && a.Digest == "" {
 		return json.Marshal(a.Filter)
 	}
 	return json.Marshal(bareAudience(a))

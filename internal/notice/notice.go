@@ -59,6 +59,7 @@ type Body struct {
 	Zone            string               `json:"zone,omitempty"`
 	Windows         []Window             `json:"windows,omitempty"`
 	BrokenDomains   []string             `json:"broken_domains,omitempty"`
+	Broken          Broken               `json:"broken,omitzero"`
 	ReplyTo         string               `json:"reply_to,omitempty"`
 	SendAt          *time.Time           `json:"send_at,omitempty"`
 	ExpiresAt       *time.Time           `json:"expires_at,omitempty"`
@@ -68,6 +69,13 @@ type Body struct {
 // Urgent reports whether the notice goes before others that are being sent: something is broken now, or critical.
 func (b Body) Urgent() bool {
 	return b.Kind == Outage && b.Phase != "postmortem" || b.Severity == "critical"
+}
+
+// Broken says which mailboxes are down, so that their customers are reached at their alternates: those at domains, and
+// the primary ones of customers for whom a filter holds. A body that is kept has its domains in BrokenDomains alone.
+type Broken struct {
+	Domains []string `json:"domains,omitempty"`
+	Filter  string   `json:"filter,omitempty"`
 }
 
 // Text is what a notice says in one language: Go template syntax in both, Markdown in the body.
