@@ -162,6 +162,9 @@ func (r *runner) loop(n *node, list value) error {
 	if size == 0 {
 		return r.run(n.other)
 	}
+	if r.out == nil && len(n.body) == 0 {
+		return nil // rounds in which nothing is decided are no steps either
+	}
 	dot := r.dot
 	var was *expr
 	if r.out != nil {
