@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -19,26 +21,33 @@ import (
 	"tocsin/internal/testkit"
 )
 
+// safeServers are set up as production wants them, which those of testkit are not: what was written is on the disk. The
+// tests of this process share them.
+var safeServers = sync.OnceValues(func() (*local.Services, error) {
+	ctx := context.Background()
+	s, err := local.Start(ctx, local.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ledger.Migrate(ctx, s.DatabaseURL); err != nil {
+		return nil, err
+	}
+	opts, err := redis.ParseURL(s.RedisURL)
+	if err != nil {
+		return nil, err
+	}
+	client := redis.NewClient(opts)
+	defer client.Close()
+	return s, client.ConfigSet(ctx, "appendonly", "yes").Err()
+})
+
 // inOrder is an installation in which nothing is wrong: its environment but for what changes replaces or, with
 // an empty value, takes out.
 func inOrder(t *testing.T, changes ...string) (env []string) {
 	t.Helper()
 	testkit.NeedsServers(t)
-	s, err := local.Start(t.Context(), local.Options{})
+	s, err := safeServers()
 	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	if _, err := ledger.Migrate(t.Context(), s.DatabaseURL); err != nil {
-		t.Fatal(err)
-	}
-	opts, err := redis.ParseURL(s.RedisURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(opts)
-	defer client.Close()
-	if err := client.ConfigSet(t.Context(), "appendonly", "yes").Err(); err != nil {
 		t.Fatal(err)
 	}
 	relay := relaySink(t, sink.Options{User: "ada", Password: "s3cret"})
