@@ -7,20 +7,15 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Needs returns which fields of a customer, such as name or attributes.plan, have to be there so that a mail has no
-// hole in it: for all recipients of one customer who read text in a language. exact reports that such a mail has a hole
-// if and only if one of fields is empty, so that a count finds all of them; otherwise, and for mailboxes that several
-// customers share, Check has to look at each. Its error is the *notice.Error of a hole that all of those mails have.
-func (p *Program) Needs(language, text string) (fields []string, exact bool, err error) {
-	reader, err := p.reader(readerKey{text: text, language: language})
-	if err != nil {
-		return nil, false, err
-	}
+// needs returns which fields of a customer, such as name or attributes.plan, have to be there so that the mail to a reader
+// has no hole in it, for mailboxes of one customer. exact reports that such a mail has a hole if and only if one of the
+// fields is empty; otherwise the mail has to be looked at.
+func (p *Program) needs(reader *reader) (fields []string, exact bool) {
 	m, err := p.compile(reader, notice.Recipient{Customers: make([]notice.Frozen, 1)}, nil)
 	if err != nil {
-		return nil, false, err
+		return nil, false
 	}
-	exact = !m.varied && len(m.Links) == 0
+	exact = !m.varied && len(m.Links) == 0 && m.astray == nil
 	for _, v := range m.Values {
 		name, known := v.Expr.needs()
 		exact = exact && known
@@ -29,7 +24,21 @@ func (p *Program) Needs(language, text string) (fields []string, exact bool, err
 		}
 	}
 	slices.Sort(fields)
-	return slices.Compact(fields), exact, nil
+	return slices.Compact(fields), exact
+}
+
+// complete reports whether a customer has all fields.
+func complete(c notice.Frozen, fields []string) bool {
+	return !slices.ContainsFunc(fields, func(name string) bool {
+		attribute, ok := strings.CutPrefix(name, "attributes.")
+		switch {
+		case ok:
+			return clean(c.Attribute(attribute)) == ""
+		case name == "id":
+			return clean(c.ID) == ""
+		}
+		return clean(c.Name) == ""
+	})
 }
 
 // needs returns the field of the first customer that x can't be printed without, if there is one; known is false
