@@ -35,13 +35,15 @@ type Uncertain struct {
 	GateOpen    bool      `json:"gate_open"`
 }
 
-// windowColumns are LogFrom, LogUntil, RequeueFrom and GateOpen of delivery d of notice n; $1 is the slack, $2 the gate.
+// windowColumns are LogFrom, LogUntil, RequeueFrom and GateOpen of delivery d of notice n; slack and gate are parameters.
 // A mark is never older than the claim that its epoch was made from, and its dot never younger than its outcome; where
 // the database's clock was set back meanwhile the mark can be older by what an answer is waited for. A restored ledger
 // may know no epoch, but nothing is older than the release.
-const windowColumns = `
-	greatest(n.released_at, CASE WHEN to_timestamp(d.epoch / 1e6) <= d.at THEN to_timestamp(d.epoch / 1e6) ELSE d.at - $2::interval END) - $1::interval,
-	d.at + $2::interval + $1::interval, d.at + $2::interval, d.at + $2::interval < clock_timestamp()`
+func windowColumns(slack, gate string) string {
+	return strings.NewReplacer("{slack}", slack+"::interval", "{gate}", gate+"::interval").Replace(`
+	greatest(n.released_at, CASE WHEN to_timestamp(d.epoch / 1e6) <= d.at THEN to_timestamp(d.epoch / 1e6) ELSE d.at - {gate} END) - {slack},
+	d.at + {gate} + {slack}, d.at + {gate}, d.at + {gate} < clock_timestamp()`)
+}
 
 // Uncertain returns a page of a notice's uncertain deliveries by seq, beginning after that one; empty, never nil,
 // where there is none. ref is the notice's key or number.
@@ -52,7 +54,7 @@ func (db *DB) Uncertain(ctx context.Context, ref string, after, limit int) ([]Un
 	}
 	// Chunks come in the order of their rows, and only those that may have one.
 	rows, err := db.pool.Query(ctx, named(`
-		SELECT n.message_token, n.message_domain, d.seq, d.address, d.epoch, d.tries, `+windowColumns+`
+		SELECT n.message_token, n.message_domain, d.seq, d.address, d.epoch, d.tries, `+windowColumns("$1", "$2")+`
 		FROM notice n
 		CROSS JOIN LATERAL (SELECT id, plan_id FROM chunk
 			WHERE notice_id = n.id AND hi > $4 AND (counts[{uncertain} + 1] > 0 OR lease_until IS NOT NULL) ORDER BY lo OFFSET 0) c
@@ -237,23 +239,24 @@ func settleTaken(ctx context.Context, tx pgx.Tx, id int64, found attemptSet, pro
 type looked struct {
 	Seq      int32
 	ChunkID  int64
-	Key      *string
 	Same     bool      // uncertain by the attempt that was looked at, and not erased
 	From     time.Time // the gate
 	GateOpen bool
 	Covered  bool
+	Later    bool // a later phase goes to its mailbox, or may have gone
 }
 
 func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing attemptSet, r Reconciliation, who string, done *Reconciled) error {
 	// What is still to come is not in any log, whatever its reader says.
 	rows, err := tx.Query(ctx, named(`
-		SELECT seq, chunk_id, address_key, same, requeue_from, gate_open, $6::timestamptz <= log_from AND least($7::timestamptz, clock_timestamp()) >= log_until
-		FROM (SELECT d.seq, d.chunk_id, d.address_key, d.epoch = m.epoch AND d.state = {uncertain} AND d.address_key NOT LIKE 'erased:%', `+windowColumns+`
-			FROM unnest($4::int[], $5::bigint[]) AS m(seq, epoch) JOIN notice n ON n.id = $3
+		SELECT seq, chunk_id, same, requeue_from, gate_open, $6 <= log_from AND least($7::timestamptz, clock_timestamp()) >= log_until,
+			same AND `+owedLaterSQL("address_key")+`
+		FROM (SELECT d.seq, d.chunk_id, d.address_key, d.epoch = m.epoch AND d.state = {uncertain} AND d.address_key NOT LIKE 'erased:%', `+windowColumns("$3", "$8")+`
+			FROM unnest($4::int[], $5::bigint[]) AS m(seq, epoch) JOIN notice n ON n.id = $1
 			CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= m.seq AND hi > m.seq ORDER BY lo DESC LIMIT 1) c
 			CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = m.seq OFFSET 0) d WHERE d.at IS NOT NULL)
 			AS looked(seq, chunk_id, address_key, same, log_from, log_until, requeue_from, gate_open)`),
-		clockSlack, db.opts.Gate, n.ID, missing.seqs, missing.epochs, r.LogFrom, r.LogUntil)
+		n.ID, notice.Phases[n.Body.Kind], clockSlack, missing.seqs, missing.epochs, r.LogFrom, r.LogUntil, db.opts.Gate)
 	if err != nil {
 		return fmt.Errorf("read what notice %d misses: %w", n.ID, err)
 	}
@@ -262,16 +265,10 @@ func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing a
 		return fmt.Errorf("read what notice %d misses: %w", n.ID, err)
 	}
 	done.Changed += len(missing.seqs) - len(all)
-	var again requeue
+	var again rowSet
 	for _, l := range all {
-		owed := false
-		if l.Same {
-			if owed, err = owedLater(ctx, tx, n, *l.Key); err != nil {
-				return err
-			}
-		}
 		switch {
-		case !l.Same || owed:
+		case !l.Same || l.Later:
 			done.Changed++
 		case !l.GateOpen:
 			done.TooEarly++
@@ -281,13 +278,9 @@ func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing a
 		case !l.Covered:
 			done.NotCovered++
 		default:
-			row := unsettled{Seq: l.Seq, ChunkID: l.ChunkID}
-			if err := requeueOne(ctx, tx, n.ID, row, "not in the relay's log, requeued by "+who); err != nil {
-				return err
-			}
-			again.add(row)
-			done.Requeued++
+			again.add(l.ChunkID, l.Seq)
 		}
 	}
-	return again.finish(ctx, tx, n, db.opts.DotGrace)
+	done.Requeued = len(again.seqs)
+	return requeue(ctx, tx, n, again, "not in the relay's log, requeued by "+who, db.opts.DotGrace)
 }

@@ -45,16 +45,32 @@ func (db *DB) settle(ctx context.Context, tx pgx.Tx, id int64, s notice.Settleme
 	if len(rows) == 0 && s.Address != "" {
 		return done, notice.NotFound("notice %d owes nothing to that address", id)
 	}
-	var again requeue
+	var sent, again rowSet
 	for _, r := range rows {
-		if err := db.settleOne(ctx, tx, n, r, s, who, &again, &done); err != nil {
-			return done, err
+		why := r.refused(s)
+		switch {
+		case why != "":
+			done.Skipped++
+			done.Reasons = append(done.Reasons, why)
+		case s.Sent:
+			sent.add(r.ChunkID, r.Seq)
+		case r.TooEarly:
+			done.TooEarly++
+			if done.From == nil || done.From.Before(*r.From) {
+				done.From = r.From
+			}
+		default:
+			again.add(r.ChunkID, r.Seq)
 		}
 	}
+	done.Changed = len(sent.seqs) + len(again.seqs)
 	if done.Changed == 0 {
 		return done, nil
 	}
-	if err := again.finish(ctx, tx, n, db.opts.DotGrace); err != nil {
+	if err := settleSent(ctx, tx, n.ID, sent, who); err != nil {
+		return done, err
+	}
+	if err := requeue(ctx, tx, n, again, "requeued by "+who, db.opts.DotGrace); err != nil {
 		return done, err
 	}
 	what := map[bool]string{true: "requeue", false: "settle as sent"}[s.Requeue]
@@ -75,13 +91,12 @@ type unsettled struct {
 	ChunkID  int64
 	State    notice.DeliveryState
 	Reason   string
-	Epoch    int64
-	Key      *string
 	From     *time.Time // when an uncertain one can be requeued
 	TooEarly bool
 	Erased   bool // it has no address any more
 	Stopped  bool
 	Leased   bool
+	Later    bool // a later phase goes to its mailbox, or may have gone
 }
 
 // lockUnsettled locks the chunks of the deliveries that a settlement names, and those of the same mailboxes in other
@@ -104,12 +119,14 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, s notice.S
 		return nil, nil, err
 	}
 	rows, err := tx.Query(ctx, named(`
-		SELECT d.seq, c.id, d.state, d.reason, d.epoch, d.address_key, d.at + $3::interval, d.state = {uncertain} AND d.at + $3 >= clock_timestamp(),
-			coalesce(d.address_key LIKE 'erased:%', false), get_bit(c.stopped, d.seq - c.lo) = 1, coalesce(c.lease_until > clock_timestamp(), false)
-		FROM unnest($1::bigint[], $2::int[]) AS m(chunk_id, seq)
+		SELECT d.seq, c.id, d.state, d.reason, d.at + $5::interval, d.state = {uncertain} AND d.at + $5 >= clock_timestamp(),
+			coalesce(d.address_key LIKE 'erased:%', false), get_bit(c.stopped, d.seq - c.lo) = 1, coalesce(c.lease_until > clock_timestamp(), false),
+			$7 AND `+owedLaterSQL("d.address_key")+`
+		FROM unnest($3::bigint[], $4::int[]) AS m(chunk_id, seq)
 		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE id = m.chunk_id OFFSET 0) c
 		CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = m.chunk_id AND seq = m.seq OFFSET 0) d
-		WHERE NOT $4 OR d.state = {uncertain} ORDER BY d.seq`), found.chunkOf, found.seqs, db.opts.Gate, s.AllUncertain)
+		WHERE NOT $6 OR d.state = {uncertain} ORDER BY d.seq`),
+		n.ID, notice.Phases[n.Body.Kind], found.chunkOf, found.seqs, db.opts.Gate, s.AllUncertain, s.Requeue)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read what is to be settled: %w", err)
 	}
@@ -137,89 +154,59 @@ func lockWithLater(ctx context.Context, tx pgx.Tx, n Notice, found rowSet) error
 	return lockChunks(ctx, tx, slices.Concat(found.chunks, later.chunks))
 }
 
-// requeue are deliveries that are owed again.
-type requeue struct{ rowSet }
-
-func (q *requeue) add(r unsettled) {
-	q.chunks, q.chunkOf, q.seqs = append(q.chunks, r.ChunkID), append(q.chunkOf, r.ChunkID), append(q.seqs, r.Seq)
+// refused says why a settlement leaves a delivery as it is; "": it does not, but for the gate.
+func (r unsettled) refused(s notice.Settlement) string {
+	uncertain := r.State == notice.DeliveryUncertain
+	superseded := r.State == notice.DeliveryCancelled && r.Reason == notice.ReasonSuperseded
+	switch {
+	case uncertain && s.Sent:
+		return ""
+	case r.Erased:
+		return "its customers were erased, so there is no address to send it to"
+	case !uncertain && !(s.Requeue && (r.State == notice.DeliveryFailed || r.State == notice.DeliverySuppressed || superseded)):
+		return "it is " + r.State.String()
+	case !uncertain && r.Stopped && r.Leased:
+		return "its chunk is being sent: try again in a moment" // a mark that is under way in that lease would mark it
+	case r.Later && !r.TooEarly:
+		return "a later notice of the incident goes to that mailbox, or may have gone"
+	}
+	return ""
 }
 
-// finish lets the deliveries be marked again, and has them supersede what earlier notices owe, anew.
-func (q *requeue) finish(ctx context.Context, tx pgx.Tx, n Notice, grace time.Duration) error {
-	if len(q.seqs) == 0 {
+// settleSent makes locked uncertain deliveries sent, as an operator says that they are.
+func settleSent(ctx context.Context, tx pgx.Tx, id int64, rows rowSet, who string) error {
+	_, err := tx.Exec(ctx, named(`
+		UPDATE outcome SET state = {sent}, sent_at = coalesce(sent_at, at), at = clock_timestamp(), code = 0, enhanced = '', reply = '',
+			reason = 'settled by ' || $3::text
+		WHERE notice_id = $1 AND seq = ANY($2) AND state = {uncertain}`), id, rows.seqs, who)
+	if err != nil {
+		return fmt.Errorf("settle deliveries of notice %d: %w", id, err)
+	}
+	return nil
+}
+
+// requeue has locked deliveries owed again: they can be marked again, and supersede what earlier notices owe, anew. An
+// attempt that is not resolved stays known.
+func requeue(ctx context.Context, tx pgx.Tx, n Notice, rows rowSet, reason string, grace time.Duration) error {
+	if len(rows.seqs) == 0 {
 		return nil
 	}
-	if err := reviveRows(ctx, tx, q.rowSet); err != nil {
+	_, err := tx.Exec(ctx, named(`
+		INSERT INTO outcome AS o (notice_id, seq, state, owed_at, due_at, reason)
+		SELECT $1, seq, {queued}, clock_timestamp(), clock_timestamp(), $3 FROM unnest($2::int[]) AS m(seq)
+		ON CONFLICT (notice_id, seq) DO UPDATE SET state = {queued}, owed_at = excluded.owed_at, due_at = excluded.due_at, at = excluded.at,
+			reason = excluded.reason,
+			unresolved = CASE WHEN o.state <> {uncertain} THEN o.unresolved WHEN o.unresolved = 0 AND o.epoch <> 0 THEN o.epoch ELSE -1 END`),
+		n.ID, rows.seqs, reason)
+	if err != nil {
+		return fmt.Errorf("requeue deliveries of notice %d: %w", n.ID, err)
+	}
+	if err := reviveRows(ctx, tx, rows); err != nil {
 		return err
 	}
 	var began bool
 	if err := tx.QueryRow(ctx, `SELECT began_at IS NOT NULL FROM notice WHERE id = $1`, n.ID).Scan(&began); err != nil || !began {
 		return err
 	}
-	return supersede(ctx, tx, n, q.seqs, grace)
-}
-
-// settleOne settles one delivery under its chunk's lock; what it can't settle it counts in done.
-func (db *DB) settleOne(ctx context.Context, tx pgx.Tx, n Notice, r unsettled, s notice.Settlement, who string, again *requeue, done *notice.Settled) error {
-	skip := func(why string) error {
-		done.Skipped++
-		done.Reasons = append(done.Reasons, why)
-		return nil
-	}
-	uncertain := r.State == notice.DeliveryUncertain
-	superseded := r.State == notice.DeliveryCancelled && r.Reason == notice.ReasonSuperseded
-	switch {
-	case uncertain && s.Sent:
-		tag, err := tx.Exec(ctx, named(`
-			UPDATE outcome SET state = {sent}, sent_at = coalesce(sent_at, at), at = clock_timestamp(), code = 0, enhanced = '', reply = '',
-				reason = 'settled by ' || $4::text
-			WHERE notice_id = $1 AND seq = $2 AND epoch = $3 AND state = {uncertain}`), n.ID, r.Seq, r.Epoch, who)
-		if err != nil {
-			return fmt.Errorf("settle delivery %d of notice %d: %w", r.Seq, n.ID, err)
-		}
-		done.Changed += int(tag.RowsAffected())
-		return nil
-	case r.Erased:
-		return skip("its customers were erased, so there is no address to send it to")
-	case !uncertain && !(s.Requeue && (r.State == notice.DeliveryFailed || r.State == notice.DeliverySuppressed || superseded)):
-		return skip("it is " + r.State.String())
-	case uncertain && r.TooEarly:
-		done.TooEarly++
-		if done.From == nil || done.From.Before(*r.From) {
-			done.From = r.From
-		}
-		return nil
-	case !uncertain && r.Stopped && r.Leased:
-		// A mark that is under way in that lease would mark it.
-		return skip("its chunk is being sent: try again in a moment")
-	}
-	if r.Key != nil {
-		owed, err := owedLater(ctx, tx, n, *r.Key)
-		if err != nil {
-			return err
-		}
-		if owed {
-			return skip("a later notice of the incident goes to that mailbox, or may have gone")
-		}
-	}
-	if err := requeueOne(ctx, tx, n.ID, r, "requeued by "+who); err != nil {
-		return err
-	}
-	again.add(r)
-	done.Changed++
-	return nil
-}
-
-// requeueOne has a delivery owed again. An attempt that is not resolved stays known.
-func requeueOne(ctx context.Context, tx pgx.Tx, id int64, r unsettled, reason string) error {
-	_, err := tx.Exec(ctx, named(`
-		INSERT INTO outcome AS o (notice_id, seq, state, owed_at, due_at, reason) VALUES ($1, $2, {queued}, clock_timestamp(), clock_timestamp(), $3)
-		ON CONFLICT (notice_id, seq) DO UPDATE SET state = {queued}, owed_at = clock_timestamp(), due_at = clock_timestamp(), at = clock_timestamp(),
-			reason = excluded.reason,
-			unresolved = CASE WHEN o.state <> {uncertain} THEN o.unresolved WHEN o.unresolved = 0 AND o.epoch <> 0 THEN o.epoch ELSE -1 END`),
-		id, r.Seq, reason)
-	if err != nil {
-		return fmt.Errorf("requeue delivery %d of notice %d: %w", r.Seq, id, err)
-	}
-	return nil
+	return supersede(ctx, tx, n, rows.seqs, grace)
 }

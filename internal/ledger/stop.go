@@ -10,9 +10,13 @@ import (
 
 // rowSet are deliveries, each with its chunk.
 type rowSet struct {
-	chunks  []int64 // each once, ascending
+	chunks  []int64 // each once, ascending, of rows that were found
 	chunkOf []int64
 	seqs    []int32
+}
+
+func (s *rowSet) add(chunk int64, seq int32) {
+	s.chunkOf, s.seqs = append(s.chunkOf, chunk), append(s.seqs, seq)
 }
 
 // findRows looks for the chunks of the deliveries (notice_id, seq) that a query selects. Where there is no chunk, the
@@ -25,15 +29,14 @@ func findRows(ctx context.Context, tx pgx.Tx, query string, args ...any) (found 
 		var chunk int64
 		var seq int32
 		_, err = pgx.ForEachRow(rows, []any{&chunk, &seq}, func() error {
-			found.chunks, found.chunkOf, found.seqs = append(found.chunks, chunk), append(found.chunkOf, chunk), append(found.seqs, seq)
+			found.add(chunk, seq)
 			return nil
 		})
 	}
 	if err != nil {
 		return found, fmt.Errorf("look for the chunks of deliveries: %w", err)
 	}
-	slices.Sort(found.chunks)
-	found.chunks = slices.Compact(found.chunks)
+	found.chunks = slices.Compact(slices.Sorted(slices.Values(found.chunkOf)))
 	return found, nil
 }
 

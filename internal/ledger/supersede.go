@@ -119,24 +119,16 @@ func supersedeOne(ctx context.Context, tx pgx.Tx, id int64, by Notice, seqs []in
 	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", after-before, by.Key))
 }
 
-// owedLaterSQL is the condition that a later phase of the incident owes its news, or may have sent it, to the mailbox
-// $3 of notice $1.
-var owedLaterSQL = named(`
-	SELECT EXISTS (
+// owedLaterSQL is the condition that a later phase of the incident owes its news, or may have sent it, to a mailbox of
+// notice $1; $2 are the phases of its kind. The chunk of that later delivery has to be locked.
+func owedLaterSQL(key string) string {
+	return named(`EXISTS (
 		SELECT FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.rows_dropped_at IS NULL
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = $3 OFFSET 0) r
+		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = ` + key + ` OFFSET 0) r
 		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = o.id AND lo <= r.seq ORDER BY lo DESC LIMIT 1) c
 		CROSS JOIN LATERAL (SELECT state, unresolved FROM delivery WHERE chunk_id = c.id AND seq = r.seq OFFSET 0) d
 		WHERE me.id = $1 AND o.began_at IS NOT NULL AND ` + earlierSQL("me", "o") + `
 			AND (d.state NOT IN ({failed}, {cancelled}, {suppressed}) OR d.unresolved <> 0))`)
-
-// owedLater reports whether a later phase owes, or may have sent, its news to a mailbox of n. The chunk of that later
-// delivery has to be locked.
-func owedLater(ctx context.Context, tx pgx.Tx, n Notice, key string) (owed bool, err error) {
-	if err := tx.QueryRow(ctx, owedLaterSQL, n.ID, notice.Phases[n.Body.Kind], key).Scan(&owed); err != nil {
-		return false, fmt.Errorf("look for later phases: %w", err)
-	}
-	return owed, nil
 }
 
 // laterRows are the deliveries of the other notices of the incident to some mailboxes: what a requeue asks about.
