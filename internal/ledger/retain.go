@@ -76,10 +76,9 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	}
 	_, err = tx.Exec(ctx, `
 		UPDATE notice n SET rows_dropped_at = clock_timestamp(), kept_first_sent_at = k.first, kept_last_sent_at = k.last,
-			kept_counts = ARRAY[k.c0, k.c1, k.c2, k.c3, k.c4, k.c5, k.c6, k.c7, k.c8]::int[]
+			kept_counts = k.counts
 		FROM (SELECT min(first_sent_at) AS first, max(last_sent_at) AS last, bool_or(open OR coalesce(lease_until > clock_timestamp(), false)) AS busy,
-			sum(counts[1]) c0, sum(counts[2]) c1, sum(counts[3]) c2, sum(counts[4]) c3, sum(counts[5]) c4,
-			sum(counts[6]) c5, sum(counts[7]) c6, sum(counts[8]) c7, sum(counts[9]) c8
+			`+sumOfCounts+` AS counts
 			FROM chunk WHERE notice_id = $1) k
 		WHERE n.id = $1 AND n.rows_dropped_at IS NULL AND n.state IN ('sent', 'cancelled') AND NOT k.busy`, id)
 	if err != nil {

@@ -17,8 +17,9 @@ type Standing struct {
 	Fenced     bool                 // the ledger came from a backup, and releases are held
 }
 
-// Standing asks the counts of chunks, which for a leased one are those of before its lease. What is owed for longest is looked for in the first open chunks of each notice: the rows of a
-// notice become owed together, but for those that an operator sends again.
+// Standing asks the counts of chunks, which for a leased one are those of before its lease. It looks in the first open
+// chunks of each notice for the delivery that is owed for longest: those of a notice become owed together, but for what an
+// operator sends again.
 func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 	var counts []int
 	err = db.pool.QueryRow(ctx, named(`
@@ -29,8 +30,7 @@ func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 		SELECT
 			coalesce((SELECT jsonb_object_agg(state, n) FROM (
 				SELECT state, count(*) n FROM recent WHERE state NOT IN ('sent', 'cancelled') GROUP BY state) s), '{}'),
-			(SELECT ARRAY[coalesce(sum(counts[1]), 0), coalesce(sum(counts[2]), 0), coalesce(sum(counts[3]), 0), coalesce(sum(counts[4]), 0), coalesce(sum(counts[5]), 0),
-				coalesce(sum(counts[6]), 0), coalesce(sum(counts[7]), 0), coalesce(sum(counts[8]), 0), coalesce(sum(counts[9]), 0)]::int[]
+			(SELECT `+sumOfCounts+`
 				FROM chunk JOIN recent n ON n.id = notice_id),
 			coalesce((SELECT clock_timestamp() - min(coalesce(d.owed_at, n.owed_at)) FROM recent n
 				CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND open ORDER BY lo LIMIT 4) c

@@ -17,22 +17,17 @@ import (
 var statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', n.state, n.reason, n.customers, n.recipients, n.by_language, n.suppressed,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
-		least(closed.first_sent_at, leased.first_sent_at, n.kept_first_sent_at),
-		greatest(closed.last_sent_at, leased.last_sent_at, n.kept_last_sent_at), n.rows_dropped_at,
-		coalesce(n.kept_counts, ARRAY[closed.c1 + leased.c1, closed.c2 + leased.c2, closed.c3 + leased.c3, closed.c4 + leased.c4,
-			closed.c5 + leased.c5, closed.c6 + leased.c6, closed.c7 + leased.c7, closed.c8 + leased.c8, closed.c9 + leased.c9]::int[])
+		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts)
 	FROM notice n
 	JOIN incident i ON i.id = n.incident_id
-	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + `, min(first_sent_at) first_sent_at, max(last_sent_at) last_sent_at
-		FROM chunk WHERE notice_id = n.id AND lease_until IS NULL) closed
-	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + `, min(first_sent_at) first_sent_at, max(last_sent_at) last_sent_at
-		FROM (` + leasedSQL + `) l) leased `
+	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + ` AS counts, min(first_sent_at) AS first, max(last_sent_at) AS last FROM (
+		SELECT counts, first_sent_at, last_sent_at FROM chunk WHERE notice_id = n.id AND lease_until IS NULL
+		UNION ALL SELECT counts, first_sent_at, last_sent_at FROM (` + leasedSQL + `) l) c) k `
 
-// sumOfCounts sums the counts of chunks by state, as c1 to c9.
+// sumOfCounts sums the counts of chunks by state.
 const sumOfCounts = `
-	coalesce(sum(counts[1]), 0) c1, coalesce(sum(counts[2]), 0) c2, coalesce(sum(counts[3]), 0) c3, coalesce(sum(counts[4]), 0) c4,
-	coalesce(sum(counts[5]), 0) c5, coalesce(sum(counts[6]), 0) c6, coalesce(sum(counts[7]), 0) c7, coalesce(sum(counts[8]), 0) c8,
-	coalesce(sum(counts[9]), 0) c9`
+	ARRAY[coalesce(sum(counts[1]), 0), coalesce(sum(counts[2]), 0), coalesce(sum(counts[3]), 0), coalesce(sum(counts[4]), 0), coalesce(sum(counts[5]), 0),
+		coalesce(sum(counts[6]), 0), coalesce(sum(counts[7]), 0), coalesce(sum(counts[8]), 0), coalesce(sum(counts[9]), 0)]::int[]`
 
 // Status returns where a notice stands, by its key or number.
 func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err error) {
