@@ -38,7 +38,8 @@ type one struct {
 
 type listCmd struct {
 	remote
-	JSON bool `name:"json" help:"Print the list as JSON."`
+	Incident string `placeholder:"KEY" help:"Only the notices of this incident."`
+	JSON     bool   `name:"json" help:"Print the list as JSON."`
 }
 
 func (c *listCmd) Run(ctx context.Context, a *app) error {
@@ -46,14 +47,14 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	notices, err := client.Notices(ctx)
-	if err != nil {
-		return fmt.Errorf("list notices: %w", err)
+	notices := []notice.Status{}
+	for st, err := range client.Notices(ctx, c.Incident) {
+		if err != nil {
+			return fmt.Errorf("list notices: %w", err)
+		}
+		notices = append(notices, st)
 	}
 	if c.JSON {
-		if notices == nil {
-			notices = []notice.Status{}
-		}
 		return document(a.stdout, map[string]any{"notices": notices})
 	}
 	if len(notices) == 0 {

@@ -34,7 +34,7 @@ func (l *looked) Reconcile(_ context.Context, _ string, r ledger.Reconciliation,
 	return ledger.Reconciled{Sent: len(r.Evidence), Requeued: len(r.Requeue)}, nil
 }
 
-func (in *installation) Notices(context.Context) ([]notice.Status, error) {
+func (in *installation) Notices(context.Context, notice.Page) ([]notice.Status, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return []notice.Status{in.st}, nil

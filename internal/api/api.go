@@ -40,8 +40,8 @@ type Desk interface {
 // Book reads the ledger and keeps the customers; package ledger implements it. What does not exist is a
 // *notice.Error with CodeNotFound.
 type Book interface {
-	// Notices lists every notice, the newest first.
-	Notices(ctx context.Context) ([]notice.Status, error)
+	// Notices is a page of the notices, the newest first.
+	Notices(ctx context.Context, p notice.Page) ([]notice.Status, error)
 	Status(ctx context.Context, ref string) (notice.Status, error)
 	// State is the cheap part of Status, fit for asking twenty times a second.
 	State(ctx context.Context, ref string) (notice.State, error)
@@ -114,6 +114,7 @@ type CustomerFile struct {
 type (
 	noticeList struct {
 		Notices []notice.Status `json:"notices"`
+		Next    *int64          `json:"next" doc:"the number to go on before; null at the end"`
 	}
 	deliveryList struct {
 		Deliveries []notice.Delivery `json:"deliveries"`

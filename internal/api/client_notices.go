@@ -70,11 +70,31 @@ func (cl *Client) Settle(ctx context.Context, ref string, s notice.Settlement) (
 	return done, err
 }
 
-// Notices lists every notice, the newest first.
-func (cl *Client) Notices(ctx context.Context) ([]notice.Status, error) {
-	var l noticeList
-	err := cl.do(ctx, call{method: http.MethodGet, path: "/v1/notices", again: untilReached}, &l)
-	return l.Notices, err
+// Notices goes through every notice, or those of the incident with that key, the newest first, a page at a time. It
+// ends at the first error.
+func (cl *Client) Notices(ctx context.Context, incident string) iter.Seq2[notice.Status, error] {
+	return func(yield func(notice.Status, error) bool) {
+		query := url.Values{}
+		if incident != "" {
+			query.Set("incident", incident)
+		}
+		for {
+			var page noticeList
+			if err := cl.do(ctx, call{method: http.MethodGet, path: "/v1/notices", query: query, again: untilReached}, &page); err != nil {
+				yield(notice.Status{}, err)
+				return
+			}
+			for _, st := range page.Notices {
+				if !yield(st, nil) {
+					return
+				}
+			}
+			if page.Next == nil {
+				return
+			}
+			query.Set("before", strconv.FormatInt(*page.Next, 10))
+		}
+	}
 }
 
 // Status is where the notice stands. With wait above 0 it answers when the notice is finished or that time, 60 s

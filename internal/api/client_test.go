@@ -44,13 +44,13 @@ func TestErrorsComeBackAsTheyWere(t *testing.T) {
 		{Code: notice.CodeTooEarly, Message: "from noon"},
 	} {
 		b.fail = want
-		_, err := b.client.Notices(ctx)
+		_, err := all(b.client.Notices(ctx, ""))
 		if got, ok := err.(*notice.Error); !ok || *got != *want {
 			t.Errorf("got %#v, want %#v", err, want)
 		}
 	}
 	b.fail = errors.New("the disk is full")
-	if _, err := b.client.Notices(ctx); err == nil || !strings.Contains(err.Error(), "under request ") || strings.Contains(err.Error(), "disk") {
+	if _, err := all(b.client.Notices(ctx, "")); err == nil || !strings.Contains(err.Error(), "under request ") || strings.Contains(err.Error(), "disk") {
 		t.Errorf("an internal error: %v", err)
 	}
 	b.fail = nil
@@ -59,7 +59,7 @@ func TestErrorsComeBackAsTheyWere(t *testing.T) {
 		t.Errorf("a body that is refused: %#v", err)
 	}
 	b.client.token = ""
-	if _, err := b.client.Notices(ctx); err == nil || !strings.Contains(err.Error(), "wants a token: set TOCSIN_TOKEN") {
+	if _, err := all(b.client.Notices(ctx, "")); err == nil || !strings.Contains(err.Error(), "wants a token: set TOCSIN_TOKEN") {
 		t.Errorf("without a token: %v", err)
 	}
 }
@@ -87,12 +87,12 @@ func TestGETsAreTriedAgain(t *testing.T) {
 	b, ctx := setup(t), context.Background()
 	url, asked := flaky(t, b.server, 502, 503, 0, 504)
 	b.client.base = url
-	if _, err := b.client.Notices(ctx); err != nil || asked.Load() != 5 {
+	if _, err := all(b.client.Notices(ctx, "")); err != nil || asked.Load() != 5 {
 		t.Errorf("asked %d times: %v", asked.Load(), err)
 	}
 	url, asked = flaky(t, b.server, 500)
 	b.client.base = url
-	if _, err := b.client.Notices(ctx); err == nil || asked.Load() != 1 || !strings.Contains(err.Error(), "does not seem to be Tocsin") {
+	if _, err := all(b.client.Notices(ctx, "")); err == nil || asked.Load() != 1 || !strings.Contains(err.Error(), "does not seem to be Tocsin") {
 		t.Errorf("an internal error, asked %d times: %v", asked.Load(), err)
 	}
 	url, asked = flaky(t, b.server, 503)
@@ -117,7 +117,7 @@ func TestAServerThatIsAway(t *testing.T) {
 	cl.patience = 250 * time.Millisecond
 	want := "cannot reach Tocsin at " + url + ": connection refused; is `tocsin serve` running? TOCSIN_URL says where"
 	for name, act := range map[string]func(context.Context) error{
-		"GET":     func(ctx context.Context) error { _, err := cl.Notices(ctx); return err },
+		"GET":     func(ctx context.Context) error { _, err := all(cl.Notices(ctx, "")); return err },
 		"release": func(ctx context.Context) error { _, err := cl.Release(ctx, "k"); return err },
 		"pause":   func(ctx context.Context) error { _, err := cl.Pause(ctx, "k"); return err },
 	} {
@@ -132,7 +132,7 @@ func TestAServerThatIsAway(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := cl.Notices(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := all(cl.Notices(ctx, "")); !errors.Is(err, context.Canceled) {
 		t.Errorf("after an interrupt: %v", err)
 	}
 }

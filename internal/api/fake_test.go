@@ -133,10 +133,12 @@ func (f *fake) Test(_ context.Context, b notice.Body, to string) (map[string]not
 	}, f.fail
 }
 
-func (f *fake) Notices(context.Context) (all []notice.Status, err error) {
+func (f *fake) Notices(_ context.Context, p notice.Page) (all []notice.Status, err error) {
 	defer f.lock()()
 	for _, st := range slices.Backward(f.notices) {
-		all = append(all, *st)
+		if (p.Before == 0 || st.Number < p.Before) && len(all) < p.Limit {
+			all = append(all, *st)
+		}
 	}
 	return all, f.fail
 }

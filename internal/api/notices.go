@@ -65,7 +65,7 @@ func (s *Server) describeNotices(api huma.API) {
 	test := op("test-notice", http.MethodPost, "/v1/notices/test", "Send one mail per language to one address, outside the ledger")
 	test.MaxBodyBytes = maxNoticeBody
 	register(s, api, test, s.test, 400, 413, 415, 422)
-	register(s, api, op("list-notices", http.MethodGet, "/v1/notices", "All notices, the newest first"), s.list)
+	register(s, api, op("list-notices", http.MethodGet, "/v1/notices", "The notices, the newest first"), s.list, 422)
 	register(s, api, op("get-notice", http.MethodGet, "/v1/notices/{id}", "Where a notice stands"), s.status, 404, 422)
 	release := op("release-notice", http.MethodPost, "/v1/notices/{id}/release", "Freeze body and audience, and let it go out")
 	release.Description = "created says whether this call released it; a repeated call changes nothing."
@@ -128,11 +128,20 @@ func (s *Server) test(ctx context.Context, in *struct {
 	return ok(report, nil)
 }
 
-func (s *Server) list(ctx context.Context, _ *struct{}) (*answer[noticeList], error) {
-	all, err := s.book.Notices(ctx)
-	list := noticeList{Notices: make([]notice.Status, 0, len(all))}
-	for _, st := range all {
-		list.Notices = append(list.Notices, tidyStatus(st))
+// list reads one notice more than asked for, which tells whether there is a next page.
+func (s *Server) list(ctx context.Context, in *struct {
+	Before   int64  `query:"before" minimum:"0" doc:"only notices with a smaller number; 0 = all"`
+	Limit    int    `query:"limit" default:"1000" minimum:"1" maximum:"1000" doc:"at most so many"`
+	Incident string `query:"incident" doc:"only the notices of the incident with this key"`
+}) (*answer[noticeList], error) {
+	all, err := s.book.Notices(ctx, notice.Page{Before: in.Before, Incident: in.Incident, Limit: in.Limit + 1})
+	list := noticeList{Notices: orEmpty(all)}
+	if len(all) > in.Limit {
+		list.Notices = all[:in.Limit]
+		list.Next = &all[in.Limit-1].Number
+	}
+	for i := range list.Notices {
+		list.Notices[i] = tidyStatus(list.Notices[i])
 	}
 	return ok(list, err)
 }

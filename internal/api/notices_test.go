@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"iter"
 	"net/http"
 	"testing"
 	"time"
@@ -44,9 +46,41 @@ func TestANoticeFromDraftToCancelled(t *testing.T) {
 	if b.who != "Ada" {
 		t.Errorf("pressed by %q", b.who)
 	}
-	all, err := b.client.Notices(ctx)
-	if err != nil || len(all) != 1 || all[0].State != notice.Cancelled {
-		t.Errorf("list: %+v, %v", all, err)
+	notices, err := all(b.client.Notices(ctx, ""))
+	if err != nil || len(notices) != 1 || notices[0].State != notice.Cancelled {
+		t.Errorf("list: %+v, %v", notices, err)
+	}
+}
+
+// all collects a sequence up to its first error.
+func all[T any](seq iter.Seq2[T, error]) (list []T, err error) {
+	for v, err := range seq {
+		if err != nil {
+			return list, err
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+func TestNoticesComeInPages(t *testing.T) {
+	t.Parallel()
+	b, ctx := setup(t), context.Background()
+	const n = 1003 // one page holds 1,000
+	for i := range n {
+		_, err := b.client.Draft(ctx, body(fmt.Sprintf("k%d", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	notices, err := all(b.client.Notices(ctx, ""))
+	if err != nil || len(notices) != n || notices[0].Key != fmt.Sprintf("k%d", n-1) || notices[n-1].Key != "k0" {
+		t.Errorf("%d notices, %v", len(notices), err)
+	}
+	var page noticeList
+	_, text := b.send(t, "GET", "/v1/notices?limit=2&before=3", "")
+	if err := json.Unmarshal([]byte(text), &page); err != nil || len(page.Notices) != 2 || page.Next != nil {
+		t.Errorf("the last page: %s, %v", text, err)
 	}
 }
 

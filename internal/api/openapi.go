@@ -46,6 +46,7 @@ func (s *Server) describe(version string) []byte {
 		return v, nil
 	}}
 	api := humago.New(s.mux, config)
+	api.UseMiddleware(refuseRepeated)
 	s.describeNotices(api)
 	s.describeCustomers(api)
 	s.describeCustomerLists(api)
@@ -57,6 +58,25 @@ func (s *Server) describe(version string) []byte {
 		panic(fmt.Sprintf("encode the OpenAPI document: %v", err))
 	}
 	return document
+}
+
+// refuseRepeated refuses a parameter that is given twice, unless it is a list: a server can't guess which one is meant.
+func refuseRepeated(hctx huma.Context, next func(huma.Context)) {
+	u := hctx.URL()
+	query := u.Query()
+	p := plain(http.StatusUnprocessableEntity, "a parameter of the query is given twice")
+	p.Code = notice.CodeInvalid
+	for _, parameter := range hctx.Operation().Parameters {
+		if parameter.In == "query" && parameter.Schema.Type != huma.TypeArray && len(query[parameter.Name]) > 1 {
+			p.Errors = append(p.Errors, FieldError{Field: parameter.Name, Message: "is given twice"})
+		}
+	}
+	if len(p.Errors) == 0 {
+		next(hctx)
+		return
+	}
+	r, w := humago.Unwrap(hctx)
+	p.write(w, r)
 }
 
 // serveDocument answers with the OpenAPI document.

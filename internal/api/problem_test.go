@@ -64,6 +64,7 @@ func TestRequestsThatAreWrong(t *testing.T) {
 			[]FieldError{{"send_at", "expected string to be RFC 3339 date-time"}}},
 		{"no address to test", "POST", "/v1/notices/test", `{` + good + `}`, 422, []FieldError{{"to", "is missing"}}},
 		{"neither sent nor requeue", "POST", "/v1/notices/k/settle", `{"all_uncertain":true}`, 422, []FieldError{{"sent", "say either sent or requeue"}}},
+		{"a parameter twice", "GET", "/v1/notices?limit=1&limit=2", "", 422, []FieldError{{"limit", "is given twice"}}},
 		{"an unknown parameter", "GET", "/v1/notices/k/deliveries?stat=failed", "", 422, []FieldError{{"stat", "unknown parameter"}}},
 		{"an unknown state", "GET", "/v1/notices/k/deliveries?state=lost", "", 422, []FieldError{{"state",
 			"is none of queued, sending, sent, deferred, failed, uncertain, suppressed, cancelled, bounced"}}},
@@ -236,7 +237,7 @@ func TestRequestIDs(t *testing.T) {
 
 type panicking struct{ *fake }
 
-func (panicking) Notices(context.Context) ([]notice.Status, error) {
+func (panicking) Notices(context.Context, notice.Page) ([]notice.Status, error) {
 	panic("no notices for bob@example.org")
 }
 

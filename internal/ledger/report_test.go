@@ -235,3 +235,32 @@ func TestEachDeliveryIsOfOneMoment(t *testing.T) {
 		t.Errorf("of a state that none is in: %v", err)
 	}
 }
+
+func TestNoticesComeByNumberInPages(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.customers(1)
+	for _, key := range []string{"a", "b", "c"} {
+		d.send(notice.Body{Key: key, Incident: map[bool]string{true: "odd", false: "even"}[key != "b"]})
+	}
+	for _, tt := range []struct {
+		page notice.Page
+		want []string
+	}{
+		{notice.Page{Limit: 2}, []string{"c", "b"}},
+		{notice.Page{Limit: 2, Before: d.id - 1}, []string{"a"}},
+		{notice.Page{Limit: 9, Incident: "odd"}, []string{"c", "a"}},
+		{notice.Page{Limit: 9, Incident: "odd", Before: d.id}, []string{"a"}},
+		{notice.Page{Limit: 9, Incident: "none"}, nil},
+	} {
+		notices, err := d.Notices(t.Context(), tt.page)
+		d.must(err)
+		var keys []string
+		for _, st := range notices {
+			keys = append(keys, st.Key)
+		}
+		if !slices.Equal(keys, tt.want) {
+			t.Errorf("%+v: %v, want %v", tt.page, keys, tt.want)
+		}
+	}
+}

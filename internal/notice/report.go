@@ -128,6 +128,13 @@ type Delivery struct {
 	UpdatedAt time.Time     `json:"updated_at"`
 }
 
+// Page asks for a page of notices by number, the newest first.
+type Page struct {
+	Before   int64  // only those with a smaller number; 0 = all
+	Incident string // only those of the incident with this key; "" = all
+	Limit    int
+}
+
 // DeliveryPage asks for a page of a notice's deliveries, by seq.
 type DeliveryPage struct {
 	After  int            // deliveries with a greater seq; -1 from the start
