@@ -212,7 +212,7 @@ func (s *benchSystem) send(tier string, watch time.Duration) (f figures, err err
 	}
 	before := s.cpu()
 	pressed := time.Now()
-	receipt, err := s.client.Release(ctx, key)
+	receipt, err := s.client.Release(ctx, key, notice.Releasing{})
 	if err != nil {
 		return f, err
 	}
@@ -255,7 +255,7 @@ func (s *benchSystem) pause(tier string) (after time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := s.client.Release(ctx, key); err != nil {
+	if _, err := s.client.Release(ctx, key, notice.Releasing{}); err != nil {
 		return 0, err
 	}
 	for {

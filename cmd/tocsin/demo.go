@@ -118,9 +118,9 @@ func (s *stage) send(ctx context.Context, a *app, body notice.Body) (st notice.S
 	if _, err := s.client.Draft(ctx, body); err != nil {
 		return st, fmt.Errorf("make the draft: %w", err)
 	}
-	plan, err := s.client.Preview(ctx, body)
+	plan, err := s.client.PreviewDraft(ctx, body.Key)
 	if err != nil {
-		return st, fmt.Errorf("preview: %w", err)
+		return st, fmt.Errorf("plan: %w", err)
 	}
 	if err := sendable(plan); err != nil {
 		return st, err
@@ -128,7 +128,7 @@ func (s *stage) send(ctx context.Context, a *app, body notice.Body) (st notice.S
 	s.say.line("  %s, %s: %s in %s, %s of them", many(plan.Customers, "customer"), many(plan.Recipients, "recipient"),
 		many(mailed(plan), "mail"), many(len(plan.ByLanguage), "language"), count(plan.Alternates))
 	s.say.line("  to an alternate address, since %s is what is broken", strings.Join(body.BrokenDomains, " and "))
-	r, err := s.client.Release(ctx, body.Key)
+	r, err := s.client.Release(ctx, body.Key, notice.Releasing{Plan: plan.Digest})
 	if err != nil {
 		return st, fmt.Errorf("release: %w", err)
 	}
@@ -195,7 +195,7 @@ func (s *stage) sendAgain(ctx context.Context, body notice.Body, before notice.S
 	p.before = before
 	held := s.inbox.Count()
 	if p.receipt, err = s.client.Draft(ctx, body); err == nil {
-		p.receipt, err = s.client.Release(ctx, body.Key)
+		p.receipt, err = s.client.Release(ctx, body.Key, notice.Releasing{})
 	}
 	if err == nil {
 		p.after, err = s.client.Status(ctx, body.Key, 0)

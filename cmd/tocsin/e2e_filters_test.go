@@ -167,7 +167,7 @@ func TestAKeptFilterIsReadByItsOwnRules(t *testing.T) {
 		t.Fatalf("exit %d, want only the draft: %s", code, errs)
 	}
 	s.sql(`UPDATE notice SET filter_rules = 1 WHERE key = 'german' RETURNING key`)
-	if _, err := s.client().Release(t.Context(), "german"); err != nil {
+	if _, err := s.client().Release(t.Context(), "german", notice.Releasing{}); err != nil {
 		t.Fatal(err)
 	}
 	if st := s.status("german"); st.Customers != 1 {

@@ -29,8 +29,10 @@ type installation struct {
 	mu        sync.Mutex
 	st        notice.Status
 	releases  int
-	atRelease notice.State  // what a release brings it to
-	asked     chan struct{} // gets an element at each Status, if there is room
+	how       []notice.Releasing // each release
+	drift     *notice.Drift      // since a plan was shown
+	atRelease notice.State       // what a release brings it to
+	asked     chan struct{}      // gets an element at each Status, if there is room
 }
 
 func newInstallation() *installation {
@@ -52,16 +54,26 @@ func (in *installation) Draft(context.Context, notice.Body, string) (notice.Stat
 	return in.st, !in.st.State.Released(), nil
 }
 
+func (in *installation) PreviewDraft(context.Context, string) (notice.Plan, error) {
+	p := in.plan
+	p.Digest = strings.Repeat("ab", 32)
+	return p, nil
+}
+
 func (in *installation) Preview(context.Context, notice.Body) (notice.Plan, error) {
 	return in.plan, nil
 }
 
-func (in *installation) Release(context.Context, string, string) (notice.Status, bool, error) {
+func (in *installation) Release(_ context.Context, _ string, how notice.Releasing, _ string) (notice.Status, bool, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.st.State.Released() {
 		return in.st, false, nil
 	}
+	if how.Plan != "" && in.drift != nil {
+		return notice.Status{}, false, &notice.Error{Code: notice.CodePlanChanged, Message: "the plan does not stand any more", Drift: in.drift}
+	}
+	in.how = append(in.how, how)
 	at := time.Date(2026, 11, 9, 20, 0, 0, 0, time.UTC)
 	in.releases++
 	in.st.State, in.st.ReleasedAt = in.atRelease, &at

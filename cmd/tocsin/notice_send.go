@@ -34,7 +34,7 @@ type receipt struct {
 	Suppressed map[string]int `json:"suppressed"`
 }
 
-// Run makes the draft, shows what it would do, asks, and releases it. What was released before is left alone.
+// Run makes the draft, shows its plan, asks, and releases that plan. What was released before is left alone.
 func (c *sendCmd) Run(ctx context.Context, a *app) error {
 	body, client, err := open(a, c.Dir)
 	if err != nil {
@@ -47,11 +47,8 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 	// A released notice answers as it stands: it needs no confirmation, since nothing will happen.
 	done.Created = false
 	if !done.State.Released() {
-		if err := c.confirm(ctx, a, client, body); err != nil {
+		if done, err = c.release(ctx, a, client, body); err != nil {
 			return err
-		}
-		if done, err = client.Release(ctx, body.Key); err != nil {
-			return interrupted(err, "whether it was released is not known, and sending it again does no harm", "release")
 		}
 	}
 	if !c.JSON && !done.Created {
@@ -63,22 +60,41 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 	return c.print(a, done)
 }
 
-// confirm shows the dry run and asks for the last word.
-func (c *sendCmd) confirm(ctx context.Context, a *app, client *api.Client, body notice.Body) error {
-	plan, err := client.Preview(ctx, body)
+// release shows the plan of the draft, asks for the last word, and releases that plan.
+func (c *sendCmd) release(ctx context.Context, a *app, client *api.Client, body notice.Body) (done api.Receipt, err error) {
+	p, err := plan(ctx, a.stderr, client, body.Key)
+	if notice.CodeOf(err) == notice.CodeConflict { // somebody else was faster
+		if done, err := client.Draft(ctx, body); err == nil && done.State.Released() {
+			done.Created = false
+			return done, nil
+		}
+	}
 	if err != nil {
-		return interrupted(directory.Locate(c.Dir, err), "nothing was sent", "preview")
+		return done, interrupted(directory.Locate(c.Dir, err), "nothing was sent", "plan")
 	}
-	if err := printPlan(a.stderr, c.Dir, body, plan); err != nil {
-		return err
+	if err := printPlan(a.stderr, c.Dir, body, p); err != nil {
+		return done, err
 	}
-	if err := sendable(plan); err != nil {
-		return err
+	if err := sendable(p); err != nil {
+		return done, err
 	}
-	if c.Yes {
-		return nil
+	if !c.Yes {
+		err := a.ask(ctx, fmt.Sprintf("Send it to %s? Type yes or %s: ", many(mailed(p), "recipient"), body.Key), "yes", body.Key)
+		if err != nil {
+			return done, err
+		}
 	}
-	return a.ask(ctx, fmt.Sprintf("Send it to %s? Type yes or %s: ", many(mailed(plan), "recipient"), body.Key), "yes", body.Key)
+	done, err = client.Release(ctx, body.Key, notice.Releasing{Plan: p.Digest})
+	if notice.CodeOf(err) == notice.CodePlanChanged {
+		printDrift(a.stderr, err)
+		if c.Yes { // nobody looked: the notice goes to those who are on its audience now
+			done, err = client.Release(ctx, body.Key, notice.Releasing{})
+		}
+	}
+	if err != nil {
+		return done, interrupted(err, "whether it was released is not known, and sending it again does no harm", "release")
+	}
+	return done, nil
 }
 
 func (c *sendCmd) print(a *app, r api.Receipt) error {

@@ -4,31 +4,32 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"tocsin/internal/ledger"
 )
 
-// How often old rows are looked for, and the pause after each slice of them, which leaves Postgres to the sending.
+// How often old rows and plans are looked for, and the pause after each slice of them, which leaves Postgres to the sending.
 const (
 	retentionEvery = time.Hour
+	plansEvery     = time.Minute
 	retentionPause = 100 * time.Millisecond
 )
 
-// dropOldRows drops the rows of old notices until ctx ends; keep 0 keeps them for ever. Several processes may do it.
-func dropOldRows(ctx context.Context, db *ledger.DB, keep time.Duration, logger *slog.Logger) {
+// drop has rows dropped that are older than keep, a slice at a time, until ctx ends; keep 0 keeps them for ever. Several
+// processes may do it.
+func drop(ctx context.Context, what string, keep, every time.Duration,
+	slice func(context.Context, time.Duration) (rows int, more bool, err error), logger *slog.Logger) {
 	dropped := 0
 	for keep > 0 && ctx.Err() == nil {
-		rows, more, err := db.DropOldRows(ctx, keep)
+		rows, more, err := slice(ctx, keep)
 		pause := retentionPause
 		switch dropped += rows; {
 		case err != nil && ctx.Err() == nil:
-			logger.Warn("drop old rows, trying again", slog.Any("error", err))
+			logger.Warn("drop "+what+", trying again", slog.Any("error", err))
 			pause = time.Minute
 		case !more:
 			if dropped > 0 {
-				logger.Info("dropped old rows", slog.Int("rows", dropped))
+				logger.Info("dropped "+what, slog.Int("rows", dropped))
 			}
-			dropped, pause = 0, retentionEvery
+			dropped, pause = 0, every
 		}
 		select {
 		case <-ctx.Done():

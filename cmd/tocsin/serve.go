@@ -43,7 +43,8 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer pacers.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
-	go dropOldRows(ctx, db, set.Retention, logger)
+	go drop(ctx, "old rows", set.Retention, retentionEvery, db.DropOldRows, logger)
+	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
 	desk := &control.Desk{
 		Ledger:  db,
 		Queue:   tasks,

@@ -19,10 +19,15 @@ type Desk interface {
 	// Draft makes a draft, or replaces the one of the same key. After release the same body answers with
 	// created false, and another body is a conflict.
 	Draft(ctx context.Context, body notice.Body, who string) (st notice.Status, created bool, err error)
-	// Preview is the dry run, with a sample per language. It changes nothing.
+	// Preview is the dry run, with a sample per language. It keeps nothing, but of a draft the plan, as PreviewDraft does.
 	Preview(ctx context.Context, body notice.Body) (notice.Plan, error)
-	// Release freezes body and audience and starts the sending; released is false when it had been released before.
-	Release(ctx context.Context, ref, who string) (st notice.Status, released bool, err error)
+	// PreviewDraft is the dry run of a draft: a release of the plan's digest takes it as it was shown.
+	PreviewDraft(ctx context.Context, ref string) (notice.Plan, error)
+	// Planning is how many customers the planning of a draft has come to, and whether it is under way.
+	Planning(ctx context.Context, ref string) (customers int, running bool, err error)
+	// Release freezes body and audience and starts the sending; released is false when it had been released before. A plan
+	// that was shown and does not stand any more is an error of class plan_changed, which says how what would go now differs.
+	Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error)
 	// Pause, Resume and Cancel return once no more mail is marked against the decision.
 	Pause(ctx context.Context, ref, who string) (notice.Status, error)
 	Resume(ctx context.Context, ref, who string) (notice.Status, error)
@@ -121,6 +126,10 @@ type (
 		Next       *int              `json:"next"` // the seq to go on after; null at the end
 		// RowsDroppedAt is when the notice's rows were dropped because they were old; the counts of its status stay.
 		RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"`
+	}
+	planning struct {
+		Running   bool `json:"running"`
+		Customers int  `json:"customers" doc:"so far"`
 	}
 	historyList struct {
 		Deliveries []notice.HistoryEntry `json:"deliveries"`

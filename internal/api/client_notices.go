@@ -32,9 +32,22 @@ func (cl *Client) Test(ctx context.Context, body notice.Body, to string) ([]Test
 	return r.Mails, err
 }
 
+// PreviewDraft is the dry run of a draft. Its plan is kept: a release of its digest takes it as it was shown.
+func (cl *Client) PreviewDraft(ctx context.Context, ref string) (p notice.Plan, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/preview")}, &p)
+	return p, err
+}
+
+// Planning is how many customers the planning of a draft has come to, and whether it is under way.
+func (cl *Client) Planning(ctx context.Context, ref string) (customers int, running bool, err error) {
+	var p planning
+	err = cl.do(ctx, call{method: http.MethodGet, path: noticePath(ref, "/planning")}, &p)
+	return p.Customers, p.Running, err
+}
+
 // Release lets the notice go out. Created says whether this call released it.
-func (cl *Client) Release(ctx context.Context, ref string) (r Receipt, err error) {
-	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/release")}, &r)
+func (cl *Client) Release(ctx context.Context, ref string, how notice.Releasing) (r Receipt, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/release"), body: how}, &r)
 	return r, err
 }
 

@@ -118,7 +118,7 @@ func TestAServerThatIsAway(t *testing.T) {
 	want := "cannot reach Tocsin at " + url + ": connection refused; is `tocsin serve` running? TOCSIN_URL says where"
 	for name, act := range map[string]func(context.Context) error{
 		"GET":     func(ctx context.Context) error { _, err := all(cl.Notices(ctx, "")); return err },
-		"release": func(ctx context.Context) error { _, err := cl.Release(ctx, "k"); return err },
+		"release": func(ctx context.Context) error { _, err := cl.Release(ctx, "k", notice.Releasing{}); return err },
 		"pause":   func(ctx context.Context) error { _, err := cl.Pause(ctx, "k"); return err },
 	} {
 		begin := time.Now()

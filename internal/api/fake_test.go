@@ -34,6 +34,7 @@ type fake struct {
 	settled    notice.Settlement
 	reconciled []ledger.Reconciliation
 	unheld     notice.Unholding
+	how        notice.Releasing // of the last release
 	suppressed []notice.Suppression
 	page       notice.CustomerPage      // that Customers was asked for
 	patched    notice.CustomerRow       // by the last PATCH
@@ -81,6 +82,21 @@ func (f *fake) Preview(_ context.Context, b notice.Body) (notice.Plan, error) {
 	return notice.Plan{Customers: 3, Recipients: 2, Filter: b.Audience.Filter}, f.fail
 }
 
+// aPlan is the digest of every draft's plan.
+var aPlan = strings.Repeat("ab", 32)
+
+func (f *fake) PreviewDraft(_ context.Context, ref string) (notice.Plan, error) {
+	defer f.lock()()
+	_, err := f.find(ref)
+	return notice.Plan{Customers: 3, Recipients: 2, Digest: aPlan}, err
+}
+
+func (f *fake) Planning(_ context.Context, ref string) (int, bool, error) {
+	defer f.lock()()
+	_, err := f.find(ref)
+	return 2, true, err
+}
+
 func (f *fake) decide(ref, who string, to notice.State) (notice.Status, error) {
 	defer f.lock()()
 	st, err := f.find(ref)
@@ -91,11 +107,16 @@ func (f *fake) decide(ref, who string, to notice.State) (notice.Status, error) {
 	return *st, nil
 }
 
-func (f *fake) Release(ctx context.Context, ref, who string) (notice.Status, bool, error) {
+func (f *fake) Release(ctx context.Context, ref string, how notice.Releasing, who string) (notice.Status, bool, error) {
 	was, err := f.State(ctx, ref)
 	if err != nil || was.Released() {
 		st, _ := f.Status(ctx, ref)
 		return st, false, err
+	}
+	f.how = how
+	if how.Plan != "" && how.Plan != aPlan {
+		return notice.Status{}, false, &notice.Error{Code: notice.CodePlanChanged, Message: "look again",
+			Drift: &notice.Drift{Added: 1, Lost: 2, Examples: map[string][]string{"added": {"c-3"}, "lost": {"x@example.com"}}}}
 	}
 	st, err := f.decide(ref, who, notice.Sending)
 	return st, true, err

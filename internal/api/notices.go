@@ -42,37 +42,24 @@ type (
 	}
 )
 
+func noticeOperation(id, method, path, summary string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"notices"}}
+}
+
 func (s *Server) describeNotices(api huma.API) {
-	op := func(id, method, path, summary string) huma.Operation {
-		return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"notices"}}
-	}
+	op := noticeOperation
 	draft := op("draft-notice", http.MethodPost, "/v1/notices", "Make a draft, or replace the one with the same key")
 	draft.Description = "After release the same body answers with created: false, and another body is a conflict."
 	draft.DefaultStatus = http.StatusCreated
 	draft.MaxBodyBytes = maxNoticeBody
 	draft.Responses = map[string]*huma.Response{"200": jsonResponse[Receipt](api, "The notice was there already; a draft has been replaced")}
 	register(s, api, draft, s.draft, 400, 409, 413, 415, 422)
-	preview := op("preview-notice", http.MethodPost, "/v1/notices/preview", "The dry run: what a release would do, with a sample per language")
-	preview.MaxBodyBytes = maxNoticeBody
-	register(s, api, preview,
-		func(ctx context.Context, in *noticeInput) (*answer[notice.Plan], error) {
-			if err := checkSize(in.RawBody, in.Body); err != nil {
-				return nil, err
-			}
-			p, err := s.desk.Preview(ctx, in.Body)
-			return ok(tidyPlan(p), err)
-		}, 400, 413, 415, 422)
 	test := op("test-notice", http.MethodPost, "/v1/notices/test", "Send one mail per language to one address, outside the ledger")
 	test.MaxBodyBytes = maxNoticeBody
 	register(s, api, test, s.test, 400, 413, 415, 422)
 	register(s, api, op("list-notices", http.MethodGet, "/v1/notices", "The notices, the newest first"), s.list, 422)
 	register(s, api, op("get-notice", http.MethodGet, "/v1/notices/{id}", "Where a notice stands"), s.status, 404, 422)
-	release := op("release-notice", http.MethodPost, "/v1/notices/{id}/release", "Freeze body and audience, and let it go out")
-	release.Description = "created says whether this call released it; a repeated call changes nothing."
-	register(s, api, release, func(ctx context.Context, in *refInput) (*answer[Receipt], error) {
-		st, released, err := s.desk.Release(ctx, in.ID, requestOf(ctx).who)
-		return ok(Receipt{Status: tidyStatus(st), Created: released}, err)
-	}, 404, 409, 422)
+	s.describeRelease(api)
 	decisions := []struct {
 		verb, summary string
 		act           func(ctx context.Context, ref, who string) (notice.Status, error)
@@ -250,16 +237,6 @@ func tidyStatus(st notice.Status) notice.Status {
 		*t = inUTC(*t)
 	}
 	return st
-}
-
-func tidyPlan(p notice.Plan) notice.Plan {
-	p.ByLanguage, p.Suppressed, p.Fallback = filled(p.ByLanguage), filled(p.Suppressed), filled(p.Fallback)
-	p.Holes, p.Hints, p.Excluded = orEmpty(p.Holes), orEmpty(p.Hints), filled(p.Excluded)
-	p.Branches, p.Placeholders = orEmpty(p.Branches), orEmpty(p.Placeholders)
-	if p.Previous != nil {
-		p.Previous.RowsDroppedAt = inUTC(p.Previous.RowsDroppedAt)
-	}
-	return p
 }
 
 func filled[K comparable, V any](m map[K]V) map[K]V {

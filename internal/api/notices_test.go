@@ -24,10 +24,10 @@ func TestANoticeFromDraftToCancelled(t *testing.T) {
 	if again, err := b.client.Draft(ctx, body("mail-down")); err != nil || again.Created {
 		t.Errorf("the same draft: %+v, %v", again, err)
 	}
-	if r, err := b.client.Release(ctx, "mail-down"); err != nil || !r.Created || r.State != notice.Sending {
+	if r, err := b.client.Release(ctx, "mail-down", notice.Releasing{}); err != nil || !r.Created || r.State != notice.Sending {
 		t.Errorf("release: %+v, %v", r, err)
 	}
-	if r, err := b.client.Release(ctx, "1"); err != nil || r.Created || r.State != notice.Sending {
+	if r, err := b.client.Release(ctx, "1", notice.Releasing{}); err != nil || r.Created || r.State != notice.Sending {
 		t.Errorf("release by number, again: %+v, %v", r, err)
 	}
 	other := body("mail-down")

@@ -32,9 +32,11 @@ type Problem struct {
 	Title     string       `json:"title" doc:"the status in words"`
 	Status    int          `json:"status"`
 	Detail    string       `json:"detail" doc:"what is wrong, for a person"`
-	Code      notice.Code  `json:"code,omitempty" doc:"the class of an error that the caller can mend" enum:"invalid,not_found,conflict,too_early"`
+	Code      notice.Code  `json:"code,omitempty" doc:"the class of an error that the caller can mend" enum:"invalid,not_found,conflict,too_early,plan_changed"`
 	RequestID string       `json:"request_id" doc:"as in X-Request-Id and in the server's log"`
 	Errors    []FieldError `json:"errors,omitempty" doc:"which fields are wrong"`
+	// Changed goes with the code plan_changed.
+	Changed *notice.Drift `json:"changed,omitempty" doc:"how what would go now differs from the plan that was shown"`
 }
 
 // FieldError is what is wrong with one field.
@@ -120,12 +122,15 @@ func domainProblem(e *notice.Error) *Problem {
 		notice.CodeNotFound: http.StatusNotFound,
 		notice.CodeConflict: http.StatusConflict,
 		notice.CodeTooEarly: http.StatusConflict,
+
+		notice.CodePlanChanged: http.StatusConflict,
 	}[e.Code]
 	if !known {
 		return plain(http.StatusInternalServerError, "internal error")
 	}
 	p := plain(status, scrub(e.Error()))
 	p.Code = e.Code
+	p.Changed = scrubbed(e.Drift)
 	if e.Field != "" {
 		p.Errors = []FieldError{{Field: scrub(e.Field), Message: scrub(e.Message)}}
 	}
@@ -218,6 +223,21 @@ var address = regexp.MustCompile(`("[^"]*"|[^\s"]+)@[^\s"]+`)
 
 // scrub takes mail addresses out of a text that was made for whoever sent them, but may be logged on its way.
 func scrub(text string) string { return address.ReplaceAllString(text, "(address)") }
+
+// scrubbed takes ids that are mail addresses out of the examples.
+func scrubbed(d *notice.Drift) *notice.Drift {
+	if d == nil {
+		return nil
+	}
+	clean := *d
+	clean.Examples = map[string][]string{}
+	for how, ids := range d.Examples {
+		for _, id := range ids {
+			clean.Examples[how] = append(clean.Examples[how], scrub(id))
+		}
+	}
+	return &clean
+}
 
 // unsupported says that an operation takes other media types.
 func unsupported(takes ...string) *Problem {

@@ -49,6 +49,7 @@ type Serve struct {
 	Tokens    []string `setting:"TOCSIN_TOKEN"`  // none, one, or two while rotating
 	Mail      Mail
 	Holds     []Hold        `setting:"holds"`            // nil where the file does not speak of them
+	PlanKeep  time.Duration `setting:"TOCSIN_PLAN_KEEP"` // how long a plan that was shown can be released
 	Retention time.Duration `setting:"TOCSIN_RETENTION"` // how long the rows of finished notices are kept; 0 = for ever
 	Log       string        `setting:"TOCSIN_LOG"`       // text or json
 }

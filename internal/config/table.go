@@ -114,6 +114,10 @@ var table = []Setting{
 		Doc: "How logs are written: text or json.",
 	},
 	{
+		Name: "TOCSIN_PLAN_KEEP", Value: "TIME", Default: "24h", parse: duration("24h", time.Minute),
+		Doc: "How long the plan that a dry run showed can be released; then it is dropped.",
+	},
+	{
 		Name: "TOCSIN_RETENTION", Value: "DAYS", Without: "for ever", Example: "400d", parse: days(leastRetention),
 		Doc: "How long serve keeps the rows of finished notices, in days (7 at least); their counts and keys stay.",
 	},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/mail"
 	"os"
+	"sync"
 	"time"
 
 	"tocsin/internal/audience"
@@ -30,7 +31,10 @@ type Register interface {
 	Released(ctx context.Context, b notice.Body) (released, same bool, err error)
 	PutDraft(ctx context.Context, d ledger.Draft) (id int64, created bool, err error)
 	Plan(ctx context.Context, a ledger.Audience) (notice.Plan, error)
-	Release(ctx context.Context, id int64, a ledger.Audience, domain, who string) (released bool, err error)
+	Freeze(ctx context.Context, id int64, a ledger.Audience) (notice.Plan, error)
+	Drift(ctx context.Context, id int64, a ledger.Audience, digest string) (*notice.Drift, error)
+	Release(ctx context.Context, id int64, a ledger.Audience, p ledger.Press) (released bool, err error)
+	Take(ctx context.Context, id int64, p ledger.Press) (released bool, err error)
 	Pause(ctx context.Context, id int64, who string) error
 	Resume(ctx context.Context, id int64, who string) error
 	Cancel(ctx context.Context, id int64, who string) error
@@ -54,6 +58,8 @@ type Desk struct {
 	ReplyTo string // where a notice has none
 	Zone    string // where a notice has none
 	Logger  *slog.Logger
+
+	planning sync.Map // the drafts that are being planned, by number: how many customers so far, as *atomic.Int64
 }
 
 // Draft keeps a notice that is not released yet, after checking all that can be checked without its recipients.
@@ -83,56 +89,6 @@ func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.
 	}
 	st, err = d.Ledger.Status(ctx, b.Key)
 	return st, created, err
-}
-
-// Preview is the dry run of a body: what a release would do, with a mail in each language.
-func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, err error) {
-	if b, err = normal(b); err != nil {
-		return plan, err
-	}
-	if err := unambiguous(b); err != nil {
-		return plan, err
-	}
-	p, err := d.prepare(ctx, b, unkept)
-	if err != nil {
-		return plan, err
-	}
-	look := newInspection(p.program, true)
-	if plan, err = d.Ledger.Plan(ctx, p.audience(look)); err != nil {
-		return plan, err
-	}
-	look.tell(&plan)
-	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter, p.broken.Filter)
-	return plan, err
-}
-
-// Release freezes a draft and its audience and lets it go; released is false where that had been done before.
-// It is refused when a mail would have a hole in it, or nobody would get one.
-func (d *Desk) Release(ctx context.Context, ref, who string) (st notice.Status, released bool, err error) {
-	id, err := d.Ledger.Find(ctx, ref)
-	if err != nil {
-		return st, false, err
-	}
-	n, err := d.Ledger.Notice(ctx, id)
-	if err != nil {
-		return st, false, err
-	}
-	if !n.State.Released() {
-		p, err := d.prepare(ctx, n.Body, n)
-		if err != nil {
-			return st, false, err
-		}
-		released, err = d.Ledger.Release(ctx, id, p.audience(newInspection(p.program, false)), d.domain(), who)
-		if err != nil {
-			return st, false, err
-		}
-		if released {
-			d.Logger.Info("released", slog.Int64("notice_id", id), slog.String("who", who))
-			d.sweep(ctx)
-		}
-	}
-	st, err = d.Ledger.Status(ctx, n.Key)
-	return st, released, err
 }
 
 // Pause stops a notice until it is resumed; at most what was marked before may still leave.
@@ -226,55 +182,4 @@ func (d *Desk) domain() string {
 		return host
 	}
 	return "tocsin.invalid"
-}
-
-// prepared is a body that can be released.
-type prepared struct {
-	body    notice.Body
-	texts   map[string]notice.Text
-	choice  ledger.Choice
-	broken  ledger.Broken
-	program *render.Program
-}
-
-// prepare checks a normal body. kept is the draft that it stands in, with the texts that were frozen with it; or unkept,
-// for a body that is new, whose texts are resolved now.
-func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (p prepared, err error) {
-	p = prepared{body: b, texts: kept.Texts}
-	if kept.Texts == nil {
-		if p.texts, err = d.Set.Texts(b); err != nil {
-			return p, err
-		}
-	}
-	if p.program, err = d.Set.Compile(render.SourceOf(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
-		return p, err
-	}
-	if kept.Texts == nil {
-		if err := d.checkTexts(ctx, p.program); err != nil {
-			return p, err
-		}
-	}
-	if p.choice, err = d.choose(ctx, b.Audience, kept); err != nil {
-		return p, err
-	}
-	p.broken, err = d.broken(ctx, b, kept)
-	return p, err
-}
-
-// unkept stands for the draft of a body that is new.
-var unkept = ledger.Notice{FilterRules: notice.FilterPatterns}
-
-// from is the sender for texts that are only looked at, where none is configured.
-func (d *Desk) from() string {
-	if d.From == "" {
-		return "status@tocsin.invalid"
-	}
-	return d.From
-}
-
-func (p prepared) audience(look *inspection) ledger.Audience {
-	return ledger.Audience{
-		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,
-		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Judge: look.judge,
-	}
 }

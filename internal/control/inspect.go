@@ -59,7 +59,7 @@ func meant(name string, known []string) string {
 // inspection looks at every mail of a notice before any leaves.
 type inspection struct {
 	program   *render.Program
-	samples   bool // keep one mail per language, and let holes pass
+	samples   bool // keep one mail per language
 	holeCount int
 	holes     []notice.Hole
 	sampled   []notice.Sample
@@ -159,9 +159,9 @@ func hole(r notice.Recipient, text string, err error) notice.Hole {
 	return h
 }
 
-// judge refuses a release with holes.
+// judge refuses a notice with holes in its mails.
 func (i *inspection) judge() error {
-	if i.samples || i.holeCount == 0 {
+	if i.holeCount == 0 {
 		return nil
 	}
 	first := i.holes[0]

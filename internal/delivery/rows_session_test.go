@@ -45,10 +45,10 @@ func (s *rowSession) Status(ctx context.Context, ref string) (notice.Status, err
 	return s.memory.status(id), nil
 }
 
-func (s *rowSession) Release(ctx context.Context, id int64, a ledger.Audience, domain, _ string) (bool, error) {
+func (s *rowSession) Release(ctx context.Context, id int64, a ledger.Audience, press ledger.Press) (bool, error) {
 	released := false
 	err := s.tx(ctx, "release", id, 0, func() (err error) {
-		released, err = s.memory.release(id, a, domain)
+		released, err = s.memory.release(id, a, press.Domain)
 		if released { // what is left of a notice the migration carries over
 			s.memory.expand(id)
 		}

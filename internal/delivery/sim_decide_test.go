@@ -170,11 +170,14 @@ func (w *world) backUp(n *noticeRow) {
 // cost as much as all the rest of a schedule.
 func (w *world) release(n *noticeRow) {
 	if w.thorough {
-		w.operate("release", false, func(ctx context.Context, d *control.Desk) error { _, _, err := d.Release(ctx, n.Key, "op"); return err })
+		w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
+			_, _, err := d.Release(ctx, n.Key, notice.Releasing{}, "op")
+			return err
+		})
 		return
 	}
 	w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
-		_, err := d.Ledger.Release(ctx, n.ID, everybody, "example.net", "op")
+		_, err := d.Ledger.Release(ctx, n.ID, everybody, ledger.Press{Domain: "example.net", Who: "op"})
 		return err
 	})
 }
@@ -230,7 +233,7 @@ func (w *world) decideOld() {
 
 func (w *world) releaseOld(n *oldNotice) {
 	w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
-		_, err := d.Ledger.Release(ctx, n.ID, everybody, "example.net", "op")
+		_, err := d.Ledger.Release(ctx, n.ID, everybody, ledger.Press{Domain: "example.net", Who: "op"})
 		return err
 	})
 }

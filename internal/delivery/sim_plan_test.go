@@ -77,7 +77,8 @@ func (m *memory) freeze(id int64, f frozen) *planRow {
 	return p
 }
 
-// layOut makes one recipient a mailbox, complete with all who share it, and one for each customer without any.
+// layOut makes one recipient a mailbox, complete with all who share it, and one for each customer without any. Those who are
+// not to be mailed come first.
 func (m *memory) layOut() []recipientRow {
 	rows, keys := map[string]*recipientRow{}, []string{}
 	for _, c := range m.customers {
@@ -104,7 +105,13 @@ func (m *memory) layOut() []recipientRow {
 			r.Customers = append(r.Customers, who)
 		}
 	}
-	slices.Sort(keys)
+	place := func(row string) string {
+		if rows[row].reason == notice.ReasonSuppressionList {
+			return "\n" + row
+		}
+		return row
+	}
+	slices.SortFunc(keys, func(a, b string) int { return strings.Compare(place(a), place(b)) })
 	all := make([]recipientRow, len(keys))
 	for seq, row := range keys {
 		all[seq] = *rows[row]

@@ -49,14 +49,14 @@ func refused(m, pg error) error {
 }
 
 func (p *pair) release(n int64) error {
-	m, mErr := p.s.Release(p.ctx, n, everybody, "example.net", "op")
+	m, mErr := p.s.Release(p.ctx, n, everybody, ledger.Press{Domain: "example.net", Who: "op"})
 	a := everybody
 	a.Body = p.memory.notice(n).Body
 	a.Choice.Customers = []string{}
 	for _, c := range p.memory.customers {
 		a.Choice.Customers = append(a.Choice.Customers, c.id)
 	}
-	pg, err := p.db.Release(p.ctx, p.notices[n-1], a, "example.net", "op")
+	pg, err := p.db.Release(p.ctx, p.notices[n-1], a, ledger.Press{Domain: "example.net", Who: "op"})
 	if err := refused(mErr, err); err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func (p *script) must(ok bool, what string) {
 func (p *script) wait(d time.Duration) { time.Sleep(d) }
 
 func (p *script) release(n int64) {
-	released, err := p.s.Release(context.Background(), n, everybody, "example.net", "op")
+	released, err := p.s.Release(context.Background(), n, everybody, ledger.Press{Domain: "example.net", Who: "op"})
 	p.must(released && err == nil, fmt.Sprint("the release was refused: ", err))
 }
 

@@ -63,7 +63,7 @@ func (s *session) Status(ctx context.Context, ref string) (notice.Status, error)
 }
 
 // Release freezes a plan of a draft, shows it, and releases the draft with that plan.
-func (s *session) Release(ctx context.Context, id int64, a ledger.Audience, domain, _ string) (bool, error) {
+func (s *session) Release(ctx context.Context, id int64, a ledger.Audience, press ledger.Press) (bool, error) {
 	p, err := s.freeze(ctx, id)
 	if err != nil || p == nil {
 		return false, err
@@ -78,7 +78,7 @@ func (s *session) Release(ctx context.Context, id int64, a ledger.Audience, doma
 	if err := a.Judge(); err != nil {
 		return false, err
 	}
-	return s.take(ctx, id, p.digest, domain)
+	return s.take(ctx, id, p.digest, press.Domain)
 }
 
 // freeze returns the plan that is shown; nil: the notice was released before.

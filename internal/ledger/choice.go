@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -72,8 +71,8 @@ func (c Choice) source(args *[]any) (string, error) {
 	return "true", nil
 }
 
-// excluded counts the customers whom a choice leaves out, per what does.
-func (c Choice) excluded(ctx context.Context, tx pgx.Tx) (map[string]int, error) {
+// excluded counts the customers whom a choice leaves out, per what does; chosen are those whom it does not.
+func (c Choice) excluded(ctx context.Context, tx pgx.Tx, chosen int) (map[string]int, error) {
 	counts := map[string]int{}
 	if c.Customers == nil && c.Notice == 0 && c.Filter.Op == notice.FilterAll {
 		return counts, nil
@@ -83,26 +82,20 @@ func (c Choice) excluded(ctx context.Context, tx pgx.Tx) (map[string]int, error)
 	if err != nil {
 		return nil, err
 	}
-	filter, err := filterSQL(c.Filter, &args)
-	if err != nil {
-		return nil, err
-	}
-	var elsewhere, filtered int
-	err = tx.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE NOT in_source), count(*) FILTER (WHERE in_source AND NOT in_filter)
-		FROM (SELECT `+source+` AS in_source, `+filter+` AS in_filter FROM customer c) k`, args...).Scan(&elsewhere, &filtered)
+	var all, within int
+	err = tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE `+source+`) FROM customer c`, args...).Scan(&all, &within)
 	if err != nil {
 		return nil, fmt.Errorf("count whom the audience leaves out: %w", err)
 	}
-	if elsewhere > 0 {
+	if all > within {
 		what := notice.ExcludedByList
 		if c.Notice != 0 {
 			what = notice.ExcludedByNotice
 		}
-		counts[what] = elsewhere
+		counts[what] = all - within
 	}
-	if filtered > 0 {
-		counts[notice.ExcludedByFilter] = filtered
+	if within > chosen {
+		counts[notice.ExcludedByFilter] = within - chosen
 	}
 	return counts, nil
 }
@@ -133,12 +126,9 @@ func (db *DB) Listed(ctx context.Context, id int64) ([]string, error) {
 	return ids, nil
 }
 
-// keepList makes these the customers that a draft is listed for, in the place of all earlier ones.
+// keepList makes these the customers that a draft is listed for, in the place of all earlier ones. Erasures are delayed
+// where there are any: one that runs meanwhile must not leave an id behind.
 func keepList(ctx context.Context, tx pgx.Tx, id int64, ids []string) error {
-	// An erasure that runs meanwhile must not leave an id behind.
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, erasureLock); err != nil {
-		return fmt.Errorf("keep erasures waiting: %w", err)
-	}
 	if _, err := tx.Exec(ctx, `DELETE FROM listed WHERE notice_id = $1`, id); err != nil {
 		return fmt.Errorf("forget the list of notice %d: %w", id, err)
 	}
@@ -150,35 +140,5 @@ func keepList(ctx context.Context, tx pgx.Tx, id int64, ids []string) error {
 	if err != nil {
 		return fmt.Errorf("keep the list of notice %d: %w", id, err)
 	}
-	return nil
-}
-
-// compare sets the difference between the planned recipients and the incident's notice that was released last.
-func compare(ctx context.Context, tx pgx.Tx, b notice.Body, p *notice.Plan) error {
-	var id int64
-	d := notice.Difference{}
-	err := tx.QueryRow(ctx, `
-		SELECT o.id, o.key, o.rows_dropped_at FROM notice o JOIN incident i ON i.id = o.incident_id
-		WHERE i.key = $1 AND o.key <> $2 AND o.released_at IS NOT NULL ORDER BY o.released_at DESC, o.id DESC LIMIT 1`,
-		b.Incident, b.Key).Scan(&id, &d.Key, &d.RowsDroppedAt)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil
-	}
-	if err == nil && d.RowsDroppedAt == nil {
-		err = tx.QueryRow(ctx, named(`
-			WITH reached AS (
-				SELECT d.address_key FROM (SELECT id FROM chunk WHERE notice_id = $1 OFFSET 0) c
-				CROSS JOIN LATERAL (SELECT address_key, state FROM delivery WHERE chunk_id = c.id OFFSET 0) d
-				WHERE d.address_key IS NOT NULL AND d.state NOT IN ({failed}, {suppressed}, {cancelled})
-			)
-			SELECT count(*) FILTER (WHERE p.mailbox IS NOT NULL AND o.address_key IS NOT NULL),
-				count(*) FILTER (WHERE o.address_key IS NULL), count(*) FILTER (WHERE p.mailbox IS NULL)
-			FROM (SELECT mailbox FROM planned WHERE reason = '') p FULL JOIN reached o ON o.address_key = p.mailbox`), id).
-			Scan(&d.Same, &d.New, &d.Left)
-	}
-	if err != nil {
-		return fmt.Errorf("compare with the notice before this one: %w", err)
-	}
-	p.Previous = &d
 	return nil
 }

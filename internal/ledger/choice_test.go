@@ -95,7 +95,7 @@ func TestAnEarlierNoticeIsKnownBeforeItIsExpanded(t *testing.T) {
 	b := notice.Body{Key: "first", Incident: "first", Kind: notice.Outage, Phase: "identified"}
 	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
 	d.must(err)
-	if _, err := d.Release(t.Context(), id, all(b), "example.net", "test"); err != nil {
+	if _, err := d.Release(t.Context(), id, all(b), ledger.Press{Domain: "example.net", Who: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	d.sendTo(notice.Body{Key: "second"}, ledger.Choice{Notice: id})
@@ -176,7 +176,7 @@ func TestADraftKeepsItsListUntilItIsReleased(t *testing.T) {
 	}
 	a := all(n.Body)
 	a.Choice.Customers = ids
-	if _, err := d.Release(ctx, id, a, "example.net", "test"); err != nil {
+	if _, err := d.Release(ctx, id, a, ledger.Press{Domain: "example.net", Who: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	if ids, err := d.Listed(ctx, id); err != nil || len(ids) != 0 {
@@ -225,7 +225,7 @@ func TestALongList(t *testing.T) {
 	a := all(b.Kept())
 	a.Choice.Customers, err = d.Listed(t.Context(), id)
 	d.must(err)
-	if _, err := d.Release(t.Context(), id, a, "example.net", "test"); err != nil {
+	if _, err := d.Release(t.Context(), id, a, ledger.Press{Domain: "example.net", Who: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	step("released it")

@@ -15,6 +15,15 @@ import (
 // erasureLock is the advisory lock under which customers are erased; releases and drafts share it.
 const erasureLock = 0x746f6373696e01
 
+// delayErasures has erasures wait until the transaction ends. It comes before any lock on a row: an erasure that waits makes
+// those wait who ask after it.
+func delayErasures(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, erasureLock); err != nil {
+		return fmt.Errorf("keep erasures waiting: %w", err)
+	}
+	return nil
+}
+
 // DeleteCustomer erases a customer; a notice.Error of class not_found where nothing is known of them. On the rows of
 // released notices the others who share a mailbox stay. A row that was theirs alone stays with its state, without
 // address, names and replies; what it still owed is cancelled, and what is being sent just now is not tried again.
@@ -78,8 +87,15 @@ type row struct {
 func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
 	var r row
 	err := tx.QueryRow(ctx, `SELECT CASE WHEN state = 'taken' THEN notice_id ELSE 0 END FROM plan WHERE id = $1 FOR UPDATE`, plan).Scan(&r.Notice)
+	if errors.Is(err, pgx.ErrNoRows) { // its rows were collected meanwhile
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("lock the plan: %w", err)
+	}
+	// What was shown is not what would go.
+	if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE id = $1 AND state = 'frozen'`, plan); err != nil {
+		return fmt.Errorf("drop the plan: %w", err)
 	}
 	found, err := findRows(ctx, tx, `SELECT $3::bigint, seq FROM member WHERE customer_id = $1 AND plan_id = $2`, id, plan, r.Notice)
 	if err != nil {

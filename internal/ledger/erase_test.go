@@ -220,7 +220,7 @@ func TestAnErasureMeetsReleasesExpansionsAndClaims(t *testing.T) {
 			b := notice.Body{Key: fmt.Sprint("n", i), Incident: fmt.Sprint("i", i), Kind: notice.Outage, Phase: "identified"}
 			id, _, err := d.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
 			if err == nil {
-				_, err = d.Release(ctx, id, all(b), "example.net", "test")
+				_, err = d.Release(ctx, id, all(b), ledger.Press{Domain: "example.net", Who: "test"})
 			}
 			var chunk int64
 			if err == nil {

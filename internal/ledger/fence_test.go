@@ -258,7 +258,7 @@ func TestALaterPhaseIsNotOvertakenByAnEarlier(t *testing.T) {
 	b := notice.Body{Key: "first", Incident: "n1", Kind: notice.Outage, Phase: "investigating"}
 	id, _, err := d.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
 	d.must(err)
-	if _, err := d.Release(ctx, id, all(b), "example.net", "test"); err != nil {
+	if _, err := d.Release(ctx, id, all(b), ledger.Press{Domain: "example.net", Who: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	d.wantCounts(map[string]int{"queued": 2})
@@ -273,7 +273,7 @@ func TestADraftThatWasReplacedMeanwhileIsNotReleased(t *testing.T) {
 	changed.Severity = "major"
 	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: changed, Texts: map[string]notice.Text{}, Who: "test"})
 	d.must(err)
-	if released, err := d.Release(t.Context(), id, all(seen), "example.net", "test"); released || notice.CodeOf(err) != notice.CodeConflict {
+	if released, err := d.Release(t.Context(), id, all(seen), ledger.Press{Domain: "example.net", Who: "test"}); released || notice.CodeOf(err) != notice.CodeConflict {
 		t.Errorf("released what nobody had looked at: %v %v", released, err)
 	}
 }
@@ -300,7 +300,7 @@ func TestWhoWasConnectedBeforeTheTablesWereThereCanRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if released, err := db.Release(t.Context(), id, all(b), "example.net", "test"); err != nil || !released {
+	if released, err := db.Release(t.Context(), id, all(b), ledger.Press{Domain: "example.net", Who: "test"}); err != nil || !released {
 		t.Fatalf("release: %v %v", released, err)
 	}
 	if state, err := db.State(t.Context(), "k"); err != nil || state != notice.Sending {

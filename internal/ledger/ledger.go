@@ -24,7 +24,7 @@ type Options struct {
 	Lease    time.Duration // L, how long a claim lasts unless it is renewed; 60 s
 	DotGrace time.Duration // G, how long after its mark a dot may be written; a third of the lease
 	Gate     time.Duration // B, after dot_by, before which nothing uncertain is requeued; 15 min
-	MaxConns int32         // connections to Postgres; 8
+	MaxConns int32         // connections to Postgres; 8, and 2 at least: planning takes two
 
 	Worker  string       // who marks in this process; empty where nobody does
 	Mirrors []Mirror     // of the marks that workers made, outside of Postgres
@@ -57,6 +57,8 @@ type DB struct {
 	opts  Options
 	fence *fence
 	runs  runs
+	// planners are those who plan now: each has two connections, and some are to be free for others.
+	planners chan struct{}
 	// foreign: the schema is of another version than this program.
 	foreign atomic.Bool
 }
@@ -69,10 +71,10 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the Postgres URL: %w", err)
 	}
-	cfg.MaxConns = opts.MaxConns
+	cfg.MaxConns = max(2, opts.MaxConns)
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	setSession(cfg.ConnConfig.RuntimeParams)
-	db := &DB{opts: opts, fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
+	db := &DB{opts: opts, planners: make(chan struct{}, max(1, cfg.MaxConns/4)), fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
 	cfg.AfterConnect = db.onConnect
 	if opts.Worker != "" {
 		planOnce(cfg.ConnConfig.RuntimeParams)

@@ -197,7 +197,7 @@ func TestNoticesOfAnIncidentAreReleasedWhileTheyAreExpanded(t *testing.T) {
 		id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "test"})
 		d.must(err)
 		go func() {
-			_, err := d.Release(t.Context(), id, all(b), "example.net", "test")
+			_, err := d.Release(t.Context(), id, all(b), ledger.Press{Domain: "example.net", Who: "test"})
 			done <- err
 		}()
 	}

@@ -51,6 +51,11 @@ type Draft struct {
 // the key is new.
 func (db *DB) PutDraft(ctx context.Context, d Draft) (id int64, created bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		if len(d.Customers) > 0 {
+			if err := delayErasures(ctx, tx); err != nil {
+				return err
+			}
+		}
 		// Presses of one key come one after the other: notice and incident, locked in either order, would block two for ever.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(1, hashtext($1))`, d.Body.Key); err != nil {
 			return fmt.Errorf("wait for other presses of %q: %w", d.Body.Key, err)
@@ -67,9 +72,9 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 		return 0, false, fmt.Errorf("encode the body: %w", err)
 	}
 	var state notice.State
-	var same bool
-	err = tx.QueryRow(ctx, `SELECT id, state, body = $2::jsonb FROM notice WHERE key = $1 FOR NO KEY UPDATE`,
-		d.Body.Key, body).Scan(&id, &state, &same)
+	var same, sameTexts bool
+	err = tx.QueryRow(ctx, `SELECT id, state, body = $2::jsonb, texts = $3 FROM notice WHERE key = $1 FOR NO KEY UPDATE`,
+		d.Body.Key, body, d.Texts).Scan(&id, &state, &same, &sameTexts)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return insertDraft(ctx, tx, d, body)
@@ -90,6 +95,11 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 		id, incident, body, d.Texts, d.Filter, d.Body.SendAt, d.Body.ExpiresAt, notice.FilterPatterns)
 	if err != nil {
 		return 0, false, fmt.Errorf("replace draft %q: %w", d.Body.Key, err)
+	}
+	if !same || !sameTexts {
+		if err := dropPlan(ctx, tx, id, 0); err != nil {
+			return 0, false, err
+		}
 	}
 	return id, false, keepList(ctx, tx, id, d.Customers)
 }

@@ -90,7 +90,7 @@ func (d *desk) sendThrough(db *ledger.DB, b notice.Body, c ledger.Choice) {
 	d.id, d.ref = id, b.Key
 	a := all(b)
 	a.Choice = c
-	if _, err := db.Release(ctx, id, a, "example.net", "test"); err != nil {
+	if _, err := db.Release(ctx, id, a, ledger.Press{Domain: "example.net", Who: "test"}); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -503,7 +503,7 @@ func TestTheSweepFindsWhatAWorkerLeft(t *testing.T) {
 func TestReleaseIsDoneOnce(t *testing.T) {
 	t.Parallel()
 	d := release(t, 5)
-	released, err := d.Release(t.Context(), d.id, anybody, "example.net", "again")
+	released, err := d.Release(t.Context(), d.id, anybody, ledger.Press{Domain: "example.net", Who: "again"})
 	if err != nil || released {
 		t.Errorf("a second release did something: %v %v", released, err)
 	}
@@ -593,7 +593,7 @@ func TestADraftIsReplacedAndARepeatedBodyIsTheSameNotice(t *testing.T) {
 	}
 	id, err := d.Find(t.Context(), "k")
 	d.must(err)
-	if _, err := d.Release(t.Context(), id, all(b), "example.net", "test"); err != nil {
+	if _, err := d.Release(t.Context(), id, all(b), ledger.Press{Domain: "example.net", Who: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	if created, err := put(b); err != nil || created {

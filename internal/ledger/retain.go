@@ -40,13 +40,22 @@ func dropOldRows(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	if err != nil {
 		return 0, false, err
 	}
-	tag, err := tx.Exec(ctx, `
-		WITH slice AS (SELECT seq, customers FROM recipient WHERE plan_id = $2 ORDER BY seq LIMIT $3),
+	last, rows, err := dropRows(ctx, tx, plan)
+	if err == nil {
+		_, err = tx.Exec(ctx, `DELETE FROM outcome WHERE notice_id = $1 AND seq <= $2`, id, last)
+	}
+	return rows, true, err
+}
+
+// dropRows drops a slice of the rows of a plan, and returns the seq of the last and how many there were.
+func dropRows(ctx context.Context, tx pgx.Tx, plan int64) (last, rows int, err error) {
+	err = tx.QueryRow(ctx, `
+		WITH slice AS (SELECT seq, customers FROM recipient WHERE plan_id = $1 ORDER BY seq LIMIT $2),
 		members AS (DELETE FROM member m USING slice s, jsonb_array_elements(s.customers) c
-			WHERE m.plan_id = $2 AND m.customer_id = c->>'id'),
-		outcomes AS (DELETE FROM outcome WHERE notice_id = $1 AND seq <= (SELECT max(seq) FROM slice))
-		DELETE FROM recipient WHERE plan_id = $2 AND seq <= (SELECT max(seq) FROM slice)`, id, plan, retainSlice)
-	return int(tag.RowsAffected()), true, err
+			WHERE m.plan_id = $1 AND m.customer_id = c->>'id'),
+		gone AS (DELETE FROM recipient WHERE plan_id = $1 AND seq <= (SELECT max(seq) FROM slice) RETURNING seq)
+		SELECT coalesce(max(seq), -1), count(*) FROM gone`, plan, retainSlice).Scan(&last, &rows)
+	return last, rows, err
 }
 
 // keepSummary writes what the next old notice came to into the notice, and drops its chunks: from then on nothing of it

@@ -121,7 +121,7 @@ func TestTheRowsOfOldNoticesAreDroppedAndTheirCountsKept(t *testing.T) {
 	if _, _, err := d.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"}); notice.CodeOf(err) != notice.CodeConflict {
 		t.Errorf("another body: %v", err)
 	}
-	if released, err := d.Release(ctx, old, all(b), "example.net", "test"); released || err != nil {
+	if released, err := d.Release(ctx, old, all(b), ledger.Press{Domain: "example.net", Who: "test"}); released || err != nil {
 		t.Errorf("released again: %v, %v", released, err)
 	}
 	d.must(d.DeleteCustomer(ctx, "c1"))

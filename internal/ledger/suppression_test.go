@@ -41,7 +41,7 @@ func TestASuppressedMailboxHasItsRowAndNoMail(t *testing.T) {
 	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{}, Who: "test"})
 	d.must(err)
 	a.Body = b
-	if _, err := d.Release(t.Context(), id, a, "example.net", "test"); err != nil {
+	if _, err := d.Release(t.Context(), id, a, ledger.Press{Domain: "example.net", Who: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	d.id, d.ref = id, "n1"

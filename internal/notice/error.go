@@ -14,6 +14,8 @@ const (
 	CodeNotFound Code = "not_found" // no such notice, customer, …
 	CodeConflict Code = "conflict"  // it stands otherwise than the request presumes
 	CodeTooEarly Code = "too_early" // not yet: the message says from when
+	// CodePlanChanged says that the plan which was shown is not the one that would go: Error.Drift says what differs.
+	CodePlanChanged Code = "plan_changed"
 )
 
 // Error is a domain error. Message is safe to show to whoever asked: it never holds personal data of others.
@@ -21,6 +23,7 @@ type Error struct {
 	Code    Code
 	Field   string // the field, setting, column or file:line at fault; may be empty
 	Message string
+	Drift   *Drift // of CodePlanChanged; nil where it is not known
 }
 
 func (e *Error) Error() string {

@@ -4,6 +4,7 @@ import "time"
 
 // Plan is what a release would do, found by doing all of it but the release: the dry run.
 type Plan struct {
+	Digest     string          `json:"digest,omitempty"`  // names the plan to a release; empty where none was kept
 	Customers  int             `json:"customers"`         // members of the audience
 	Recipients int             `json:"recipients"`        // mailboxes, and customers without one
 	ByLanguage map[string]int  `json:"by_language"`       // recipients to be mailed, per language of the mail
@@ -159,6 +160,11 @@ type Settlement struct {
 	Requeue      bool   `json:"requeue"` // send (again): uncertain, failed or suppressed → queued
 	Address      string `json:"address,omitempty"`
 	AllUncertain bool   `json:"all_uncertain,omitempty"`
+}
+
+// Releasing is what an operator decides about a draft.
+type Releasing struct {
+	Plan string `json:"plan,omitempty"` // the digest of the plan that was shown; "" = one that is made now
 }
 
 // Unholding is what an operator decides about a notice that is held because the ledger was restored from a backup.

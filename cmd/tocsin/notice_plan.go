@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"tocsin/internal/api"
+	"tocsin/internal/directory"
+	"tocsin/internal/notice"
+)
+
+// plan has a draft planned, and shows on w how far that has come where it takes long.
+func plan(ctx context.Context, w io.Writer, client *api.Client, key string) (p notice.Plan, err error) {
+	made := make(chan struct{})
+	go func() {
+		defer close(made)
+		p, err = client.PreviewDraft(ctx, key)
+	}()
+	shown := planningSo{w: w}
+	defer shown.close()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-made:
+			return p, err
+		case now := <-ticker.C:
+			if customers, running, err := client.Planning(ctx, key); err == nil && running {
+				shown.show(customers, now)
+			}
+		}
+	}
+}
+
+// planningSo shows how far a planning has come: a count on a terminal, now and then a line elsewhere.
+type planningSo struct {
+	w    io.Writer
+	bar  *progressbar.ProgressBar
+	said time.Time
+}
+
+func (s *planningSo) show(customers int, now time.Time) {
+	if s.bar == nil && isTerminal(s.w) {
+		s.bar = progressbar.NewOptions(-1, progressbar.OptionSetWriter(s.w), progressbar.OptionSetDescription("planning"),
+			progressbar.OptionShowCount(), progressbar.OptionUseANSICodes(true), progressbar.OptionClearOnFinish())
+	}
+	switch {
+	case s.bar != nil:
+		s.bar.Set(customers)
+	case now.Sub(s.said) >= plainEvery:
+		s.said = now
+		fmt.Fprintf(s.w, "planning: %s so far\n", many(customers, "customer"))
+	}
+}
+
+func (s *planningSo) close() {
+	if s.bar != nil {
+		s.bar.Finish()
+	}
+}
+
+// printDrift says what has changed since a plan was shown.
+func printDrift(w io.Writer, err error) {
+	e, ok := errors.AsType[*notice.Error](err)
+	if !ok || e.Drift == nil {
+		return
+	}
+	t := table(w)
+	for _, c := range []struct {
+		what, name string
+		n          int
+	}{{"Added", "added", e.Drift.Added}, {"Lost", "lost", e.Drift.Lost}, {"With another address", "other_address", e.Drift.Address},
+		{"In another language", "other_language", e.Drift.Language}} {
+		if c.n == 0 {
+			continue
+		}
+		line := many(c.n, "customer")
+		if ids := e.Drift.Examples[c.name]; len(ids) > 0 {
+			line += ", such as " + shown(strings.Join(ids, ", "))
+		}
+		fmt.Fprintf(t, "%s\t%s\n", c.what, line)
+	}
+	t.Flush()
+}
+
+// sendable says what blocks the release of a plan: a mail with a hole in it never leaves, and a notice to nobody
+// is a mistake.
+func sendable(p notice.Plan) error {
+	switch {
+	case p.Customers == 0:
+		return errors.New("nobody is on the audience of this notice: it can't be sent")
+	case p.HoleCount > 0:
+		return fmt.Errorf("%s would get a mail with an empty field: the notice can't be sent like this", many(p.HoleCount, "recipient"))
+	}
+	return nil
+}
+
+// mailed is how many recipients of a plan will get a mail.
+func mailed(p notice.Plan) (n int) {
+	for _, k := range p.ByLanguage {
+		n += k
+	}
+	return n
+}
+
+// printPlan writes the dry run.
+func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
+	mails := mailed(p)
+	t := table(w)
+	fmt.Fprintf(t, "Notice\t%s (%s)\n", shown(body.Key), sort(body.Kind, body.Phase))
+	fmt.Fprintf(t, "Audience\t%s\n", brief(shown(whom(body.Audience, p.Filter))))
+	fmt.Fprintf(t, "Customers\t%s\n", count(p.Customers))
+	if len(p.Excluded) > 0 {
+		fmt.Fprintln(t, "Left out\t")
+		tally(t, p.Excluded)
+	}
+	fmt.Fprintf(t, "Recipients\t%s\n", count(p.Recipients))
+	fmt.Fprintf(t, "To be mailed\t%s\n", count(mails))
+	tally(t, p.ByLanguage)
+	if domains := slices.Concat(body.BrokenDomains, body.Broken.Domains); len(domains) > 0 {
+		fmt.Fprintf(t, "Mailboxes down\tat %s\n", shown(strings.Join(domains, ", ")))
+	}
+	if body.Broken.Filter != "" {
+		fmt.Fprintf(t, "Mailboxes down\tof %s\n", brief(shown(body.Broken.Filter)))
+	}
+	if p.Alternates > 0 {
+		fmt.Fprintf(t, "  at an alternate address\t%s\n", count(p.Alternates))
+	}
+	if p.Recipients > mails {
+		fmt.Fprintf(t, "Suppressed\t%s\n", count(p.Recipients-mails))
+		tally(t, p.Suppressed)
+	}
+	for _, bad := range p.Refused {
+		fmt.Fprintf(t, "Address refused\tcustomer %s: %s\n", shown(bad.Subject), shown(bad.Reason))
+	}
+	for _, hint := range p.Hints {
+		fmt.Fprintf(t, "Look again\t%s\n", shown(hint))
+	}
+	printDifference(t, p.Previous)
+	if len(p.Fallback) > 0 {
+		fmt.Fprintln(t, "Default language for\t")
+		wanted := maps.Clone(p.Fallback)
+		if n, ok := wanted[""]; ok {
+			delete(wanted, "")
+			wanted["none known"] = n
+		}
+		tally(t, wanted)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if err := printBranches(w, dir, p); err != nil || p.HoleCount == 0 {
+		return err
+	}
+	fmt.Fprintf(w, "\n%s would get a mail with an empty field:\n", many(p.HoleCount, "recipient"))
+	fmt.Fprintln(t, "CUSTOMER\tLANGUAGE\tPLACE\tWHAT")
+	for _, h := range p.Holes {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", shown(h.Customer), h.Language, directory.Place(dir, h.Place), shown(h.Reason))
+	}
+	if more := p.HoleCount - len(p.Holes); more > 0 {
+		fmt.Fprintf(t, "… and %s more\t\t\t\n", count(more))
+	}
+	return t.Flush()
+}
+
+// whom says in words who is to be told; filter is in its parenthesised form.
+func whom(a notice.Audience, filter string) string {
+	var source string
+	switch {
+	case a.Customers != nil:
+		source = "the list of " + many(len(a.Customers), "customer")
+	case a.Notice != "" && a.IncludeNew:
+		source = "who stood on " + a.Notice + inStates(a.State) + ", and who has come to its audience since"
+	case a.Notice != "":
+		source = "who stood on " + a.Notice + inStates(a.State)
+	case filter == "":
+		return "every customer"
+	default:
+		return filter
+	}
+	if filter != "" {
+		source += ", of them " + filter
+	}
+	return source
+}
+
+func inStates(states []notice.DeliveryState) string {
+	if len(states) == 0 {
+		return ""
+	}
+	names := make([]string, len(states))
+	for i, s := range states {
+		names[i] = s.String()
+	}
+	return " and is " + strings.Join(names, " or ")
+}
+
+// printDifference compares a dry run with the incident's notice before it.
+func printDifference(w io.Writer, d *notice.Difference) {
+	switch {
+	case d == nil:
+	case d.RowsDroppedAt != nil:
+		fmt.Fprintf(w, "Against %s\tits rows were dropped\n", d.Key)
+	default:
+		fmt.Fprintf(w, "Against %s\t\n", d.Key)
+		fmt.Fprintf(w, "  it reached them too\t%s\n  new\t%s\n  it reached, this does not\t%s\n", count(d.Same), count(d.New), count(d.Left))
+	}
+}
+
+// printBranches writes which parts of the texts only some recipients get, and what looks like a placeholder.
+func printBranches(w io.Writer, dir string, p notice.Plan) error {
+	t := table(w)
+	if len(p.Branches) > 0 {
+		fmt.Fprintln(w, "\nOnly some get:")
+		for _, b := range p.Branches {
+			fmt.Fprintf(t, "  %s\t%s\t%s of %s\n", directory.Place(dir, b.Place), shown(b.Condition), count(b.Recipients), count(b.Of))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(p.Placeholders) > 0 {
+		fmt.Fprintln(w, "\nLooks as if something was still to be put in its place:")
+		for _, f := range p.Placeholders {
+			fmt.Fprintf(t, "  %s\t%s\n", directory.Place(dir, f.Place), shown(f.Text))
+		}
+	}
+	return t.Flush()
+}
+
+// printSamples writes one mail per language, and per branch of a text, as its reader sees it.
+func printSamples(w io.Writer, p notice.Plan) {
+	printed := map[string]bool{}
+	show := func(s notice.Sample, with string) {
+		if name := s.Language + " " + s.Customer; !printed[name] {
+			printed[name] = true
+			fmt.Fprintf(w, "\n--- %s%s, as customer %s gets it ---\nSubject: %s\n\n", s.Language, with, shown(s.Customer), shown(s.Subject))
+			for line := range strings.Lines(s.Text) {
+				fmt.Fprintln(w, shown(strings.TrimRight(line, "\r\n")))
+			}
+		}
+	}
+	for _, s := range p.Samples {
+		show(s, "")
+	}
+	for _, b := range p.Branches {
+		if b.Sample != nil {
+			show(*b.Sample, ", with "+shown(b.Condition))
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"tocsin/internal/notice"
+)
+
+// releasingBody is notice.Releasing, of which only what is meant need be sent.
+type releasingBody struct {
+	Plan string `json:"plan,omitempty" doc:"digest of the plan that was shown: that one goes, or nothing does" maxLength:"64" pattern:"^[0-9a-f]{64}$"`
+}
+
+// describeRelease adds the dry runs of a notice, and its release.
+func (s *Server) describeRelease(api huma.API) {
+	preview := noticeOperation("preview-notice", http.MethodPost, "/v1/notices/preview", "The dry run: what a release would do, with a sample per language")
+	preview.Description = "Of a body that is a draft's the plan is kept, as by preview-draft; of any other nothing is."
+	preview.MaxBodyBytes = maxNoticeBody
+	register(s, api, preview, func(ctx context.Context, in *noticeInput) (*answer[notice.Plan], error) {
+		if err := checkSize(in.RawBody, in.Body); err != nil {
+			return nil, err
+		}
+		p, err := s.desk.Preview(ctx, in.Body)
+		return ok(tidyPlan(p), err)
+	}, 400, 413, 415, 422)
+	draft := noticeOperation("preview-draft", http.MethodPost, "/v1/notices/{id}/preview", "The dry run of a draft: the plan is kept, and digest names it to a release")
+	draft.Description = "A later dry run of the draft replaces the plan. It is dropped with another body, by the erasure of a customer who is on it, " +
+		"and after TOCSIN_PLAN_KEEP. There is no digest where the draft can't be released as it is."
+	register(s, api, draft, func(ctx context.Context, in *refInput) (*answer[notice.Plan], error) {
+		p, err := s.desk.PreviewDraft(ctx, in.ID)
+		return ok(tidyPlan(p), err)
+	}, 404, 409, 422)
+	register(s, api, noticeOperation("get-planning", http.MethodGet, "/v1/notices/{id}/planning", "How far a dry run or a release of a draft has come with its planning"),
+		func(ctx context.Context, in *refInput) (*answer[planning], error) {
+			customers, running, err := s.desk.Planning(ctx, in.ID)
+			return ok(planning{Running: running, Customers: customers}, err)
+		}, 404)
+	release := noticeOperation("release-notice", http.MethodPost, "/v1/notices/{id}/release", "Freeze body and audience, and let it go out")
+	release.Description = "created says whether this call released it; a repeated call changes nothing. With plan, what the dry run showed goes, " +
+		"and where that does not stand any more, nothing: the problem's code is plan_changed, and changed says what differs. Without it the audience is planned now."
+	register(s, api, release, func(ctx context.Context, in *struct {
+		ID   string `path:"id" doc:"the notice's key or number"`
+		Body *releasingBody
+	}) (*answer[Receipt], error) {
+		var r notice.Releasing
+		if in.Body != nil {
+			r = notice.Releasing(*in.Body)
+		}
+		st, released, err := s.desk.Release(ctx, in.ID, r, requestOf(ctx).who)
+		return ok(Receipt{Status: tidyStatus(st), Created: released}, err)
+	}, 400, 404, 409, 413, 415, 422)
+}
+
+func tidyPlan(p notice.Plan) notice.Plan {
+	p.ByLanguage, p.Suppressed, p.Fallback = filled(p.ByLanguage), filled(p.Suppressed), filled(p.Fallback)
+	p.Holes, p.Hints, p.Excluded = orEmpty(p.Holes), orEmpty(p.Hints), filled(p.Excluded)
+	p.Branches, p.Placeholders = orEmpty(p.Branches), orEmpty(p.Placeholders)
+	if p.Previous != nil {
+		p.Previous.RowsDroppedAt = inUTC(p.Previous.RowsDroppedAt)
+	}
+	return p
+}

@@ -1,0 +1,62 @@
+package control
+
+import (
+	"context"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/render"
+)
+
+// prepared is a body that can be released.
+type prepared struct {
+	body    notice.Body
+	texts   map[string]notice.Text
+	choice  ledger.Choice
+	broken  ledger.Broken
+	program *render.Program
+}
+
+// prepare checks a normal body. kept is the draft that it stands in, with the texts that were frozen with it; or unkept,
+// for a body that is new, whose texts are resolved now.
+func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (p prepared, err error) {
+	p = prepared{body: b, texts: kept.Texts}
+	if kept.Texts == nil {
+		if p.texts, err = d.Set.Texts(b); err != nil {
+			return p, err
+		}
+	}
+	if p.program, err = d.Set.Compile(render.SourceOf(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
+		return p, err
+	}
+	if kept.Texts == nil {
+		if err := d.checkTexts(ctx, p.program); err != nil {
+			return p, err
+		}
+	}
+	if p.choice, err = d.choose(ctx, b.Audience, kept); err != nil {
+		return p, err
+	}
+	p.broken, err = d.broken(ctx, b, kept)
+	return p, err
+}
+
+// unkept stands for the draft of a body that is new.
+var unkept = ledger.Notice{FilterRules: notice.FilterPatterns}
+
+// from is the sender for texts that are only looked at, where none is configured.
+func (d *Desk) from() string {
+	if d.From == "" {
+		return "status@tocsin.invalid"
+	}
+	return d.From
+}
+
+// audience returns whom a body is for; look sees each of them.
+func (p prepared) audience(look *inspection) ledger.Audience {
+	return ledger.Audience{
+		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,
+		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Judge: look.judge,
+	}
+}

@@ -1,0 +1,154 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"sync/atomic"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// Preview is the dry run of a body: what a release would do, with a mail in each language. Where the body is that of a draft,
+// it is PreviewDraft; of any other nothing is kept.
+func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, err error) {
+	if b, err = normal(b); err != nil {
+		return plan, err
+	}
+	if err := unambiguous(b); err != nil {
+		return plan, err
+	}
+	n, err := d.find(ctx, b.Key)
+	switch {
+	case err == nil && !n.State.Released() && reflect.DeepEqual(n.Body, b.Kept()):
+		return d.previewDraft(ctx, n)
+	case err != nil && notice.CodeOf(err) != notice.CodeNotFound:
+		return plan, err
+	}
+	p, err := d.prepare(ctx, b, unkept)
+	if err != nil {
+		return plan, err
+	}
+	return d.look(ctx, p, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
+}
+
+// PreviewDraft is the dry run of a draft. The plan is kept in the place of the draft's earlier one, and a release of its digest takes
+// it as it was shown. It has no digest where the draft can't be released as it is.
+func (d *Desk) PreviewDraft(ctx context.Context, ref string) (plan notice.Plan, err error) {
+	n, err := d.find(ctx, ref)
+	if err != nil {
+		return plan, err
+	}
+	if n.State.Released() {
+		return plan, notice.Conflict("notice %q is no draft any more: it was released", n.Key)
+	}
+	return d.previewDraft(ctx, n)
+}
+
+func (d *Desk) previewDraft(ctx context.Context, n ledger.Notice) (plan notice.Plan, err error) {
+	p, err := d.prepare(ctx, n.Body, n)
+	if err != nil {
+		return plan, err
+	}
+	return d.look(ctx, p, func(a ledger.Audience) (notice.Plan, error) {
+		defer d.watch(n.ID, &a)()
+		return d.Ledger.Freeze(ctx, n.ID, a)
+	})
+}
+
+// Planning returns how many customers the planning of a draft has come to in this process, and whether it is under way.
+func (d *Desk) Planning(ctx context.Context, ref string) (customers int, running bool, err error) {
+	id, err := d.Ledger.Find(ctx, ref)
+	if err != nil {
+		return 0, false, err
+	}
+	so, running := d.planning.Load(id)
+	if !running {
+		return 0, false, nil
+	}
+	return int(so.(*atomic.Int64).Load()), true, nil
+}
+
+// watch has Planning know of a draft's planning until done is called.
+func (d *Desk) watch(id int64, a *ledger.Audience) (done func()) {
+	so := new(atomic.Int64)
+	a.Progress = func(customers int) { so.Store(int64(customers)) }
+	d.planning.Store(id, so)
+	return func() { d.planning.CompareAndDelete(id, so) }
+}
+
+// Release lets a draft go: to the plan with the digest of r, as it was shown, or where there is none, to one that is made now.
+// released is false where that had been done before. It is refused when a mail would have a hole in it, or nobody would get one.
+// A notice.Error of class plan_changed says how what would go now differs from what was shown.
+func (d *Desk) Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error) {
+	n, err := d.find(ctx, ref)
+	if err != nil {
+		return st, false, err
+	}
+	if !n.State.Released() {
+		if released, err = d.release(ctx, n, r, who); err != nil {
+			return st, false, err
+		}
+	}
+	if released {
+		d.Logger.Info("released", slog.Int64("notice_id", n.ID), slog.String("who", who))
+		d.sweep(ctx)
+	}
+	st, err = d.Ledger.Status(ctx, n.Key)
+	return st, released, err
+}
+
+func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing, who string) (released bool, err error) {
+	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who}
+	if r.Plan != "" {
+		released, err = d.Ledger.Take(ctx, n.ID, press)
+		if notice.CodeOf(err) != notice.CodePlanChanged {
+			return released, err
+		}
+	}
+	p, prepareErr := d.prepare(ctx, n.Body, n)
+	if prepareErr != nil {
+		return false, prepareErr
+	}
+	a := p.audience(newInspection(p.program, false))
+	defer d.watch(n.ID, &a)()
+	if r.Plan == "" {
+		return d.Ledger.Release(ctx, n.ID, a, press)
+	}
+	drift, driftErr := d.Ledger.Drift(ctx, n.ID, a, r.Plan)
+	if driftErr != nil {
+		return false, driftErr
+	}
+	return false, planChanged(n.Key, drift)
+}
+
+// planChanged says that a plan which was shown does not stand any more.
+func planChanged(key string, drift *notice.Drift) error {
+	e := notice.Conflict("the plan of notice %q that was shown is not known, or not any more: nothing was sent; look at it again", key)
+	if drift != nil {
+		e = notice.Conflict("the plan of notice %q that was shown does not stand any more (%s since): nothing was sent; look at it again", key, drift)
+	}
+	e.Code, e.Drift = notice.CodePlanChanged, drift
+	return e
+}
+
+func (d *Desk) find(ctx context.Context, ref string) (n ledger.Notice, err error) {
+	id, err := d.Ledger.Find(ctx, ref)
+	if err != nil {
+		return n, err
+	}
+	return d.Ledger.Notice(ctx, id)
+}
+
+// look makes a plan and shows it.
+func (d *Desk) look(ctx context.Context, p prepared, make func(ledger.Audience) (notice.Plan, error)) (notice.Plan, error) {
+	seen := newInspection(p.program, true)
+	plan, err := make(p.audience(seen))
+	if err != nil {
+		return plan, err
+	}
+	seen.tell(&plan)
+	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter, p.broken.Filter)
+	return plan, err
+}

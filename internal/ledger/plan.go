@@ -1,0 +1,182 @@
+package ledger
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// Audience says who is to be told, and how what is found is judged.
+type Audience struct {
+	Body            notice.Body // that of the draft which was looked at
+	Choice          Choice
+	FilterText      string // its filter in its parenthesised form
+	Broken          Broken // the mailboxes that are down
+	DefaultLanguage string
+	// Match returns the language of the text for a customer who wants that one, and whether it is theirs.
+	Match func(want string) (text string, exact bool)
+	// Each is called for every recipient to be mailed, in the order of seq. Its error ends the planning.
+	Each func(r notice.Recipient, text string) error
+	// Judge says after the last of them why the notice must not go out like this: such a plan is not kept.
+	Judge func() error
+	// Unseen says that nobody will look at the plan: what it is compared with is left out.
+	Unseen bool
+	// Progress, where there is one, is told now and then how many of all customers have been planned.
+	Progress func(customers int)
+}
+
+// errDryRun rolls back what was only tried.
+var errDryRun = errors.New("dry run")
+
+// Plan is the dry run of a body: it does all that Freeze does, but keeps nothing.
+func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
+	err = db.planning(ctx, func(tx, read pgx.Tx) error {
+		earlier, err := previous(ctx, tx, a.Body)
+		if err != nil {
+			return err
+		}
+		s := survey{audience: a, rows: forgetful{}}
+		if earlier.comparable() {
+			if s.rows, err = newMailboxes(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if p, err = s.run(ctx, read); err != nil {
+			return err
+		}
+		return lookAround(ctx, tx, read, a, &p, earlier, toBeMailed)
+	})
+	return p, err
+}
+
+// Freeze is the dry run of a draft: it keeps the audience that it found as the draft's plan, in the place of an earlier
+// one, and names the plan by its digest. A plan that nobody is on, or that Judge refuses, is not kept and has no digest.
+func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, err error) {
+	err = db.planning(ctx, func(tx, read pgx.Tx) error {
+		n, plan, err := startPlan(ctx, tx, id, a)
+		if err != nil {
+			return err
+		}
+		s := survey{audience: a, texts: n.Texts, rows: frozenRows{tx, plan}}
+		if p, err = s.run(ctx, read); err != nil {
+			return err
+		}
+		if !a.Unseen {
+			earlier, err := previous(ctx, tx, a.Body)
+			if err == nil {
+				err = lookAround(ctx, tx, read, a, &p, earlier, frozenIn(plan))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if p.Customers == 0 || a.Judge() != nil {
+			return errDryRun
+		}
+		p.Digest = hex.EncodeToString(s.digest())
+		return keepPlan(ctx, tx, n, plan, p, s.digest())
+	})
+	if errors.Is(err, errDryRun) {
+		err = nil
+	}
+	return p, err
+}
+
+// lookAround compares a plan with the customers who are not on it, and with the notice before it.
+func lookAround(ctx context.Context, tx, read pgx.Tx, a Audience, p *notice.Plan, earlier *before, mailboxes string) (err error) {
+	if p.Excluded, err = a.Choice.excluded(ctx, read, p.Customers); err != nil {
+		return err
+	}
+	p.Previous, err = earlier.compare(ctx, tx, mailboxes)
+	return err
+}
+
+// planning calls f with a transaction that keeps erasures waiting, and one that reads in a single snapshot, taken after
+// the first has its lock. Both connections are there before anything is locked: else what waits for the lock could
+// hold the connection that its holder waits for.
+func (db *DB) planning(ctx context.Context, f func(tx, read pgx.Tx) error) error {
+	select {
+	case db.planners <- struct{}{}:
+		defer func() { <-db.planners }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	reader, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("connect for reading the audience: %w", err)
+	}
+	defer reader.Release()
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		if err := delayErasures(ctx, tx); err != nil {
+			return err
+		}
+		return pgx.BeginTxFunc(ctx, reader, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(read pgx.Tx) error { return f(tx, read) })
+	})
+}
+
+// startPlan makes the plan of a draft that its rows are then written for. Nobody else sees it until it is kept, and the
+// draft is not locked meanwhile.
+func startPlan(ctx context.Context, tx pgx.Tx, id int64, a Audience) (n Notice, plan int64, err error) {
+	if n, err = draftAsSeen(ctx, tx, id, a.Body, ""); err != nil {
+		return n, 0, err
+	}
+	err = tx.QueryRow(ctx, `
+		INSERT INTO plan (notice_id, state, body, customers, recipients, by_language, suppressed)
+		SELECT id, 'frozen', body, 0, 0, '{}', '{}' FROM notice WHERE id = $1 RETURNING id`, id).Scan(&plan)
+	if err != nil {
+		return n, 0, fmt.Errorf("make the plan of notice %d: %w", id, err)
+	}
+	return n, plan, nil
+}
+
+var errReleased = notice.Conflict("the notice is released already")
+
+// draftAsSeen reads a draft; it is a conflict when that is none any more, or has another body.
+func draftAsSeen(ctx context.Context, tx pgx.Tx, id int64, seen notice.Body, lock string) (Notice, error) {
+	n, err := readNotice(ctx, tx, id, lock)
+	if err != nil {
+		return n, err
+	}
+	if n.State.Released() {
+		return n, errReleased
+	}
+	if !reflect.DeepEqual(n.Body, seen) {
+		return n, notice.Conflict("notice %q was replaced while it was being planned: look at it again", n.Key)
+	}
+	return n, nil
+}
+
+// keepPlan makes a plan that of its draft, if that is still the one which it was made for.
+func keepPlan(ctx context.Context, tx pgx.Tx, seen Notice, plan int64, p notice.Plan, digest []byte) error {
+	n, err := draftAsSeen(ctx, tx, seen.ID, seen.Body, "FOR NO KEY UPDATE OF n")
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(n.Texts, seen.Texts) {
+		return notice.Conflict("the texts of notice %q were replaced while it was being planned: look at it again", n.Key)
+	}
+	if err := dropPlan(ctx, tx, n.ID, plan); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		UPDATE plan SET digest = $2, customers = $3, recipients = $4, by_language = $5, suppressed = $6 WHERE id = $1`,
+		plan, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed)
+	if err != nil {
+		return fmt.Errorf("keep the plan of notice %d: %w", n.ID, err)
+	}
+	return nil
+}
+
+// dropPlan drops the plan of a draft, unless it is that one. The draft is locked.
+func dropPlan(ctx context.Context, tx pgx.Tx, noticeID, but int64) error {
+	if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE notice_id = $1 AND state = 'frozen' AND id <> $2`, noticeID, but); err != nil {
+		return fmt.Errorf("drop the earlier plan of notice %d: %w", noticeID, err)
+	}
+	return nil
+}

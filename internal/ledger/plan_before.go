@@ -1,0 +1,59 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// before is the incident's notice that was released last before one that is planned.
+type before struct {
+	id int64
+	notice.Difference
+}
+
+// previous returns the notice before that of a body; nil where it is the incident's first.
+func previous(ctx context.Context, tx pgx.Tx, b notice.Body) (*before, error) {
+	var o before
+	err := tx.QueryRow(ctx, `
+		SELECT o.id, o.key, o.rows_dropped_at FROM notice o JOIN incident i ON i.id = o.incident_id
+		WHERE i.key = $1 AND o.key <> $2 AND o.released_at IS NOT NULL ORDER BY o.released_at DESC, o.id DESC LIMIT 1`,
+		b.Incident, b.Key).Scan(&o.id, &o.Key, &o.RowsDroppedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the notice before this one: %w", err)
+	}
+	return &o, nil
+}
+
+// comparable reports whether there is one whose rows are still there.
+func (o *before) comparable() bool { return o != nil && o.RowsDroppedAt == nil }
+
+// compare returns the difference between it and the planned mailboxes, which a statement selects.
+func (o *before) compare(ctx context.Context, tx pgx.Tx, mailboxes string) (*notice.Difference, error) {
+	if o == nil {
+		return nil, nil
+	}
+	if !o.comparable() {
+		return &o.Difference, nil
+	}
+	err := tx.QueryRow(ctx, named(`
+		WITH reached AS (
+			SELECT d.address_key FROM (SELECT id FROM chunk WHERE notice_id = $1 OFFSET 0) c
+			CROSS JOIN LATERAL (SELECT address_key, state FROM delivery WHERE chunk_id = c.id OFFSET 0) d
+			WHERE d.address_key IS NOT NULL AND d.state NOT IN ({failed}, {suppressed}, {cancelled})
+		)
+		SELECT count(*) FILTER (WHERE p.mailbox IS NOT NULL AND o.address_key IS NOT NULL),
+			count(*) FILTER (WHERE o.address_key IS NULL), count(*) FILTER (WHERE p.mailbox IS NULL)
+		FROM (`+mailboxes+`) p FULL JOIN reached o ON o.address_key = p.mailbox`), o.id).Scan(&o.Same, &o.New, &o.Left)
+	if err != nil {
+		return nil, fmt.Errorf("compare with the notice before this one: %w", err)
+	}
+	return &o.Difference, nil
+}

@@ -1,0 +1,49 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// DropOldPlans drops plans that were made longer ago than keep and that no notice has taken, and a slice of the rows of
+// plans that were dropped; more says that there may be more of these. The last that was dropped of a draft is kept as
+// long, so that a release of it can say what has changed. Several may do it at once.
+func (db *DB) DropOldPlans(ctx context.Context, keep time.Duration) (rows int, more bool, err error) {
+	// A release that takes one of them is faster, or finds it dropped: its rows are there until that is committed.
+	_, err = db.pool.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE state = 'frozen' AND made_at < clock_timestamp() - $1::interval`, keep)
+	if err != nil {
+		return 0, false, fmt.Errorf("drop old plans: %w", err)
+	}
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		rows, more, err = collectPlan(ctx, tx, keep)
+		return err
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("collect the rows of a dropped plan: %w", err)
+	}
+	return rows, more, nil
+}
+
+// collectPlan drops a slice of the rows of a plan that was dropped, and the plan after the last of them.
+func collectPlan(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, more bool, err error) {
+	var plan int64
+	err = tx.QueryRow(ctx, `
+		SELECT id FROM plan p WHERE state = 'dropped' AND (made_at < clock_timestamp() - $1::interval
+			OR EXISTS (SELECT FROM plan WHERE notice_id = p.notice_id AND (state = 'taken' OR state = 'dropped' AND id > p.id)))
+		ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`, keep).Scan(&plan)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if _, rows, err = dropRows(ctx, tx, plan); err != nil || rows > 0 {
+		return rows, true, err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM plan WHERE id = $1`, plan)
+	return 0, true, err
+}

@@ -1,0 +1,161 @@
+package ledger
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// audienceSQL finds the customers of an audience, with the mailbox at which each is told. They come by mailbox and id,
+// and those first who are not to be mailed: without a usable mailbox (their place holds a tab, which no address can), then
+// those on the list of suppressions. The list is asked for the mailbox that was found: an alternate that stands on it is not
+// used either. It has five holes: the conditions of Broken,
+// that of the choice, and that of the list.
+const audienceSQL = `
+	WITH down AS MATERIALIZED (
+		SELECT email_key FROM customer c WHERE email_key <> '' AND %s
+	), audience AS (
+		SELECT c.*, %s AS broken, %s AS has_alternate FROM customer c WHERE %s OFFSET 0
+	), placed AS (
+		SELECT id, name, language, time_zone, attributes, email_fault,
+			CASE WHEN email_key = '' THEN '` + notice.ReasonNoAddress + `' WHEN broken AND NOT has_alternate THEN '` + notice.ReasonUnreachable + `' ELSE '' END AS reason,
+			CASE WHEN broken AND has_alternate THEN 'alternate' ELSE 'primary' END AS role,
+			CASE WHEN broken AND has_alternate THEN alternate_email ELSE email END AS address,
+			CASE WHEN email_key = '' OR broken AND NOT has_alternate THEN E'\t' || id
+				WHEN broken THEN alternate_email_key ELSE email_key END AS mailbox
+		FROM audience OFFSET 0
+	), asked AS (
+		SELECT p.*, reason = '' AND %s AS listed FROM placed p OFFSET 0
+	), ordered AS (
+		SELECT *, CASE WHEN listed THEN E'\n' || mailbox ELSE mailbox END AS place FROM asked ORDER BY place, id OFFSET 0
+	)
+	SELECT place, mailbox, CASE WHEN listed THEN '` + notice.ReasonSuppressionList + `' ELSE reason END, role, address, id, language, time_zone, email_fault,
+		jsonb_build_object('id', id, 'name', name, 'attributes', attributes)::text
+	FROM ordered`
+
+// Broken says which mailboxes are down: their customers are reached at their alternates.
+type Broken struct {
+	Domains []string      // A-labels, lower-cased
+	Filter  notice.Filter // the primary mailboxes of the customers for whom it holds, whoever shares them; zero: of nobody
+}
+
+// sql are the conditions that a customer's mailbox is down by the filter, that the mailbox of a "customer c" is down, and that
+// there is an alternate which is not; the last two may ask the first, as "down".
+func (b Broken) sql(args *[]any) (down, broken, alternate string, err error) {
+	if down, broken, alternate = "false", "false", "c.alternate_email_key <> ''"; len(b.Domains) > 0 {
+		list := bind(args, b.Domains)
+		broken = "split_part(c.email_key, '@', -1) = ANY(" + list + ")"
+		alternate += " AND split_part(c.alternate_email_key, '@', -1) <> ALL(" + list + ")"
+	}
+	if b.Filter.Op != notice.FilterAll {
+		down, err = filterSQL(b.Filter, args)
+		broken = "(" + broken + " OR c.email_key IN (SELECT email_key FROM down))"
+		alternate += " AND c.alternate_email_key NOT IN (SELECT email_key FROM down)"
+	}
+	return down, broken, alternate, err
+}
+
+// audienceRows finds an audience. tx reads nothing else while the rows are open.
+func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) {
+	// An audience is read through, and sorted.
+	if _, err := tx.Exec(ctx, `SET LOCAL enable_seqscan = on; SET LOCAL work_mem = '32MB'`); err != nil {
+		return nil, fmt.Errorf("allow reading through: %w", err)
+	}
+	if err := layOutStood(ctx, tx, a.Choice); err != nil {
+		return nil, err
+	}
+	var args []any
+	down, broken, alternate, err := a.Broken.sql(&args)
+	if err != nil {
+		return nil, err
+	}
+	where, err := a.Choice.sql(&args)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, fmt.Sprintf(audienceSQL, down, broken, alternate, where, suppressedSQL("mailbox")), args...)
+	if err != nil {
+		return nil, fmt.Errorf("find the audience: %w", err)
+	}
+	return rows, nil
+}
+
+// placed is a customer of an audience, with the mailbox at which they are told.
+type placed struct {
+	place, mailbox, reason, role, address, id, language, zone, fault string
+	frozen                                                           []byte // the customer as JSON
+}
+
+// readPlaced reads the columns of audienceSQL, which are all text.
+func readPlaced(v [][]byte) placed {
+	return placed{place: string(v[0]), mailbox: string(v[1]), reason: string(v[2]), role: string(v[3]), address: string(v[4]), id: string(v[5]),
+		language: string(v[6]), zone: string(v[7]), fault: string(v[8]), frozen: append([]byte(nil), v[9]...)}
+}
+
+// recipient is a row of a plan.
+type recipient struct {
+	notice.Recipient
+	seq                         int
+	mailbox, role, reason, text string
+	ids                         []string // of the customers
+	frozen                      []byte   // the customers as JSON
+}
+
+// addTo adds all of a row that does not follow from the others to a digest.
+func (r recipient) addTo(sum io.Writer) {
+	b := make([]byte, 0, 512)
+	for _, field := range []string{r.Address, r.role, r.reason, r.text, r.Language, r.TimeZone, string(r.frozen)} {
+		b = append(binary.AppendUvarint(b, uint64(len(field))), field...)
+	}
+	sum.Write(b)
+}
+
+// sharing gathers the customers of one mailbox.
+type sharing struct {
+	first            placed
+	customers        []byte // as the inside of a JSON list
+	languages, zones []string
+}
+
+func (s *sharing) add(c placed) {
+	if len(s.customers) == 0 {
+		s.first = c
+	} else {
+		s.customers = append(s.customers, ", "...)
+	}
+	s.customers = append(s.customers, c.frozen...)
+	s.languages, s.zones = append(s.languages, c.language), append(s.zones, c.zone)
+}
+
+// recipient returns the row of the mailbox, and begins the next. Language and zone are those that most of the sharers
+// have, ties going to the first by external id; address and role are the first one's.
+func (s *sharing) recipient() (r recipient, err error) {
+	r.mailbox, r.role, r.reason, r.Address = s.first.mailbox, s.first.role, s.first.reason, s.first.address
+	r.Language, r.TimeZone = elected(s.languages), elected(s.zones)
+	r.frozen = append(append([]byte{'['}, s.customers...), ']')
+	r.Customers, err = frozen(r.frozen)
+	s.customers, s.languages, s.zones = s.customers[:0], s.languages[:0], s.zones[:0]
+	return r, err
+}
+
+// elected returns which of the values that are not empty occurs most often, of several the first; "" where all are empty.
+func elected(values []string) (best string) {
+	if len(values) == 1 {
+		return values[0]
+	}
+	votes, most := map[string]int{}, 0
+	for _, v := range values {
+		votes[v]++
+	}
+	for _, v := range values {
+		if v != "" && votes[v] > most {
+			best, most = v, votes[v]
+		}
+	}
+	return best
+}

@@ -1,0 +1,155 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"hash"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"tocsin/internal/notice"
+)
+
+// refusedShown is how many addresses that were taken once and are refused today a plan names.
+const refusedShown = 20
+
+// surveyBatch is how many recipients are made and kept at a time: memory stays the same, however many there are.
+const surveyBatch = 4000
+
+// survey reads an audience by mailbox and makes its recipients: one a mailbox, complete with all customers who share
+// it, and one for each customer without a usable mailbox. Those who are not to be mailed come first.
+type survey struct {
+	audience Audience
+	texts    map[string]notice.Text // the draft's, a part of the digest
+	rows     keeper
+
+	plan  notice.Plan
+	sum   hash.Hash
+	wants map[string]match
+	batch []recipient
+}
+
+// match is the text for a language that is wanted.
+type match struct {
+	text  string
+	exact bool
+}
+
+// run reads the audience with read, while the rows are kept.
+func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
+	s.plan = notice.Plan{ByLanguage: map[string]int{}, Suppressed: map[string]int{}, Fallback: map[string]int{},
+		Filter: s.audience.FilterText, Holes: []notice.Hole{}, Refused: []notice.CustomerFault{}}
+	s.sum, s.wants = sha256.New(), map[string]match{}
+	if err := json.NewEncoder(s.sum).Encode([]any{s.audience.Body, s.texts}); err != nil {
+		return s.plan, fmt.Errorf("encode the notice: %w", err)
+	}
+	batches := make(chan []recipient, 1)
+	g, reading := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(batches)
+		return s.read(reading, read, batches)
+	})
+	g.Go(func() error {
+		for b := range batches {
+			if err := s.rows.keep(ctx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return s.plan, g.Wait()
+}
+
+// digest is that of the draft's body and texts, and of all rows.
+func (s *survey) digest() []byte { return s.sum.Sum(nil) }
+
+// read goes through the customers of the audience, which come by mailbox.
+func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- []recipient) error {
+	rows, err := audienceRows(ctx, tx, s.audience)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var sharing sharing
+	for rows.Next() {
+		c := readPlaced(rows.RawValues())
+		if len(sharing.customers) > 0 && c.place != sharing.first.place {
+			if err := s.take(ctx, &sharing, batches); err != nil {
+				return err
+			}
+		}
+		sharing.add(c)
+		if c.reason == notice.ReasonNoAddress && c.fault != "" && len(s.plan.Refused) < refusedShown {
+			s.plan.Refused = append(s.plan.Refused, notice.CustomerFault{Subject: c.id, Field: "email", Reason: c.fault})
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the audience: %w", err)
+	}
+	if len(sharing.customers) > 0 {
+		if err := s.take(ctx, &sharing, batches); err != nil {
+			return err
+		}
+	}
+	return s.pass(ctx, batches)
+}
+
+// take counts a recipient, has it looked at, and adds it to the batch.
+func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- []recipient) error {
+	r, err := sharing.recipient()
+	if err != nil {
+		return err
+	}
+	want, known := s.wants[r.Language]
+	if !known {
+		want.text, want.exact = s.audience.Match(r.Language)
+		s.wants[r.Language] = want
+	}
+	r.seq, r.text = s.plan.Recipients, want.text
+	r.addTo(s.sum)
+	s.plan.Recipients++
+	s.plan.Customers += len(r.Customers)
+	if r.reason != "" {
+		s.plan.Suppressed[r.reason]++
+	} else {
+		s.plan.ByLanguage[want.text]++
+		if !want.exact {
+			s.plan.Fallback[r.Language]++
+		}
+		if r.role == string(notice.Alternate) {
+			s.plan.Alternates++
+		}
+		if err := s.audience.Each(r.Recipient, want.text); err != nil {
+			return err
+		}
+	}
+	r.ids = make([]string, len(r.Customers))
+	for i, c := range r.Customers {
+		r.ids[i] = c.ID
+	}
+	r.Customers = nil // the rest of them stands in frozen
+	if s.batch = append(s.batch, r); len(s.batch) < surveyBatch {
+		return nil
+	}
+	return s.pass(ctx, batches)
+}
+
+// pass has the batch kept.
+func (s *survey) pass(ctx context.Context, batches chan<- []recipient) error {
+	if s.audience.Progress != nil {
+		s.audience.Progress(s.plan.Customers)
+	}
+	if len(s.batch) == 0 {
+		return nil
+	}
+	select {
+	case batches <- s.batch:
+		s.batch = nil
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
