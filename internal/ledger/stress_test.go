@@ -14,15 +14,60 @@ import (
 
 // relay counts the dots that it took for each delivery.
 type relay struct {
-	mu    sync.Mutex
-	dots  map[int]int
-	heard map[int]bool // it answered 250, and the worker lived to hear it
+	mu     sync.Mutex
+	dots   map[owed]int
+	heard  map[owed]bool   // it answered 250, and the worker lived to hear it
+	last   map[string]owed // the last dot to each mailbox
+	newest int64           // the last notice whose release has returned
+	wrong  []string
 }
 
-func (r *relay) take(seq int) {
+// owed names a delivery.
+type owed struct {
+	notice int64
+	seq    int
+}
+
+func newRelay() *relay {
+	return &relay{dots: map[owed]int{}, heard: map[owed]bool{}, last: map[string]owed{}}
+}
+
+// take takes a mail. A notice with a higher number is a later phase: no mail of an earlier one may follow it.
+func (r *relay) take(a ledger.Attempt, to string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.dots[seq]++
+	it := owed{a.NoticeID, a.Seq}
+	r.dots[it]++
+	if r.dots[it] > 1 {
+		r.wrong = append(r.wrong, fmt.Sprintf("delivery %v was handed over %d times", it, r.dots[it]))
+	}
+	if last, ok := r.last[to]; ok && last.notice > it.notice {
+		r.wrong = append(r.wrong, fmt.Sprintf("%s got notice %d after notice %d", to, it.notice, last.notice))
+	}
+	r.last[to] = it
+}
+
+// latest is the last notice whose release has returned: no mark of an earlier one that is asked from now on is given.
+func (r *relay) latest() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.newest
+}
+
+func (r *relay) released(id int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.newest = id
+}
+
+// failed notes an error that no fault explains.
+func (r *relay) failed(ctx context.Context, err error) {
+	if err == nil || ctx.Err() != nil || notice.CodeOf(err) != "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wrong = append(r.wrong, err.Error())
 }
 
 // TestManyFaultyWorkersDeliverOnce has workers crash, lose leases, lose the acknowledgement of commits and answer
@@ -31,7 +76,7 @@ func TestManyFaultyWorkersDeliverOnce(t *testing.T) {
 	t.Parallel()
 	const rows, workers = 700, 6
 	d := release(t, rows)
-	r := &relay{dots: map[int]int{}, heard: map[int]bool{}}
+	r := newRelay()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -56,10 +101,8 @@ func TestManyFaultyWorkersDeliverOnce(t *testing.T) {
 	states := map[notice.DeliveryState]int{}
 	for _, row := range all {
 		states[row.State]++
-		dots, heard := r.dots[row.Seq], r.heard[row.Seq]
+		dots, heard := r.dots[owed{d.id, row.Seq}], r.heard[owed{d.id, row.Seq}]
 		switch {
-		case dots > 1:
-			t.Errorf("delivery %d was handed over %d times", row.Seq, dots)
 		case row.State == notice.DeliverySent && dots != 1:
 			t.Errorf("delivery %d is sent, and the relay has %d", row.Seq, dots)
 		case row.State != notice.DeliverySent && heard:
@@ -69,13 +112,7 @@ func TestManyFaultyWorkersDeliverOnce(t *testing.T) {
 		}
 	}
 	t.Logf("ended as %v", states)
-	var wrong int
-	d.must(d.pool.QueryRow(t.Context(), `
-		SELECT count(*) FROM chunk c WHERE counts <> (SELECT array_agg((SELECT count(*)::int FROM delivery d WHERE d.chunk_id = c.id AND d.state = s) ORDER BY s)
-			FROM generate_series(0, 8) s)`).Scan(&wrong))
-	if wrong != 0 {
-		t.Errorf("%d chunks are not counted right", wrong)
-	}
+	d.wantCounted(r)
 	if states[notice.DeliveryUncertain] == 0 || states[notice.DeliverySent] < rows/2 {
 		t.Errorf("the faults did not bite, or did nothing else: %v", states)
 	}
@@ -84,17 +121,23 @@ func TestManyFaultyWorkersDeliverOnce(t *testing.T) {
 // workOnce claims something that is due and works it, with faults.
 func workOnce(ctx context.Context, d *desk, r *relay, rng *rand.Rand, name string) {
 	work, err := d.Sweep(ctx)
+	r.failed(ctx, err)
 	if err != nil || len(work.Chunks) == 0 {
 		return
 	}
 	c, ok, err := d.Claim(ctx, work.Chunks[rng.IntN(len(work.Chunks))].ID, name)
+	r.failed(ctx, err)
 	if err != nil || !ok {
 		return
 	}
 	var late []ledger.Outcome
 	for _, due := range c.Due {
 		a := attempt(c, due.Seq)
+		latest := r.latest()
 		granted, err := d.Commit(ctx, []ledger.Attempt{a}, nil)
+		if err == nil && granted[0] && a.NoticeID < latest {
+			r.failed(ctx, fmt.Errorf("a mark of notice %d was given after the release of notice %d", a.NoticeID, latest))
+		}
 		if rng.IntN(20) == 0 { // the acknowledgement is lost: ask again
 			granted, err = d.Commit(ctx, []ledger.Attempt{a}, nil)
 		}
@@ -106,7 +149,7 @@ func workOnce(ctx context.Context, d *desk, r *relay, rng *rand.Rand, name strin
 			return
 		case fault < 10: // the connection breaks before the dot
 		case err == nil && granted[0]:
-			r.take(due.Seq)
+			r.take(a, due.Recipient.Address)
 			o.State, o.NoDot = notice.DeliverySent, false
 		}
 		switch {
@@ -125,14 +168,96 @@ func workOnce(ctx context.Context, d *desk, r *relay, rng *rand.Rand, name strin
 	for _, o := range late {
 		record(ctx, d, r, o)
 	}
-	_, _ = d.CloseChunk(ctx, c) // a chunk that was not given back is found by the sweep
+	_, err = d.CloseChunk(ctx, c) // a chunk that was not given back is found by the sweep
+	r.failed(ctx, err)
 }
 
 func record(ctx context.Context, d *desk, r *relay, o ledger.Outcome) {
-	if _, err := d.Commit(ctx, nil, []ledger.Outcome{o}); err != nil || o.State != notice.DeliverySent {
+	_, err := d.Commit(ctx, nil, []ledger.Outcome{o})
+	r.failed(ctx, err)
+	if err != nil || o.State != notice.DeliverySent {
 		return
 	}
 	r.mu.Lock()
-	r.heard[o.Seq] = true
+	r.heard[owed{o.NoticeID, o.Seq}] = true
 	r.mu.Unlock()
+}
+
+// wantCounted checks that every chunk counts what it holds, and that the relay saw nothing wrong.
+func (d *desk) wantCounted(r *relay) {
+	d.t.Helper()
+	var wrong int
+	d.must(d.pool.QueryRow(d.t.Context(), `
+		SELECT count(*) FROM chunk c WHERE counts <> (SELECT array_agg((SELECT count(*)::int FROM delivery d WHERE d.chunk_id = c.id AND d.state = s) ORDER BY s)
+			FROM generate_series(0, 8) s)`).Scan(&wrong))
+	if wrong != 0 {
+		d.t.Errorf("%d chunks are not counted right", wrong)
+	}
+	for _, what := range r.wrong {
+		d.t.Error(what)
+	}
+}
+
+// TestPhasesBeginWhileWorkersAndOperatorsAreAtWork has four phases of an incident released one after the other, while
+// faulty workers send, and operators pause, suppress, erase and cancel. No mailbox gets a notice twice or old news after
+// the new, nothing stays owed, and nobody waits for somebody who waits for them.
+func TestPhasesBeginWhileWorkersAndOperatorsAreAtWork(t *testing.T) {
+	t.Parallel()
+	const rows, workers = 300, 4
+	d := open(t)
+	d.customers(rows)
+	var err error
+	d.DB, err = ledger.Open(t.Context(), d.url, ledger.Options{MaxConns: 16, Lease: 12 * time.Second})
+	d.must(err)
+	t.Cleanup(d.Close)
+	r := newRelay()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	begun := make(chan int64, 4)
+	var wg sync.WaitGroup
+	ended := func() (over bool) {
+		err := d.pool.QueryRow(ctx, `SELECT count(*) = 4 AND bool_and(state IN ('sent', 'cancelled')) AND NOT EXISTS (SELECT FROM chunk WHERE open) FROM notice`).Scan(&over)
+		return err == nil && over
+	}
+	for w := range workers {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(11, uint64(w)))
+			for ctx.Err() == nil && !ended() {
+				workOnce(ctx, d, r, rng, fmt.Sprint("w", w))
+			}
+		})
+	}
+	wg.Go(func() {
+		rng := rand.New(rand.NewPCG(12, 0))
+		for id := range begun {
+			for range 6 {
+				address := fmt.Sprintf("c%d@example.com", rng.IntN(rows))
+				r.failed(ctx, d.Pause(ctx, id, "op"))
+				_, _, err := d.Suppress(ctx, address, "request", "op")
+				r.failed(ctx, err)
+				r.failed(ctx, d.Resume(ctx, id, "op"))
+				r.failed(ctx, d.DeleteCustomer(ctx, fmt.Sprintf("c%d", rng.IntN(rows))))
+			}
+		}
+	})
+	for i, phase := range notice.Phases[notice.Outage][:4] {
+		before := d.id
+		d.send(notice.Body{Key: phase, Incident: "i", Phase: phase})
+		r.released(d.id)
+		begun <- d.id
+		for sent := 0; sent < rows/5 && ctx.Err() == nil; {
+			st, err := d.Status(ctx, d.ref)
+			r.failed(ctx, err)
+			sent = st.Counts["sent"]
+		}
+		if i == 2 {
+			r.failed(ctx, d.Cancel(ctx, before, "op"))
+		}
+	}
+	close(begun)
+	wg.Wait()
+	if !ended() {
+		t.Error("something is still owed")
+	}
+	d.wantCounted(r)
 }

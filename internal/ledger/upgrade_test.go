@@ -245,3 +245,14 @@ func TestAProgramMarksNothingOnASchemaThatItDoesNotKnow(t *testing.T) {
 		t.Error("it does not mark any more")
 	}
 }
+
+// TestTheRowsCanBecomeAFirstPartition as they are, with keys and all: nothing would be copied.
+func TestTheRowsCanBecomeAFirstPartition(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2)
+	d.deliver()
+	for table, by := range map[string]string{"chunk": "notice_id", "outcome": "notice_id", "answer": "notice_id", "recipient": "plan_id", "member": "plan_id"} {
+		d.exec(`CREATE TABLE ` + table + `_all (LIKE ` + table + ` INCLUDING ALL) PARTITION BY RANGE (` + by + `)`)
+		d.exec(`ALTER TABLE ` + table + `_all ATTACH PARTITION ` + table + ` FOR VALUES FROM (MINVALUE) TO (1000)`)
+	}
+}
