@@ -18,11 +18,11 @@ type Claim struct {
 	Epoch    int64
 	Due      []Due // empty unless the notice is being sent
 	// Rest is set by the holder who gives the claim back with deliveries that were not tried since they may not go
-	// yet: the chunk is not due sooner, whatever else it owes. Their rows stay as they are.
+	// yet: the chunk is not due sooner, though it may owe others. Their rows stay as they are.
 	Rest time.Duration
 }
 
-// Due is a delivery that may be attempted, with what its mail is made of.
+// Due is a delivery that may be attempted, with the parts of its mail.
 type Due struct {
 	Seq       int
 	Tries     int           // attempts so far
@@ -33,7 +33,7 @@ type Due struct {
 }
 
 // Claim takes the lease of a chunk for holder; ok is false when somebody else has it or nothing in it is open.
-// What the previous holder left marked becomes uncertain, what a stopped notice still owes is cancelled, and what was
+// Marks that the previous holder left open become uncertain, stopped deliveries are cancelled, and those that were
 // put on the list of suppressions meanwhile is left out.
 func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim, ok bool, err error) {
 	if db.foreign.Load() {
@@ -93,7 +93,7 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 	return c, true, nil
 }
 
-// leftMarkedSQL (C2) makes uncertain what the last holder marked and nobody has settled.
+// leftMarkedSQL (C2) makes uncertain the marks of the last holder that nobody has settled.
 var leftMarkedSQL = named(`
 	INSERT INTO outcome AS o (notice_id, seq, state, tries, epoch, reply)
 	SELECT c.notice_id, s, {uncertain}, 1, c.epoch, 'no answer was recorded before the worker was lost'
@@ -113,14 +113,14 @@ type claimed struct {
 	sent, stopped  bitmap
 }
 
-// tried is what is known of a delivery that has an outcome.
+// tried describes a delivery that has an outcome.
 type tried struct {
 	tries  int
 	waited time.Duration
 	due    bool
 }
 
-// due reads what may be attempted. Recipients and outcomes are read each by its key and joined here: no statistics have
+// due reads the deliveries that may be attempted. Recipients and outcomes are read each by its key and joined here: no statistics have
 // that planned as anything else.
 func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due, err error) {
 	outcomes := map[int]tried{}

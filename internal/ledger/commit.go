@@ -80,8 +80,8 @@ const markSQL = `
 		AND bit_count(c.dots & m.fresh) = 0
 	RETURNING c.id, c.epoch, c.dots & (m.fresh | m.again) & ~(c.stopped | c.sent)`
 
-// sentSQL (S) sets the bits of 250s, and keeps their replies. A chunk that was given back is counted: what changes in it
-// then must be counted too, so it goes the late way. A reply to who was erased meanwhile may repeat the address.
+// sentSQL (S) sets the bits of 250s, and keeps their replies. A chunk that was given back is counted: a change of it
+// then must be counted too, so it goes the late way. A reply to an erased customer may repeat the address.
 const sentSQL = `
 	WITH taken AS (
 		UPDATE chunk c SET sent = c.sent | m.sent, first_sent_at = least(c.first_sent_at, clock_timestamp() - m.age),
@@ -103,7 +103,7 @@ const keepAnswersSQL = `
 	GROUP BY t.notice_id, t.id, a.epoch, a.relay, a.code, a.enhanced
 	RETURNING 1`
 
-// outcomeSQL (O) has one hole: the conditions on the chunk. Under a stopped bit there is no next try; who was erased has
+// outcomeSQL (O) has one hole: the conditions on the chunk. Under a stopped bit there is no next try; an erased customer has
 // no reply kept.
 const outcomeSQL = `
 	INSERT INTO outcome AS d (notice_id, seq, state, tries, code, epoch, due_at, reason, relay, enhanced, reply)
@@ -342,7 +342,7 @@ func outcomeArgs(outcomes []Outcome) []any {
 }
 
 // recordLate records outcomes of attempts whose lease is over. An answer that was recorded before, or that a newer
-// attempt has overtaken, changes nothing; a late 250 counts whatever came after it.
+// attempt has overtaken, changes nothing; a late 250 counts in any case.
 func (db *DB) recordLate(ctx context.Context, outcomes []Outcome) error {
 	chunks := chunksOf(nil, outcomes)
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
@@ -363,7 +363,7 @@ func (db *DB) recordLate(ctx context.Context, outcomes []Outcome) error {
 	return nil
 }
 
-// sentLateSQL sets the bit of a 250 whatever the epoch, unless one was heard before.
+// sentLateSQL sets the bit of a 250 of any epoch, unless one was heard before.
 const sentLateSQL = `
 	WITH taken AS (
 		UPDATE chunk c SET sent = set_bit(c.sent, $4::int - c.lo, 1), first_sent_at = least(c.first_sent_at, clock_timestamp() - $3::interval),

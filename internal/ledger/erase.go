@@ -25,9 +25,9 @@ func delayErasures(ctx context.Context, tx pgx.Tx) error {
 }
 
 // DeleteCustomer erases a customer; a notice.Error of class not_found where nothing is known of them. On the rows of
-// released notices the others who share a mailbox stay. A row that was theirs alone stays with its state, without
-// address, names and replies; what it still owed is cancelled, and what is being sent just now is not tried again.
-// It can be repeated when it broke off. What an operator wrote into a notice is left as it is.
+// released notices the others that share a mailbox stay. A row that was theirs alone stays with its state, without
+// address, names and replies; a mail that was still owed is cancelled, and one under way is not tried again.
+// It can be repeated when it broke off. The texts of notices are left as they are.
 func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 	if !storable(id) {
 		return noCustomer()
@@ -82,7 +82,7 @@ type row struct {
 	Customers []notice.Frozen
 }
 
-// eraseFrom takes a customer out of a plan, and where a notice has taken it, out of what became of the row. The plan is
+// eraseFrom takes a customer out of a plan, and where a notice has taken it, out of the row's outcome. The plan is
 // locked first: a release that takes it meanwhile either finds the row emptied, or its chunk is found here.
 func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
 	var r row
@@ -131,7 +131,7 @@ func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
 	return recountAndReopen(ctx, tx, found.chunks)
 }
 
-// keepOthers leaves a row to those who share it. The spelling of its address was perhaps the erased customer's: that
+// keepOthers leaves a row to the others that share it. The spelling of its address was perhaps the erased customer's: that
 // of the first of the others takes its place, or the key, which is a spelling too.
 func keepOthers(ctx context.Context, tx pgx.Tx, plan int64, r row) error {
 	address := ""
@@ -154,7 +154,7 @@ func keepOthers(ctx context.Context, tx pgx.Tx, plan int64, r row) error {
 	return changeReplies(ctx, tx, r, `replace(reply, $3, $4)`, r.Address, address)
 }
 
-// anonymise leaves nothing of a row but what it came to, and has it not sent any more.
+// anonymise leaves nothing of a row but its state, and has it not sent any more.
 func anonymise(ctx context.Context, tx pgx.Tx, plan int64, r row, found rowSet) error {
 	if r.Key != nil && !strings.HasPrefix(*r.Key, erasedPrefix) {
 		if err := hide(ctx, tx, []string{*r.Key}); err != nil {

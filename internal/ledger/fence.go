@@ -15,20 +15,20 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The fence: a ledger that was restored from a backup knows nothing of what left after it, and would send that
+// The fence: a ledger that was restored from a backup does not know the mails that left after it, and would send them
 // again. It is recognised on every new connection, by the database that it stands in and by the number of marks
 // that each worker has made; then every unfinished notice is held, and every release after it, until an operator
-// says what is to become of them.
+// decides about them.
 
 // Mirror keeps, outside of Postgres, how many marks each worker has made. Package queue keeps it in Redis.
 type Mirror interface {
 	// Marks returns the numbers by worker that are kept for a ledger.
 	Marks(ctx context.Context, ledger string) (map[string]int64, error)
-	// KeepMarks keeps numbers for a ledger, beside those of other workers.
+	// KeepMarks keeps numbers for a ledger, and leaves those of other workers.
 	KeepMarks(ctx context.Context, ledger string, numbers map[string]int64) error
 }
 
-// fence is what one process knows of it.
+// fence is the knowledge that one process has of it.
 type fence struct {
 	worker  string // who marks in this process; "" = nobody
 	mirrors []Mirror
@@ -128,7 +128,7 @@ func markNumbers(ctx context.Context, q querier) (map[string]int64, error) {
 	return numbers, nil
 }
 
-// raise holds what is unfinished, and the releases to come. The ledger's identity becomes that of the database it
+// raise holds unfinished notices, and the releases to come. The ledger's identity becomes that of the database it
 // is found in, so that this happens once.
 func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string) error {
 	_, err := tx.Exec(ctx, `
@@ -187,7 +187,7 @@ func (f *fence) remembered() map[string]int64 {
 	return maps.Clone(f.known)
 }
 
-// forget begins anew with what the ledger has, once it is known for a restored one: what it lost is lost.
+// forget begins anew with the numbers of the ledger, once it is known for a restored one: the others are lost.
 func (f *fence) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -202,7 +202,7 @@ func (f *fence) mayMark() bool {
 }
 
 // CompareMarks compares the workers' mark numbers with the mirrors, raises the fence where the ledger has fewer,
-// and puts back what a mirror lacks. A worker calls it at least every second; nothing is marked before the first
+// and completes a mirror. A worker calls it at least every second; nothing is marked before the first
 // comparison. A mirror that is away is an error; the others are compared all the same.
 func (db *DB) CompareMarks(ctx context.Context) error {
 	var ledger string
@@ -223,7 +223,7 @@ func (db *DB) CompareMarks(ctx context.Context) error {
 }
 
 func (db *DB) compareMarks(ctx context.Context, ledger string, m Mirror) error {
-	// Outside first: what was kept there before is in the ledger by now, unless the ledger went back.
+	// Outside first: those numbers are in the ledger by now, unless the ledger went back.
 	outside, err := m.Marks(ctx, ledger)
 	if err != nil {
 		return fmt.Errorf("read the mirror of marks: %w", err)
@@ -285,8 +285,8 @@ func takeOver(ctx context.Context, tx pgx.Tx, numbers map[string]int64) error {
 	return nil
 }
 
-// Unhold lets go of a notice that the fence holds: what it still owes is sent (send), or becomes uncertain, to be
-// settled row by row once it is known what left before. With lift, releases are no longer held either.
+// Unhold lets go of a notice that the fence holds: its owed deliveries are sent (send), or become uncertain, to be
+// settled row by row once it is known which left before. With lift, releases are no longer held either.
 func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string) error {
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		// The fence before any notice, as raise and release lock them.
@@ -346,8 +346,8 @@ func (db *DB) unhold(ctx context.Context, tx pgx.Tx, id int64, send, lift bool, 
 	return recordAct(ctx, tx, id, who, what, "")
 }
 
-// doubt makes uncertain what a notice owes, under the locks of all its chunks. A lease of before the backup may still run
-// in a worker: it ends, and no mark is given for what it has.
+// doubt makes uncertain the owed deliveries of a notice, under the locks of all its chunks. A lease of before the backup may still run
+// in a worker: it ends, and gives no mark any more.
 func doubt(ctx context.Context, tx pgx.Tx, id int64) error {
 	chunks, err := collect[int64](ctx, tx, named(`
 		WITH owed AS (

@@ -1,8 +1,8 @@
-// Package ledger keeps in Postgres who is owed what and what happened; every SQL statement of Tocsin stands here.
+// Package ledger keeps in Postgres which mails are owed, and their fate; every SQL statement of Tocsin stands here.
 //
 // The delivery protocol is that of docs/guarantees.md. Two of its rules hold for all code in this package:
-// whatever changes a delivery first locks its chunk row in a statement of its own (the lease holder FOR NO KEY UPDATE, or
-// FOR KEY SHARE where it changes no bit; everybody else, who claims included, FOR UPDATE; ids ascending), and time is the
+// each change of a delivery first locks its chunk row in a statement of its own (the lease holder FOR NO KEY UPDATE, or
+// FOR KEY SHARE where it changes no bit; everybody else, for a claim too, FOR UPDATE; ids ascending), and time is the
 // database's clock_timestamp(). A notice that begins locks its row and then the chunks of earlier ones: so nobody who has
 // chunks of several notices waits for the row of one that may begin. A notice row is locked FOR NO KEY UPDATE: an insert
 // may hold a key lock on it already, with which FOR UPDATE would make a deadlock of two.
@@ -93,7 +93,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// setSession fills in what every connection of Tocsin asks for.
+// setSession fills in the settings of every connection of Tocsin.
 func setSession(params map[string]string) {
 	if params["application_name"] == "" {
 		params["application_name"] = "tocsin"

@@ -17,7 +17,7 @@ func (db *DB) Pause(ctx context.Context, id int64, who string) error {
 		UPDATE notice SET state = 'paused' WHERE id = $1 AND state IN ('scheduled', 'sending')`, notice.Paused)
 }
 
-// Cancel stops a notice for good: what is still owed becomes cancelled. It returns as Pause does.
+// Cancel stops a notice for good: owed deliveries become cancelled. It returns as Pause does.
 func (db *DB) Cancel(ctx context.Context, id int64, who string) error {
 	return db.stop(ctx, id, who, "cancel", `
 		UPDATE notice SET state = 'cancelled', reason = 'cancelled'
@@ -29,7 +29,7 @@ func (db *DB) stop(ctx context.Context, id int64, who, what, update string, to n
 	if err != nil {
 		return err
 	}
-	// The barrier: who marks holds these rows, and who comes after it sees the new state.
+	// The barrier: a worker that marks holds these rows, and one that comes later sees the new state.
 	if err := db.inTx(ctx, func(tx pgx.Tx) error { return barrier(ctx, tx, id, to == notice.Cancelled) }); err != nil {
 		return fmt.Errorf("wait until nothing more of notice %d is marked: %w", id, err)
 	}

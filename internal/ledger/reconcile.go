@@ -17,13 +17,13 @@ import (
 // clockSlack is how far the clocks of a relay and of the ledger may be apart.
 const clockSlack = 2 * time.Minute
 
-// Uncertain is a delivery of which nobody knows whether the relay took it, and what a relay's log must show to tell.
+// Uncertain is a delivery of which nobody knows whether the relay took it, and the span that a relay's log must cover to tell.
 // Times are the ledger's clock.
 type Uncertain struct {
 	Seq       int    `json:"seq"`
 	Address   string `json:"address"`
 	MessageID string `json:"message_id"`
-	// Epoch names the attempt. What is decided about this one must not hit a later one.
+	// Epoch names the attempt. A decision about this one must not hit a later one.
 	Epoch    int64 `json:"epoch"`
 	Attempts int   `json:"attempts"`
 	// LogFrom and LogUntil are the time in which the attempt can have reached the relay, and two minutes at each end
@@ -37,7 +37,7 @@ type Uncertain struct {
 
 // windowColumns are LogFrom, LogUntil, RequeueFrom and GateOpen of delivery d of notice n; slack and gate are parameters.
 // A mark is never older than the claim that its epoch was made from, and its dot never younger than its outcome; where
-// the database's clock was set back meanwhile the mark can be older by what an answer is waited for. A restored ledger
+// the database's clock was set back meanwhile the mark can be older by the wait for an answer. A restored ledger
 // may know no epoch, but nothing is older than the release.
 func windowColumns(slack, gate string) string {
 	return strings.NewReplacer("{slack}", slack+"::interval", "{gate}", gate+"::interval").Replace(`
@@ -81,11 +81,11 @@ func (db *DB) Uncertain(ctx context.Context, ref string, after, limit int) ([]Un
 	return all, nil
 }
 
-// Reconciliation is what a relay's log shows about uncertain deliveries of a notice.
+// Reconciliation is the finding of a relay's log about uncertain deliveries of a notice.
 type Reconciliation struct {
-	Evidence []Evidence // what the relay took
+	Evidence []Evidence // of mails that the relay took
 	Requeue  []Missing  // to be sent again: the log covers their attempt and does not have it
-	// LogFrom and LogUntil are the span over which the log was read. What is missing is missing in it.
+	// LogFrom and LogUntil are the span over which the log was read; missing means missing in it.
 	LogFrom, LogUntil time.Time
 }
 
@@ -94,7 +94,7 @@ type Evidence struct {
 	MessageID string
 	Epoch     int64
 	QueueID   string // "" for a sink's store
-	Status    string // what the log says last about it
+	Status    string // the last word of the log about it
 	At        time.Time
 }
 
@@ -104,7 +104,7 @@ type Missing struct {
 	Epoch     int64
 }
 
-// Reconciled says what a Reconciliation did.
+// Reconciled counts the changes of a Reconciliation.
 type Reconciled struct {
 	Sent       int        `json:"sent"`          // uncertain → sent
 	Requeued   int        `json:"requeued"`      // uncertain → queued
@@ -114,7 +114,7 @@ type Reconciled struct {
 	Changed    int        `json:"changed"`       // not uncertain any more, by another attempt, or overtaken by a later notice: left alone
 }
 
-// Reconcile carries out what a relay's log shows: what the relay took becomes sent, without an SMTP code; what is
+// Reconcile carries out a relay's log: a mail that the relay took becomes sent, without an SMTP code; one that is
 // missing is requeued under the same Message-ID, if its gate is past and the log reaches over its attempt. A delivery
 // that changed since it was looked at is left alone.
 func (db *DB) Reconcile(ctx context.Context, id int64, r Reconciliation, who string) (done Reconciled, err error) {
@@ -217,7 +217,7 @@ func settleTaken(ctx context.Context, tx pgx.Tx, id int64, found attemptSet, pro
 			reasons[i] = "relay log, queue id " + p.QueueID + ", by " + who
 		}
 	}
-	// The relay's clock says when; what it can't be is before the release or in the future.
+	// The relay's clock says when; but not before the release, nor in the future.
 	tag, err := tx.Exec(ctx, named(`
 		UPDATE outcome d SET state = {sent}, sent_at = least(greatest(m.taken_at, n.released_at), clock_timestamp()),
 			at = clock_timestamp(), code = 0, enhanced = '', reason = m.reason,
@@ -247,7 +247,7 @@ type looked struct {
 }
 
 func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing attemptSet, r Reconciliation, who string, done *Reconciled) error {
-	// What is still to come is not in any log, whatever its reader says.
+	// The future is not in any log, though its reader may say so.
 	rows, err := tx.Query(ctx, named(`
 		SELECT seq, chunk_id, same, requeue_from, gate_open, $6 <= log_from AND least($7::timestamptz, clock_timestamp()) >= log_until,
 			same AND `+owedLaterSQL("address_key")+`

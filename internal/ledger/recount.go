@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// cancelStoppedSQL (X) cancels what was stopped and has an outcome. What carries an unresolved attempt can't be said to
+// cancelStoppedSQL (X) cancels stopped deliveries that have an outcome. One with an unresolved attempt can't be said to
 // be unsent: it becomes uncertain. A mark that is open is left alone: its answer decides.
 var cancelStoppedSQL = named(`
 	UPDATE outcome o SET state = CASE WHEN o.unresolved = 0 THEN {cancelled} ELSE {uncertain} END, due_at = NULL, at = clock_timestamp(),
@@ -70,7 +70,7 @@ func recount(ctx context.Context, tx pgx.Tx, chunks []int64) error {
 	return nil
 }
 
-// recountAndReopen cancels what is stopped in locked chunks, recounts them, and has their notices sent again where a
+// recountAndReopen cancels the stopped deliveries of locked chunks, recounts them, and has their notices sent again where a
 // change left something owed.
 func recountAndReopen(ctx context.Context, tx pgx.Tx, chunks []int64) error {
 	if err := cancelStopped(ctx, tx, chunks); err != nil {
@@ -96,8 +96,8 @@ func recountAndReopen(ctx context.Context, tx pgx.Tx, chunks []int64) error {
 	return nil
 }
 
-// lockChunks locks chunks for a change by somebody other than their holder, in a statement of its own: what comes
-// after it sees what they then are.
+// lockChunks locks chunks for a change by somebody other than their holder, in a statement of its own: the next one
+// sees them as they then are.
 func lockChunks(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	if _, err := tx.Exec(ctx, lockSQL+`FOR UPDATE`, ids); err != nil {
 		return fmt.Errorf("lock the chunks: %w", err)

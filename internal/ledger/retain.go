@@ -15,7 +15,7 @@ import (
 const retainSlice = 5000
 
 // DropOldRows drops a slice of the rows of notices that are finished and whose last mail left, or was to leave, longer
-// ago than keep; more says that there may be more to drop. What a notice came to is kept first, in the notice itself,
+// ago than keep; more says that there may be more to drop. The sums of a notice are kept first, in the notice itself,
 // so that its status stays the same; its key stays taken. Rows that are still uncertain go too: so long afterwards no
 // relay's log can tell. Several may drop at once.
 func (db *DB) DropOldRows(ctx context.Context, keep time.Duration) (rows int, more bool, err error) {
@@ -58,7 +58,7 @@ func dropRows(ctx context.Context, tx pgx.Tx, plan int64) (last, rows int, err e
 	return last, rows, err
 }
 
-// keepSummary writes what the next old notice came to into the notice, and drops its chunks: from then on nothing of it
+// keepSummary writes the sums of the next old notice into the notice, and drops its chunks: from then on nothing of it
 // can change.
 func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, more bool, err error) {
 	var id int64
@@ -74,7 +74,7 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	if err != nil {
 		return 0, false, err
 	}
-	// Chunks are locked before their notice. What was reopened meanwhile is left to a later call.
+	// Chunks are locked before their notice. One that was reopened meanwhile is left to a later call.
 	chunks, err := collect[int64](ctx, tx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY id FOR UPDATE`, id)
 	if err != nil {
 		return 0, false, err
@@ -102,7 +102,7 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	return 0, true, nil
 }
 
-// rowsDropped says that a notice is too old for what was asked of it.
+// rowsDropped says that a notice is too old for a request.
 func rowsDropped(id int64, at time.Time) error {
 	return notice.Conflict("the rows of notice %d were dropped on %s, because they were old: only its counts are kept",
 		id, at.UTC().Format(time.DateOnly))

@@ -12,8 +12,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Settle carries out what an operator decided about deliveries of a notice; key is the address key where the
-// settlement names an address. What is uncertain is requeued only when its attempt can't reach a mailbox any more
+// Settle carries out the decision of an operator about deliveries of a notice; key is the address key where the
+// settlement names an address. An uncertain delivery is requeued only when its attempt can't reach a mailbox any more
 // (the gate): before that it is counted as too early, with the time from which it can be. Nothing is requeued to a
 // mailbox to which a later phase of the incident owes its news, or may have sent it.
 func (db *DB) Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (done notice.Settled, err error) {
@@ -80,7 +80,7 @@ func (db *DB) settle(ctx context.Context, tx pgx.Tx, id int64, s notice.Settleme
 	return done, recountAndReopen(ctx, tx, chunks)
 }
 
-// requeues reports whether what a notice still owes is sent, so that something can be requeued.
+// requeues reports whether a notice still sends its mails, so that something can be requeued.
 func (n Notice) requeues() bool {
 	return n.State == notice.Sending || n.State == notice.Paused || n.State == notice.Sent
 }
@@ -185,7 +185,7 @@ func settleSent(ctx context.Context, tx pgx.Tx, id int64, rows rowSet, who strin
 	return nil
 }
 
-// requeue has locked deliveries owed again: they can be marked again, and supersede what earlier notices owe, anew. An
+// requeue has locked deliveries owed again: they can be marked again, and supersede those of earlier notices, anew. An
 // attempt that is not resolved stays known.
 func requeue(ctx context.Context, tx pgx.Tx, n Notice, rows rowSet, reason string, grace time.Duration) error {
 	if len(rows.seqs) == 0 {

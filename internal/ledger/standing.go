@@ -12,14 +12,14 @@ import (
 type Standing struct {
 	Notices    map[notice.State]int // those that are released and not finished, by state
 	Deliveries notice.Counts        // of unfinished notices, and of those that began within a day
-	OldestOwed time.Duration        // how long what has been owed for longest in a sending notice is owed; 0: nothing is
+	OldestOwed time.Duration        // how long a sending notice has owed the oldest of its deliveries; 0: none is owed
 	Overdue    time.Duration        // how long the chunk that has been due for longest waits for a worker; 0: none does
 	Fenced     bool                 // the ledger came from a backup, and releases are held
 }
 
 // Standing asks the counts of chunks, which for a leased one are those of before its lease. It looks in the first open
-// chunks of each notice for the delivery that is owed for longest: those of a notice become owed together, but for what an
-// operator sends again.
+// chunks of each notice for the delivery that is owed for longest: those of a notice become owed together, but for those that an
+// operator requeued.
 func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 	var counts []int
 	err = db.pool.QueryRow(ctx, named(`

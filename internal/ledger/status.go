@@ -11,9 +11,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// statusSQL reads notices and their counts in one statement, so in one snapshot: whatever workers do meanwhile,
+// statusSQL reads notices and their counts in one statement, so in one snapshot: while workers go on,
 // the counts add up. A chunk's own counts are exact while it has no lease; a leased one is counted anew (there are few:
-// one per task under way). Where the rows were dropped, what they came to was kept.
+// one per task under way). Where the rows were dropped, their counts were kept.
 var statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', n.state, n.reason, n.customers, n.recipients, n.by_language, n.suppressed,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,

@@ -10,7 +10,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// begin supersedes what earlier notices of the incident still owe, in the transaction that first makes a notice
+// begin supersedes the owed deliveries of earlier notices of the incident, in the transaction that first makes a notice
 // sending: a "completed" that is scheduled for tomorrow does not cancel today's reminder. A notice that has begun
 // before, or is not sending, is left as it is.
 func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
@@ -32,8 +32,9 @@ func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
 	return supersede(ctx, tx, n, nil, db.opts.DotGrace)
 }
 
-// supersede stops what earlier notices owe to the mailboxes to which n owes a delivery: to all of those, or to those of
-// some rows alone, whose chunks and those of the same mailboxes are locked. Old news is not sent after the new. Where a mark of an earlier notice is open, n waits for its dot.
+// supersede stops deliveries of earlier notices to the mailboxes to which n owes one: to all of those, or to those of
+// some rows alone, with their chunks and those of the same mailboxes locked. Old news is not sent after the new. Where a
+// mark of an earlier notice is open, n waits for its dot.
 func supersede(ctx context.Context, tx pgx.Tx, n Notice, seqs []int32, grace time.Duration) error {
 	// One that was cancelled counts too: a mark of it may be open.
 	earlier, err := collect[int64](ctx, tx, `
@@ -131,7 +132,7 @@ func owedLaterSQL(key string) string {
 			AND (d.state NOT IN ({failed}, {cancelled}, {suppressed}) OR d.unresolved <> 0))`)
 }
 
-// laterRows are the deliveries of the other notices of the incident to some mailboxes: what a requeue asks about.
+// laterRows are the deliveries of the other notices of the incident to some mailboxes: a requeue asks about them.
 func laterRows(ctx context.Context, tx pgx.Tx, id int64, keys []string) (rowSet, error) {
 	return findRows(ctx, tx, `
 		SELECT o.id, r.seq FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.plan_id IS NOT NULL

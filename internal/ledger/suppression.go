@@ -11,16 +11,16 @@ import (
 	"tocsin/internal/notice"
 )
 
-// erasedPrefix begins what stands for an address key that was erased. No address can: its local part would need quotes.
+// erasedPrefix begins the stand-in for an address key that was erased. No address can: its local part would need quotes.
 const erasedPrefix = "erased:"
 
-// erasedSQL is what stands for an address key on the list of suppressions once its customer was erased.
+// erasedSQL is the stand-in for an address key on the list of suppressions once its customer was erased.
 func erasedSQL(key string) string {
 	return "('" + erasedPrefix + "' || encode(sha256((SELECT key FROM erasure) || convert_to(" + key + ", 'UTF8')), 'hex'))"
 }
 
 // suppressedSQL is the condition that an address key stands on the list of suppressions, in clear or as a hash. Where
-// none stands as a hash, none is made: CASE is what sees to that.
+// none stands as a hash, none is made: CASE sees to that.
 func suppressedSQL(key string) string {
 	return `(EXISTS (SELECT FROM suppression s WHERE s.address_key = ` + key + `)
 		OR CASE WHEN (SELECT EXISTS (SELECT FROM suppression WHERE starts_with(address_key, '` + erasedPrefix + `')))
@@ -193,8 +193,8 @@ func suppressAll(ctx context.Context, tx pgx.Tx, keys, reasons []string, who str
 	return nil
 }
 
-// suppressOwed leaves out of a chunk that is being claimed what stands on the list: it may have been put there while the
-// notice was released, or after it was finished. What was never tried becomes suppressed; the rest is stopped, unless
+// suppressOwed leaves mailboxes on the list out of a chunk that is being claimed: they may have been put there while the
+// notice was released, or after it was finished. Deliveries that were never tried become suppressed; the rest is stopped, unless
 // an operator had it owed again afterwards.
 func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID int64) error {
 	listed, err := findRows(ctx, tx, named(`
@@ -214,7 +214,7 @@ func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID int64) error {
 }
 
 // suppressRows makes suppressed those of some rows that were never tried, an earlier notice's dot for which they wait
-// included. An operator who requeues one gives a reason.
+// included. One that an operator requeued has a reason.
 func suppressRows(ctx context.Context, tx pgx.Tx, rows rowSet) error {
 	_, err := tx.Exec(ctx, named(`
 		INSERT INTO outcome (notice_id, seq, state, reason)
@@ -229,8 +229,8 @@ func suppressRows(ctx context.Context, tx pgx.Tx, rows rowSet) error {
 	return nil
 }
 
-// suppressReleased stops what unfinished notices still owe to mailboxes that stand on the list; which is a condition on
-// "suppression s". When the caller's transaction has ended no mark for them commits. What was never tried becomes
+// suppressReleased stops the deliveries of unfinished notices to mailboxes on the list; which is a condition on
+// "suppression s". When the caller's transaction has ended no mark for them commits. Those that were never tried become
 // suppressed. A mark that is open gets its answer, and no next try.
 func suppressReleased(ctx context.Context, tx pgx.Tx, which string, args ...any) error {
 	found, err := findRows(ctx, tx, `

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Work is what Postgres says is to be done now, whatever the queue still knows of it.
+// Work is to be done now, as Postgres says; the queue may know of it or not.
 type Work struct {
 	Chunks  []DueChunk
 	NextDue time.Duration // until there is more to be done; below zero when nothing is known to be
@@ -54,10 +54,10 @@ const sweepTurns = 64
 // sweepLimit is how many urgent chunks a sweep brings, and how many others.
 const sweepLimit = 1000
 
-// Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns what is due:
-// chunks whose lease ran out, whatever their notice's state, and unleased ones that are due in a notice that is
+// Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns the work that is due:
+// chunks with a lease that ran out, in any state of their notice, and unleased ones that are due in a notice that is
 // sending, or that were stopped and still owe something. Urgent ones come first; among these, and among the others, the
-// notices take turns, each with what is longest overdue and at most with a few, so that a large one starves no other.
+// notices take turns, each with its longest overdue and at most with a few, so that a large one starves no other.
 func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	if err := db.compareSchema(ctx, db.pool); err != nil {
 		return w, err
@@ -126,7 +126,7 @@ func (db *DB) nextDue(ctx context.Context) (time.Duration, error) {
 	return max(0, *next), nil
 }
 
-// advanceNotices starts what was scheduled, expires what is too late, applies planned holds, and finishes what has
+// advanceNotices starts scheduled notices, expires late ones, applies planned holds, and finishes those that have
 // nothing open.
 func (db *DB) advanceNotices(ctx context.Context) error {
 	late, err := collect[int64](ctx, db.pool, `
@@ -161,7 +161,7 @@ func (db *DB) advanceNotices(ctx context.Context) error {
 	return nil
 }
 
-// start makes sending what fulfils a condition on notices, each in a transaction of its own.
+// start makes sending the notices that fulfil a condition, each in a transaction of its own.
 func (db *DB) start(ctx context.Context, condition string) error {
 	ids, err := collect[int64](ctx, db.pool, `SELECT id FROM notice WHERE `+condition+` ORDER BY id`)
 	if err != nil {
