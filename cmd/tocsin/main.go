@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata" // containers seldom bring the time zones that customers live in
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"tocsin/internal/config"
 )
@@ -28,6 +29,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks to stop in order; from then on a second one ends the process at once.
 	context.AfterFunc(ctx, stop)
+	if os.Getenv("COMP_LINE") != "" {
+		// The shell asks how the line could go on; this answers, and ends the process.
+		kongcompletion.Register(newParser(os.Stdout, os.Stderr, settingFlags{}, os.Exit))
+	}
 	os.Exit(Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 
@@ -45,7 +50,11 @@ type commands struct {
 	Report       reportCmd       `cmd:"" help:"Say what became of every mail of a notice."`
 	Templates    templatesCmd    `cmd:"" help:"Check the ready texts."`
 	Sink         sinkCmd         `cmd:"" help:"Run an SMTP server that keeps mail instead of delivering it."`
+	Completion   completionCmd   `cmd:"" help:"Say how to have a shell complete commands and flags."`
+	Man          manCmd          `cmd:"" help:"Print the manual page: tocsin man | man -l -"`
 	Version      versionCmd      `cmd:"" help:"Print the version."`
+
+	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 // app is what a command runs in.
@@ -91,6 +100,7 @@ func parse(args []string, stdout, stderr io.Writer) (line *kong.Context, flags s
 	parser := newParser(stdout, stderr, flags, func(int) { panic(helped{}) })
 	line, err := parser.Parse(args)
 	if err == nil {
+		parser.Exit = func(int) {} // commands return
 		return line, flags, exitDone
 	}
 	fmt.Fprintf(stderr, "tocsin: %v\n", err)
@@ -108,6 +118,7 @@ func newParser(stdout, stderr io.Writer, flags settingFlags, exit func(int)) *ko
 		kong.Name("tocsin"),
 		kong.Description("Tocsin mails an incident or maintenance notice to every customer who must know, in their language, once, and proves afterwards who got it."),
 		kong.Writers(stdout, stderr),
+		kong.Vars{"version": versionLine()},
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
 		kong.Help(printHelp),

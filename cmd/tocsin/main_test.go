@@ -2,9 +2,14 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/posener/complete"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -18,6 +23,10 @@ func TestExitCodes(t *testing.T) {
 		{"help is no mistake", "--help", 0, "customers import"},
 		{"help of a command is no mistake", "notice send --help", 0, "--wait"},
 		{"version", "version", 0, "tocsin "},
+		{"the version as a flag", "--version", 0, "tocsin "},
+		{"completion", "completion bash --code", 0, "complete -o default"},
+		{"completion of a shell that is not known", "completion csh", 2, "csh"},
+		{"manual", "man", 0, "notice send"},
 		{"no command", "", 2, "expected one of"},
 		{"unknown command", "notice frobnicate", 2, "frobnicate"},
 		{"unknown flag", "notice list --frob", 2, "--frob"},
@@ -47,6 +56,22 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("lacks %q:\n%s%s", tt.says, stdout, stderr)
 			}
 		})
+	}
+}
+
+func TestAShellCompletesCommandsAndFlags(t *testing.T) {
+	t.Parallel()
+	command, err := kongcompletion.Command(newParser(io.Discard, io.Discard, settingFlags{}, func(int) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{"notice se": "send", "notice send --wa": "--wait", "notice list --u": "--url"} {
+		words := strings.Fields(line)
+		last := len(words) - 1
+		got := command.Predict(complete.Args{All: words, Completed: words[:last], Last: words[last], LastCompleted: words[max(0, last-1)]})
+		if !slices.Contains(got, want) {
+			t.Errorf("%q goes on with %q, want %q", line, got, want)
+		}
 	}
 }
 
