@@ -264,3 +264,16 @@ func TestNoticesComeByNumberInPages(t *testing.T) {
 		}
 	}
 }
+
+// TestAQueryForStatesReadsNoAnswers: a chunk whose mails left one by one has 256 rows of them, which each delivery would read.
+func TestAQueryForStatesReadsNoAnswers(t *testing.T) {
+	t.Parallel()
+	d := release(t, 2)
+	for what, want := range map[string]bool{"count(*) FILTER (WHERE state = 2)": false, "max(reply)": true} {
+		plan, err := collectStrings(d, `EXPLAIN SELECT `+what+` FROM delivery`)
+		d.must(err)
+		if reads := strings.Contains(strings.Join(plan, "\n"), " on answer"); reads != want {
+			t.Errorf("%s reads the answers: %v\n%s", what, reads, strings.Join(plan, "\n"))
+		}
+	}
+}
