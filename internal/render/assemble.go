@@ -63,10 +63,6 @@ func (p *Program) blocksFor(reader *reader, to notice.Recipient, sections [][]in
 	m := &Mail{Version: mailVersion, Locales: append([]locale(nil), reader.locales...), Sections: sections}
 	v := &values{mail: m, index: map[string]int{}}
 	parts := []notice.Recipient{to}
-	if len(sections) > maxSections {
-		return nil, nil, notice.Invalid(reader.texts[0].body.label, "the %d customers of this mailbox would get %d different texts, more than the %d that a mail has room for",
-			len(to.Customers), len(sections), maxSections)
-	}
 	for i, numbers := range sections {
 		parts = append(parts[:i], section(to, numbers))
 	}
@@ -114,6 +110,7 @@ type expanded struct {
 	subject, body             string
 	subjectPrints, bodyPrints []print
 	trace, own                []byte // the decisions taken: of all kinds, and of the customer's own
+	steps                     int
 }
 
 // expand runs the text of one language.
@@ -130,7 +127,7 @@ func (p *Program) expand(t *text, v *values, e env) (*expanded, error) {
 		return nil, err
 	}
 	x.body, x.bodyPrints, x.trace = run.out.text.String(), run.out.prints, run.trace
-	x.own = run.own
+	x.own, x.steps = run.own, run.steps
 	return x, bounded(x.body, func(int) string { return t.body.label })
 }
 
@@ -232,8 +229,8 @@ func (m *Mail) size() int {
 	for _, p := range m.Pieces {
 		n += 100 + len(p.Text)
 		if p.Line != nil {
-			for _, w := range p.Line.Words {
-				n += 80 + len(w.Text) + 100*len(w.Pieces)
+			for _, p := range p.Line.Pieces {
+				n += 100 + len(p.Text)
 			}
 		}
 		if p.Table != nil {

@@ -60,8 +60,12 @@ func (p *Program) Taken(r notice.Recipient, text string, taken []bool) (language
 	for _, t := range reader.texts {
 		languages = append(languages, t.key)
 	}
+	sections, err := p.sections(reader, r)
+	if err != nil {
+		return nil, err
+	}
 	parts := []notice.Recipient{r}
-	for i, numbers := range p.sections(reader, r) {
+	for i, numbers := range sections {
 		parts = append(parts[:i], section(r, numbers))
 	}
 	for _, part := range parts {

@@ -53,7 +53,11 @@ func (p *Program) Compiled(r notice.Recipient, text string) (*Mail, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.compiled(reader, r, p.sections(reader, r))
+	sections, err := p.sections(reader, r)
+	if err != nil {
+		return nil, err
+	}
+	return p.compiled(reader, r, sections)
 }
 
 // compiled returns the mail to a recipient with sections for customers by number, or with none.

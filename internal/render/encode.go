@@ -92,7 +92,7 @@ func (m *Mail) has(pieces []piece) bool {
 		if p.Value < 0 || p.Value > len(m.Values) || p.Field < 0 || p.Field > fieldLast || p.Col < 0 {
 			return false
 		}
-		if p.Line != nil && slices.ContainsFunc(p.Line.Words, func(w word) bool { return !m.has(w.Pieces) || w.Width < 0 }) ||
+		if p.Line != nil && !m.has(p.Line.Pieces) ||
 			p.Table != nil && !m.hasTable(p.Table) {
 			return false
 		}

@@ -25,7 +25,7 @@ func (w *plainWriter) table(n *extast.Table) {
 	for row := n.FirstChild(); row != nil; row = row.NextSibling() {
 		var cells [][]piece
 		for cell := row.FirstChild(); cell != nil; cell = cell.NextSibling() {
-			pieces := w.word(strings.Join(strings.Fields(w.inline(cell)), " "))
+			pieces := w.pieces(strings.Join(strings.Fields(w.inline(cell)), " "))
 			personal = personal || slices.ContainsFunc(pieces, func(p piece) bool { return !p.constant() })
 			cells = append(cells, pieces)
 		}
@@ -91,12 +91,10 @@ func (w *writer) records(prefix string, rows [][]string) {
 			if cell == "" {
 				continue
 			}
-			l := &line{First: prefix, Prefix: prefix + "  "}
 			if name := rows[0][j]; name != "" {
-				l.add(name + ":")
+				cell = name + ": " + cell
 			}
-			l.add(cell)
-			w.line(l, nil)
+			w.line(&line{First: prefix, Prefix: prefix + "  ", Pieces: []piece{{Text: cell}}}, nil)
 		}
 	}
 }

@@ -12,41 +12,23 @@ const width = 72
 
 // line is a line of a text part before it is wrapped. It is encoded as a part of a Mail.
 type line struct {
-	First     string `json:"first,omitempty"`     // what its first line begins with
-	Prefix    string `json:"prefix,omitempty"`    // and the others
-	Underline string `json:"underline,omitempty"` // a character
-	Words     []word `json:"words"`
+	First     string  `json:"first,omitempty"`     // what its first line begins with
+	Prefix    string  `json:"prefix,omitempty"`    // and the others
+	Underline string  `json:"underline,omitempty"` // a character
+	Pieces    []piece `json:"pieces"`
 }
 
-// word is what a line is not broken within; or what is printed as one or more words once the values are known.
-type word struct {
-	Text   string  `json:"text,omitempty"`
-	Width  int     `json:"width,omitempty"` // columns
-	Glued  bool    `json:"glued,omitempty"` // no space before it
-	Pieces []piece `json:"pieces,omitempty"`
-}
-
-// add adds the words of a text. What has no spaces and is wide, as Chinese and Japanese are, may be broken where
-// Unicode (UAX #14) allows it; a URL never is.
-func (l *line) add(text string) {
-	for s := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == '\t' }) {
-		for i, part := range breakable(s) {
-			l.Words = append(l.Words, word{Text: part, Width: columns(part), Glued: i > 0})
-		}
-	}
-}
-
-// line wraps a line at spaces into lines of at most width columns.
+// line wraps a line at spaces into lines of at most width columns. What has no spaces and is wide, as Chinese and Japanese
+// are, may be broken where Unicode (UAX #14) allows it; a URL never is.
 func (w *writer) line(l *line, values []result) { w.wrap(l, values, width-len(l.First)) }
 
 func (w *writer) wrap(l *line, values []result, limit int) {
-	wrap := wrapping{writer: w, first: l.First, prefix: l.Prefix, limit: limit}
-	for i := range l.Words {
-		if word := &l.Words[i]; word.Pieces == nil {
-			wrap.put(word.Text, word.Width, word.Glued)
-		} else {
-			wrap.compose(word.Pieces, values)
-		}
+	plain := writer{buf: w.scratch[:0], plain: true}
+	plain.pieces(l.Pieces, values)
+	w.scratch = plain.buf
+	wrap := wrapping{writer: w, line: l, limit: limit}
+	for s := range strings.FieldsFuncSeq(string(plain.buf), func(r rune) bool { return r == ' ' || r == '\t' }) {
+		wrap.word(s)
 	}
 	if wrap.widest == 0 {
 		return
@@ -64,26 +46,35 @@ func (w *writer) wrap(l *line, values []result, limit int) {
 // wrapping is a line that is being wrapped.
 type wrapping struct {
 	*writer
-	first, prefix string
-	limit         int // columns, beside the prefix
-	used, widest  int
+	line         *line
+	limit        int // columns, beside the prefix
+	used, widest int
 }
 
-// put writes a word of n columns.
-func (w *wrapping) put(s string, n int, glued bool) {
+func (w *wrapping) word(s string) {
+	n := columns(s)
+	if n <= utf8.RuneCountInString(s) {
+		w.put(s, n, 1)
+		return
+	}
 	gap := 1
-	if glued {
+	for _, part := range breakable(s) {
+		w.put(part, columns(part), gap)
 		gap = 0
 	}
+}
+
+// put writes n columns, after a gap.
+func (w *wrapping) put(s string, n, gap int) {
 	if w.used > 0 && w.used+gap+n > w.limit {
 		w.newline()
 		w.used = 0
 	}
 	switch {
 	case w.widest == 0:
-		w.string(w.first)
+		w.string(w.line.First)
 	case w.used == 0:
-		w.string(w.prefix)
+		w.string(w.line.Prefix)
 	case gap > 0:
 		w.writer.put(' ')
 		w.used++
@@ -93,28 +84,8 @@ func (w *wrapping) put(s string, n int, glued bool) {
 	w.widest = max(w.widest, w.used)
 }
 
-// compose writes the words that pieces come to.
-func (w *wrapping) compose(pieces []piece, values []result) {
-	plain := writer{buf: w.scratch[:0], plain: true}
-	plain.pieces(pieces, values)
-	w.scratch = plain.buf
-	text := string(plain.buf)
-	for s := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == '\t' }) {
-		if ascii(s) {
-			w.put(s, len(s), false)
-			continue
-		}
-		for i, part := range breakable(s) {
-			w.put(part, columns(part), i > 0)
-		}
-	}
-}
-
-// breakable cuts a word where a line may end within it: beside wide characters alone.
+// breakable cuts a wide word where a line may end within it: beside wide characters alone.
 func breakable(word string) (parts []string) {
-	if columns(word) <= utf8.RuneCountInString(word) {
-		return []string{word}
-	}
 	state := -1
 	for rest := word; rest != ""; {
 		var part string
@@ -137,11 +108,14 @@ func narrow(s string, end bool) bool {
 }
 
 // columns is how wide a terminal shows s.
-func columns(s string) int {
-	if ascii(s) {
-		return len(s)
+func columns(s string) (n int) {
+	for _, r := range s {
+		if r >= utf8.RuneSelf && (r < 'À' || r > 'ɏ') { // Latin letters are one column wide
+			return uniseg.StringWidth(s)
+		}
+		n++
 	}
-	return uniseg.StringWidth(s)
+	return n
 }
 
 func ascii(s string) bool {

@@ -168,7 +168,7 @@ func (p *Program) links(src source, t *text, w whole) {
 // comes before the first of them, and known is false.
 func (t *tokens) resolve(e *env, s string) (resolved string, known bool) {
 	for {
-		at := t.form.FindStringIndex(s)
+		at := t.find(s)
 		if at == nil {
 			return resolved + s, true
 		}

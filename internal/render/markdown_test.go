@@ -155,7 +155,7 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 // wrapped returns the lines of a text that is wrapped.
 func wrapped(text string, limit int) (lines []string) {
 	l := line{}
-	l.add(text)
+	l.Pieces = []piece{{Text: text}}
 	out := writer{plain: true}
 	out.wrap(&l, nil, limit)
 	for s := range strings.Lines(string(out.buf)) {

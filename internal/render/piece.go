@@ -87,7 +87,7 @@ func (b *block) printed(token string, form int) piece {
 // expand returns text with a piece for each token.
 func (b *block) expand(pieces []piece, s string, form int) []piece {
 	for {
-		at := b.tokens.form.FindStringIndex(s)
+		at := b.tokens.find(s)
 		if at == nil {
 			return add(pieces, piece{Text: s})
 		}
@@ -136,13 +136,13 @@ func (b *block) cut(html string) {
 
 // tag adds the pieces of a tag.
 func (b *block) tag(tag string) {
-	for b.tokens.form.MatchString(tag) {
+	for b.tokens.find(tag) != nil {
 		m := attribute.FindStringSubmatchIndex(tag)
 		if m == nil {
 			break
 		}
 		b.html = add(b.html, piece{Text: tag[:m[4]]})
-		if name, content := tag[m[2]:m[3]], tag[m[4]:m[5]]; b.tokens.form.MatchString(content) && (name == "href" || name == "src") {
+		if name, content := tag[m[2]:m[3]], tag[m[4]:m[5]]; b.tokens.find(content) != nil && (name == "href" || name == "src") {
 			b.html = b.address(b.html, content, formHTML)
 		} else {
 			b.html = b.expand(b.html, content, formHTML)

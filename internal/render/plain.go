@@ -55,11 +55,11 @@ func (w *plainWriter) line(words string, underline byte) {
 	if strings.Trim(words, " \t") == "" {
 		return
 	}
-	l := &line{First: w.begin(), Prefix: w.prefix, Underline: string(underline)}
-	if underline == 0 {
-		l.Underline = ""
+	l := &line{First: w.begin(), Prefix: w.prefix, Pieces: w.pieces(words)}
+	if underline != 0 {
+		l.Underline = string(underline)
 	}
-	if w.words(l, words) {
+	if len(l.Pieces) > 1 || !l.Pieces[0].constant() {
 		w.text = add(w.text, piece{Line: l})
 		return
 	}
@@ -205,24 +205,10 @@ func (w *plainWriter) marked(s string) string {
 	return w.mark(markURL, s)
 }
 
-// words adds the words of a line to l, and reports whether they depend on the recipient.
-func (w *plainWriter) words(l *line, words string) (personal bool) {
-	for s := range strings.FieldsFuncSeq(words, func(r rune) bool { return r == ' ' || r == '\t' }) {
-		pieces := w.word(s)
-		if len(pieces) == 1 && pieces[0].constant() {
-			l.add(pieces[0].Text)
-			continue
-		}
-		personal = true
-		l.Words = append(l.Words, word{Pieces: pieces})
-	}
-	return personal
-}
-
-// word returns the pieces of a word with marked tokens.
-func (w *plainWriter) word(s string) (pieces []piece) {
+// pieces returns the pieces of words with marked tokens.
+func (w *plainWriter) pieces(s string) (pieces []piece) {
 	for {
-		at := w.tokens.form.FindStringIndex(s)
+		at := w.tokens.find(s)
 		if at == nil {
 			return add(pieces, piece{Text: s})
 		}

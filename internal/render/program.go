@@ -91,7 +91,7 @@ func (p *Program) Render(buf []byte, r notice.Recipient, text string, st Stamp) 
 		}
 	}
 	// A notice that was released before mails had sections was checked without them.
-	if reader, readerErr := p.reader(readerKey{text, r.Language, r.TimeZone}); readerErr == nil && p.sections(reader, r) != nil {
+	if reader, readerErr := p.reader(readerKey{text, r.Language, r.TimeZone}); readerErr == nil && len(r.Customers) > 1 {
 		if m, wholeErr := p.compiled(reader, r, nil); wholeErr == nil {
 			return m.Append(buf, r, st)
 		}

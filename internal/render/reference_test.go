@@ -35,7 +35,11 @@ func reference(p *Program, r notice.Recipient, key string, st Stamp) ([]byte, er
 		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity}
 	var subjects, languages []string
 	for i, t := range reader.texts {
-		subject, text, page, err := referenceSections(p, t, func(r notice.Recipient) env { return p.env(reader, i, r) }, r, p.sections(reader, r))
+		sections, err := p.sections(reader, r)
+		if err != nil {
+			return nil, err
+		}
+		subject, text, page, err := referenceSections(p, t, func(r notice.Recipient) env { return p.env(reader, i, r) }, r, sections)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +79,7 @@ func referenceSections(p *Program, t *text, in func(notice.Recipient) env, r not
 			}
 			accounts = append(accounts, id)
 		}
-		if len(groups) > maxSections || slices.ContainsFunc(part.Customers, func(c notice.Frozen) bool { return clean(c.ID) == "" }) {
+		if slices.ContainsFunc(part.Customers, func(c notice.Frozen) bool { return clean(c.ID) == "" }) {
 			return "", "", "", errors.New("a heading with a hole")
 		}
 		itsSubject, itsText, itsPage, err := referenceBlock(p, t, in(part))
@@ -89,7 +93,7 @@ func referenceSections(p *Program, t *text, in func(notice.Recipient) env, r not
 			text += "\n----------\n\n"
 		}
 		l, w := &line{Underline: "="}, writer{plain: true}
-		l.add(heading)
+		l.Pieces = []piece{{Text: heading}}
 		w.line(l, nil)
 		text += string(w.buf) + "\n" + itsText
 		page += "<div class=\"section\">\n<p class=\"accounts\">" + htmltemplate.HTMLEscapeString(heading) + "</p>\n" + itsPage + "</div>\n"

@@ -12,33 +12,46 @@ import (
 const (
 	maxSections  = 50
 	maxSectioned = 200 << 10 // bytes
+
+	maxSectionSteps = 20 * maxSteps // to find the sections
 )
 
 // sections returns which of a mailbox's customers, by number, a section of its mail is for: those whose texts would
-// differ in names and ids alone. It returns nil where one text is for all of them.
-func (p *Program) sections(reader *reader, to notice.Recipient) [][]int {
+// differ in names and ids alone. It returns nil where one text is for all of them. Its error is the *notice.Error of a
+// mailbox for whose customers a mail has no room.
+func (p *Program) sections(reader *reader, to notice.Recipient) ([][]int, error) {
 	if len(to.Customers) < 2 || !slices.ContainsFunc(reader.texts, func(t *text) bool { return t.individual }) {
-		return nil
+		return nil, nil
 	}
-	numbers := map[string]int{}
+	numbers, steps := map[string]int{}, 0
 	var all [][]int
 	for i := range to.Customers {
-		s := p.signature(reader, to, i)
+		s, n, err := p.signature(reader, to, i)
+		if err != nil && i == 0 {
+			return nil, nil // the mail that is the first one's says so too
+		}
+		if steps += n; steps > maxSectionSteps {
+			return nil, notice.Invalid(reader.texts[0].body.label, "is too long for the %d customers of this mailbox", len(to.Customers))
+		}
 		n, ok := numbers[s]
 		if !ok {
 			n = len(all)
 			numbers[s], all = n, append(all, nil)
 		}
+		if n == maxSections {
+			return nil, notice.Invalid(reader.texts[0].body.label, "the %d customers of this mailbox would get more than %d different texts, for which a mail has no room",
+				len(to.Customers), maxSections)
+		}
 		all[n] = append(all[n], i)
 	}
 	if len(all) < 2 {
-		return nil
+		return nil, nil
 	}
-	return all
+	return all, nil
 }
 
-// signature is the same for customers whose texts differ in name and id alone.
-func (p *Program) signature(reader *reader, to notice.Recipient, customer int) string {
+// signature is the same for customers whose texts differ in name and id alone. It also returns the steps that it took.
+func (p *Program) signature(reader *reader, to notice.Recipient, customer int) (signature string, steps int, err error) {
 	var s []byte
 	for i, t := range reader.texts {
 		m := &Mail{}
@@ -46,21 +59,21 @@ func (p *Program) signature(reader *reader, to notice.Recipient, customer int) s
 		e.first = customer
 		x, err := p.expand(t, &values{mail: m, index: map[string]int{}}, e)
 		if err != nil {
-			return err.Error() // the section that says so is its own
+			return err.Error(), steps + maxSteps, err // the section that says so is its own
 		}
-		s = append(append(s, x.own...), 0)
+		s, steps = append(append(s, x.own...), 0), steps+x.steps
 		for _, v := range m.Values {
 			if !v.Expr.individual() {
 				continue
 			}
 			value, err := e.eval(v.Expr)
 			if err != nil {
-				return err.Error()
+				return err.Error(), steps, err
 			}
 			s = strconv.AppendQuote(s, value.s)
 		}
 	}
-	return string(s)
+	return string(s), steps, nil
 }
 
 // individual reports whether x depends on more of the customer than who it is: on an attribute, or on which name or id.
@@ -107,35 +120,26 @@ func sectionKey(sections [][]int, to notice.Recipient) []byte {
 
 // head writes the heading of a section: the accounts that it is for.
 func (b *block) head(customers []notice.Frozen, number int) {
-	var html []piece
-	l := &line{Underline: "="}
-	site := &site{b.label, "the heading of a section"}
-	value := func(i int, name string) piece {
-		return piece{Value: b.values.add(&expr{Op: opField, Name: name, Args: []*expr{{Op: opCustomer, N: i}}}, site)}
-	}
-	printed := func(p piece, form int) piece {
-		p.Form = form | formIsolated
-		return p
+	l, site := &line{Underline: "="}, &site{b.label, "the heading of a section"}
+	html := []piece{{Text: "<div class=\"section\">\n<p class=\"accounts\">"}}
+	print := func(before string, i int, name, after string) {
+		p := piece{Value: b.values.add(&expr{Op: opField, Name: name, Args: []*expr{{Op: opCustomer, N: i}}}, site), Form: formIsolated}
+		l.Pieces = add(l.Pieces, piece{Text: before}, p, piece{Text: after})
+		p.Form |= formHTML
+		html = add(html, piece{Text: before}, p, piece{Text: after})
 	}
 	for i, c := range customers {
-		id, end := value(i, "ID"), ""
+		end := ""
 		if i < len(customers)-1 {
-			end = ","
+			end = ", "
 		}
-		before, after := "", ""
-		if clean(c.Name) != "" {
-			name := value(i, "Name")
-			html = add(html, printed(name, formHTML), piece{Text: " "})
-			l.Words = append(l.Words, word{Pieces: []piece{printed(name, 0)}})
-			before, after = "(", ")"
+		if clean(c.Name) == "" {
+			print("", i, "ID", end)
+			continue
 		}
-		html = add(html, piece{Text: before}, printed(id, formHTML), piece{Text: after + end})
-		l.Words = append(l.Words, word{Pieces: add(nil, piece{Text: before}, printed(id, 0), piece{Text: after + end})})
-		if end != "" {
-			html = add(html, piece{Text: " "})
-		}
+		print("", i, "Name", " ")
+		print("(", i, "ID", ")"+end)
 	}
-	b.html = add(b.html, piece{Text: "<div class=\"section\">\n<p class=\"accounts\">"})
 	b.html = add(add(b.html, html...), piece{Text: "</p>\n"})
 	if number > 0 {
 		b.text = add(b.text, piece{Text: "\n----------\n\n"})
