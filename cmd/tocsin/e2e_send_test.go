@@ -157,7 +157,9 @@ func TestWhatRelaysAnswerIsWhatTheReportSays(t *testing.T) {
 `}), "c.csv")
 	s.must(nil, "customers", "import", file)
 	s.work()
-	s.must(nil, "notice", "send", s.notice("outage-1", "broken_domains: [broken.example]"), "--yes", "--wait")
+	if _, errs, code := s.run("notice", "send", s.notice("outage-1", "broken_domains: [broken.example]"), "--yes", "--wait"); code != 1 || !strings.Contains(errs, "notice settle outage-1") {
+		t.Errorf("exit %d with a mail that is uncertain: %s", code, errs)
+	}
 	s.settled("outage-1", 1)
 	table, _, _ := s.run("report", "outage-1", "--format", "csv")
 	rows, err := csv.NewReader(strings.NewReader(table)).ReadAll()

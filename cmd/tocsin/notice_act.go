@@ -75,6 +75,9 @@ func printStatus(w io.Writer, st notice.Status) error {
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s, number %d (%s)\n", st.Key, st.Number, sort(st.Kind, st.Phase))
 	fmt.Fprintf(t, "State\t%s\n", stateAndReason(st))
+	if why := standstill(st); why != "" && st.State == notice.Sending {
+		fmt.Fprintf(t, "Waits\t%s\n", why)
+	}
 	if st.SendAt != nil && !st.State.Finished() {
 		fmt.Fprintf(t, "To be sent at\t%s\n", when(st.SendAt))
 	}

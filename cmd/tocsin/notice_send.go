@@ -16,10 +16,11 @@ import (
 
 type sendCmd struct {
 	remote
-	Dir  string `arg:"" help:"Directory of the notice."`
-	Yes  bool   `help:"Send without asking."`
-	Wait bool   `help:"Return when nothing is left to be sent."`
-	JSON bool   `name:"json" help:"Print what was released, or with --wait what became of it, as JSON."`
+	Dir      string  `arg:"" help:"Directory of the notice."`
+	Yes      bool    `help:"Send without asking."`
+	Wait     bool    `help:"Return when nothing is left to be sent; exit 1 where that went wrong."`
+	Tolerate percent `default:"5%" placeholder:"SHARE" help:"Of the mails, this share may fail before --wait exits with 1 (${default})."`
+	JSON     bool    `name:"json" help:"Print what was released, or with --wait what became of it, as JSON."`
 }
 
 // receipt is the document of a send that does not wait.
@@ -134,8 +135,9 @@ func (c *sendCmd) follow(ctx context.Context, a *app, client *api.Client, r api.
 		err = document(a.stdout, r)
 	} else {
 		err = printStatus(a.stdout, r.Status)
+		printOutcome(a.stdout, r.Status)
 	}
-	return errors.Join(err, stopped(r.Status))
+	return errors.Join(err, judged(r.Status, c.Tolerate))
 }
 
 // stopped is the error of a notice that does not go out.

@@ -22,35 +22,48 @@ type sending struct {
 	first   int // done when it started
 	said    time.Time
 	state   notice.State
-	done    int // what was said last
+	done    int    // that was said last
+	why     string // it stands still, as was said last
 }
 
 func newSending(w io.Writer) *sending { return &sending{w: w} }
 
 // show brings the display up to date.
 func (s *sending) show(st notice.Status, now time.Time) {
-	done := settled(st)
+	done, all := settled(st), toMail(st)
 	if s.started.IsZero() {
 		s.started, s.first = now, done
 		if isTerminal(s.w) {
-			s.bar = progressbar.NewOptions(st.Recipients,
+			s.bar = progressbar.NewOptions(all,
 				progressbar.OptionSetWriter(s.w), progressbar.OptionSetWidth(30), progressbar.OptionShowCount(),
 				progressbar.OptionSetPredictTime(true), progressbar.OptionShowIts(), progressbar.OptionSetItsString("mails"),
 				progressbar.OptionUseANSICodes(true))
 		}
 	}
 	if s.bar != nil {
-		s.bar.ChangeMax(st.Recipients)
-		s.bar.Describe(describe(st))
+		s.bar.ChangeMax(all)
+		s.bar.Describe(strings.TrimSuffix(describe(st)+"; "+standstill(st), "; "))
 		s.bar.Set(done)
 		return
 	}
-	// A notice may wait for days: silence says that nothing changed.
-	if st.State == s.state && (done == s.done || now.Sub(s.said) < plainEvery && done < st.Recipients) {
+	if st.State == s.state && done == s.done {
+		s.stands(st, now)
 		return
 	}
-	s.said, s.state, s.done = now, st.State, done
-	fmt.Fprintf(s.w, "%s: %s of %s done%s\n", describe(st), count(done), count(st.Recipients), s.pace(done, st.Recipients, now))
+	if st.State == s.state && now.Sub(s.said) < plainEvery && done < all {
+		return
+	}
+	s.said, s.state, s.done, s.why = now, st.State, done, ""
+	fmt.Fprintf(s.w, "%s: %s of %s sent%s\n", describe(st), count(delivered(st)), count(all), s.pace(done, all, now))
+}
+
+// stands says why nothing has moved for a while, once for each reason. A notice may wait for days: silence says that
+// nothing changed.
+func (s *sending) stands(st notice.Status, now time.Time) {
+	if why := standstill(st); why != "" && why != s.why && now.Sub(s.said) >= plainEvery {
+		s.why = why
+		fmt.Fprintf(s.w, "%s: %s\n", describe(st), why)
+	}
 }
 
 // pace is how fast it goes, and how long it will still take if it goes on so.
@@ -70,9 +83,9 @@ func (s *sending) close() {
 	}
 }
 
-// settled is how many deliveries are not to be tried any more.
+// settled is how many of those to be mailed are not to be tried any more.
 func settled(st notice.Status) int {
-	done := st.Recipients
+	done := toMail(st)
 	for _, state := range notice.DeliveryStates {
 		if state.Open() {
 			done -= st.Counts[state.String()]
@@ -88,6 +101,9 @@ func describe(st notice.Status) string {
 		if n := st.Counts[state.String()]; n > 0 {
 			words = append(words, fmt.Sprintf("%s %s", count(n), state))
 		}
+	}
+	if n := st.Counts[notice.DeliverySuppressed.String()]; n > 0 {
+		words = append(words, count(n)+" could not be reached")
 	}
 	return strings.Join(words, ", ")
 }

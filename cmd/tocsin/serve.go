@@ -43,6 +43,11 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer pacers.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
+	go func() { // a database that is away now may come
+		if err := db.Ready(ctx); err != nil && ctx.Err() == nil {
+			logger.Error("the ledger can't be used yet", slog.Any("error", err))
+		}
+	}()
 	go drop(ctx, "old rows", set.Retention, retentionEvery, db.DropOldRows, logger)
 	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
 	desk := &control.Desk{

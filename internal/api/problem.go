@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -109,6 +110,9 @@ func (s *Server) classify(ctx context.Context, err error) *Problem {
 	if ctx.Err() != nil {
 		return plain(statusGone, "the client has gone")
 	}
+	if unmigrated(err) {
+		return plain(http.StatusServiceUnavailable, "the database is not migrated: run `tocsin migrate`")
+	}
 	if away(err) {
 		return plain(http.StatusServiceUnavailable, "a server that Tocsin depends on cannot be reached now; try again")
 	}
@@ -135,6 +139,15 @@ func domainProblem(e *notice.Error) *Problem {
 		p.Errors = []FieldError{{Field: scrub(e.Field), Message: scrub(e.Message)}}
 	}
 	return p
+}
+
+// unmigrated reports whether err says that a table, a column or a function is not there.
+func unmigrated(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err)
+	return ok && slices.Contains([]string{"42P01", "42703", "42883"}, e.SQLState())
 }
 
 // away reports whether err says that Postgres or Redis cannot be reached, or is going down, rather than that the

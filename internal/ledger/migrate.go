@@ -25,6 +25,9 @@ func (db *DB) Ready(ctx context.Context) error {
 func checkSchema(ctx context.Context, q querier) error {
 	var have int64
 	err := q.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&have)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42P01" { // there is no such table
+		return fmt.Errorf("%w: the database is not migrated: run `tocsin migrate`", errSchema)
+	}
 	if err != nil {
 		return fmt.Errorf("ask for the schema's version (has `tocsin migrate` run?): %w", err)
 	}

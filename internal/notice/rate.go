@@ -30,6 +30,7 @@ func ParseRate(s string) (Rate, error) {
 
 // Pace is what keeps mails from leaving as fast as they could: for people, beside a notice's status.
 type Pace struct {
+	Workers   int           `json:"workers"` // that are alive
 	Relays    []RelayHealth `json:"relays"`
 	Throttled []Throttled   `json:"throttled"` // slowed down since the far side asked for it
 }

@@ -57,7 +57,7 @@ func (w *Watcher) Pace(ctx context.Context) (*notice.Pace, error) {
 	if err := cmp.Or(said.Err(), living.Err()); err != nil {
 		return nil, fmt.Errorf("read the relays' health: %w", err)
 	}
-	doc := &notice.Pace{Relays: []notice.RelayHealth{}, Throttled: []notice.Throttled{}}
+	doc := &notice.Pace{Workers: len(living.Val()), Relays: []notice.RelayHealth{}, Throttled: []notice.Throttled{}}
 	for _, worker := range living.Val() {
 		var relays []notice.RelayHealth
 		if json.Unmarshal([]byte(said.Val()[worker]), &relays) == nil {

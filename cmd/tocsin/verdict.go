@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+// percent is a share in hundredths, written as 5 or 5%.
+type percent float64
+
+// UnmarshalText reads a share of 0 to 100.
+func (p *percent) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(string(text), "%"), 64)
+	if err != nil || !(n >= 0 && n <= 100) {
+		return fmt.Errorf("%q is not a share such as 5%%", text)
+	}
+	*p = percent(n)
+	return nil
+}
+
+// toMail is how many recipients of a notice are not suppressed.
+func toMail(st notice.Status) int {
+	return st.Recipients - st.Counts[notice.DeliverySuppressed.String()]
+}
+
+// delivered is how many mails a relay took, those that were returned later included.
+func delivered(st notice.Status) int {
+	return st.Counts[notice.DeliverySent.String()] + st.Counts[notice.DeliveryBounced.String()]
+}
+
+// judged is the error with which the wait for a notice ends, nil where it went well: of those to be mailed, no more than
+// the tolerated share has failed, and nothing waits for a person. It names the next command.
+func judged(st notice.Status, tolerate percent) error {
+	if err := stopped(st); err != nil {
+		return err
+	}
+	failed, uncertain := st.Counts[notice.DeliveryFailed.String()], st.Counts[notice.DeliveryUncertain.String()]
+	switch {
+	case st.RowsDroppedAt != nil:
+		return nil
+	case uncertain > 0:
+		return fmt.Errorf("%s of %s may have arrived or not: look for them with: tocsin notice reconcile %[2]s --maillog FILE\n"+
+			"or decide about them with: tocsin notice settle %[2]s --sent|--requeue --all-uncertain", many(uncertain, "mail"), st.Key)
+	case toMail(st) <= 0:
+		return fmt.Errorf("nobody on the audience of %s could be mailed; see: tocsin report %[1]s --state suppressed", st.Key)
+	case delivered(st) == 0 && failed == 0:
+		return fmt.Errorf("nothing of %s was sent; see: tocsin report %[1]s", st.Key)
+	case delivered(st) == 0, float64(failed)*100 > float64(tolerate)*float64(toMail(st)):
+		return fmt.Errorf("%s of %s mails of %s failed; see: tocsin report %[3]s --state failed", count(failed), count(toMail(st)), st.Key)
+	}
+	return nil
+}
+
+// printOutcome says in a line what became of a notice that has ended and, where some mails failed, what to look at.
+func printOutcome(w io.Writer, st notice.Status) {
+	fmt.Fprintf(w, "\n%s\n", outcome(st))
+	if st.Counts[notice.DeliveryFailed.String()] > 0 {
+		fmt.Fprintf(w, "See who was not reached: tocsin report %s --state failed\n", st.Key)
+	}
+}
+
+// outcome is what has become of a notice, in numbers.
+func outcome(st notice.Status) string {
+	words := []string{count(delivered(st)) + " sent"}
+	for _, c := range []struct {
+		n    int
+		what string
+	}{
+		{st.Counts[notice.DeliveryFailed.String()], "failed"},
+		{st.Counts[notice.DeliveryUncertain.String()], "may have arrived or not"},
+		{st.Counts[notice.DeliveryCancelled.String()], "cancelled"},
+		{st.Counts[notice.DeliverySuppressed.String()], "could not be reached"},
+	} {
+		if c.n > 0 {
+			words = append(words, count(c.n)+" "+c.what)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// standstill says why nothing of a notice leaves now, "" where nothing is known to keep it.
+func standstill(st notice.Status) string {
+	switch st.State {
+	case notice.Paused:
+		return "it is paused; go on with: tocsin notice resume " + st.Key
+	case notice.Held:
+		return "it is held: " + shown(st.Reason)
+	case notice.Scheduled:
+		return "it goes out at " + when(st.SendAt)
+	case notice.Sending:
+	default:
+		return ""
+	}
+	if st.Pace == nil {
+		return ""
+	}
+	if st.Pace.Workers == 0 {
+		return "no worker is alive; start one with: tocsin work"
+	}
+	up, why := 0, ""
+	for _, r := range st.Pace.Relays {
+		if r.State == "up" {
+			up++
+		} else {
+			why = fmt.Sprintf("%s: %s", r.Relay, r.Error)
+		}
+	}
+	waiting := st.Counts[notice.DeliveryQueued.String()] + st.Counts[notice.DeliverySending.String()]
+	switch {
+	case up == 0 && why != "":
+		return "no relay can be reached; the last error is of " + shown(why)
+	case waiting == 0 && st.Counts[notice.DeliveryDeferred.String()] > 0:
+		return fmt.Sprintf("the relays put off %s, which are tried again; see: tocsin report %s --state deferred",
+			many(st.Counts[notice.DeliveryDeferred.String()], "mail"), st.Key)
+	case len(st.Pace.Throttled) > 0:
+		t := st.Pace.Throttled[0]
+		return fmt.Sprintf("%s through %s is limited to %.1f mails/s, since it asked for fewer", t.Domain, t.Relay, t.RatePerS)
+	}
+	return ""
+}
