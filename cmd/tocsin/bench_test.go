@@ -90,11 +90,8 @@ func (s *benchSystem) capture() string {
 
 // sink starts a sink in this process and returns its address.
 func (s *benchSystem) sink(o sink.Options) string {
-	k := sink.New(o)
-	s.check(k.Listen("127.0.0.1:0"))
-	go k.Serve(context.Background())
-	s.b.Cleanup(func() { k.Close() })
-	return k.Addr().String()
+	s.b.Helper()
+	return startSink(s.b, "127.0.0.1:0", o).Addr().String()
 }
 
 func (s *benchSystem) size(file string) float64 {

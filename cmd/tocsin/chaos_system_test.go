@@ -68,13 +68,7 @@ func newChaos(t *testing.T, p chaosPlan) *chaos {
 	for _, k := range p.every() {
 		c.table.names = append(c.table.names, k.name)
 	}
-	s.sink = sink.New(sink.Options{Keep: 1, OnMail: c.arrived})
-	if err := s.sink.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	taking := make(chan error, 1)
-	go func() { taking <- s.sink.Serve(context.WithoutCancel(t.Context())) }()
-	t.Cleanup(func() { s.sink.Close(); <-taking })
+	s.sink = startSink(t, "127.0.0.1:0", sink.Options{Keep: 1, OnMail: c.arrived})
 	c.wire = newWire(t, s.sink.Addr().String(), p.seed)
 	listen := freeAddress(t)
 	s.env = []string{

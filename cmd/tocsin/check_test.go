@@ -59,15 +59,8 @@ func inOrder(t *testing.T, changes ...string) (env []string) {
 
 func relaySink(t *testing.T, o sink.Options) (addr string) {
 	t.Helper()
-	s := sink.New(o)
-	if err := s.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(t.Context()) }()
+	s := startSink(t, "127.0.0.1:0", o)
 	t.Cleanup(func() {
-		s.Close()
-		<-ended
 		if s.Count() > 0 {
 			t.Errorf("check sent %d mails", s.Count())
 		}

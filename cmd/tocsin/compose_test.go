@@ -144,14 +144,8 @@ func compose(t *testing.T) (c *composed, s *sink.Sink) {
 	}
 	ledger, queue := testkit.EmptyPostgres(t), testkit.Redis(t)
 	certs := newCertificates(t)
-	s = sink.New(sink.Options{Keep: 10_000})
+	s = startSink(t, "127.0.0.1:0", sink.Options{Keep: 10_000})
 	secured := relaySink(t, sink.Options{ImplicitTLS: true, TLS: &tls.Config{Certificates: []tls.Certificate{certs.valid}}})
-	if err := s.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	go s.Serve(context.WithoutCancel(t.Context()))
-	t.Cleanup(func() { s.Close() })
-
 	api := freeAddress(t)
 	_, port, _ := net.SplitHostPort(api)
 	c.replaced = strings.NewReplacer("postgres:5432/tocsin", postgresOverTCP(t, ledger), "redis://redis:6379/0", queue,

@@ -183,10 +183,7 @@ func TestErasureAndRetention(t *testing.T) {
 	s.sql(`UPDATE answer SET at = at - interval '8 days' WHERE notice_id = (SELECT id FROM notice WHERE key = 'first') RETURNING chunk_id::text`)
 	before = s.status("first")
 	config := filepath.Join(s.write(map[string]string{"tocsin.yaml": "retention: 7d\n"}), "tocsin.yaml")
-	other := *s
-	address := freeAddress(t)
-	other.env = append(s.env[:len(s.env):len(s.env)], "TOCSIN_LISTEN="+address, "TOCSIN_CONFIG="+config)
-	other.launch("serve")
+	s.launchAPI("TOCSIN_CONFIG=" + config)
 	st := s.await("first", "without its rows", func(st notice.Status) bool { return st.RowsDroppedAt != nil })
 	st.RowsDroppedAt = nil
 	if diff := cmp.Diff(before, st); diff != "" {

@@ -142,8 +142,7 @@ func TestTheAPIKilledDuringAReleaseLosesNothing(t *testing.T) {
 	dir := s.notice("outage-1")
 	// A second API, killed as soon as the press has begun.
 	address := freeAddress(t)
-	own := *s
-	own.env = append(own.env[:len(own.env):len(own.env)], "TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address)
+	own := s.with("TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address)
 	api := own.launch("serve")
 	own.must(nil, "notice", "list", "--json")
 	press := own.launch("notice", "send", dir, "--yes", "--json")

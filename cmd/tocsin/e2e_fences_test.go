@@ -57,9 +57,7 @@ func TestAPlannedHoldStopsARunningNotice(t *testing.T) {
 
 // launchAPI starts another server, with more settings.
 func (s *system) launchAPI(env ...string) *program {
-	own := *s
-	own.env = append(append(s.env[:len(s.env):len(s.env)], "TOCSIN_LISTEN="+freeAddress(s.t)), env...)
-	return own.launch("serve")
+	return s.with(append(env, "TOCSIN_LISTEN="+freeAddress(s.t))...).launch("serve")
 }
 
 // TestALaterNoticeOvertakesTheEarlier releases the all-clear while the bad news is still going out.
@@ -161,9 +159,8 @@ func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 	}
 	t.Cleanup(func() { drop(context.Background()) }) // its server ends with the test anyway
 	s.shell(testkit.Program(t, "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-f", dump, url)
-	restored := *s
 	address := freeAddress(t)
-	restored.env = append(s.env[:len(s.env):len(s.env)], "DATABASE_URL="+url, "TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address)
+	restored := s.with("DATABASE_URL="+url, "TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address)
 	restored.launch("serve")
 	restored.work()
 	st := restored.await("outage-1", "held", func(st notice.Status) bool { return st.State == notice.Held })

@@ -102,12 +102,7 @@ func TestARelayThatRestsIsShown(t *testing.T) {
 		}
 	}
 	// The relay comes up, is found by a probe, and takes what is sent next.
-	up := sink.New(sink.Options{})
-	if err := up.Listen(nobody); err != nil {
-		t.Fatal(err)
-	}
-	go up.Serve(t.Context())
-	defer up.Close()
+	startSink(t, nobody, sink.Options{})
 	for n := 3; ; n++ {
 		key := "outage-" + string(rune('0'+n%10)) + strings.Repeat("x", n/10)
 		s.must(nil, "notice", "send", s.notice(key), "--yes")

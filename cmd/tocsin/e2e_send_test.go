@@ -217,10 +217,8 @@ func TestUpdatesOfAnIncidentFormAThread(t *testing.T) {
 func TestAWorkersMetricsWantTheToken(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	own := *s
 	address := freeAddress(t)
-	own.env = append(s.env[:len(s.env):len(s.env)], "TOCSIN_WORK_LISTEN="+address)
-	own.work()
+	s.with("TOCSIN_WORK_LISTEN=" + address).work()
 	get := func(path, token string) int {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,18 +123,7 @@ func prepare(t *testing.T, services *local.Services, o sink.Options, more ...str
 	if o.OnMail == nil {
 		o.OnMail = s.gate.pass
 	}
-	s.sink = sink.New(o)
-	if err := s.sink.Listen("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	taking := make(chan error, 1)
-	go func() { taking <- s.sink.Serve(context.WithoutCancel(t.Context())) }()
-	t.Cleanup(func() {
-		if err := s.sink.Close(); err != nil {
-			t.Error(err)
-		}
-		<-taking
-	})
+	s.sink = startSink(t, "127.0.0.1:0", o)
 	api := freeAddress(t)
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(),
@@ -142,6 +133,30 @@ func prepare(t *testing.T, services *local.Services, o sink.Options, more ...str
 	}
 	s.env = append(s.env, more...)
 	return s
+}
+
+// startSink starts a sink that takes mail until the test ends.
+func startSink(t testing.TB, address string, o sink.Options) *sink.Sink {
+	t.Helper()
+	s := sink.New(o)
+	if err := s.Listen(address); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(context.Background()) }()
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), <-ended); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// with is the same system with more variables of the environment.
+func (s *system) with(env ...string) *system {
+	other := *s
+	other.env = append(slices.Clip(s.env), env...)
+	return &other
 }
 
 func freeAddress(t *testing.T) string {
