@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/render"
 )
 
-// checkTexts refuses texts of a new notice that can be rendered and would not say what they seem to.
+// checkTexts refuses texts of a new notice that can be rendered and would mislead their author.
 func (d *Desk) checkTexts(ctx context.Context, p *render.Program) error {
 	if err := p.Sound(); err != nil {
 		return err
@@ -78,7 +78,7 @@ func newInspection(p *render.Program, samples bool) *inspection {
 	return i
 }
 
-// tell adds to a dry run what was seen.
+// tell adds the findings to a dry run.
 func (i *inspection) tell(plan *notice.Plan) {
 	plan.HoleCount, plan.Samples = i.holeCount, i.sampled
 	plan.Holes = append(plan.Holes, i.holes...)

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// Parameter is what a notice gives for a parameter of its texts: one value for every language, or one for each. In JSON
+// Parameter is the value of a parameter of a notice's texts: one for every language, or one for each. In JSON
 // it is a string, or an object of values by language (BCP 47).
 type Parameter struct {
 	Text       string

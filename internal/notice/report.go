@@ -21,7 +21,7 @@ type Plan struct {
 	Samples    []Sample        `json:"samples,omitempty"` // one mail per language
 
 	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
-	Placeholders []Placeholder `json:"placeholders"` // what in the texts looks as if something was still to be put in; blocks the release unless allowed
+	Placeholders []Placeholder `json:"placeholders"` // left over in the texts; they block the release unless that is allowed
 }
 
 // What leaves customers out of an audience, in the order in which they are counted.
@@ -49,7 +49,7 @@ type Hole struct {
 	Reason   string `json:"reason"` // which field is empty
 }
 
-// Placeholder is something in a text that looks as if its author meant to put something in its place.
+// Placeholder is something in a text that its author probably meant to replace.
 type Placeholder struct {
 	Place string `json:"place"` // in the texts, such as texts.en.body:3
 	Text  string `json:"text"`

@@ -92,7 +92,7 @@ func (p *Program) blocksFor(reader *reader, to notice.Recipient, sections [][]in
 	return m, blocks, nil
 }
 
-// layoutData is what the layouts are given for a reader, but for the subject and the bodies.
+// layoutData returns the data of the layouts for a reader, without the subject and the bodies.
 func (p *Program) layoutData(reader *reader) layoutData {
 	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: p.sender(), Key: p.notice.Key,
 		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity}
@@ -102,7 +102,7 @@ func (p *Program) layoutData(reader *reader) layoutData {
 	return data
 }
 
-// expanded is the text of one language without its controls: Markdown with tokens for what is printed.
+// expanded is the text of one language without its controls: Markdown with tokens for values.
 type expanded struct {
 	text                      *text
 	values                    *values
@@ -174,7 +174,7 @@ func (p *Program) sender() string {
 	return p.from.Address
 }
 
-// trim leaves out of a mail's locales what its values do not need, so that mails that are the same are equal.
+// trim empties the parts of a mail's locales that its values do not need, so that mails that are the same are equal.
 func (m *Mail) trim() {
 	uses := make([]writes, len(m.Locales))
 	for _, v := range m.Values {
@@ -190,10 +190,10 @@ func (m *Mail) trim() {
 	}
 }
 
-// writes is what of a reader's locale values are written with.
+// writes says which parts of a reader's locale values are written with.
 type writes struct{ locale, zone bool }
 
-// add notes what an expression of a kind needs; of a condition only what functions in it write.
+// add notes the needs of an expression of a kind; of a condition only those of functions in it.
 func (w *writes) add(x *expr, k kind) {
 	switch {
 	case k == kindMoment || k == kindWindow || x.Op == opCall && x.Name == "date":
@@ -210,7 +210,7 @@ func (w *writes) add(x *expr, k kind) {
 	}
 }
 
-// addAll notes what the values need that actions print, set or decide upon.
+// addAll notes the needs of the values that actions print, set or decide upon.
 func (w *writes) addAll(flat []node) {
 	for _, n := range flat {
 		switch a := n.action; {

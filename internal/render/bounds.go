@@ -26,7 +26,7 @@ func bounded(md string, at func(line int) string) error {
 	for line := range strings.Lines(md) {
 		number++
 		if strings.Trim(line, " \t\n>") == "" || strings.ContainsAny(indentation.FindString(line), "-*+.)") {
-			signs, size, rows = 0, 0, 0 // what comes is in another paragraph
+			signs, size, rows = 0, 0, 0 // a new paragraph begins
 		}
 		if delimiter.MatchString(line) && strings.Count(line, "-") > 0 && rows == 0 || rows > 0 {
 			rows++

@@ -23,7 +23,7 @@ type cache struct {
 	size    int
 }
 
-// readerKey is what a mail depends on, besides the decisions of its texts.
+// readerKey has the parts of a recipient that a mail depends on, apart from the decisions of its texts.
 type readerKey struct{ text, language, zone string }
 
 // mailKey names readers for whom mails are the same: the languages of the texts and how each writes values.
@@ -100,7 +100,7 @@ func (c *cache) keep(key mailKey, m cached) {
 	c.size += n
 }
 
-// reader returns what the mails to readers of a language in a zone have in common.
+// reader returns the common part of the mails to readers of a language in a zone.
 func (p *Program) reader(key readerKey) (*reader, error) {
 	p.cache.mu.RLock()
 	r := p.cache.readers[key]
@@ -121,7 +121,7 @@ func (p *Program) reader(key readerKey) (*reader, error) {
 	return r, nil
 }
 
-// newReader works out what a reader's language and zone mean for a mail.
+// newReader works out the texts and locales of a reader's language and zone.
 func (p *Program) newReader(key readerKey) (*reader, error) {
 	texts, err := p.blocks(key.language, key.text)
 	if err != nil {

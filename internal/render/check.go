@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Check looks through all templates and layouts and returns what is wrong with them, in the order of their names: a
+// Check looks through all templates and layouts and returns their mistakes, in the order of their names: a
 // language that a phase lacks, a phase without a text, a field that can't exist, a mail that would have a hole in it.
 // Each is an *notice.Error whose Field is a file, with its line if that is at fault. It also returns the number of
 // texts that it looked at.
@@ -103,8 +103,8 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 	return texts, problems
 }
 
-// try makes the mails that a text can become: with and without what a notice need not give, for a customer of
-// whom nothing is known and for several at one mailbox. It returns the first thing that is wrong.
+// try makes the mails that a text can become: with and without optional parameters, for a customer of whom nothing is
+// known and for several at one mailbox. It returns the first mistake.
 func (s *Set) try(t folder, phase, language string, f textFile) error {
 	few, all := maps.Clone(t.Required), maps.Clone(t.Required)
 	if !t.there {
@@ -141,7 +141,7 @@ func (s *Set) try(t folder, phase, language string, f textFile) error {
 	return nil
 }
 
-// trial tries the mails that a text can become. It makes one mail of those that only differ in what they print.
+// trial tries the mails that a text can become. Of those that differ in values alone it makes one.
 type trial struct {
 	*Program
 	file   string

@@ -68,7 +68,7 @@ type value struct {
 	i    int    // a bool; the number of a customer or window; of a time, twice the window's, and 1 more for its end
 }
 
-// fixed is what a text may use that is the same for all recipients.
+// fixed has the fields of a text that are the same for all recipients.
 type fixed struct {
 	windows  []window
 	notice   noticeFields
@@ -77,7 +77,7 @@ type fixed struct {
 
 type noticeFields struct{ Key, Phase, Severity, Kind string }
 
-// env is what an expression is evaluated in.
+// env is the surroundings that an expression is evaluated in.
 type env struct {
 	*locale
 	fixed     *fixed // nil in a compiled mail, whose expressions use the recipient alone
@@ -179,7 +179,7 @@ func (e *env) size(v value) int {
 	return 0
 }
 
-// truth is what a condition makes of a value, as text/template does.
+// truth reports whether a condition holds for a value, as text/template does.
 func (e *env) truth(v value) bool {
 	switch v.kind {
 	case kindText, kindCustomers, kindWindows, kindAttributes, kindParameters:
@@ -284,7 +284,7 @@ func (v value) compares(function string, w value) bool {
 	return order >= 0
 }
 
-// print returns what is printed of a value.
+// print returns a value as it is printed.
 func (e *env) print(v value, at *site) (string, error) {
 	switch v.kind {
 	case kindNumber:

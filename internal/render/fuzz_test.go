@@ -10,9 +10,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// FuzzRender puts whatever a notice and its customers may hold through all that is done with it, for mailboxes of up to
-// three hundred customers. It looks for what would keep a machine busy, for errors that are not the author's, and for
-// marks and values that get where they do not belong. The bound on time is far from what any machine needs.
+// FuzzRender renders any notice for mailboxes of up to three hundred customers. It looks for texts that keep a machine
+// busy, for errors that are not the author's, and for marks and tokens that reach a reader. No machine needs nearly as
+// long as the bound on time.
 func FuzzRender(f *testing.F) {
 	for _, body := range []string{
 		"{{range .Customers}}{{range $.Customers}}{{range $.Customers}}{{.ID}}{{end}}{{end}}{{end}}",

@@ -11,13 +11,13 @@ import (
 	"tocsin/internal/notice"
 )
 
-// layouts is what the bodies of a mail are put into.
+// layouts are put around the bodies of a mail.
 type layouts struct {
 	html *htmltemplate.Template
 	text *template.Template
 }
 
-// layoutData is what a layout can use.
+// layoutData has the fields that a layout can use.
 type layoutData struct {
 	Subject   string
 	Language  string // of the first block, BCP 47
@@ -38,7 +38,7 @@ type layoutBlock struct {
 	Text      string
 }
 
-// parseLayouts parses both layouts and runs them once, so that what they get wrong shows before the first notice.
+// parseLayouts parses both layouts and runs them once, so that their mistakes show before the first notice.
 func (s *Set) parseLayouts() (l layouts, err error) {
 	page, err := s.file("layout.html")
 	if err != nil {

@@ -12,14 +12,14 @@ const width = 72
 
 // line is a line of a text part before it is wrapped. It is encoded as a part of a Mail.
 type line struct {
-	First     string  `json:"first,omitempty"`     // what its first line begins with
-	Prefix    string  `json:"prefix,omitempty"`    // and the others
+	First     string  `json:"first,omitempty"`     // the beginning of its first line
+	Prefix    string  `json:"prefix,omitempty"`    // and of the others
 	Underline string  `json:"underline,omitempty"` // a character
 	Pieces    []piece `json:"pieces"`
 }
 
-// line wraps a line at spaces into lines of at most width columns. What has no spaces and is wide, as Chinese and Japanese
-// are, may be broken where Unicode (UAX #14) allows it; a URL never is.
+// line wraps a line at spaces into lines of at most width columns. Wide text without spaces, such as Chinese, is broken
+// where Unicode (UAX #14) allows it; a URL never is.
 func (w *writer) line(l *line, values []result) { w.wrap(l, values, width-len(l.First)) }
 
 func (w *writer) wrap(l *line, values []result, limit int) {
@@ -47,7 +47,7 @@ func (w *writer) wrap(l *line, values []result, limit int) {
 type wrapping struct {
 	*writer
 	line         *line
-	limit        int // columns, beside the prefix
+	limit        int // columns, without the prefix
 	used, widest int
 }
 
@@ -84,7 +84,7 @@ func (w *wrapping) put(s string, n, gap int) {
 	w.widest = max(w.widest, w.used)
 }
 
-// breakable cuts a wide word where a line may end within it: beside wide characters alone.
+// breakable cuts a wide word where a line may end within it: before or after wide characters alone.
 func breakable(word string) (parts []string) {
 	state := -1
 	for rest := word; rest != ""; {

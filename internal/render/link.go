@@ -10,7 +10,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// needs what a reader's link begins with, for errors.
+// linkAdvice ends the errors about links.
 const linkAdvice = "a link in a mail begins with https://, http://, mailto: or tel:"
 
 // astray says why nobody could follow an address, "" if they can.
@@ -164,8 +164,8 @@ func (p *Program) links(src source, t *text, w whole) {
 	})
 }
 
-// resolve puts values that are the same for all recipients in the place of tokens. If there are others, it returns what
-// comes before the first of them, and known is false.
+// resolve puts values that are the same for all recipients in the place of tokens. If there are others, it returns the
+// text before the first of them, and known is false.
 func (t *tokens) resolve(e *env, s string) (resolved string, known bool) {
 	for {
 		at := t.find(s)

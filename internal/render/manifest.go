@@ -76,7 +76,7 @@ func kindOf(phase string) notice.Kind {
 	return ""
 }
 
-// takes refuses parameters that the template does not know, and what it needs and is not given.
+// takes refuses parameters that the template does not know, and the lack of one that it needs.
 func (t folder) takes(parameters map[string]notice.Parameter) error {
 	if !t.there {
 		return nil

@@ -121,7 +121,7 @@ func (p *Program) prepare(src source, text *text) ([]node, error) {
 	}
 }
 
-// markdown returns what the tokens' text is with a token for each action.
+// markdown returns the text with a token for each action.
 func (t *tokens) markdown() string {
 	var b strings.Builder
 	for i, n := range t.flat {

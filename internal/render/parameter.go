@@ -44,7 +44,7 @@ func inLanguage(parameters map[string]notice.Parameter, tag language.Tag, fallba
 	return values
 }
 
-// checkLanguages refuses values under what is no language, and one that is given twice.
+// checkLanguages refuses a value under a name that is no language, and one that is given twice.
 func checkLanguages(field string, p notice.Parameter) error {
 	if p.ByLanguage != nil && len(p.ByLanguage) == 0 {
 		return notice.Invalid(field, "has no value in any language")

@@ -12,8 +12,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// placeholder is what other programs, and authors, write in the place of something that is to be put in. A token is
-// masked by a control character, which nothing here matches.
+// placeholder matches the forms that other programs, and authors, have for a value that is still to come. A token is masked
+// by a control character, which nothing here matches.
 var placeholder = regexp.MustCompile(strings.Join([]string{
 	`\{\{|\}\}`,                                                  // of an action that lost a brace
 	`\{\.?[A-Za-z_][\w.-]*\}`,                                    // {name}
@@ -32,8 +32,7 @@ var todo = regexp.MustCompile(`\bTODO\b`)
 // everyday are the languages in which "todo" is a word.
 var everyday = []string{"es", "pt", "it", "ca", "gl"}
 
-// Placeholders returns what of the texts, and of the parameters that they print, looks as if something was still to be
-// put in its place, other than in code.
+// Placeholders returns the placeholders that are left over in the texts, other than in code, and in the parameters.
 func (p *Program) Placeholders() []notice.Placeholder {
 	found := slices.Clone(p.placeholders)
 	for _, key := range slices.Sorted(maps.Keys(p.texts)) {
@@ -48,7 +47,7 @@ func (p *Program) Placeholders() []notice.Placeholder {
 	return found
 }
 
-// look looks through a text, with all of its branches, for what a new notice is asked about.
+// look looks through a text, with all of its branches, for links that lead nowhere and for placeholders.
 func (p *Program) look(src source, t *text, w whole) {
 	p.links(src, t, w)
 	md := slices.Clone(w.source)
@@ -69,7 +68,7 @@ func (p *Program) seek(src source, t *text, s string) {
 	}
 }
 
-// blankCode blanks what md has of code.
+// blankCode blanks the code in md.
 func blankCode(n ast.Node, md []byte) {
 	blank := func(from, to int) {
 		for i := from; i < to; i++ {

@@ -30,8 +30,8 @@ type plainWriter struct {
 	source []byte
 	prefix string // of every line
 	marker string // of the next line only
-	blank  bool   // a blank line is wanted before what comes next
-	quote  string // what that line begins with
+	blank  bool   // a blank line is wanted before the next line
+	quote  string // the beginning of that line
 }
 
 func (w *plainWriter) blocks(n ast.Node, apart bool) {

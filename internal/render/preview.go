@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Message is what a reader sees of a mail.
+// Message is a mail as a reader sees it.
 type Message struct {
 	Subject string
 	Text    string // the text part, lines ended by \n
@@ -33,7 +33,7 @@ func (p *Program) Preview(r notice.Recipient, text string) (Message, error) {
 	return Open(raw)
 }
 
-// Open returns what a reader sees of a mail that Render made.
+// Open returns a mail that Render made as a reader sees it.
 func Open(raw []byte) (m Message, err error) {
 	whole, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {

@@ -30,7 +30,7 @@ type Program struct {
 	placeholders []notice.Placeholder
 }
 
-// text is what a notice says in one language.
+// text is the text of a notice in one language.
 type text struct {
 	key, dir      string
 	parameters    map[string]string // in its language
@@ -45,7 +45,7 @@ type text struct {
 type nodes struct {
 	label     string // for errors
 	all       []node
-	decisions []node // what of all decides which nodes a recipient gets
+	decisions []node // the part of all that decides which nodes a recipient gets
 	slots     int    // variables
 }
 

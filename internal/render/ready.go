@@ -19,13 +19,13 @@ import (
 	"tocsin/internal/notice"
 )
 
-// What the folders of templates hold beside the texts of languages.
+// The names in the folders of templates that are no texts of a language.
 const (
 	manifestName = "template.yaml"
-	partsName    = "parts" // parts/<name>/<language>.md: what texts of several templates have in common
+	partsName    = "parts" // parts/<name>/<language>.md: text that several templates have in common
 )
 
-// folder is where the texts of a template for one phase are, and what its manifest says.
+// folder is where the texts of a template for one phase are, with its manifest.
 type folder struct {
 	manifest
 	name string // of the template
@@ -91,7 +91,7 @@ func phasesOf(from fs.FS, name string) (phases []string) {
 	return slices.Compact(phases)
 }
 
-// texts reads the texts of a folder per language, and says what is wrong with those that it leaves out.
+// texts reads the texts of a folder per language, and names the mistakes of those that it leaves out.
 func (s *Set) texts(t folder, b notice.Body) (files map[string]textFile, problems []error) {
 	paths, err := fs.Glob(t.from, t.dir+"/*.md")
 	if err != nil {

@@ -71,7 +71,7 @@ func decisions(nodes []node) (kept []node) {
 type runner struct {
 	env
 	trace []byte
-	own   []byte // of them those that depend on more of the customer than who it is
+	own   []byte // those of them that depend on an attribute, or on a certain name or id
 	taken []bool // nil, or of each branch whether it was taken
 	steps int
 	label string    // of the text, for errors

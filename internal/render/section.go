@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The most that the mail to a mailbox may have whose customers get different texts.
+// The bounds of a mail with a section for each text of a mailbox's customers.
 const (
 	maxSections  = 50
 	maxSectioned = 200 << 10 // bytes
@@ -17,8 +17,8 @@ const (
 )
 
 // sections returns which of a mailbox's customers, by number, a section of its mail is for: those whose texts would
-// differ in names and ids alone. It returns nil where one text is for all of them. Its error is the *notice.Error of a
-// mailbox for whose customers a mail has no room.
+// differ in names and ids alone. It returns nil where one text is for all of them. Its error is an *notice.Error: a mail
+// has no room for the texts of all customers.
 func (p *Program) sections(reader *reader, to notice.Recipient) ([][]int, error) {
 	if len(to.Customers) < 2 || !slices.ContainsFunc(reader.texts, func(t *text) bool { return t.individual }) {
 		return nil, nil
@@ -76,7 +76,7 @@ func (p *Program) signature(reader *reader, to notice.Recipient, customer int) (
 	return string(s), steps, nil
 }
 
-// individual reports whether x depends on more of the customer than who it is: on an attribute, or on which name or id.
+// individual reports whether x depends on an attribute of .Customer, or compares its name or id.
 func (x *expr) individual() bool {
 	if name, ok := x.attribute(); ok && name != "" && x.Args[0].Args[0].isCustomer() {
 		return true
@@ -87,7 +87,7 @@ func (x *expr) individual() bool {
 	})
 }
 
-// mayDiffer reports whether x, or what is made of it, can be individual. The dot and variables are not known.
+// mayDiffer reports whether x, or an expression made of it, can be individual. The dot and variables are not known.
 func (x *expr) mayDiffer() bool {
 	return x.Op == opField && x.Name == "Attributes" || x.individual() || slices.ContainsFunc(x.Args, (*expr).mayDiffer)
 }
@@ -109,7 +109,7 @@ func section(r notice.Recipient, numbers []int) notice.Recipient {
 	return r
 }
 
-// sectionKey tells apart the mails to readers for whom sections are for other customers, or other customers have names.
+// sectionKey differs where sections are for other customers, or other customers have names.
 func sectionKey(sections [][]int, to notice.Recipient) []byte {
 	key := fmt.Append(nil, sections)
 	for _, c := range to.Customers {

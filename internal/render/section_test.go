@@ -78,7 +78,7 @@ func TestNobodyOfAMailboxIsLeftOut(t *testing.T) {
 	if err := p.Check(shared(long...), "en"); err == nil || !strings.Contains(err.Error(), "more than 200 KB") {
 		t.Errorf("a long mail: %v", err)
 	}
-	// What was released before there were sections was checked for its first customer, and has to leave.
+	// A notice that was released before there were sections was checked for its first customer, and has to leave.
 	m, err := render(p, shared([]string{"Ann", "server=a"}, []string{"Bo"}), "en", stamp())
 	if err != nil || !strings.HasPrefix(m.Text, "Server a\n") {
 		t.Errorf("%v\n%s", err, m.Text)

@@ -9,8 +9,8 @@ import (
 )
 
 // Sound returns the *notice.Error for which a new notice with these texts is refused though they can be rendered: a
-// comparison that does not compare as it reads, a link that leads nowhere. A notice that is kept means what it meant
-// when it was made, so it is not asked.
+// comparison that does not compare as it reads, a link that leads nowhere. A notice that is kept keeps its meaning,
+// so it is not asked.
 func (p *Program) Sound() error {
 	if len(p.doubts) > 0 {
 		return p.doubts[0]
@@ -28,7 +28,7 @@ type Condition struct {
 // Conditions returns what the texts ask of customers. A condition that is about none of them is probably misspelt.
 func (p *Program) Conditions() []Condition { return p.conditions }
 
-// partOf reports whether a place is in a part of ready texts. They ask for what customers need not have.
+// partOf reports whether a place is in a part of ready texts. They ask for attributes that customers need not have.
 func partOf(place string) bool { return strings.HasPrefix(place, partsName+"/") }
 
 func (v *vetter) doubt(n parse.Node, format string, args ...any) {
@@ -51,7 +51,7 @@ func (v *vetter) ask(n parse.Node, f notice.Filter) {
 	}
 }
 
-// comparison looks for what a comparison would not do as it reads.
+// comparison looks for comparisons that do not do as they read.
 func (v *vetter) comparison(cmd *parse.CommandNode, x *expr, kinds []kind) {
 	order := x.Name != "eq" && x.Name != "ne"
 	numbers := slices.Contains(kinds, kindNumber)
@@ -101,7 +101,7 @@ func (v *vetter) equal(cmd *parse.CommandNode, field, constant *expr) {
 	v.ask(cmd, f)
 }
 
-// possible refuses a comparison with what no notice is.
+// possible refuses a comparison with a kind, phase or severity that does not exist.
 func (v *vetter) possible(cmd *parse.CommandNode, field, value string) {
 	var known []string
 	switch field {

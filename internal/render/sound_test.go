@@ -76,7 +76,7 @@ func TestALinkOfAReadyTextLeadsSomewhere(t *testing.T) {
 	}
 }
 
-// TestAKeptNoticeIsStillRendered has what a new notice is refused for.
+// TestAKeptNoticeIsStillRendered has texts for which a new notice is refused.
 func TestAKeptNoticeIsStillRendered(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{

@@ -40,7 +40,7 @@ func (t *tokens) unfold(md string) string {
 			}
 		}
 		flush()
-		// What comes first stands where it stood: behind the mark of its list item.
+		// The first cell stays where it stood: behind the mark of its list item.
 		if own := further(indent); strings.HasPrefix(cut[0], own) {
 			cut[0] = indent + strings.TrimPrefix(cut[0], own)
 		}
@@ -76,7 +76,7 @@ func (t *tokens) groups(lines []string) map[string]string {
 			keyword := t.keyword(token)
 			switch keyword {
 			case "if", "range", "with":
-				// A row of a table is one line: what governs it stands above and below.
+				// A row of a table is one line: its controls stand above and below.
 				open = append(open, &group{line: i, indent: further(indent), several: strings.HasPrefix(strings.TrimSpace(rest), "|")})
 			case "else", "end":
 			default:

@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// source is one subject or body before it is compiled, and where it stands for whoever reads an error about it.
+// source is one subject or body before it is compiled, and its place for errors.
 type source struct {
 	label  string   // such as outage/identified/nl.md or texts.nl.body
 	body   bool     // a subject needs no line
@@ -30,7 +30,7 @@ func (s source) at(line int) string {
 	return s.label + ":" + strconv.Itoa(line)
 }
 
-// node is literal text or an action, with what a control governs.
+// node is literal text or an action, with the nodes that a control governs.
 type node struct {
 	literal     string
 	action      *action
@@ -39,14 +39,14 @@ type node struct {
 
 // action is one {{…}} after vetting.
 type action struct {
-	keyword string // if, range, with, else, end; set for an assignment; "" for what prints
+	keyword string // if, range, with, else, end; set for an assignment; "" for one that prints
 	expr    *expr
 	kind    kind
 	slots   []int // of the variables that it sets
 	at      *site
 	line    int
-	branch  int // the number of what it lets run in the program's branches, and 1 more; 0 = it is not counted
-	other   int // and of what runs otherwise
+	branch  int // the number of its branch in the program's, and 1 more; 0 = it is not counted
+	other   int // and of its else
 }
 
 // vetter walks the parse tree of one text, refuses all that is not in the vocabulary, and rewrites the rest.
@@ -97,7 +97,7 @@ func (v *vetter) run() *notice.Error {
 	return v.err
 }
 
-// scope is what the dot and the variables are at a point of the text.
+// scope has the dot and the variables at a point of the text.
 type scope struct {
 	dot  kind
 	vars map[string]variable
@@ -289,7 +289,7 @@ func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []variable) (*
 	return x, f.result(kinds)
 }
 
-// constant refuses {{date "soon"}} and the like at once: what does not depend on the recipient fails for all of them.
+// constant refuses {{date "soon"}} and the like at once: a constant fails for all recipients.
 func (v *vetter) constant(cmd *parse.CommandNode, sc *scope) {
 	name := cmd.Args[0].(*parse.IdentifierNode).Ident
 	if len(cmd.Args) != 2 || name != "number" && name != "date" {

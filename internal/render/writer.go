@@ -3,7 +3,7 @@ package render
 import "strings"
 
 // writer writes a part of a mail, quoted-printable (RFC 2045 §6.7) unless plain is set. A dot at the beginning of a
-// line becomes =2E, so that dot-stuffing (RFC 5321 §4.5.2) never changes what was written.
+// line becomes =2E, so that dot-stuffing (RFC 5321 §4.5.2) never changes a mail.
 type writer struct {
 	buf     []byte
 	col     int // how much of the line is written
