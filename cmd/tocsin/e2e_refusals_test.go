@@ -133,6 +133,31 @@ func TestWhatWasReleasedIsNotCheckedAgain(t *testing.T) {
 	}
 }
 
+func TestAKeyInOtherCapitalsIsRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(1)
+	s.must(nil, "notice", "send", s.notice("Outage-7"), "--yes")
+	if _, errs, code := s.run("notice", "send", s.notice("outage-7"), "--yes"); code != 1 || !strings.Contains(errs, `there is a notice "Outage-7"`) {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+	var r receipt
+	if s.must(&r, "notice", "send", s.notice("Outage-7"), "--json"); r.Created {
+		t.Errorf("the second press answered %+v", r)
+	}
+	// A ledger of before may have both.
+	s.sql(`UPDATE notice SET key = 'outage-8' WHERE key = 'Outage-7' RETURNING key`)
+	s.must(nil, "notice", "send", s.notice("outage-9"), "--yes")
+	s.sql(`UPDATE notice SET key = 'OUTAGE-8' WHERE key = 'outage-9' RETURNING key`)
+	s.must(nil, "notice", "cancel", "OUTAGE-8")
+	if st := s.status("OUTAGE-8"); st.State != notice.Cancelled {
+		t.Errorf("it is %s", st.State)
+	}
+	if st := s.status("outage-8"); st.State == notice.Cancelled {
+		t.Error("the other one was cancelled too")
+	}
+}
+
 func TestWithoutYesOffATerminalNothingIsSent(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -16,7 +16,10 @@ type (
 	statusCmd struct{ one }
 	pauseCmd  struct{ one }
 	resumeCmd struct{ one }
-	cancelCmd struct{ one }
+	cancelCmd struct {
+		one
+		Yes bool `help:"Cancel without asking."`
+	}
 )
 
 func (c *statusCmd) Run(ctx context.Context, a *app) error {
@@ -34,7 +37,31 @@ func (c *resumeCmd) Run(ctx context.Context, a *app) error {
 
 // Run returns when at most the mails that a worker has marked already may still leave.
 func (c *cancelCmd) Run(ctx context.Context, a *app) error {
+	if err := c.confirm(ctx, a); err != nil {
+		return err
+	}
 	return c.act(ctx, a, "cancel", func(client *api.Client) (notice.Status, error) { return client.Cancel(ctx, c.Key) })
+}
+
+// confirm asks on a terminal, and says how many mails would not be sent any more. Elsewhere nobody can be asked, and a
+// script that has to stop a sending must not fail.
+func (c *cancelCmd) confirm(ctx context.Context, a *app) error {
+	if c.Yes || !isTerminal(a.stdin) || !isTerminal(a.stderr) {
+		return nil
+	}
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	st, err := client.Status(ctx, c.Key, 0)
+	if err != nil {
+		return fmt.Errorf("look up the notice: %w", err)
+	}
+	if st.State.Finished() {
+		return nil
+	}
+	owed := st.Counts[notice.DeliveryQueued.String()] + st.Counts[notice.DeliveryDeferred.String()]
+	return a.ask(ctx, fmt.Sprintf("Cancel %s for good? %s would not be sent. Type yes: ", st.Key, many(owed, "mail")), "yes")
 }
 
 type unholdCmd struct {

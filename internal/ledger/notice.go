@@ -57,7 +57,7 @@ func (db *DB) PutDraft(ctx context.Context, d Draft) (id int64, created bool, er
 			}
 		}
 		// Presses of one key come one after the other: notice and incident, locked in either order, would block two for ever.
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(1, hashtext($1))`, d.Body.Key); err != nil {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(1, hashtext(lower($1)))`, d.Body.Key); err != nil {
 			return fmt.Errorf("wait for other presses of %q: %w", d.Body.Key, err)
 		}
 		id, created, err = putDraft(ctx, tx, d)
@@ -120,7 +120,24 @@ func (db *DB) Released(ctx context.Context, b notice.Body) (released, same bool,
 	return released, same, nil
 }
 
+// uniqueKey refuses a new key that is another in other capitals: both would be taken for one, and each would send. Keys
+// of before that differ so are left as they are.
+func uniqueKey(ctx context.Context, tx pgx.Tx, key string) error {
+	var other string
+	err := tx.QueryRow(ctx, `SELECT key FROM notice WHERE lower(key) = lower($1) LIMIT 1`, key).Scan(&other)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for a key like %q: %w", key, err)
+	}
+	return notice.Conflict("there is a notice %q, whose key differs from %q by capitals alone: write it like that, or use another key", other, key)
+}
+
 func insertDraft(ctx context.Context, tx pgx.Tx, d Draft, body []byte) (id int64, created bool, err error) {
+	if err := uniqueKey(ctx, tx, d.Body.Key); err != nil {
+		return 0, false, err
+	}
 	incident, err := putIncident(ctx, tx, d.Body)
 	if err != nil {
 		return 0, false, err
