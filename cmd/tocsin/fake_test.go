@@ -38,6 +38,7 @@ type installation struct {
 func newInstallation() *installation {
 	return &installation{
 		plan: notice.Plan{
+			From: "Example Status <status@example.net>", ReplyTo: "support@example.org",
 			Customers: 1205, Recipients: 1180, Alternates: 12, Filter: `(server = "s1" OR server = "s2") AND plan != "trial"`,
 			ByLanguage: map[string]int{"en": 800, "nl": 370}, Suppressed: map[string]int{"no_address": 8, "unreachable": 2},
 			Fallback: map[string]int{"fy": 3, "": 5},

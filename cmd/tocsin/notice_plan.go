@@ -93,12 +93,25 @@ func printDrift(w io.Writer, err error) {
 
 // sendable says what blocks the release of a plan: a mail with a hole in it never leaves, and a notice to nobody
 // is a mistake.
-func sendable(p notice.Plan) error {
+func sendable(p notice.Plan, allowed ...string) error {
 	switch {
 	case p.Customers == 0:
 		return errors.New("nobody is on the audience of this notice: it can't be sent")
+	case refused(p, allowed) != nil:
+		r := refused(p, allowed)
+		return fmt.Errorf("%s %s: the notice can't be sent like this; say --allow-%s to send it all the same", r.Field, r.Reason, r.Check)
 	case p.HoleCount > 0:
 		return fmt.Errorf("%s would get a mail with an empty field: the notice can't be sent like this", many(p.HoleCount, "recipient"))
+	}
+	return nil
+}
+
+// refused is the first refusal of a plan that is not allowed.
+func refused(p notice.Plan, allowed []string) *notice.Refusal {
+	for _, r := range p.Refusals {
+		if !slices.Contains(allowed, r.Check) {
+			return &r
+		}
 	}
 	return nil
 }
@@ -116,6 +129,7 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	mails := mailed(p)
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s (%s)\n", shown(body.Key), sort(body.Kind, body.Phase))
+	printEnvelope(t, body, p)
 	fmt.Fprintf(t, "Audience\t%s\n", brief(shown(whom(body.Audience, p.Filter))))
 	fmt.Fprintf(t, "Customers\t%s\n", count(p.Customers))
 	if len(p.Excluded) > 0 {
@@ -169,6 +183,30 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "… and %s more\t\t\t\n", count(more))
 	}
 	return t.Flush()
+}
+
+// printEnvelope writes what a reader sees of the mail before its text, and when it goes.
+func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
+	for _, s := range p.Samples {
+		fmt.Fprintf(w, "Subject (%s)\t%s\n", s.Language, shown(s.Subject))
+	}
+	fmt.Fprintf(w, "From\t%s\n", orNone(p.From))
+	if p.ReplyTo != "" {
+		fmt.Fprintf(w, "Reply-To\t%s\n", shown(p.ReplyTo))
+	}
+	for _, win := range body.Windows {
+		zone := win.Zone
+		if zone == "" {
+			zone = body.Zone
+		}
+		fmt.Fprintf(w, "Window\t%s\n", strings.TrimSpace(shown(win.Start+" to "+win.End+" "+zone)))
+	}
+	if body.SendAt != nil {
+		fmt.Fprintf(w, "Goes out\t%s\n", when(body.SendAt))
+	}
+	if body.ExpiresAt != nil {
+		fmt.Fprintf(w, "Expires\t%s\n", when(body.ExpiresAt))
+	}
 }
 
 // whom says in words who is to be told; filter is in its parenthesised form.

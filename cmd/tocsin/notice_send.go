@@ -18,6 +18,8 @@ type sendCmd struct {
 	remote
 	Dir      string  `arg:"" help:"Directory of the notice."`
 	Yes      bool    `help:"Send without asking."`
+	Past     bool    `name:"allow-past" help:"Send it though what it announces is over."`
+	Expect   *int    `placeholder:"N" help:"Refuse another number of recipients than this."`
 	Wait     bool    `help:"Return when nothing is left to be sent; exit 1 where that went wrong."`
 	Tolerate percent `default:"5%" placeholder:"SHARE" help:"Of the mails, this share may fail before --wait exits with 1 (${default})."`
 	JSON     bool    `name:"json" help:"Print what was released, or with --wait what became of it, as JSON."`
@@ -61,6 +63,14 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 	return c.print(a, done)
 }
 
+// allowed are the checks that are overruled, by the names that the API has for them.
+func (c *sendCmd) allowed() (names []string) {
+	if c.Past {
+		names = append(names, notice.CheckPast)
+	}
+	return names
+}
+
 // release shows the plan of the draft, asks for the last word, and releases that plan.
 func (c *sendCmd) release(ctx context.Context, a *app, client *api.Client, body notice.Body) (done api.Receipt, err error) {
 	p, err := plan(ctx, a.stderr, client, body.Key)
@@ -76,26 +86,46 @@ func (c *sendCmd) release(ctx context.Context, a *app, client *api.Client, body 
 	if err := printPlan(a.stderr, c.Dir, body, p); err != nil {
 		return done, err
 	}
-	if err := sendable(p); err != nil {
+	if err := sendable(p, c.allowed()...); err != nil {
 		return done, err
 	}
+	if c.Expect != nil && *c.Expect != mailed(p) {
+		return done, fmt.Errorf("%s would get it, and not %s as --expect says: nothing was sent", many(mailed(p), "recipient"), count(*c.Expect))
+	}
 	if !c.Yes {
-		err := a.ask(ctx, fmt.Sprintf("Send it to %s? Type yes or %s: ", many(mailed(p), "recipient"), body.Key), "yes", body.Key)
-		if err != nil {
+		if err := c.confirm(ctx, a, body, p); err != nil {
 			return done, err
 		}
 	}
-	done, err = client.Release(ctx, body.Key, notice.Releasing{Plan: p.Digest})
+	done, err = client.Release(ctx, body.Key, notice.Releasing{Plan: p.Digest, Allow: c.allowed()})
 	if notice.CodeOf(err) == notice.CodePlanChanged {
 		printDrift(a.stderr, err)
-		if c.Yes { // nobody looked: the notice goes to those who are on its audience now
-			done, err = client.Release(ctx, body.Key, notice.Releasing{})
+		if c.Yes && c.Expect == nil { // nobody looked: the notice goes to those who are on its audience now
+			done, err = client.Release(ctx, body.Key, notice.Releasing{Allow: c.allowed()})
 		}
 	}
 	if err != nil {
 		return done, interrupted(err, "whether it was released is not known, and sending it again does no harm", "release")
 	}
 	return done, nil
+}
+
+// confirm asks for the last word: for the number of recipients where every customer is meant, or more than the setting says.
+func (c *sendCmd) confirm(ctx context.Context, a *app, body notice.Body, p notice.Plan) error {
+	set, err := a.settings.Client()
+	if err != nil {
+		return usage(err)
+	}
+	n := mailed(p)
+	everybody := p.Filter == "" && body.Audience.Customers == nil && body.Audience.Notice == ""
+	if everybody || n > set.ConfirmAbove {
+		whom := many(n, "recipient")
+		if everybody {
+			whom = "every customer, " + whom
+		}
+		return a.ask(ctx, fmt.Sprintf("Send it to %s? Type the number of recipients: ", whom), fmt.Sprint(n), count(n))
+	}
+	return a.ask(ctx, fmt.Sprintf("Send it to %s? Type yes or %s: ", many(n, "recipient"), body.Key), "yes", body.Key)
 }
 
 func (c *sendCmd) print(a *app, r api.Receipt) error {

@@ -125,11 +125,22 @@ func TestConfirmationOnATerminal(t *testing.T) {
 		typed    string
 		want     int
 		releases int
-	}{{"yes", exitDone, 1}, {"feeds.1", exitDone, 1}, {"y", exitFailed, 0}, {"", exitFailed, 0}}
+		audience string
+		asks     string
+	}{
+		{"yes", exitDone, 1, `'server = "s1"'`, "Type yes or feeds.1"}, {"feeds.1", exitDone, 1, `'server = "s1"'`, "Type yes or feeds.1"},
+		{"y", exitFailed, 0, `'server = "s1"'`, "Type yes or feeds.1"}, {"", exitFailed, 0, `'server = "s1"'`, "Type yes or feeds.1"},
+		{"1170", exitDone, 1, "all", "Type the number of recipients"}, {"1,170", exitDone, 1, "all", "Type the number of recipients"},
+		{"yes ", exitFailed, 0, "all", "Type the number of recipients"}, {"1180", exitFailed, 0, "all", "Type the number of recipients"},
+	}
 	for _, tt := range tests {
 		t.Run("typed "+tt.typed, func(t *testing.T) {
 			t.Parallel()
 			c := setup(t)
+			write(t, filepath.Join(c.dir, "notice.yaml"), "key: feeds.1\nkind: maintenance\nphase: scheduled\naudience: "+tt.audience+"\n")
+			if tt.audience == "all" {
+				c.plan.Filter = ""
+			}
 			screen, terminal, err := pty.Open()
 			if err != nil {
 				t.Fatal(err)
@@ -143,7 +154,7 @@ func TestConfirmationOnATerminal(t *testing.T) {
 				for {
 					n, err := screen.Read(b)
 					seen.Write(b[:n])
-					if !answered && strings.Contains(seen.String(), "Type yes or feeds.1") {
+					if !answered && strings.Contains(seen.String(), tt.asks) {
 						answered = true
 						fmt.Fprintln(screen, tt.typed)
 					}
@@ -156,7 +167,7 @@ func TestConfirmationOnATerminal(t *testing.T) {
 			var out bytes.Buffer
 			code := Run(t.Context(), []string{"notice", "send", c.dir}, terminal, &out, terminal, []string{c.env})
 			terminal.Close()
-			if shown := <-read; code != tt.want || c.releases != tt.releases || !strings.Contains(shown, "Send it to 1,170 recipients?") {
+			if shown := <-read; code != tt.want || c.releases != tt.releases || !strings.Contains(shown, "1,170 recipients?") {
 				t.Errorf("exit code %d, %d releases; the terminal showed:\n%s", code, c.releases, shown)
 			}
 		})
@@ -215,5 +226,51 @@ func TestAStatusSaysWhatHoldsMailsUp(t *testing.T) {
 		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
+	}
+}
+
+func TestAnotherNumberThanExpectedIsNotSent(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	code, _, stderr := c.run(t, "notice", "send", "DIR", "--yes", "--expect", "1180")
+	if code != exitFailed || !strings.Contains(stderr, "1,170 recipients would get it, and not 1,180") || c.releases != 0 {
+		t.Errorf("exit code %d, %d releases: %s", code, c.releases, stderr)
+	}
+	if code, _, stderr := c.run(t, "notice", "send", "DIR", "--yes", "--expect", "1170"); code != exitDone || c.releases != 1 {
+		t.Errorf("exit code %d, %d releases: %s", code, c.releases, stderr)
+	}
+	// It was released before: nothing is asked, whatever is expected.
+	if code, _, stderr := c.run(t, "notice", "send", "DIR", "--expect", "3"); code != exitDone || c.releases != 1 {
+		t.Errorf("again: exit code %d, %d releases: %s", code, c.releases, stderr)
+	}
+}
+
+func TestARefusalIsOverruledByItsName(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.plan.Refusals = []notice.Refusal{{Check: "past", Field: "windows", Reason: "are over"}}
+	for _, args := range [][]string{{"notice", "preview", "DIR"}, {"notice", "send", "DIR", "--yes"}} {
+		code, _, stderr := c.run(t, args...)
+		if code != exitFailed || !strings.Contains(stderr, "windows are over") || !strings.Contains(stderr, "--allow-past") || c.releases != 0 {
+			t.Errorf("%v: exit code %d, %d releases: %s", args, code, c.releases, stderr)
+		}
+	}
+	code, _, stderr := c.run(t, "notice", "send", "DIR", "--yes", "--allow-past")
+	if code != exitDone || c.releases != 1 || len(c.how[0].Allow) != 1 || c.how[0].Allow[0] != "past" {
+		t.Errorf("exit code %d, %+v: %s", code, c.how, stderr)
+	}
+}
+
+func TestAPlanThatDoesNotStandAnyMoreIsNotSent(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	c.drift = &notice.Drift{Added: 2, Lost: 1, Examples: map[string][]string{"added": {"c-8", "c-9"}}}
+	code, _, stderr := c.run(t, "notice", "send", "DIR", "--yes", "--expect", "1170")
+	if code != exitFailed || c.releases != 0 || !strings.Contains(stderr, "2 customers, such as c-8, c-9") {
+		t.Errorf("exit code %d, %d releases: %s", code, c.releases, stderr)
+	}
+	// Nobody looked at it with --yes alone: it goes to who is on it now.
+	if code, _, stderr := c.run(t, "notice", "send", "DIR", "--yes"); code != exitDone || c.releases != 1 || c.how[0].Plan != "" {
+		t.Errorf("exit code %d, %+v: %s", code, c.how, stderr)
 	}
 }

@@ -69,7 +69,7 @@ func (cl *Client) unreached(err error) error {
 
 // domain is the error that the problem was made from.
 func (p *Problem) domain() *notice.Error {
-	e := &notice.Error{Code: p.Code, Message: p.Detail, Drift: p.Changed}
+	e := &notice.Error{Code: p.Code, Message: p.Detail, Drift: p.Changed, Check: p.Check}
 	if len(p.Errors) == 1 {
 		e.Field, e.Message = p.Errors[0].Field, p.Errors[0].Message
 	}

@@ -36,6 +36,7 @@ type Problem struct {
 	Code      notice.Code  `json:"code,omitempty" doc:"the class of an error that the caller can mend" enum:"invalid,not_found,conflict,too_early,plan_changed"`
 	RequestID string       `json:"request_id" doc:"as in X-Request-Id and in the server's log"`
 	Errors    []FieldError `json:"errors,omitempty" doc:"which fields are wrong"`
+	Check     string       `json:"check,omitempty" doc:"which check refuses the release, where it may be overruled by that name"`
 	// Changed goes with the code plan_changed.
 	Changed *notice.Drift `json:"changed,omitempty" doc:"how what would go now differs from the plan that was shown"`
 }
@@ -134,6 +135,7 @@ func domainProblem(e *notice.Error) *Problem {
 	}
 	p := plain(status, scrub(e.Error()))
 	p.Code = e.Code
+	p.Check = e.Check
 	p.Changed = scrubbed(e.Drift)
 	if e.Field != "" {
 		p.Errors = []FieldError{{Field: scrub(e.Field), Message: scrub(e.Message)}}

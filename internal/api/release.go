@@ -11,7 +11,8 @@ import (
 
 // releasingBody is notice.Releasing, of which only what is meant need be sent.
 type releasingBody struct {
-	Plan string `json:"plan,omitempty" doc:"digest of the plan that was shown: that one goes, or nothing does" maxLength:"64" pattern:"^[0-9a-f]{64}$"`
+	Plan  string   `json:"plan,omitempty" doc:"digest of the plan that was shown: that one goes, or nothing does" maxLength:"64" pattern:"^[0-9a-f]{64}$"`
+	Allow []string `json:"allow,omitempty" doc:"the checks that are overruled, by name, such as past; the log of the notice names them" maxItems:"10"`
 }
 
 // describeRelease adds the dry runs of a notice, and its release.
@@ -56,6 +57,7 @@ func (s *Server) describeRelease(api huma.API) {
 
 func tidyPlan(p notice.Plan) notice.Plan {
 	p.ByLanguage, p.Suppressed, p.Fallback = filled(p.ByLanguage), filled(p.Suppressed), filled(p.Fallback)
+	p.Refusals = orEmpty(p.Refusals)
 	p.Holes, p.Hints, p.Excluded = orEmpty(p.Holes), orEmpty(p.Hints), filled(p.Excluded)
 	p.Branches, p.Placeholders = orEmpty(p.Branches), orEmpty(p.Placeholders)
 	if p.Previous != nil {

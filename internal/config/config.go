@@ -72,8 +72,9 @@ type Work struct {
 
 // Client holds the settings of the commands that speak to the API.
 type Client struct {
-	URL    string   `setting:"TOCSIN_URL"` // without a slash at its end
-	Tokens []string `setting:"TOCSIN_TOKEN"`
+	URL          string   `setting:"TOCSIN_URL"` // without a slash at its end
+	Tokens       []string `setting:"TOCSIN_TOKEN"`
+	ConfirmAbove int      `setting:"TOCSIN_CONFIRM_ABOVE"` // recipients; more are confirmed by typing their number
 }
 
 // Token returns the token that a client shows, the first of two; "" = none.

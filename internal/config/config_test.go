@@ -81,7 +81,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Client{URL: "http://127.0.0.1:8080"}, client); diff != "" {
+	if diff := cmp.Diff(Client{URL: "http://127.0.0.1:8080", ConfirmAbove: 10_000}, client); diff != "" {
 		t.Errorf("Client (-want +got):\n%s", diff)
 	}
 }

@@ -89,6 +89,10 @@ var table = []Setting{
 		Doc: "Where the command line finds serve.",
 	},
 	{
+		Name: "TOCSIN_CONFIRM_ABOVE", Value: "N", Default: "10000", parse: whole(0, 1_000_000_000),
+		Doc: "Above how many recipients `notice send` has their number typed; so it does for every customer.",
+	},
+	{
 		Name: "TOCSIN_MAX_OPEN_MARKS", Value: "N", Default: "64", parse: whole(1, 10_000),
 		Doc: "Mails that a worker may have under way: the most that its crash leaves uncertain.",
 	},

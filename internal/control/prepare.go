@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 
 	"tocsin/internal/audience"
@@ -16,18 +17,26 @@ type prepared struct {
 	choice  ledger.Choice
 	broken  ledger.Broken
 	program *render.Program
+	zone    string // of times that name none
+}
+
+// compile makes what a body says; its texts are resolved already.
+func (d *Desk) compile(b notice.Body, texts map[string]notice.Text) (p prepared, err error) {
+	p = prepared{body: b, texts: texts, zone: cmp.Or(b.Zone, d.Zone)}
+	p.program, err = d.Set.Compile(render.SourceOf(b, texts, d.from(), d.ReplyTo, d.Zone))
+	return p, err
 }
 
 // prepare checks a normal body. kept is the draft that it stands in, with the texts that were frozen with it; or unkept,
 // for a body that is new, whose texts are resolved now.
 func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (p prepared, err error) {
-	p = prepared{body: b, texts: kept.Texts}
-	if kept.Texts == nil {
-		if p.texts, err = d.Set.Texts(b); err != nil {
+	texts := kept.Texts
+	if texts == nil {
+		if texts, err = d.Set.Texts(b); err != nil {
 			return p, err
 		}
 	}
-	if p.program, err = d.Set.Compile(render.SourceOf(b, p.texts, d.from(), d.ReplyTo, d.Zone)); err != nil {
+	if p, err = d.compile(b, texts); err != nil {
 		return p, err
 	}
 	if kept.Texts == nil {

@@ -1,10 +1,12 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"reflect"
 	"sync/atomic"
+	"time"
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
@@ -100,7 +102,17 @@ func (d *Desk) Release(ctx context.Context, ref string, r notice.Releasing, who 
 }
 
 func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing, who string) (released bool, err error) {
-	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who}
+	if err := checkAllowed(r.Allow); err != nil {
+		return false, err
+	}
+	compiled, err := d.compile(n.Body, n.Texts)
+	if err != nil {
+		return false, err
+	}
+	if err := mayGo(compiled, r.Allow, time.Now()); err != nil {
+		return false, err
+	}
+	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who, Allowed: r.Allow}
 	if r.Plan != "" {
 		released, err = d.Ledger.Take(ctx, n.ID, press)
 		if notice.CodeOf(err) != notice.CodePlanChanged {
@@ -149,6 +161,12 @@ func (d *Desk) look(ctx context.Context, p prepared, make func(ledger.Audience) 
 		return plan, err
 	}
 	seen.tell(&plan)
+	now := time.Now()
+	plan.Refusals = refusals(p, now)
+	plan.From, plan.ReplyTo = d.from(), cmp.Or(p.body.ReplyTo, d.ReplyTo)
 	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter, p.broken.Filter)
+	if hint := late(p.body, now); hint != "" {
+		plan.Hints = append(plan.Hints, hint)
+	}
 	return plan, err
 }

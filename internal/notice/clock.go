@@ -9,9 +9,9 @@ var (
 	offsetLayouts = []string{time.RFC3339, "2006-01-02T15:04Z07:00"}
 )
 
-// wallClock reads a time in either form. A wall-clock time that comes twice, or not at all, is the one that Go makes of
+// WallClock reads a time in either form. A wall-clock time that comes twice, or not at all, is the one that Go makes of
 // it: kept notices mean that. checkClock refuses such a time.
-func wallClock(s string, loc *time.Location) (time.Time, error) {
+func WallClock(s string, loc *time.Location) (time.Time, error) {
 	for _, layout := range wallLayouts {
 		if t, err := time.ParseInLocation(layout, s, loc); err == nil {
 			return t, nil

@@ -23,6 +23,7 @@ type Error struct {
 	Code    Code
 	Field   string // the field, setting, column or file:line at fault; may be empty
 	Message string
+	Check   string // the name of the check that refuses, where an operator may overrule it
 	Drift   *Drift // of CodePlanChanged; nil where it is not known
 }
 

@@ -102,10 +102,10 @@ func (w Window) Span(zone string) (start, end time.Time, err error) {
 	if err != nil {
 		return start, end, err
 	}
-	if start, err = wallClock(w.Start, loc); err != nil {
+	if start, err = WallClock(w.Start, loc); err != nil {
 		return start, end, Invalid("start", "%v", err)
 	}
-	if end, err = wallClock(w.End, loc); err != nil {
+	if end, err = WallClock(w.End, loc); err != nil {
 		return start, end, Invalid("end", "%v", err)
 	}
 	if !end.After(start) {

@@ -5,6 +5,8 @@ import "time"
 // Plan is what a release would do, found by doing all of it but the release: the dry run.
 type Plan struct {
 	Digest     string          `json:"digest,omitempty"`  // names the plan to a release; empty where none was kept
+	From       string          `json:"from"`              // sender of the mails
+	ReplyTo    string          `json:"reply_to"`          // where answers go; "" = to the sender
 	Customers  int             `json:"customers"`         // members of the audience
 	Recipients int             `json:"recipients"`        // mailboxes, and customers without one
 	ByLanguage map[string]int  `json:"by_language"`       // recipients to be mailed, per language of the mail
@@ -16,6 +18,7 @@ type Plan struct {
 	Previous   *Difference     `json:"previous"`          // against the incident's notice before this one; null = it is the first
 	Refused    []CustomerFault `json:"refused"`           // the first twenty customers whose address was kept once and is refused today
 	Hints      []string        `json:"hints"`             // about the filter: values that no customer has
+	Refusals   []Refusal       `json:"refusals"`          // why a release is refused unless that is allowed
 	HoleCount  int             `json:"hole_count"`        // recipients whose mail would have an empty field
 	Holes      []Hole          `json:"holes"`             // the first twenty of them
 	Samples    []Sample        `json:"samples,omitempty"` // one mail per language
@@ -164,7 +167,18 @@ type Settlement struct {
 
 // Releasing is what an operator decides about a draft.
 type Releasing struct {
-	Plan string `json:"plan,omitempty"` // the digest of the plan that was shown; "" = one that is made now
+	Plan  string   `json:"plan,omitempty"`  // the digest of the plan that was shown; "" = one that is made now
+	Allow []string `json:"allow,omitempty"` // the checks that are overruled, by name
+}
+
+// CheckPast is the name of the check that refuses what is over.
+const CheckPast = "past"
+
+// Refusal is what a check says against a release. An operator may overrule it by the name of the check.
+type Refusal struct {
+	Check  string `json:"check"`
+	Field  string `json:"field"`
+	Reason string `json:"reason"`
 }
 
 // Unholding is what an operator decides about a notice that is held because the ledger was restored from a backup.

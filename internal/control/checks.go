@@ -1,0 +1,104 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// checks are those of a release that an operator may overrule, by their names.
+var checks = []struct {
+	name string
+	fail func(p prepared, now time.Time) *notice.Error // nil where the notice may go
+}{
+	{notice.CheckPast, func(p prepared, now time.Time) *notice.Error { return past(p.body, p.zone, now) }},
+}
+
+// refusals are what the checks say against a release.
+func refusals(p prepared, now time.Time) []notice.Refusal {
+	all := []notice.Refusal{}
+	for _, c := range checks {
+		if err := c.fail(p, now); err != nil {
+			all = append(all, notice.Refusal{Check: c.name, Field: err.Field, Reason: err.Message})
+		}
+	}
+	return all
+}
+
+// mayGo refuses a release that a check is against which is not among the allowed.
+func mayGo(p prepared, allowed []string, now time.Time) error {
+	for _, r := range refusals(p, now) {
+		if !slices.Contains(allowed, r.Check) {
+			e := notice.Conflict("%s %s; allow %q to send it all the same", r.Field, r.Reason, r.Check)
+			e.Check = r.Check
+			return e
+		}
+	}
+	return nil
+}
+
+// checkAllowed refuses names that no check has.
+func checkAllowed(names []string) error {
+	var known []string
+	for _, c := range checks {
+		known = append(known, c.name)
+	}
+	for i, name := range names {
+		if !slices.Contains(known, name) {
+			return notice.Invalid(fmt.Sprintf("allow[%d]", i), "is no check that can be overruled: there is %s", strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+// justPast is for how long a send_at that has gone by means now.
+const justPast = time.Hour
+
+// past says which time of a notice is over so that it must not be announced any more; nil where none is. The windows of an
+// outage, and of what is completed, cancelled or looked back at, are those of something that is over.
+func past(b notice.Body, zone string, now time.Time) *notice.Error {
+	if b.ExpiresAt != nil && !b.ExpiresAt.After(now) {
+		return notice.Invalid("expires_at", "has gone by (%s): nothing would be sent", stamp(*b.ExpiresAt))
+	}
+	if b.SendAt != nil && b.SendAt.Before(now.Add(-justPast)) {
+		return notice.Invalid("send_at", "has gone by more than an hour ago (%s)", stamp(*b.SendAt))
+	}
+	loc, err := notice.LoadZone(zone)
+	if err != nil {
+		return nil // a body that is kept has one
+	}
+	for _, value := range b.Parameters["next_update"].Values() {
+		if next, err := notice.WallClock(value, loc); err == nil && !next.After(now) {
+			return notice.Invalid("parameters.next_update", "has gone by (%s)", stamp(next))
+		}
+	}
+	if !slices.Contains([]string{"scheduled", "reminder", "in-progress"}, b.Phase) || len(b.Windows) == 0 {
+		return nil
+	}
+	var last time.Time
+	for _, w := range b.Windows {
+		if _, end, err := w.Span(zone); err == nil && end.After(last) {
+			last = end
+		}
+	}
+	switch {
+	case !last.After(now):
+		return notice.Invalid("windows", "are over (the last one ended at %s): there is nothing to announce", stamp(last))
+	case b.SendAt != nil && !b.SendAt.Before(last):
+		return notice.Invalid("send_at", "is not before the end of the last window (%s)", stamp(last))
+	}
+	return nil
+}
+
+// late says that a notice whose send_at has just gone by goes out at once; "" for any other.
+func late(b notice.Body, now time.Time) string {
+	if b.SendAt == nil || b.SendAt.After(now) || b.SendAt.Before(now.Add(-justPast)) {
+		return ""
+	}
+	return fmt.Sprintf("send_at has gone by (%s): it goes out at once", stamp(*b.SendAt))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
