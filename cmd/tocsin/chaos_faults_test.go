@@ -88,10 +88,9 @@ func (c *chaos) press(stop bool) wound {
 	}}
 }
 
-// midRelease returns somewhere in the release itself, which comes right behind the preview and takes about as many
-// milliseconds as there are dozens of recipients.
+// midRelease returns somewhere in the release itself, which comes right behind the preview and takes a tenth of a second.
 func (c *chaos) midRelease(press *program) {
-	previews := func() int { return strings.Count(c.api.log.String(), "/v1/notices/preview") }
+	previews := func() int { return strings.Count(c.api.log.String(), `/preview"`) }
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for before := previews(); previews() == before; {
@@ -101,11 +100,7 @@ func (c *chaos) midRelease(press *program) {
 		case <-tick.C:
 		}
 	}
-	most := c.recipients / 12
-	if len(c.keys) > 1 {
-		most /= 40
-	}
-	<-time.After(time.Duration(c.random.IntN(most+2)) * time.Millisecond)
+	<-time.After(time.Duration(c.random.IntN(100)) * time.Millisecond)
 }
 
 func (p chaosPlan) workerKinds() []kind {
