@@ -46,6 +46,7 @@ type benchSystem struct {
 type figures struct {
 	mails   int
 	took    time.Duration            // from the press to the last record
+	planned time.Duration            // before the press
 	first   time.Duration            // from the press to the first mail
 	cpu     map[string]time.Duration // by process, from the press to the last record
 	peak    int64                    // bytes of memory that the worker held at most
@@ -210,9 +211,15 @@ func (s *benchSystem) send(tier string, watch time.Duration) (f figures, err err
 	if err != nil {
 		return f, err
 	}
+	began := time.Now()
+	plan, err := s.client.PreviewDraft(ctx, key)
+	if err != nil {
+		return f, err
+	}
+	f.planned = time.Since(began)
 	before := s.cpu()
 	pressed := time.Now()
-	receipt, err := s.client.Release(ctx, key, notice.Releasing{})
+	receipt, err := s.client.Release(ctx, key, notice.Releasing{Plan: plan.Digest})
 	if err != nil {
 		return f, err
 	}
