@@ -52,3 +52,28 @@ func TestTheDryRunCountsWhatOnlySomeGet(t *testing.T) {
 		}
 	}
 }
+
+func TestAPlaceholderThatIsLeftOverBlocksTheRelease(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	file := filepath.Join(s.write(map[string]string{"c.csv": "id,name,email\n1,Ann,ann@example.com\n"}), "c.csv")
+	s.must(nil, "customers", "import", file)
+	s.work()
+	dir := s.write(map[string]string{
+		"notice.yaml": "key: left-over\nkind: outage\nphase: identified\naudience: all\n",
+		"en.md":       "---\nsubject: Mail\n---\nHi {.Customer.Name}}, all is well\n",
+	})
+	for _, args := range [][]string{{"notice", "preview", dir}, {"notice", "send", dir, "--yes"}, {"notice", "send", dir, "--yes", "--allow-past"}} {
+		out, errs, code := s.run(args...)
+		if code != 1 || !strings.Contains(out+errs, "{.Customer.Name}") || !strings.Contains(out+errs, "--allow-placeholders") {
+			t.Errorf("%v: exit %d\n%s%s", args, code, out, errs)
+		}
+	}
+	s.must(nil, "notice", "send", dir, "--yes", "--wait", "--json", "--allow-placeholders")
+	// The second press asks nothing.
+	var again struct{ Created bool }
+	s.must(&again, "notice", "send", dir, "--yes", "--json")
+	if mails := s.delivered()["ann@example.com"]; again.Created || len(mails) != 1 {
+		t.Errorf("created %v, %d mails", again.Created, len(mails))
+	}
+}

@@ -19,6 +19,7 @@ type sendCmd struct {
 	Dir      string  `arg:"" help:"Directory of the notice."`
 	Yes      bool    `help:"Send without asking."`
 	Past     bool    `name:"allow-past" help:"Send it though what it announces is over."`
+	Left     bool    `name:"allow-placeholders" help:"Send it though its texts have placeholders left over."`
 	Expect   *int    `placeholder:"N" help:"Refuse another number of recipients than this."`
 	Wait     bool    `help:"Return when nothing is left to be sent; exit 1 where that went wrong."`
 	Tolerate percent `default:"5%" placeholder:"SHARE" help:"Of the mails, this share may fail before --wait exits with 1 (${default})."`
@@ -67,6 +68,9 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 func (c *sendCmd) allowed() (names []string) {
 	if c.Past {
 		names = append(names, notice.CheckPast)
+	}
+	if c.Left {
+		names = append(names, notice.CheckPlaceholders)
 	}
 	return names
 }

@@ -15,6 +15,7 @@ var checks = []struct {
 	fail func(p prepared, now time.Time) *notice.Error // nil where the notice may go
 }{
 	{notice.CheckPast, func(p prepared, now time.Time) *notice.Error { return past(p.body, p.zone, now) }},
+	{notice.CheckPlaceholders, func(p prepared, _ time.Time) *notice.Error { return leftOver(p.program.Placeholders()) }},
 }
 
 // refusals are what the checks say against a release.
@@ -52,6 +53,14 @@ func checkAllowed(names []string) error {
 		}
 	}
 	return nil
+}
+
+// leftOver refuses placeholders; nil where there is none.
+func leftOver(found []notice.Placeholder) *notice.Error {
+	if len(found) == 0 {
+		return nil
+	}
+	return notice.Invalid(found[0].Place, "has a placeholder left over: %s", found[0].Text)
 }
 
 // justPast is for how long a send_at that has gone by means now.

@@ -174,6 +174,9 @@ type Releasing struct {
 // CheckPast is the name of the check that refuses what is over.
 const CheckPast = "past"
 
+// CheckPlaceholders is the name of the check that refuses texts with placeholders left over.
+const CheckPlaceholders = "placeholders"
+
 // Refusal is what a check says against a release. An operator may overrule it by the name of the check.
 type Refusal struct {
 	Check  string `json:"check"`
