@@ -15,10 +15,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Press is what goes with the release of a plan.
+// Press is the decision to release a plan.
 type Press struct {
 	Digest  string   // of the plan, as Freeze named it
-	Domain  string   // what the Message-IDs end in
+	Domain  string   // the domain at the end of the Message-IDs
 	Who     string   // releases it
 	Allowed []string // the checks that were overruled, by name
 }
@@ -51,8 +51,8 @@ func (db *DB) Release(ctx context.Context, id int64, a Audience, p Press) (relea
 	return false, notice.Conflict("the notice was planned by others all the while: release it again")
 }
 
-// Take lets a draft go to the plan with that digest: nobody is added or lost since the plan was frozen, and what there is to do
-// does not grow with the number of recipients. The list of suppressions is asked again. A notice that was released before
+// Take lets a draft go to the plan with that digest: nobody is added or lost since the plan was frozen. The time that it takes
+// grows with the number of chunks alone. The list of suppressions is asked again. A notice that was released before
 // is left as it is, and released is false. A notice.Error of class plan_changed says that the draft's plan is another
 // one, or none.
 func (db *DB) Take(ctx context.Context, id int64, p Press) (released bool, err error) {
@@ -178,10 +178,10 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 	return recordAct(ctx, tx, n.ID, press.Who, "release", detail)
 }
 
-// listMargin covers whoever was writing to the list of suppressions when a plan was begun.
+// listMargin covers those who were writing to the list of suppressions when a plan was begun.
 const listMargin = time.Minute
 
-// askListAgain asks the list of suppressions for what has come and gone since the plan was made. It returns the rows of
+// askListAgain asks the list of suppressions for mailboxes that have come and gone since the plan was made. It returns the rows of
 // mailboxes that have come, and brings the plan's counts up to date.
 func askListAgain(ctx context.Context, tx pgx.Tx, p *frozenPlan) (late []int32, err error) {
 	unmailed := p.unmailed()
