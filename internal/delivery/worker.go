@@ -106,9 +106,10 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 		return nil, notice.Invalid("TOCSIN_FROM", "%v", err)
 	}
 	o = o.withDefaults()
-	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(), writer: newWriter(l, o.Logger),
+	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(),
 		places: min(o.OpenMarks, ring*o.Connections), owed: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		dispatcher: dispatcher{pacer: o.Pacer, places: o.Chunks}, runs: map[*line]*run{}}
+	w.writer = newWriter(l, o.Logger, w.places/2)
 	w.writer.backoff = o.backoff
 	w.notices = &programs{load: w.compile}
 	return w, nil

@@ -17,7 +17,7 @@ const commitTimeout = 10 * time.Second
 // maxBatch is how many outcomes one transaction records at most; marks are bounded by the open marks.
 const maxBatch = 256
 
-// gathers is how long what comes is gathered before a commit.
+// gathers is how long what comes is gathered before a commit, unless enough has come.
 const gathers = time.Millisecond
 
 var (
@@ -31,6 +31,7 @@ type writer struct {
 	ledger Ledger
 	logger *slog.Logger
 	grace  time.Duration
+	enough int // marks and outcomes that are worth a commit at once
 	// What the simulation has its own way of: to wait for more before a commit, after one that took so long, and how
 	// long to wait after so many failures.
 	gather  func(ctx context.Context, cost time.Duration)
@@ -55,8 +56,10 @@ type recording struct {
 	by interface{ acknowledged() }
 }
 
-func newWriter(l Ledger, logger *slog.Logger) *writer {
-	return &writer{ledger: l, logger: logger, grace: l.DotGrace(), gather: gather, backoff: backoff, wakes: make(chan struct{}, 1)}
+func newWriter(l Ledger, logger *slog.Logger, enough int) *writer {
+	w := &writer{ledger: l, logger: logger, grace: l.DotGrace(), enough: enough, backoff: backoff, wakes: make(chan struct{}, 1)}
+	w.gather = w.awaitMore
+	return w
 }
 
 // mark returns the permit for an attempt's dot.
@@ -110,11 +113,28 @@ func (w *writer) run(ctx context.Context) {
 	}
 }
 
-// gather waits a moment for more to come, where a commit costs more than that.
-func gather(ctx context.Context, cost time.Duration) {
-	if cost > gathers {
-		pause(ctx, gathers)
+// awaitMore waits a moment for more to come, where a commit costs more than that.
+func (w *writer) awaitMore(ctx context.Context, cost time.Duration) {
+	if cost <= gathers {
+		return
 	}
+	over := time.NewTimer(gathers)
+	defer over.Stop()
+	for w.waiting() < w.enough {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over.C:
+			return
+		case <-w.wakes:
+		}
+	}
+}
+
+func (w *writer) waiting() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.marks) + len(w.outcomes)
 }
 
 // take returns what is to be written, and fails the marks whose time is over.

@@ -66,7 +66,7 @@ func late(m []ledger.Attempt, o []ledger.Outcome) ([]bool, error) {
 func writing(t *testing.T, s *scripted, f func(t *testing.T, w *writer)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		w := newWriter(s, slog.New(slog.DiscardHandler))
+		w := newWriter(s, slog.New(slog.DiscardHandler), 64)
 		var wg sync.WaitGroup
 		wg.Go(func() { w.run(ctx) })
 		f(t, w)
@@ -136,6 +136,32 @@ func TestAMarkThatIsAskedForAnewWaitsForItsOwnAnswer(t *testing.T) {
 			t.Errorf("%v, until %v from now, %d commits", err, time.Until(until), len(s.calls))
 		}
 	})
+}
+
+// After a slow commit the writer waits a moment for more, and no longer than until enough has come.
+func TestWhatIsEnoughIsCommittedAtOnce(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]time.Duration{1: gathers, 2: 0} {
+		s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){late, grant}}
+		writing(t, s, func(t *testing.T, w *writer) {
+			w.enough = 2
+			first := w.mark(ledger.Attempt{Seq: 9})
+			first.Ask()
+			first.Wait(t.Context())
+			synctest.Wait()
+			began := time.Now()
+			marks := make([]mark, n)
+			for i := range marks {
+				marks[i] = w.mark(ledger.Attempt{Seq: i})
+				marks[i].Ask()
+				synctest.Wait()
+			}
+			marks[n-1].Wait(t.Context())
+			if waited := time.Since(began); waited != want || len(s.calls) != 2 || len(s.calls[1].marks) != n {
+				t.Errorf("%d marks waited for %v in %d commits, want %v in the second", n, waited, len(s.calls), want)
+			}
+		})
+	}
 }
 
 func TestAnOutcomeIsGivenUntilItIsAcknowledged(t *testing.T) {
