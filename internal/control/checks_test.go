@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/render"
 )
 
 func TestWhatIsOverIsNotAnnounced(t *testing.T) {
@@ -72,7 +73,7 @@ func TestACheckIsOverruledByItsName(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	gone := now.Add(-time.Minute)
-	p := prepared{body: notice.Body{ExpiresAt: &gone}}
+	p := prepared{body: notice.Body{ExpiresAt: &gone}, program: &render.Program{}}
 	if err := mayGo(p, nil, now); notice.CodeOf(err) != notice.CodeConflict || !strings.Contains(err.Error(), `"past"`) {
 		t.Errorf("got %v", err)
 	}
