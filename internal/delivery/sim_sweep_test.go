@@ -30,6 +30,8 @@ func (m *memory) start() (done []int64) {
 		if n.State == notice.Scheduled && !n.SendAt.After(m.now()) {
 			m.begin(n)
 		}
+	}
+	for _, n := range m.notices { // one that began here may have superseded the last that an earlier one owed
 		if n.State == notice.Sending && m.finished(n) {
 			done = append(done, n.ID)
 		}
