@@ -181,6 +181,11 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 // listMargin covers those who were writing to the list of suppressions when a plan was begun.
 const listMargin = time.Minute
 
+// unmailedSQL are the rows r of plan $1 that are not to be mailed as it was shown, the first $2. Each is looked up by its key:
+// statistics that don't know the plan yet would have all of its rows read.
+const unmailedSQL = `generate_series(0, $2::int - 1) g(seq)
+		CROSS JOIN LATERAL (SELECT seq, reason, address_key FROM recipient WHERE plan_id = $1 AND seq = g.seq OFFSET 0) r`
+
 // askListAgain asks the list of suppressions for mailboxes that have come and gone since the plan was made. It returns the rows of
 // mailboxes that have come, and brings the plan's counts up to date.
 func askListAgain(ctx context.Context, tx pgx.Tx, p *frozenPlan) (late []int32, err error) {
@@ -189,25 +194,33 @@ func askListAgain(ctx context.Context, tx pgx.Tx, p *frozenPlan) (late []int32, 
 		SELECT r.seq FROM (SELECT address_key FROM suppression WHERE added_at > $2 OFFSET 0) s
 		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = $1 AND address_key = s.address_key AND reason = '' OFFSET 0) r`,
 		p.id, p.madeAt.Add(-listMargin))
+	if err == nil {
+		err = p.setReason(ctx, tx, late, notice.ReasonSuppressionList, 1)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("look for new suppressions: %w", err)
 	}
-	err = p.suppress(ctx, tx, `UPDATE recipient SET reason = '`+notice.ReasonSuppressionList+`' WHERE plan_id = $1 AND seq = ANY($2) RETURNING text`, late, 1)
-	if err != nil {
-		return nil, fmt.Errorf("mark new suppressions: %w", err)
+	gone, err := collect[int32](ctx, tx, `
+		SELECT r.seq FROM `+unmailedSQL+` WHERE r.reason = '`+notice.ReasonSuppressionList+`' AND NOT `+suppressedSQL("r.address_key"), p.id, unmailed)
+	if err == nil {
+		err = p.setReason(ctx, tx, gone, "", -1)
 	}
-	err = p.suppress(ctx, tx, `
-		UPDATE recipient SET reason = '' WHERE plan_id = $1 AND seq < $2 AND reason = '`+notice.ReasonSuppressionList+`' AND NOT `+suppressedSQL("recipient.address_key")+` RETURNING text`,
-		unmailed, -1)
 	if err != nil {
 		return nil, fmt.Errorf("look for suppressions that have gone: %w", err)
 	}
 	return late, nil
 }
 
-// suppress makes an update of the plan's rows, and counts each of them as suppressed (1) or as not any more (-1).
-func (p *frozenPlan) suppress(ctx context.Context, tx pgx.Tx, update string, which any, by int) error {
-	rows, err := tx.Query(ctx, update, p.id, which)
+// setReason gives rows of the plan a reason, and counts each of them as suppressed (1) or as not any more (-1).
+func (p *frozenPlan) setReason(ctx context.Context, tx pgx.Tx, seqs []int32, reason string, by int) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `
+		UPDATE recipient SET reason = $3 FROM (
+			SELECT r.place FROM unnest($2::int[]) g(seq)
+			CROSS JOIN LATERAL (SELECT ctid AS place FROM recipient WHERE plan_id = $1 AND seq = g.seq OFFSET 0) r OFFSET 0) found
+		WHERE recipient.ctid = found.place RETURNING text`, p.id, seqs, reason)
 	if err != nil {
 		return err
 	}
@@ -239,9 +252,9 @@ func layChunks(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, unmailed 
 	}
 	_, err = tx.Exec(ctx, named(`
 		INSERT INTO outcome (notice_id, seq, state, reason)
-		SELECT $1, seq, {suppressed}, reason FROM recipient WHERE plan_id = $2 AND seq < $3 AND reason <> ''
-		UNION ALL SELECT $1::bigint, seq, {suppressed}, '`+notice.ReasonSuppressionList+`' FROM unnest($4::int[]) seq`),
-		n.ID, p.id, unmailed, late)
+		SELECT $3::bigint, r.seq, {suppressed}, r.reason FROM `+unmailedSQL+` WHERE r.reason <> ''
+		UNION ALL SELECT $3, seq, {suppressed}, '`+notice.ReasonSuppressionList+`' FROM unnest($4::int[]) seq`),
+		p.id, unmailed, n.ID, late)
 	if err != nil {
 		return fmt.Errorf("settle what is not to be mailed of notice %d: %w", n.ID, err)
 	}
