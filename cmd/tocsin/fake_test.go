@@ -61,8 +61,12 @@ func (in *installation) PreviewDraft(context.Context, string) (notice.Plan, erro
 	return p, nil
 }
 
-func (in *installation) Preview(context.Context, notice.Body) (notice.Plan, error) {
-	return in.plan, nil
+func (in *installation) Preview(_ context.Context, _ notice.Body, v notice.Previewing) (notice.Plan, error) {
+	p := in.plan
+	if v.Customer != "" {
+		p.Asked = in.asking(v.Customer)
+	}
+	return p, nil
 }
 
 func (in *installation) Release(_ context.Context, _ string, how notice.Releasing, _ string) (notice.Status, bool, error) {
@@ -181,4 +185,13 @@ func theDocument(t *testing.T, stdout string) (doc map[string]any) {
 		t.Errorf("stdout %q is more than one document", stdout)
 	}
 	return doc
+}
+
+// asking knows the customer c-7, who shares a mailbox with c-8.
+func (in *installation) asking(id string) *notice.Asked {
+	if id != "c-7" {
+		return &notice.Asked{ID: id, Reason: notice.ExcludedByFilter}
+	}
+	return &notice.Asked{ID: id, Customers: []string{"c-7", "c-8"},
+		Sample: &notice.Sample{Language: "nl", Customer: id, Subject: "Stroom", Text: "Wij vervangen ze.\n", HTML: "<p>Wij vervangen ze.</p>"}}
 }

@@ -71,35 +71,6 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 	return t.Flush()
 }
 
-type previewCmd struct {
-	remote
-	Dir  string `arg:"" help:"Directory of the notice."`
-	JSON bool   `name:"json" help:"Print the dry run as JSON."`
-}
-
-// Run fails when the notice could not be sent as it is.
-func (c *previewCmd) Run(ctx context.Context, a *app) error {
-	body, client, err := open(a, c.Dir)
-	if err != nil {
-		return err
-	}
-	plan, err := client.Preview(ctx, body)
-	if err != nil {
-		return fmt.Errorf("preview: %w", directory.Locate(c.Dir, err))
-	}
-	if c.JSON {
-		if err := document(a.stdout, plan); err != nil {
-			return err
-		}
-	} else {
-		if err := printPlan(a.stdout, c.Dir, body, plan); err != nil {
-			return err
-		}
-		printSamples(a.stdout, plan)
-	}
-	return sendable(plan)
-}
-
 // open reads a notice's directory and makes the client that it is for.
 func open(a *app, dir string) (notice.Body, *api.Client, error) {
 	client, err := a.client()

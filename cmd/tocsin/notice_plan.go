@@ -273,25 +273,3 @@ func printBranches(w io.Writer, dir string, p notice.Plan) error {
 	}
 	return t.Flush()
 }
-
-// printSamples writes one mail per language, and per branch of a text, as its reader sees it.
-func printSamples(w io.Writer, p notice.Plan) {
-	printed := map[string]bool{}
-	show := func(s notice.Sample, with string) {
-		if name := s.Language + " " + s.Customer; !printed[name] {
-			printed[name] = true
-			fmt.Fprintf(w, "\n--- %s%s, as customer %s gets it ---\nSubject: %s\n\n", s.Language, with, shown(s.Customer), shown(s.Subject))
-			for line := range strings.Lines(s.Text) {
-				fmt.Fprintln(w, shown(strings.TrimRight(line, "\r\n")))
-			}
-		}
-	}
-	for _, s := range p.Samples {
-		show(s, "")
-	}
-	for _, b := range p.Branches {
-		if b.Sample != nil {
-			show(*b.Sample, ", with "+shown(b.Condition))
-		}
-	}
-}

@@ -19,8 +19,9 @@ type Desk interface {
 	// Draft makes a draft, or replaces the one of the same key. After release the same body answers with
 	// created false, and another body is a conflict.
 	Draft(ctx context.Context, body notice.Body, who string) (st notice.Status, created bool, err error)
-	// Preview is the dry run, with a sample per language. It keeps nothing, but of a draft the plan, as PreviewDraft does.
-	Preview(ctx context.Context, body notice.Body) (notice.Plan, error)
+	// Preview is the dry run, with a sample per language and what v asks for. It keeps nothing, but of a draft the plan, as
+	// PreviewDraft does.
+	Preview(ctx context.Context, body notice.Body, v notice.Previewing) (notice.Plan, error)
 	// PreviewDraft is the dry run of a draft: a release of the plan's digest takes it as it was shown.
 	PreviewDraft(ctx context.Context, ref string) (notice.Plan, error)
 	// Planning is how many customers the planning of a draft has come to, and whether it is under way.

@@ -19,9 +19,16 @@ func (cl *Client) Draft(ctx context.Context, body notice.Body) (r Receipt, err e
 	return r, err
 }
 
-// Preview is the dry run: what a release of that body would do, with a sample per language.
-func (cl *Client) Preview(ctx context.Context, body notice.Body) (p notice.Plan, err error) {
-	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/notices/preview", body: body}, &p)
+// Preview is the dry run: what a release of that body would do, with a sample per language and what v asks for.
+func (cl *Client) Preview(ctx context.Context, body notice.Body, v notice.Previewing) (p notice.Plan, err error) {
+	query := url.Values{}
+	if v.Customer != "" {
+		query.Set("customer", v.Customer)
+	}
+	if v.Source {
+		query.Set("source", "true")
+	}
+	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/notices/preview", query: query, body: body}, &p)
 	return p, err
 }
 

@@ -78,8 +78,15 @@ func (f *fake) Draft(_ context.Context, b notice.Body, who string) (notice.Statu
 	return *st, true, nil
 }
 
-func (f *fake) Preview(_ context.Context, b notice.Body) (notice.Plan, error) {
-	return notice.Plan{Customers: 3, Recipients: 2, Filter: b.Audience.Filter}, f.fail
+func (f *fake) Preview(_ context.Context, b notice.Body, v notice.Previewing) (notice.Plan, error) {
+	p := notice.Plan{Customers: 3, Recipients: 2, Filter: b.Audience.Filter}
+	if v.Customer != "" {
+		p.Asked = &notice.Asked{ID: v.Customer, Sample: &notice.Sample{Language: "nl"}}
+		if v.Source {
+			p.Asked.Sample.Source = "Subject: x\r\n\r\n"
+		}
+	}
+	return p, f.fail
 }
 
 // aPlan is the digest of every draft's plan.

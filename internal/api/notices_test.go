@@ -89,9 +89,14 @@ func TestPreviewTestAndSettle(t *testing.T) {
 	b, ctx := setup(t), context.Background()
 	in := body("k")
 	in.Audience.Filter = `plan = "gold"`
-	p, err := b.client.Preview(ctx, in)
-	if err != nil || p.Customers != 3 || p.Filter != in.Audience.Filter {
+	p, err := b.client.Preview(ctx, in, notice.Previewing{})
+	if err != nil || p.Customers != 3 || p.Filter != in.Audience.Filter || p.Asked != nil {
 		t.Errorf("preview: %+v, %v", p, err)
+	}
+	// An id may be anything.
+	p, err = b.client.Preview(ctx, in, notice.Previewing{Customer: "a&b=c d/é", Source: true})
+	if err != nil || p.Asked == nil || p.Asked.ID != "a&b=c d/é" || p.Asked.Sample.Source == "" {
+		t.Errorf("preview for a customer: %+v, %v", p.Asked, err)
 	}
 	mails, err := b.client.Test(ctx, in, "me@example.org")
 	want := []TestMail{

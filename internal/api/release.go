@@ -20,11 +20,16 @@ func (s *Server) describeRelease(api huma.API) {
 	preview := noticeOperation("preview-notice", http.MethodPost, "/v1/notices/preview", "The dry run: what a release would do, with a sample per language")
 	preview.Description = "Of a body that is a draft's the plan is kept, as by preview-draft; of any other nothing is."
 	preview.MaxBodyBytes = maxNoticeBody
-	register(s, api, preview, func(ctx context.Context, in *noticeInput) (*answer[notice.Plan], error) {
+	register(s, api, preview, func(ctx context.Context, in *struct {
+		RawBody  []byte
+		Body     notice.Body
+		Customer string `query:"customer" doc:"id of a customer: customer has the mail that they would get, or why they would get none"`
+		Source   bool   `query:"source" doc:"the samples have their source (RFC 5322), and there is one in each language that nobody gets too"`
+	}) (*answer[notice.Plan], error) {
 		if err := checkSize(in.RawBody, in.Body); err != nil {
 			return nil, err
 		}
-		p, err := s.desk.Preview(ctx, in.Body)
+		p, err := s.desk.Preview(ctx, in.Body, notice.Previewing{Customer: in.Customer, Source: in.Source})
 		return ok(tidyPlan(p), err)
 	}, 400, 413, 415, 422)
 	draft := noticeOperation("preview-draft", http.MethodPost, "/v1/notices/{id}/preview", "The dry run of a draft: the plan is kept, and digest names it to a release")

@@ -64,13 +64,13 @@ type slow struct {
 	d time.Duration
 }
 
-func (s slow) Preview(ctx context.Context, b notice.Body) (notice.Plan, error) {
+func (s slow) Preview(ctx context.Context, b notice.Body, v notice.Previewing) (notice.Plan, error) {
 	select {
 	case <-ctx.Done():
 		return notice.Plan{}, ctx.Err()
 	case <-time.After(s.d):
 	}
-	return s.fake.Preview(ctx, b)
+	return s.fake.Preview(ctx, b, v)
 }
 
 func TestAHandlerMayTakeLongerThanItsBody(t *testing.T) {
@@ -79,7 +79,7 @@ func TestAHandlerMayTakeLongerThanItsBody(t *testing.T) {
 	b.server.stall = 100 * time.Millisecond
 	b.server.desk = slow{b.fake, 300 * time.Millisecond}
 	for range 2 {
-		if _, err := b.client.Preview(context.Background(), body("k")); err != nil {
+		if _, err := b.client.Preview(context.Background(), body("k"), notice.Previewing{}); err != nil {
 			t.Errorf("preview: %v\n%s", err, b.log)
 		}
 	}
@@ -165,7 +165,7 @@ func TestADrainThatTakesTooLongIsCutShort(t *testing.T) {
 	go func() { served <- b.server.Serve(ctx, ln) }()
 	answered := make(chan error, 1)
 	go func() {
-		_, err := b.client.Preview(context.Background(), body("k"))
+		_, err := b.client.Preview(context.Background(), body("k"), notice.Previewing{})
 		answered <- err
 	}()
 	<-began
@@ -184,7 +184,7 @@ type stuck struct {
 	began chan struct{}
 }
 
-func (s stuck) Preview(ctx context.Context, _ notice.Body) (notice.Plan, error) {
+func (s stuck) Preview(ctx context.Context, _ notice.Body, _ notice.Previewing) (notice.Plan, error) {
 	close(s.began)
 	<-ctx.Done()
 	return notice.Plan{}, ctx.Err()

@@ -26,6 +26,7 @@ type Register interface {
 	UnknownCustomers(ctx context.Context, ids []string) (first, n int, err error)
 	UnknownDomain(ctx context.Context, domains []string) (missing, closest string, err error)
 	Listed(ctx context.Context, id int64) ([]string, error)
+	Outside(ctx context.Context, c ledger.Choice, id string) (why string, err error)
 	Find(ctx context.Context, ref string) (id int64, err error)
 	Notice(ctx context.Context, id int64) (ledger.Notice, error)
 	Released(ctx context.Context, b notice.Body) (released, same bool, err error)

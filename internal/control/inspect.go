@@ -59,18 +59,16 @@ func meant(name string, known []string) string {
 // inspection looks at every mail of a notice before any leaves.
 type inspection struct {
 	program   *render.Program
-	samples   bool // keep one mail per language
+	samples   *samples // nil: no mails are kept
 	holeCount int
 	holes     []notice.Hole
-	sampled   []notice.Sample
-	seen      map[string]bool
 	branches  []notice.Branch
 	taken     []bool
 	mails     map[string]int // by the language of a text
 }
 
-func newInspection(p *render.Program, samples bool) *inspection {
-	i := &inspection{program: p, samples: samples, seen: map[string]bool{}, mails: map[string]int{}}
+func newInspection(p *render.Program, s *samples) *inspection {
+	i := &inspection{program: p, samples: s, mails: map[string]int{}}
 	for _, b := range p.Branches() {
 		i.branches = append(i.branches, notice.Branch{Language: b.Language, Place: b.Place, Condition: b.Condition})
 	}
@@ -80,7 +78,7 @@ func newInspection(p *render.Program, samples bool) *inspection {
 
 // tell adds the findings to a dry run.
 func (i *inspection) tell(plan *notice.Plan) {
-	plan.HoleCount, plan.Samples = i.holeCount, i.sampled
+	plan.HoleCount, plan.Samples, plan.Asked = i.holeCount, i.samples.kept, i.samples.told
 	plan.Holes = append(plan.Holes, i.holes...)
 	plan.Placeholders = i.program.Placeholders()
 	for k := range i.branches {
@@ -94,21 +92,20 @@ const holesShown, branchesShown = 20, 20
 func (i *inspection) see(r notice.Recipient, text string) error {
 	if err := i.program.Check(r, text); err != nil {
 		i.holeCount++
+		h := hole(r, text, err)
 		if len(i.holes) < holesShown {
-			i.holes = append(i.holes, hole(r, text, err))
+			i.holes = append(i.holes, h)
+		}
+		if i.samples.asks(r) {
+			i.samples.tell(r, notice.Asked{Reason: notice.ReasonHole, Hole: &h})
 		}
 		return nil
 	}
-	if !i.samples {
+	if i.samples == nil {
 		return nil
 	}
-	if !i.seen[text] {
-		s, err := i.sample(r, text)
-		if err != nil {
-			return err
-		}
-		i.seen[text] = true
-		i.sampled = append(i.sampled, s)
+	if err := i.keep(r, text); err != nil {
+		return err
 	}
 	return i.count(r, text)
 }
@@ -141,14 +138,6 @@ func (i *inspection) count(r notice.Recipient, text string) error {
 		b.Sample = &s
 	}
 	return nil
-}
-
-func (i *inspection) sample(r notice.Recipient, text string) (s notice.Sample, err error) {
-	m, err := i.program.Preview(r, text)
-	if err != nil {
-		return s, fmt.Errorf("render a sample in %s: %w", text, err)
-	}
-	return notice.Sample{Language: text, Customer: r.Customers[0].ID, Subject: m.Subject, Text: m.Text, HTML: m.HTML}, nil
 }
 
 func hole(r notice.Recipient, text string, err error) notice.Hole {

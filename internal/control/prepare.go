@@ -66,6 +66,6 @@ func (d *Desk) from() string {
 func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
 		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,
-		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Judge: look.judge,
+		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Suppressed: look.pass, Judge: look.judge,
 	}
 }

@@ -4,17 +4,28 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"tocsin/internal/audience"
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
+	"tocsin/internal/render"
 )
 
 // Preview is the dry run of a body: what a release would do, with a mail in each language. Where the body is that of a draft,
-// it is PreviewDraft; of any other nothing is kept.
-func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, err error) {
+// it is PreviewDraft; of any other nothing is kept. It shows what v asks for too.
+func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) (plan notice.Plan, err error) {
+	if v.Customer != "" {
+		id, reason := audience.CheckListed(v.Customer)
+		if reason != "" {
+			return plan, notice.Invalid("customer", "%s", reason)
+		}
+		v.Customer = id
+	}
 	if b, err = normal(b); err != nil {
 		return plan, err
 	}
@@ -24,7 +35,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, er
 	n, err := d.find(ctx, b.Key)
 	switch {
 	case err == nil && !n.State.Released() && reflect.DeepEqual(n.Body, b.Kept()):
-		return d.previewDraft(ctx, n)
+		return d.previewDraft(ctx, n, v)
 	case err != nil && notice.CodeOf(err) != notice.CodeNotFound:
 		return plan, err
 	}
@@ -32,7 +43,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body) (plan notice.Plan, er
 	if err != nil {
 		return plan, err
 	}
-	return d.look(ctx, p, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
+	return d.look(ctx, p, v, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
 }
 
 // PreviewDraft is the dry run of a draft. The plan is kept in the place of the draft's earlier one, and a release of its digest takes
@@ -45,15 +56,15 @@ func (d *Desk) PreviewDraft(ctx context.Context, ref string) (plan notice.Plan, 
 	if n.State.Released() {
 		return plan, notice.Conflict("notice %q is no draft any more: it was released", n.Key)
 	}
-	return d.previewDraft(ctx, n)
+	return d.previewDraft(ctx, n, notice.Previewing{})
 }
 
-func (d *Desk) previewDraft(ctx context.Context, n ledger.Notice) (plan notice.Plan, err error) {
+func (d *Desk) previewDraft(ctx context.Context, n ledger.Notice, v notice.Previewing) (plan notice.Plan, err error) {
 	p, err := d.prepare(ctx, n.Body, n)
 	if err != nil {
 		return plan, err
 	}
-	return d.look(ctx, p, func(a ledger.Audience) (notice.Plan, error) {
+	return d.look(ctx, p, v, func(a ledger.Audience) (notice.Plan, error) {
 		defer d.watch(n.ID, &a)()
 		return d.Ledger.Freeze(ctx, n.ID, a)
 	})
@@ -123,7 +134,7 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 	if prepareErr != nil {
 		return false, prepareErr
 	}
-	a := p.audience(newInspection(p.program, false))
+	a := p.audience(newInspection(p.program, nil))
 	defer d.watch(n.ID, &a)()
 	if r.Plan == "" {
 		return d.Ledger.Release(ctx, n.ID, a, press)
@@ -154,11 +165,23 @@ func (d *Desk) find(ctx context.Context, ref string) (n ledger.Notice, err error
 }
 
 // look makes a plan and shows it.
-func (d *Desk) look(ctx context.Context, p prepared, make func(ledger.Audience) (notice.Plan, error)) (notice.Plan, error) {
-	seen := newInspection(p.program, true)
+func (d *Desk) look(ctx context.Context, p prepared, v notice.Previewing, make func(ledger.Audience) (notice.Plan, error)) (notice.Plan, error) {
+	seen := newInspection(p.program, &samples{asked: v.Customer})
+	if v.Source {
+		seen.samples.stamp = func() render.Stamp { return d.stamp("preview", p.body) }
+	}
 	plan, err := make(p.audience(seen))
 	if err != nil {
 		return plan, err
+	}
+	if v.Source {
+		seen.addUnread(slices.Sorted(maps.Keys(p.texts)))
+	}
+	if v.Customer != "" && seen.samples.told == nil {
+		seen.samples.told = &notice.Asked{ID: v.Customer}
+		if seen.samples.told.Reason, err = d.Ledger.Outside(ctx, p.choice, v.Customer); err != nil {
+			return plan, err
+		}
 	}
 	seen.tell(&plan)
 	now := time.Now()

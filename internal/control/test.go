@@ -46,10 +46,7 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 			r = readers[""]
 		}
 		r.Address = address.Wire()
-		raw, err := p.program.Render(nil, r, text, render.Stamp{
-			MessageID: "<test." + rand.Text() + "@" + d.domain() + ">",
-			NoticeKey: b.Key, ListID: b.Incident + "." + d.domain(), Date: time.Now(),
-		})
+		raw, err := p.program.Render(nil, r, text, d.stamp("test", b))
 		if err != nil {
 			return nil, err
 		}
@@ -62,10 +59,18 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 	return answers, nil
 }
 
+// stamp is that of a mail outside the ledger, whose Message-ID begins with name and is new each time.
+func (d *Desk) stamp(name string, b notice.Body) render.Stamp {
+	return render.Stamp{
+		MessageID: "<" + name + "." + rand.Text() + "@" + d.domain() + ">",
+		NoticeKey: b.Key, ListID: b.Incident + "." + d.domain(), Date: time.Now(),
+	}
+}
+
 // readers returns the first recipient of each language of a body, and under "" the first of all.
 func (d *Desk) readers(ctx context.Context, p prepared) (map[string]notice.Recipient, error) {
 	readers := map[string]notice.Recipient{}
-	a := p.audience(newInspection(p.program, true))
+	a := p.audience(newInspection(p.program, nil))
 	a.Each = func(r notice.Recipient, text string) error {
 		for _, t := range []string{text, ""} {
 			if _, ok := readers[t]; !ok {

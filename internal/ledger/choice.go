@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -88,16 +89,48 @@ func (c Choice) excluded(ctx context.Context, tx pgx.Tx, chosen int) (map[string
 		return nil, fmt.Errorf("count whom the audience leaves out: %w", err)
 	}
 	if all > within {
-		what := notice.ExcludedByList
-		if c.Notice != 0 {
-			what = notice.ExcludedByNotice
-		}
-		counts[what] = all - within
+		counts[c.sourceExcludes()] = all - within
 	}
 	if within > chosen {
 		counts[notice.ExcludedByFilter] = within - chosen
 	}
 	return counts, nil
+}
+
+// Outside says why a customer is not on an audience: one of the Excluded constants, or notice.UnknownCustomer.
+func (db *DB) Outside(ctx context.Context, c Choice, id string) (why string, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		if err := layOutStood(ctx, tx, c); err != nil {
+			return err
+		}
+		var args []any
+		source, err := c.source(&args)
+		if err != nil {
+			return err
+		}
+		var within bool
+		err = tx.QueryRow(ctx, `SELECT `+source+` FROM customer c WHERE c.id = `+bind(&args, id), args...).Scan(&within)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			why = notice.UnknownCustomer
+		case err != nil:
+			return fmt.Errorf("look for a customer outside the audience: %w", err)
+		case within:
+			why = notice.ExcludedByFilter
+		default:
+			why = c.sourceExcludes()
+		}
+		return nil
+	})
+	return why, err
+}
+
+// sourceExcludes is what a choice calls the customers whom its source leaves out.
+func (c Choice) sourceExcludes() string {
+	if c.Notice != 0 {
+		return notice.ExcludedByNotice
+	}
+	return notice.ExcludedByList
 }
 
 // UnknownCustomers looks for ids that no customer has: it returns the place in ids of the first, -1 for none, and how

@@ -104,6 +104,31 @@ func TestAnEarlierNoticeIsKnownBeforeItIsExpanded(t *testing.T) {
 	}
 }
 
+// TestOutsideSaysWhatLeavesACustomerOut: the source of an audience goes before its filter.
+func TestOutsideSaysWhatLeavesACustomerOut(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.customers(4)
+	d.sendTo(notice.Body{Key: "first"}, ledger.Choice{Customers: []string{"c1", "c2"}})
+	not2 := column("id", notice.FilterNe, "c2")
+	for _, c := range []struct {
+		choice   ledger.Choice
+		id, want string
+	}{
+		{ledger.Choice{Filter: not2}, "c2", notice.ExcludedByFilter},
+		{ledger.Choice{Customers: []string{"c1", "c2"}, Filter: not2}, "c2", notice.ExcludedByFilter},
+		{ledger.Choice{Customers: []string{"c1", "c2"}, Filter: not2}, "c3", notice.ExcludedByList},
+		{ledger.Choice{Notice: d.id}, "c3", notice.ExcludedByNotice},
+		{ledger.Choice{Notice: d.id, Filter: not2}, "c2", notice.ExcludedByFilter},
+		{ledger.Choice{Notice: d.id, New: &ledger.Choice{Filter: not2}, Filter: column("id", notice.FilterNe, "c3")}, "c3", notice.ExcludedByFilter},
+		{ledger.Choice{Customers: []string{"c1"}}, "c9", notice.UnknownCustomer},
+	} {
+		if got, err := d.Outside(t.Context(), c.choice, c.id); err != nil || got != c.want {
+			t.Errorf("%s, %+v: %q, %v, want %q", c.id, c.choice, got, err, c.want)
+		}
+	}
+}
+
 func TestThePlanSaysWhoIsLeftOutAndWhatHasChanged(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -23,6 +23,8 @@ type Audience struct {
 	Match func(want string) (text string, exact bool)
 	// Each is called for every recipient to be mailed, in the order of seq. Its error ends the planning.
 	Each func(r notice.Recipient, text string) error
+	// Suppressed, where there is one, is called for every recipient that is not to be mailed, before all who are.
+	Suppressed func(r notice.Recipient, reason string)
 	// Judge says after the last of them why the notice must not go out like this: such a plan is not kept.
 	Judge func() error
 	// Unseen says that nobody will look at the plan: what it is compared with is left out.

@@ -114,6 +114,9 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- []re
 	s.plan.Customers += len(r.Customers)
 	if r.reason != "" {
 		s.plan.Suppressed[r.reason]++
+		if s.audience.Suppressed != nil {
+			s.audience.Suppressed(r.Recipient, r.reason)
+		}
 	} else {
 		s.plan.ByLanguage[want.text]++
 		if !want.exact {

@@ -4,24 +4,25 @@ import "time"
 
 // Plan is what a release would do, found by doing all of it but the release: the dry run.
 type Plan struct {
-	Digest     string          `json:"digest,omitempty"`  // names the plan to a release; empty where none was kept
-	From       string          `json:"from"`              // sender of the mails
-	ReplyTo    string          `json:"reply_to"`          // where answers go; "" = to the sender
-	Customers  int             `json:"customers"`         // members of the audience
-	Recipients int             `json:"recipients"`        // mailboxes, and customers without one
-	ByLanguage map[string]int  `json:"by_language"`       // recipients to be mailed, per language of the mail
-	Suppressed map[string]int  `json:"suppressed"`        // recipients not to be mailed, per reason
-	Alternates int             `json:"alternates"`        // recipients reached at their alternate
-	Fallback   map[string]int  `json:"fallback"`          // wanted languages without a text ("" = none wanted), and how many get the default
-	Filter     string          `json:"filter"`            // the audience's filter in its parenthesised form, "" = none
-	Excluded   map[string]int  `json:"excluded"`          // customers who are not on the audience, per what leaves them out
-	Previous   *Difference     `json:"previous"`          // against the incident's notice before this one; null = it is the first
-	Refused    []CustomerFault `json:"refused"`           // the first twenty customers whose address was kept once and is refused today
-	Hints      []string        `json:"hints"`             // about the filter: values that no customer has
-	Refusals   []Refusal       `json:"refusals"`          // why a release is refused unless that is allowed
-	HoleCount  int             `json:"hole_count"`        // recipients whose mail would have an empty field
-	Holes      []Hole          `json:"holes"`             // the first twenty of them
-	Samples    []Sample        `json:"samples,omitempty"` // one mail per language
+	Digest     string          `json:"digest,omitempty"`   // names the plan to a release; empty where none was kept
+	From       string          `json:"from"`               // sender of the mails
+	ReplyTo    string          `json:"reply_to"`           // where answers go; "" = to the sender
+	Customers  int             `json:"customers"`          // members of the audience
+	Recipients int             `json:"recipients"`         // mailboxes, and customers without one
+	ByLanguage map[string]int  `json:"by_language"`        // recipients to be mailed, per language of the mail
+	Suppressed map[string]int  `json:"suppressed"`         // recipients not to be mailed, per reason
+	Alternates int             `json:"alternates"`         // recipients reached at their alternate
+	Fallback   map[string]int  `json:"fallback"`           // wanted languages without a text ("" = none wanted), and how many get the default
+	Filter     string          `json:"filter"`             // the audience's filter in its parenthesised form, "" = none
+	Excluded   map[string]int  `json:"excluded"`           // customers who are not on the audience, per what leaves them out
+	Previous   *Difference     `json:"previous"`           // against the incident's notice before this one; null = it is the first
+	Refused    []CustomerFault `json:"refused"`            // the first twenty customers whose address was kept once and is refused today
+	Hints      []string        `json:"hints"`              // about the filter: values that no customer has
+	Refusals   []Refusal       `json:"refusals"`           // why a release is refused unless that is allowed
+	HoleCount  int             `json:"hole_count"`         // recipients whose mail would have an empty field
+	Holes      []Hole          `json:"holes"`              // the first twenty of them
+	Samples    []Sample        `json:"samples,omitempty"`  // one mail per language
+	Asked      *Asked          `json:"customer,omitempty"` // the customer that Previewing names
 
 	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
 	Placeholders []Placeholder `json:"placeholders"` // left over in the texts; they block the release unless that is allowed
@@ -33,6 +34,27 @@ const (
 	ExcludedByNotice = "not_on_notice" // they did not stand on the earlier notice
 	ExcludedByFilter = "filter"        // the filter does not hold for them
 )
+
+// Previewing is what a dry run shows beyond the plan.
+type Previewing struct {
+	Customer string // external id of a customer whose mail is to be shown; "" = of nobody in particular
+	// Source adds the source of each sample, and a sample in each language that nobody gets, made for the first recipient.
+	Source bool
+}
+
+// Asked is the mail that a customer would get, or why they would get none.
+type Asked struct {
+	ID        string   `json:"id"`                  // external id
+	Customers []string `json:"customers,omitempty"` // external ids of all who share the mail
+	// Reason is why there is no mail: one of the reasons for a suppression, ReasonHole, one of the Excluded constants, or
+	// UnknownCustomer. It is empty where there is one.
+	Reason string  `json:"reason,omitempty"`
+	Hole   *Hole   `json:"hole,omitempty"` // with ReasonHole
+	Sample *Sample `json:"sample,omitempty"`
+}
+
+// UnknownCustomer is the reason for no mail where no customer has the id.
+const UnknownCustomer = "unknown_customer"
 
 // Difference compares a dry run with the incident's notice that was released last, mailbox by mailbox. A notice has
 // reached a mailbox when it was sent there, may have been, or is still owed to it.
@@ -75,6 +97,7 @@ type Sample struct {
 	Subject  string `json:"subject"`
 	Text     string `json:"text"`
 	HTML     string `json:"html"`
+	Source   string `json:"source,omitempty"` // the message (RFC 5322, lines ended by CRLF), where it was asked for
 }
 
 // Status is where a notice stands. Its counts add up to Recipients at every moment.

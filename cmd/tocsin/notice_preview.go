@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"tocsin/internal/directory"
+	"tocsin/internal/notice"
+)
+
+type previewCmd struct {
+	remote
+	Dir      string `arg:"" help:"Directory of the notice."`
+	Customer string `placeholder:"ID" help:"Show the mail that this customer would get, or say why they would get none."`
+	JSON     bool   `name:"json" help:"Print the dry run as JSON."`
+}
+
+// Run fails when the notice could not be sent as it is, and when the customer that it is to show would get no mail.
+func (c *previewCmd) Run(ctx context.Context, a *app) error {
+	body, client, err := open(a, c.Dir)
+	if err != nil {
+		return err
+	}
+	plan, err := client.Preview(ctx, body, notice.Previewing{Customer: c.Customer})
+	if err != nil {
+		return fmt.Errorf("preview: %w", directory.Locate(c.Dir, err))
+	}
+	if err := c.print(a, body, plan); err != nil {
+		return err
+	}
+	if err := sendable(plan); err != nil {
+		return err
+	}
+	return c.mailed(body, plan.Asked)
+}
+
+func (c *previewCmd) print(a *app, body notice.Body, plan notice.Plan) error {
+	if c.JSON {
+		return document(a.stdout, plan)
+	}
+	if err := printPlan(a.stdout, c.Dir, body, plan); err != nil {
+		return err
+	}
+	if plan.Asked != nil {
+		printAsked(a.stdout, plan.Asked)
+	} else {
+		printSamples(a.stdout, plan)
+	}
+	return nil
+}
+
+// mailed says why the customer asked for would get no mail.
+func (c *previewCmd) mailed(body notice.Body, asked *notice.Asked) error {
+	if asked == nil || asked.Reason == "" {
+		return nil
+	}
+	return fmt.Errorf("customer %s would get no mail: %s", shown(asked.ID), c.noMail(body, asked))
+}
+
+func (c *previewCmd) noMail(body notice.Body, asked *notice.Asked) string {
+	switch asked.Reason {
+	case notice.UnknownCustomer:
+		return "no customer has this id"
+	case notice.ExcludedByFilter:
+		return "the filter of the audience does not hold for them"
+	case notice.ExcludedByList:
+		return "they are not on the list of the audience"
+	case notice.ExcludedByNotice:
+		return "they did not stand on " + body.Audience.Notice + inStates(body.Audience.State)
+	case notice.ReasonNoAddress:
+		return "they have no address that could be mailed"
+	case notice.ReasonUnreachable:
+		return "their mailbox is down, and they have no alternate address elsewhere"
+	case notice.ReasonSuppressionList:
+		return "their address is on the list of suppressions"
+	case notice.ReasonHole:
+		return fmt.Sprintf("%s: %s", directory.Place(c.Dir, asked.Hole.Place), shown(asked.Hole.Reason))
+	}
+	return shown(asked.Reason)
+}
+
+// printAsked writes the mail of the customer asked for.
+func printAsked(w io.Writer, asked *notice.Asked) {
+	if asked.Sample == nil {
+		return
+	}
+	shared := ""
+	if n := len(asked.Customers) - 1; n > 0 {
+		shared = ", one mail for " + brief(shown(strings.Join(asked.Customers, ", ")))
+	}
+	printMail(w, *asked.Sample, shared)
+}
+
+// printSamples writes one mail per language, and per branch of a text, as its reader sees it.
+func printSamples(w io.Writer, p notice.Plan) {
+	printed := map[string]bool{}
+	show := func(s notice.Sample, with string) {
+		if name := s.Language + " " + s.Customer; !printed[name] {
+			printed[name] = true
+			printMail(w, s, with)
+		}
+	}
+	for _, s := range p.Samples {
+		show(s, "")
+	}
+	for _, b := range p.Branches {
+		if b.Sample != nil {
+			show(*b.Sample, ", with "+shown(b.Condition))
+		}
+	}
+}
+
+// printMail writes a mail as its reader sees it; with says more about it.
+func printMail(w io.Writer, s notice.Sample, with string) {
+	fmt.Fprintf(w, "\n--- %s%s, as customer %s gets it ---\nSubject: %s\n\n", s.Language, with, shown(s.Customer), shown(s.Subject))
+	for line := range strings.Lines(s.Text) {
+		fmt.Fprintln(w, shown(strings.TrimRight(line, "\r\n")))
+	}
+}
