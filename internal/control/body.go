@@ -85,7 +85,7 @@ func normalPlaces(b notice.Body) (notice.Body, error) {
 	b.Broken = notice.Broken{Filter: strings.TrimSpace(b.Broken.Filter)}
 	if b.ReplyTo != "" {
 		if _, err := mail.ParseAddress(b.ReplyTo); err != nil {
-			return b, notice.Invalid("reply_to", "is not a mailbox like support@example.org")
+			return b, notice.Invalid("reply_to", "is not the address of a mailbox")
 		}
 	}
 	b.SendAt, b.ExpiresAt = utc(b.SendAt), utc(b.ExpiresAt)
