@@ -171,7 +171,7 @@ func (w *world) backUp(n *noticeRow) {
 func (w *world) release(n *noticeRow) {
 	if w.thorough {
 		w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
-			_, _, err := d.Release(ctx, n.Key, notice.Releasing{}, "op")
+			_, _, err := d.Release(ctx, n.Key, notice.Releasing{Allow: []string{notice.CheckPast}}, "op")
 			return err
 		})
 		return
