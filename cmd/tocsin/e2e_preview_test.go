@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/mail"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,5 +48,22 @@ func TestThePreviewForACustomer(t *testing.T) {
 	s.decode(out, &plan)
 	if a := plan.Asked; a == nil || a.Reason != notice.ReasonHole || a.Hole == nil || a.Hole.Place != "texts.en.body:1" {
 		t.Errorf("a hole: %+v", a)
+	}
+}
+
+func TestThePreviewInFiles(t *testing.T) {
+	t.Parallel()
+	s, dir := previewed(t)
+	out := filepath.Join(t.TempDir(), "out")
+	s.must(nil, "notice", "preview", dir, "--out", out, "--customer", "5")
+	for _, name := range []string{"en", "nl", "ar", "customer"} { // nobody gets nl
+		file, err := os.Open(filepath.Join(out, name+".eml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if m, err := mail.ReadMessage(file); err != nil || m.Header.Get("X-Notice") != "look" || m.Header.Get("Message-ID") == "" || m.Header.Get("Subject") == "" {
+			t.Errorf("%s: %v, %v", name, err, m)
+		}
 	}
 }

@@ -62,6 +62,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	settings       *config.Settings
+	env            []string // as os.Environ returns it
 }
 
 // Run runs the command that args name, without the program's own name in front, until it is done or ctx ends.
@@ -71,7 +72,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if line == nil {
 		return code
 	}
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, env: env}
 	var err error
 	if a.settings, err = config.Read(flags.given(line), env); err != nil {
 		err = usage(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"tocsin/internal/directory"
@@ -14,6 +15,7 @@ type previewCmd struct {
 	remote
 	Dir      string `arg:"" help:"Directory of the notice."`
 	Customer string `placeholder:"ID" help:"Show the mail that this customer would get, or say why they would get none."`
+	Out      string `placeholder:"DIR" help:"Write the mails in every language into this directory too, as HTML, text and .eml."`
 	JSON     bool   `name:"json" help:"Print the dry run as JSON."`
 }
 
@@ -23,11 +25,22 @@ func (c *previewCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	plan, err := client.Preview(ctx, body, notice.Previewing{Customer: c.Customer})
+	var old []string
+	if c.Out != "" {
+		if old, err = previewFiles(c.Out); err != nil {
+			return usage(fmt.Errorf("--out %s: %w", shown(c.Out), err))
+		}
+	}
+	plan, err := client.Preview(ctx, body, notice.Previewing{Customer: c.Customer, Source: c.Out != ""})
 	if err != nil {
 		return fmt.Errorf("preview: %w", directory.Locate(c.Dir, err))
 	}
-	if err := c.print(a, body, plan); err != nil {
+	if c.Out != "" {
+		if err := writePreview(c.Out, old, body, plan); err != nil {
+			return fmt.Errorf("write the preview: %w", err)
+		}
+	}
+	if err := c.print(ctx, a, body, plan); err != nil {
 		return err
 	}
 	if err := sendable(plan); err != nil {
@@ -36,19 +49,24 @@ func (c *previewCmd) Run(ctx context.Context, a *app) error {
 	return c.mailed(body, plan.Asked)
 }
 
-func (c *previewCmd) print(a *app, body notice.Body, plan notice.Plan) error {
+func (c *previewCmd) print(ctx context.Context, a *app, body notice.Body, plan notice.Plan) error {
 	if c.JSON {
 		return document(a.stdout, plan)
 	}
 	if err := printPlan(a.stdout, c.Dir, body, plan); err != nil {
 		return err
 	}
-	if plan.Asked != nil {
-		printAsked(a.stdout, plan.Asked)
-	} else {
-		printSamples(a.stdout, plan)
+	if c.Out != "" {
+		fmt.Fprintf(a.stdout, "\nThe mails stand in %s.\n", shown(filepath.Join(c.Out, previewIndex)))
+		return nil
 	}
-	return nil
+	return a.page(ctx, func(w io.Writer) {
+		if plan.Asked != nil {
+			printAsked(w, plan.Asked)
+		} else {
+			printSamples(w, plan)
+		}
+	})
 }
 
 // mailed says why the customer asked for would get no mail.

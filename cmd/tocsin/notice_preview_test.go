@@ -1,8 +1,14 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/creack/pty"
+
+	"tocsin/internal/notice"
 )
 
 func TestThePreviewShowsTheMailOfACustomer(t *testing.T) {
@@ -19,5 +25,62 @@ func TestThePreviewShowsTheMailOfACustomer(t *testing.T) {
 	code, stdout, _ = c.run(t, "notice", "preview", "DIR", "--customer", "c-9", "--json")
 	if asked, _ := theDocument(t, stdout)["customer"].(map[string]any); code != exitFailed || asked["reason"] != "filter" {
 		t.Errorf("as JSON: exit code %d: %v", code, asked)
+	}
+}
+
+func TestThePreviewWritesTheMails(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	evil := `</h2><script>alert("1")</script>`
+	c.plan.Samples = []notice.Sample{{Language: "en", Subject: evil, HTML: "<p>x</p>", Text: "x", Source: "Subject: x\r\n\r\nx\r\n"}, {Language: "he", Subject: "תקלה"}}
+	out := filepath.Join(t.TempDir(), "new", "out")
+	for range 2 { // a preview takes the place of a preview
+		if code, stdout, stderr := c.run(t, "notice", "preview", "DIR", "--out", out); code != exitDone || !strings.Contains(stdout, "index.html") {
+			t.Fatalf("exit code %d:\n%s%s", code, stdout, stderr)
+		}
+	}
+	index, err := os.ReadFile(filepath.Join(out, "index.html"))
+	if err != nil || strings.Contains(string(index), "<script") || !strings.Contains(string(index), `dir="rtl">תקלה`) {
+		t.Errorf("%v: %s", err, index)
+	}
+	if source, err := os.ReadFile(filepath.Join(out, "en.eml")); err != nil || string(source) != c.plan.Samples[0].Source {
+		t.Errorf("%v: %q", err, source)
+	}
+	// A language that has gone leaves no file.
+	c.plan.Samples = c.plan.Samples[:1]
+	c.run(t, "notice", "preview", "DIR", "--out", out)
+	if _, err := os.Stat(filepath.Join(out, "he.html")); !os.IsNotExist(err) {
+		t.Errorf("he.html: %v", err)
+	}
+	write(t, filepath.Join(out, "mine.txt"), "mine")
+	for dir, want := range map[string]string{out: "holds mine.txt", filepath.Join(out, "mine.txt"): "is a file", c.dir: "holds en.md"} {
+		if code, stdout, stderr := c.run(t, "notice", "preview", "DIR", "--out", dir); code != exitUsage || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d:\n%s%s", want, code, stdout, stderr)
+		}
+	}
+}
+
+func TestThePagerShowsTheMailsOnATerminal(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	screen, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer screen.Close()
+	defer terminal.Close()
+	paged := filepath.Join(t.TempDir(), "paged")
+	go func() { // the terminal takes what is written
+		b := make([]byte, 4096)
+		for {
+			if _, err := screen.Read(b); err != nil {
+				return
+			}
+		}
+	}()
+	code := Run(t.Context(), []string{"notice", "preview", c.dir}, terminal, terminal, terminal, []string{c.env, "PATH=" + os.Getenv("PATH"), "PAGER=cat >'" + paged + "'"})
+	text, err := os.ReadFile(paged)
+	if code != exitDone || err != nil || !strings.HasPrefix(string(text), "\n--- en, as customer c-7 gets it ---") || strings.Contains(string(text), "Recipients") {
+		t.Errorf("exit code %d, %v: the pager got %q", code, err, text)
 	}
 }
