@@ -1,6 +1,7 @@
 package main
 
 import (
+	"mime"
 	"net/mail"
 	"os"
 	"path/filepath"
@@ -65,5 +66,26 @@ func TestThePreviewInFiles(t *testing.T) {
 		if m, err := mail.ReadMessage(file); err != nil || m.Header.Get("X-Notice") != "look" || m.Header.Get("Message-ID") == "" || m.Header.Get("Subject") == "" {
 			t.Errorf("%s: %v, %v", name, err, m)
 		}
+	}
+}
+
+func TestATestMailIsMarked(t *testing.T) {
+	t.Parallel()
+	s, dir := previewed(t)
+	s.must(nil, "notice", "test", dir, "--to", "me@example.com")
+	subjects := map[string]bool{}
+	for _, m := range s.delivered()["me@example.com"] {
+		read, err := mail.ReadMessage(strings.NewReader(string(m.Raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		subject, err := new(mime.WordDecoder).DecodeHeader(read.Header.Get("Subject"))
+		if err != nil {
+			t.Error(err)
+		}
+		subjects[subject] = true
+	}
+	if !subjects["[Test] البريد متوقف"] || !subjects["[Test] Mail ligt eruit"] || len(subjects) != 3 {
+		t.Errorf("subjects %v", subjects)
 	}
 }

@@ -12,6 +12,9 @@ import (
 	"tocsin/internal/render"
 )
 
+// testMark stands before the subject of a test mail, the same in each language, so that a filter can find it.
+const testMark = "[Test] "
+
 // Test sends one mail per language of a body to an address, each as the first recipient of that language would
 // get it (or the first of any, where none wants that language). It stands outside the ledger: it is sent each
 // time. It returns the relay's answer per language.
@@ -46,7 +49,9 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 			r = readers[""]
 		}
 		r.Address = address.Wire()
-		raw, err := p.program.Render(nil, r, text, d.stamp("test", b))
+		stamp := d.stamp("test", b)
+		stamp.Mark = testMark
+		raw, err := p.program.Render(nil, r, text, stamp)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ func (w *writer) field(f field, to string, subject []byte, st *Stamp) {
 		w.buf = st.Date.AppendFormat(w.buf, time.RFC1123Z)
 		w.buf = append(w.buf, "\r\n"...)
 	case fieldSubject:
-		w.buf = appendHeader(w.buf, "Subject", encodeHeader(string(subject)))
+		w.buf = appendHeader(w.buf, "Subject", encodeHeader(st.Mark+string(subject)))
 	case fieldMessageID:
 		w.header("Message-ID: ", st.MessageID)
 	case fieldReplies:

@@ -46,6 +46,7 @@ type Stamp struct {
 	MessageID string    // with angle brackets; one per delivery, for ever
 	InReplyTo string    // Message-ID of the incident's first mail to this mailbox, with angle brackets; empty = none
 	NoticeKey string    // X-Notice
+	Mark      string    // before the subject in the header, such as "[Test] "; empty = none
 	ListID    string    // List-Id (RFC 2919), such as mail-2026-11-09.example.net; made valid and put in brackets; empty = none
 	Date      time.Time // Date, in the zone that it is to be written in
 }
