@@ -67,7 +67,7 @@ func TestTheNextRelayTakesOverFromPostfix(t *testing.T) {
 			missing[row.Address] = true
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for n := 0; len(missing) > 0; {
 		if err := s.sink.WaitFor(ctx, n+1); err != nil {

@@ -173,6 +173,9 @@ func recognise(sample []byte) (string, error) {
 		guess = windows1252
 	case "macroman":
 		guess = "macintosh"
+		if noMacText(sample) {
+			guess = windows1252
+		}
 	case "cp932":
 		guess = "shift_jis"
 	}
@@ -215,6 +218,19 @@ func decode1252(sample []byte) []byte {
 		return nil
 	}
 	return text
+}
+
+// noMacText reports whether a sample reads as Mac OS Roman like what Latin-1 looks like in it: "M¸ller", "AndrÈ".
+func noMacText(sample []byte) bool {
+	text, err := charmap.Macintosh.NewDecoder().Bytes(sample)
+	before := ' '
+	for _, r := range string(text) {
+		if unicode.IsLower(before) && r > 0x7f && (unicode.IsUpper(r) || strings.ContainsRune("‡·‚„‰ˆ¯˘˙˚¸˝ˇ", r)) {
+			return true
+		}
+		before = r
+	}
+	return err != nil
 }
 
 // signsInWords reports whether signs stand between letters, or bytes that Windows-1252 does not have anywhere: that is
