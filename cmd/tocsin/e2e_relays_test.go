@@ -61,17 +61,20 @@ func TestTheNextRelayTakesOverFromPostfix(t *testing.T) {
 	}
 	write(t, settings, strings.Replace(string(text), keeps+"\n", "", 1))
 	first.run(t)
-	missing := map[string]bool{}
+	missing := map[string]notice.Delivery{}
 	for _, row := range s.report("outage-1") {
 		if row.State == notice.DeliverySent {
-			missing[row.Address] = true
+			missing[row.Address] = row
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	for n := 0; len(missing) > 0; {
 		if err := s.sink.WaitFor(ctx, n+1); err != nil {
-			t.Fatalf("%d mails that a relay took never came: %v", len(missing), err)
+			for _, row := range missing {
+				t.Errorf("the relay %s answered %q, and the mail never came; its queue has\n%s", row.Relay, row.SMTPText, first.follow(row.SMTPText))
+			}
+			t.Fatal(err)
 		}
 		mails := s.sink.Mails()
 		for _, m := range mails[n:] {

@@ -130,6 +130,14 @@ func (p postfix) kill(t *testing.T) {
 	}
 }
 
+// follow is what Postfix has and has logged of a mail that it answered with "queued as" and the id.
+func (p postfix) follow(answer string) string {
+	id := answer[strings.LastIndex(answer, " ")+1:]
+	found, _ := exec.Command("find", filepath.Join(filepath.Dir(p.config), "queue"), "-name", id+"*", "-ls").CombinedOutput()
+	log, _ := exec.Command("grep", "-F", id, p.log).CombinedOutput()
+	return string(found) + string(log)
+}
+
 func smtpNext(next net.Addr) string {
 	host, port, _ := net.SplitHostPort(next.String())
 	return "[" + host + "]:" + port
@@ -158,7 +166,7 @@ fast_flush_domains =
 
 const masterCF = ` inet n - n - - smtpd
 cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
+qmgr unix n - n 1 1 qmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
