@@ -141,37 +141,44 @@ func TestConfirmationOnATerminal(t *testing.T) {
 			if tt.audience == "all" {
 				c.plan.Filter = ""
 			}
-			screen, terminal, err := pty.Open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer screen.Close()
-			read := make(chan string, 1)
-			go func() {
-				var seen bytes.Buffer
-				answered := false
-				b := make([]byte, 4096)
-				for {
-					n, err := screen.Read(b)
-					seen.Write(b[:n])
-					if !answered && strings.Contains(seen.String(), tt.asks) {
-						answered = true
-						fmt.Fprintln(screen, tt.typed)
-					}
-					if err != nil {
-						read <- seen.String()
-						return
-					}
-				}
-			}()
-			var out bytes.Buffer
-			code := Run(t.Context(), []string{"notice", "send", c.dir}, terminal, &out, terminal, []string{c.env})
-			terminal.Close()
-			if shown := <-read; code != tt.want || c.releases != tt.releases || !strings.Contains(shown, "1,170 recipients?") {
+			code, shown := c.typing(t, tt.asks, tt.typed, "notice", "send", c.dir)
+			if code != tt.want || c.releases != tt.releases || !strings.Contains(shown, "1,170 recipients?") {
 				t.Errorf("exit code %d, %d releases; the terminal showed:\n%s", code, c.releases, shown)
 			}
 		})
 	}
+}
+
+// typing runs a command at a terminal, types a line when it asks that, and returns what the terminal showed too.
+func (c console) typing(t *testing.T, asks, typed string, args ...string) (code int, shown string) {
+	t.Helper()
+	screen, terminal, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer screen.Close()
+	read := make(chan string, 1)
+	go func() {
+		var seen bytes.Buffer
+		answered := false
+		b := make([]byte, 4096)
+		for {
+			n, err := screen.Read(b)
+			seen.Write(b[:n])
+			if !answered && strings.Contains(seen.String(), asks) {
+				answered = true
+				fmt.Fprintln(screen, typed)
+			}
+			if err != nil {
+				read <- seen.String()
+				return
+			}
+		}
+	}()
+	var out bytes.Buffer
+	code = Run(t.Context(), args, terminal, &out, terminal, []string{c.env})
+	terminal.Close()
+	return code, <-read
 }
 
 func TestPrintedForPeople(t *testing.T) {
