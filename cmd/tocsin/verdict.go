@@ -55,7 +55,7 @@ func judged(st notice.Status, tolerate percent) error {
 	return nil
 }
 
-// printOutcome says in a line what became of a notice that has ended and, where some mails failed, what to look at.
+// printOutcome prints a line with the result of a notice that has ended and, where mails failed, the next command.
 func printOutcome(w io.Writer, st notice.Status) {
 	fmt.Fprintf(w, "\n%s\n", outcome(st))
 	if st.Counts[notice.DeliveryFailed.String()] > 0 {

@@ -72,7 +72,7 @@ func (c Choice) source(args *[]any) (string, error) {
 	return "true", nil
 }
 
-// excluded counts the customers whom a choice leaves out, per what does; chosen are those whom it does not.
+// excluded counts the customers that a choice leaves out, by reason; chosen are the others.
 func (c Choice) excluded(ctx context.Context, tx pgx.Tx, chosen int) (map[string]int, error) {
 	counts := map[string]int{}
 	if c.Customers == nil && c.Notice == 0 && c.Filter.Op == notice.FilterAll {
