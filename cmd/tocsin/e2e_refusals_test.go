@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,7 +60,7 @@ lines";;;;
 func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	file := filepath.Join(s.write(map[string]string{"c.csv": "id,name,email,language,plan\n1,Ann,ann@example.com,en,gold\n2,,bob@example.com,nl,\n"}), "c.csv")
+	file := filepath.Join(s.write(map[string]string{"c.csv": "id,name,email,language,plan,since\n1,Ann,ann@example.com,en,gold,2027-10-31T02:30\n2,,bob@example.com,nl,,2027-10-31\n"}), "c.csv")
 	s.must(nil, "customers", "import", file)
 	s.work()
 	const unsaid = "key: outage-1\nkind: outage\nphase: identified\n"
@@ -92,6 +93,12 @@ func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
 		"window that ends before it starts":      {map[string]string{"notice.yaml": good + "windows:\n- {start: 2026-11-09T21:00, end: 2026-11-09T20:00}\n", "en.md": text}, []string{"windows", "end"}},
 		"window that the clocks skip":            {map[string]string{"notice.yaml": good + "zone: America/New_York\nwindows:\n- {start: 2027-03-14T02:30, end: 2027-03-14T06:00}\n", "en.md": text}, []string{"windows", "start", "does not exist", "2027-03-14T03:30-04:00"}},
 		"window in the hour that comes twice":    {map[string]string{"notice.yaml": good + "windows:\n- {start: 2027-10-31T01:00, end: 2027-10-31T02:30, zone: Europe/Amsterdam}\n", "en.md": text}, []string{"windows", "end", "comes twice", "+02:00"}},
+		"send_at without a zone":                 {map[string]string{"notice.yaml": good + "send_at: 2027-10-31T02:30\n", "en.md": text}, []string{"notice.yaml:5 send_at", "zone: Europe/Amsterdam", "2027-10-31T02:30:00Z"}},
+		"send_at in the hour that comes twice":   {map[string]string{"notice.yaml": good + "zone: Europe/Amsterdam\nsend_at: 2027-10-31T02:30\n", "en.md": text}, []string{"notice.yaml:6 send_at", "comes twice", "2027-10-31T02:30+02:00", "2027-10-31T02:30+01:00"}},
+		"expires_at that the clocks skip":        {map[string]string{"notice.yaml": good + "zone: America/New_York\nexpires_at: 2027-03-14 02:30\n", "en.md": text}, []string{"notice.yaml:6 expires_at", "does not exist", "2027-03-14T03:30-04:00"}},
+		"a date in a text that comes twice":      {map[string]string{"notice.yaml": good + "zone: Europe/Amsterdam\n", "en.md": text + "\n{{date \"2027-10-31T02:30\"}}\n"}, []string{"en.md:6", "comes twice", "+01:00"}},
+		"a parameter that comes twice":           {map[string]string{"notice.yaml": good + "zone: Europe/Amsterdam\nparameters: {next: 2027-10-31T02:30}\n", "en.md": text + "{{date .Parameters.next}}\n"}, []string{"en.md:5", "comes twice", "+01:00"}},
+		"a customer's date that comes twice":     {map[string]string{"notice.yaml": good + "zone: Europe/Amsterdam\n", "en.md": text + "{{date .Customer.Attributes.since}}\n"}, []string{"en.md:5", "date .Customer.Attributes.since", "comes twice", "+01:00"}},
 		"unknown zone":                           {map[string]string{"notice.yaml": good + "zone: Mars/Olympus\n", "en.md": text}, []string{"zone", "Mars/Olympus"}},
 		"expired":                                {map[string]string{"notice.yaml": good + "expires_at: 2020-01-01T00:00:00Z\n", "en.md": text}, []string{"expires_at"}},
 		"no such template":                       {map[string]string{"notice.yaml": good + "template: outrage\n"}, []string{"outrage", "outage"}},
@@ -129,6 +136,32 @@ func TestWhatWasReleasedIsNotCheckedAgain(t *testing.T) {
 	var r receipt
 	s.must(&r, "notice", "send", dir, "--json")
 	if r.Created || r.Key != "outage-1" {
+		t.Errorf("the second press answered %+v", r)
+	}
+}
+
+// TestATimeOfAClockLeavesInItsZone sends a notice whose times are those of a clock, and presses again when its hour comes twice.
+func TestATimeOfAClockLeavesInItsZone(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(1)
+	dir := s.notice("outage-1")
+	manifest := filepath.Join(dir, "notice.yaml")
+	write(t, manifest, string(read(t, manifest))+"zone: America/New_York\nsend_at: 2099-07-01 09:00\nexpires_at: 2099-07-02T09:00\n")
+	var r receipt
+	s.must(&r, "notice", "send", dir, "--yes", "--json")
+	if st := s.status("outage-1"); st.State != notice.Scheduled || st.SendAt.Format(time.RFC3339) != "2099-07-01T13:00:00Z" || st.ExpiresAt.Format(time.RFC3339) != "2099-07-02T13:00:00Z" {
+		t.Errorf("it is %s, to be sent at %v, and expires at %v", st.State, st.SendAt, st.ExpiresAt)
+	}
+	out, errs, _ := s.run("notice", "preview", dir)
+	out += errs
+	if !strings.Contains(out, "2099-07-01 09:00 America/New_York") {
+		t.Errorf("the dry run does not say when it goes out:\n%s", out)
+	}
+	// As if the zone had changed since.
+	s.sql(`UPDATE notice SET body = body || '{"send_at": "2027-11-07T01:30:00", "expires_at": "2027-11-07T01:45:00"}' RETURNING key`)
+	write(t, manifest, strings.NewReplacer("2099-07-01 09:00", "2027-11-07T01:30", "2099-07-02T09:00", "2027-11-07 01:45").Replace(string(read(t, manifest))))
+	if s.must(&r, "notice", "send", dir, "--json"); r.Created {
 		t.Errorf("the second press answered %+v", r)
 	}
 }

@@ -201,11 +201,21 @@ func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
 		}
 		fmt.Fprintf(w, "Window\t%s\n", strings.TrimSpace(shown(win.Start+" to "+win.End+" "+zone)))
 	}
-	if body.SendAt != nil {
-		fmt.Fprintf(w, "Goes out\t%s\n", when(body.SendAt))
-	}
-	if body.ExpiresAt != nil {
-		fmt.Fprintf(w, "Expires\t%s\n", when(body.ExpiresAt))
+	printTime(w, "Goes out", body.SendAt, body.Zone)
+	printTime(w, "Expires", body.ExpiresAt, body.Zone)
+}
+
+// printTime writes a time of a notice as it is written, and the instant that it means, where they differ.
+func printTime(w io.Writer, what string, t notice.Time, zone string) {
+	at, err := t.Instant(zone)
+	switch {
+	case err == nil && at == nil:
+	case err != nil:
+		fmt.Fprintf(w, "%s\t%s\n", what, shown(string(t)))
+	case t.Local():
+		fmt.Fprintf(w, "%s\t%s (%s %s)\n", what, when(at), shown(string(t)), zone)
+	default:
+		fmt.Fprintf(w, "%s\t%s\n", what, when(at))
 	}
 }
 

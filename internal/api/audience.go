@@ -46,6 +46,18 @@ func (parameterSchema) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
+// timeSchema describes notice.Time.
+type timeSchema struct{}
+
+// Schema makes timeSchema a huma.SchemaProvider.
+func (timeSchema) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type:        huma.TypeString,
+		Description: "A time with its offset from UTC (RFC 3339), or as the clock of the notice's zone shows it, which takes a zone.",
+		Examples:    []any{"2026-11-06T09:00:00+01:00", "2026-11-06T09:00"},
+	}
+}
+
 func deliveryStates() (names []any) {
 	for _, s := range notice.DeliveryStates {
 		names = append(names, s.String())

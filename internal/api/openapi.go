@@ -38,6 +38,7 @@ func (s *Server) describe(version string) []byte {
 	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[notice.Audience](), reflect.TypeFor[audienceSchema]())
 	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[notice.Parameter](), reflect.TypeFor[parameterSchema]())
+	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[notice.Time](), reflect.TypeFor[timeSchema]())
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	config.Transformers = []huma.Transformer{func(ctx huma.Context, _ string, v any) (any, error) {
 		if m, ok := v.(*huma.ErrorModel); ok {

@@ -1,11 +1,11 @@
 package control
 
 import (
+	"cmp"
 	"maps"
 	"net/mail"
 	"slices"
 	"strings"
-	"time"
 
 	"tocsin/internal/audience"
 	"tocsin/internal/notice"
@@ -49,15 +49,21 @@ func normal(b notice.Body) (notice.Body, error) {
 }
 
 // unambiguous refuses a normal body that may not mean what it says. It is asked of a body that is new: one that is kept
-// means what it meant when it was made.
-func unambiguous(b notice.Body) error {
+// means what it meant when it was made. zone is that of times without one.
+func unambiguous(b notice.Body, zone string) error {
 	if !b.Audience.Given() {
 		return notice.Invalid("audience", "says nobody: write a filter such as server = \"s639\", a list of customers or an earlier notice, or %s for every customer", notice.Everybody)
 	}
 	for _, w := range b.Windows {
-		if err := w.CheckClock(b.Zone); err != nil {
+		if err := w.CheckClock(cmp.Or(b.Zone, zone)); err != nil {
 			return notice.Invalid("windows", "%v", err)
 		}
+	}
+	if err := b.SendAt.Check(b.Zone); err != nil {
+		return notice.Invalid("send_at", "%v", err)
+	}
+	if err := b.ExpiresAt.Check(b.Zone); err != nil {
+		return notice.Invalid("expires_at", "%v", err)
 	}
 	return nil
 }
@@ -88,19 +94,25 @@ func normalPlaces(b notice.Body) (notice.Body, error) {
 			return b, notice.Invalid("reply_to", "is not the address of a mailbox")
 		}
 	}
-	b.SendAt, b.ExpiresAt = utc(b.SendAt), utc(b.ExpiresAt)
-	if b.SendAt != nil && b.ExpiresAt != nil && !b.ExpiresAt.After(*b.SendAt) {
-		return b, notice.Invalid("expires_at", "is not after send_at: nothing would be sent")
-	}
 	var err error
+	if b, err = normalTimes(b); err != nil {
+		return b, err
+	}
 	b.Audience, err = normalAudience(b.Key, b.Audience)
 	return b, err
 }
 
-func utc(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
+func normalTimes(b notice.Body) (notice.Body, error) {
+	var err error
+	if b.SendAt, err = b.SendAt.Normal(); err != nil {
+		return b, notice.Invalid("send_at", "%v", err)
 	}
-	u := t.UTC().Truncate(time.Second)
-	return &u
+	if b.ExpiresAt, err = b.ExpiresAt.Normal(); err != nil {
+		return b, notice.Invalid("expires_at", "%v", err)
+	}
+	sendAt, expiresAt, err := b.Schedule()
+	if err == nil && sendAt != nil && expiresAt != nil && !expiresAt.After(*sendAt) {
+		err = notice.Invalid("expires_at", "is not after send_at: nothing would be sent")
+	}
+	return b, err
 }

@@ -69,15 +69,19 @@ const justPast = time.Hour
 // past says which time of a notice is over so that it must not be announced any more; nil where none is. The windows of an
 // outage, and of what is completed, cancelled or looked back at, are those of something that is over.
 func past(b notice.Body, zone string, now time.Time) *notice.Error {
-	if b.ExpiresAt != nil && !b.ExpiresAt.After(now) {
-		return notice.Invalid("expires_at", "has gone by (%s): nothing would be sent", stamp(*b.ExpiresAt))
+	sendAt, expiresAt, err := b.Schedule()
+	if err != nil {
+		return nil // a body that is kept has a zone, and times
 	}
-	if b.SendAt != nil && b.SendAt.Before(now.Add(-justPast)) {
-		return notice.Invalid("send_at", "has gone by more than an hour ago (%s)", stamp(*b.SendAt))
+	if expiresAt != nil && !expiresAt.After(now) {
+		return notice.Invalid("expires_at", "has gone by (%s): nothing would be sent", stamp(*expiresAt))
+	}
+	if sendAt != nil && sendAt.Before(now.Add(-justPast)) {
+		return notice.Invalid("send_at", "has gone by more than an hour ago (%s)", stamp(*sendAt))
 	}
 	loc, err := notice.LoadZone(zone)
 	if err != nil {
-		return nil // a body that is kept has one
+		return nil
 	}
 	for _, value := range b.Parameters["next_update"].Values() {
 		if next, err := notice.WallClock(value, loc); err == nil && !next.After(now) {
@@ -96,7 +100,7 @@ func past(b notice.Body, zone string, now time.Time) *notice.Error {
 	switch {
 	case !last.After(now):
 		return notice.Invalid("windows", "are over (the last one ended at %s): there is nothing to announce", stamp(last))
-	case b.SendAt != nil && !b.SendAt.Before(last):
+	case sendAt != nil && !sendAt.Before(last):
 		return notice.Invalid("send_at", "is not before the end of the last window (%s)", stamp(last))
 	}
 	return nil
@@ -104,10 +108,11 @@ func past(b notice.Body, zone string, now time.Time) *notice.Error {
 
 // late says that a notice whose send_at has just gone by goes out at once; "" for any other.
 func late(b notice.Body, now time.Time) string {
-	if b.SendAt == nil || b.SendAt.After(now) || b.SendAt.Before(now.Add(-justPast)) {
+	sendAt, _, err := b.Schedule()
+	if err != nil || sendAt == nil || sendAt.After(now) || sendAt.Before(now.Add(-justPast)) {
 		return ""
 	}
-	return fmt.Sprintf("send_at has gone by (%s): it goes out at once", stamp(*b.SendAt))
+	return fmt.Sprintf("send_at has gone by (%s): it goes out at once", stamp(*sendAt))
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

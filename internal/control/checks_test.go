@@ -12,7 +12,7 @@ import (
 func TestWhatIsOverIsNotAnnounced(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 9, 20, 30, 0, 0, time.UTC) // 21:30 in Amsterdam
-	at := func(d time.Duration) *time.Time { t := now.Add(d); return &t }
+	at := func(d time.Duration) notice.Time { return notice.At(now.Add(d)) }
 	over := notice.Window{Start: "2026-11-09T20:00", End: "2026-11-09T21:15"}
 	running := notice.Window{Start: "2026-11-09T21:00", End: "2026-11-09T23:00"}
 	offset := notice.Window{Start: "2026-11-09T20:00-05:00", End: "2026-11-09T21:15-05:00"}
@@ -73,7 +73,7 @@ func TestACheckIsOverruledByItsName(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	gone := now.Add(-time.Minute)
-	p := prepared{body: notice.Body{ExpiresAt: &gone}, program: &render.Program{}}
+	p := prepared{body: notice.Body{ExpiresAt: notice.At(gone)}, program: &render.Program{}}
 	if err := mayGo(p, nil, now); notice.CodeOf(err) != notice.CodeConflict || !strings.Contains(err.Error(), `"past"`) {
 		t.Errorf("got %v", err)
 	}

@@ -76,7 +76,7 @@ func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.
 	}
 	// What was released is not checked again: a template or an attribute that has gone since changes nothing.
 	if !released || !same {
-		if err := unambiguous(b); err != nil {
+		if err := unambiguous(b, d.Zone); err != nil {
 			return st, false, err
 		}
 		p, err := d.prepare(ctx, b, unkept)

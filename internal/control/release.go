@@ -29,7 +29,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) 
 	if b, err = normal(b); err != nil {
 		return plan, err
 	}
-	if err := unambiguous(b); err != nil {
+	if err := unambiguous(b, d.Zone); err != nil {
 		return plan, err
 	}
 	n, err := d.find(ctx, b.Key)

@@ -87,7 +87,8 @@ func (m *rowMemory) chunksOf(n *oldNotice) (all []*oldChunk) {
 // draft keeps a draft, and returns its number.
 func (m *rowMemory) draft(b notice.Body, texts map[string]notice.Text) int64 {
 	n := &oldNotice{Notice: ledger.Notice{ID: int64(len(m.notices) + 1), Key: b.Key, Incident: b.Incident, State: notice.Draft,
-		Body: b, Texts: texts, MessageToken: b.Key, SendAt: b.SendAt, ExpiresAt: b.ExpiresAt}}
+		Body: b, Texts: texts, MessageToken: b.Key}}
+	n.SendAt, n.ExpiresAt, _ = b.Schedule()
 	m.notices = append(m.notices, n)
 	return n.ID
 }

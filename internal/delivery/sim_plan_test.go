@@ -47,7 +47,8 @@ func (r *recipientRow) keyed() bool {
 // draft keeps a draft, and returns its number.
 func (m *memory) draft(b notice.Body, texts map[string]notice.Text) int64 {
 	n := &noticeRow{outcomes: map[int]*outcomeRow{}, Notice: ledger.Notice{ID: int64(len(m.notices) + 1), Key: b.Key, Incident: b.Incident,
-		State: notice.Draft, Body: b, Texts: texts, MessageToken: b.Key, SendAt: b.SendAt, ExpiresAt: b.ExpiresAt}}
+		State: notice.Draft, Body: b, Texts: texts, MessageToken: b.Key}}
+	n.SendAt, n.ExpiresAt, _ = b.Schedule()
 	m.notices = append(m.notices, n)
 	return n.ID
 }

@@ -100,10 +100,7 @@ func (p *pair) begin() error {
 	for i := range 2 + p.draw("notices", 2) {
 		b := simBody(fmt.Sprintf("%s.n%d", p.prefix, i+1))
 		b.Incident, b.Phase = p.prefix, phases[min(i+p.draw("phase", 2), len(phases)-1)]
-		at := func(d time.Duration) *time.Time {
-			t := p.memory.now().Add(d).UTC().Truncate(time.Microsecond)
-			return &t
-		}
+		at := func(d time.Duration) notice.Time { return notice.At(p.memory.now().Add(d).Truncate(time.Microsecond)) }
 		switch p.draw("times", 6) {
 		case 0:
 			b.SendAt = at(time.Minute)

@@ -106,7 +106,7 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 		} else if i%2 == 1 {
 			b.Kind, b.Phase = notice.Maintenance, "scheduled" // has to make room
 		}
-		at := func(d time.Duration) *time.Time { t := time.Now().Add(d); return &t }
+		at := func(d time.Duration) notice.Time { return notice.At(time.Now().Add(d)) }
 		if rng.IntN(8) == 0 {
 			b.SendAt = at(time.Minute)
 		}

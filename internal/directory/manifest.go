@@ -1,8 +1,6 @@
 package directory
 
 import (
-	"time"
-
 	"tocsin/internal/notice"
 	"tocsin/internal/yaml"
 )
@@ -34,8 +32,8 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"broken_domains":   yaml.Texts(&b.BrokenDomains, "[a, b]"),
 		"broken":           readBroken(path, &b.Broken),
 		"reply_to":         yaml.Text(&b.ReplyTo),
-		"send_at":          readInstant(&b.SendAt),
-		"expires_at":       readInstant(&b.ExpiresAt),
+		"send_at":          readTime(&b.SendAt),
+		"expires_at":       readTime(&b.ExpiresAt),
 	})
 	return b, err
 }
@@ -105,18 +103,17 @@ func readBroken(path string, to *notice.Broken) func(yaml.Value) error {
 	}
 }
 
-// readInstant reads a time with its offset: at which instant mail leaves must not depend on who reads the file.
-func readInstant(to **time.Time) func(yaml.Value) error {
+// readTime reads a time as it is written: which instant it means the server says, which may know the notice already.
+func readTime(to *notice.Time) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		text, err := v.Text()
 		if err != nil || v.Empty() {
 			return err
 		}
-		t, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			return v.Wrong("%s: %q is not a time with its offset from UTC, such as 2026-11-06T09:00:00+01:00", v.Name(), text)
+		*to = notice.Time(text)
+		if _, err := to.Normal(); err != nil {
+			return v.Wrong("%s: %v", v.Name(), err)
 		}
-		*to = &t
 		return nil
 	}
 }

@@ -20,7 +20,7 @@ var inText = regexp.MustCompile(`^texts\.([A-Za-z0-9-]+)\.(subject|body)(?::(\d+
 var inDetails = regexp.MustCompile(`^details\.([A-Za-z0-9-]+)(:\d+)$`)
 
 // inManifest is how the API names the fields that stand in the manifest by lines.
-var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains)(\.|$)`)
+var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains|send_at|expires_at)(\.|$)`)
 
 // Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
 // one in the files of the directory that they were read from. Any other error is returned as it is.
@@ -38,8 +38,8 @@ func Locate(dir string, err error) error {
 }
 
 // Place turns the API's name of a place in a notice's texts into one in the files of its directory: texts.nl.body:3
-// into nl.md:7, below four lines of front matter; and a field of its audience, or of
-// what is broken, into the line of the manifest. What names
+// into nl.md:7, below four lines of front matter; and a field of its audience, of
+// what is broken, or of its times, into the line of the manifest. What names
 // no such place is returned as it is.
 func Place(dir, field string) string {
 	if m := inDetails.FindStringSubmatch(field); m != nil {

@@ -234,8 +234,8 @@ func TestALaterNoticeBeginsWhileOthersChangeBoth(t *testing.T) {
 			t.Parallel()
 			d := release(t, 1)
 			a := attempt(d.claim("w"), 0)
-			later := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-			d.send(notice.Body{Key: "n2", Incident: "n1", Phase: "resolved", SendAt: &later})
+			later := notice.At(time.Now().Add(time.Hour))
+			d.send(notice.Body{Key: "n2", Incident: "n1", Phase: "resolved", SendAt: later})
 			b := attempt(d.claim("w"), 0)
 			a.Epoch, b.Epoch = a.Epoch-1, b.Epoch-1
 			d.exec(`UPDATE notice SET send_at = clock_timestamp() WHERE id = $1`, d.id)

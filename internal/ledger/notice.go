@@ -44,6 +44,9 @@ type Draft struct {
 	Texts     map[string]notice.Text
 	Filter    string // the audience's filter in its parenthesised form; the body's filters are read by the rules of today
 	Who       string
+
+	body              []byte // as it is written
+	sendAt, expiresAt *time.Time
 }
 
 // PutDraft keeps a draft, in the place of the draft of the same key if there is one. After release the body is
@@ -67,17 +70,19 @@ func (db *DB) PutDraft(ctx context.Context, d Draft) (id int64, created bool, er
 }
 
 func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, err error) {
-	body, err := json.Marshal(d.Body)
-	if err != nil {
+	if d.body, err = json.Marshal(d.Body); err != nil {
 		return 0, false, fmt.Errorf("encode the body: %w", err)
+	}
+	if d.sendAt, d.expiresAt, err = d.Body.Schedule(); err != nil {
+		return 0, false, err
 	}
 	var state notice.State
 	var same, sameTexts bool
 	err = tx.QueryRow(ctx, `SELECT id, state, body = $2::jsonb, texts = $3 FROM notice WHERE key = $1 FOR NO KEY UPDATE`,
-		d.Body.Key, body, d.Texts).Scan(&id, &state, &same, &sameTexts)
+		d.Body.Key, d.body, d.Texts).Scan(&id, &state, &same, &sameTexts)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return insertDraft(ctx, tx, d, body)
+		return insertDraft(ctx, tx, d)
 	case err != nil:
 		return 0, false, fmt.Errorf("look up notice %q: %w", d.Body.Key, err)
 	case state.Released() && !same:
@@ -92,7 +97,7 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 	_, err = tx.Exec(ctx, `
 		UPDATE notice SET incident_id = $2, body = $3, texts = $4, filter = $5, send_at = $6, expires_at = $7, filter_rules = $8
 		WHERE id = $1`,
-		id, incident, body, d.Texts, d.Filter, d.Body.SendAt, d.Body.ExpiresAt, notice.FilterPatterns)
+		id, incident, d.body, d.Texts, d.Filter, d.sendAt, d.expiresAt, notice.FilterPatterns)
 	if err != nil {
 		return 0, false, fmt.Errorf("replace draft %q: %w", d.Body.Key, err)
 	}
@@ -134,7 +139,7 @@ func uniqueKey(ctx context.Context, tx pgx.Tx, key string) error {
 	return notice.Conflict("there is a notice %q, whose key differs from %q by capitals alone: write it like that, or use another key", other, key)
 }
 
-func insertDraft(ctx context.Context, tx pgx.Tx, d Draft, body []byte) (id int64, created bool, err error) {
+func insertDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, err error) {
 	if err := uniqueKey(ctx, tx, d.Body.Key); err != nil {
 		return 0, false, err
 	}
@@ -149,7 +154,7 @@ func insertDraft(ctx context.Context, tx pgx.Tx, d Draft, body []byte) (id int64
 	err = tx.QueryRow(ctx, `
 		INSERT INTO notice (key, incident_id, body, texts, filter, message_token, send_at, expires_at, created_by, filter_rules)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
-		d.Body.Key, incident, body, d.Texts, d.Filter, hex.EncodeToString(token), d.Body.SendAt, d.Body.ExpiresAt, d.Who, notice.FilterPatterns).Scan(&id)
+		d.Body.Key, incident, d.body, d.Texts, d.Filter, hex.EncodeToString(token), d.sendAt, d.expiresAt, d.Who, notice.FilterPatterns).Scan(&id)
 	if err != nil {
 		return 0, false, fmt.Errorf("insert draft %q: %w", d.Body.Key, err)
 	}

@@ -84,8 +84,8 @@ func TestANoticeSupersedesWhenItIsFirstSent(t *testing.T) {
 	t.Parallel()
 	d := release(t, 2)
 	a, aRef := d.id, d.ref
-	later := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-	d.send(notice.Body{Key: "n2", Incident: "n1", Phase: "resolved", SendAt: &later})
+	later := notice.At(time.Now().Add(time.Hour))
+	d.send(notice.Body{Key: "n2", Incident: "n1", Phase: "resolved", SendAt: later})
 	d.wantNotice(notice.Scheduled)
 	b, bRef := d.id, d.ref
 	d.on(a, aRef)

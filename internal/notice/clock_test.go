@@ -62,7 +62,7 @@ func TestEveryMinuteOfAClock(t *testing.T) {
 				shown++
 			}
 		}
-		err = checkClock(wall.Format("2006-01-02T15:04"), loc)
+		err = CheckClock(wall.Format("2006-01-02T15:04"), loc)
 		if (err == nil) != (shown == 1) {
 			t.Fatalf("%s in %s is shown %d times: %v", wall, loc, shown, err)
 		}

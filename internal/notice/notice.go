@@ -61,8 +61,8 @@ type Body struct {
 	BrokenDomains   []string             `json:"broken_domains,omitempty"`
 	Broken          Broken               `json:"broken,omitzero"`
 	ReplyTo         string               `json:"reply_to,omitempty"`
-	SendAt          *time.Time           `json:"send_at,omitempty"`
-	ExpiresAt       *time.Time           `json:"expires_at,omitempty"`
+	SendAt          Time                 `json:"send_at,omitempty"`
+	ExpiresAt       Time                 `json:"expires_at,omitempty"`
 	Texts           map[string]Text      `json:"texts,omitempty"`
 }
 

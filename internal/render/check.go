@@ -202,7 +202,7 @@ func (t *trial) recipient(r notice.Recipient) error {
 		return err
 	}
 	var f filling
-	if err := m.fill(&f, r); err != nil {
+	if err := m.fill(&f, r, nil); err != nil {
 		return err
 	}
 	if strings.Contains(string(f.plain(b.text)), "**") {

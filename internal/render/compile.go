@@ -82,7 +82,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 		_, its := own[key]
 		t := &text{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key]),
 			parameters: inLanguage(src.Body.Parameters, tags[key], def)}
-		v := vetter{parameters: t.parameters, optional: optional, anyParameter: ready && !ok && !its}
+		v := vetter{parameters: t.parameters, optional: optional, anyParameter: ready && !ok && !its, zone: p.zone}
 		if err := p.compileText(t, v, subject, body); err != nil {
 			return nil, err
 		}

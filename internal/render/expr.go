@@ -86,6 +86,7 @@ type env struct {
 	first     int // which of them is .Customer
 	dot       value
 	vars      []value
+	doubt     *error // where it is kept why the dry run refuses a value that can be printed; nil: nobody asks
 }
 
 // eval returns the value of x. Its error is the *notice.Error of a number or a date that is none.

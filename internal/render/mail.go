@@ -23,7 +23,7 @@ type Mail struct {
 	Sections  [][]int   `json:"sections,omitempty"` // the customers that each is for, by number; none = one text is for all of them
 
 	varied bool  // recipients with as many customers may have other mails
-	astray error // why a link that is the same for all recipients leads nowhere
+	doubt  error // why the dry run refuses what is the same for all recipients: a link that leads nowhere, an hour that comes twice
 }
 
 // printed is a value that depends on the recipient, and how it is worked out.
@@ -73,7 +73,7 @@ var fillings = sync.Pool{New: func() any { return new(filling) }}
 func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) {
 	f := fillings.Get().(*filling)
 	defer fillings.Put(f)
-	if err := m.fill(f, r); err != nil {
+	if err := m.fill(f, r, nil); err != nil {
 		return buf, err
 	}
 	to, err := mailbox(r.Address)
@@ -106,11 +106,13 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 	return buf, nil
 }
 
-// Check returns the *notice.Error of Append, other than for an address, and that of a link that leads nowhere.
+// Check returns the *notice.Error of Append, other than for an address, and that of a link that leads nowhere or of a time
+// that may be either of two.
 func (m *Mail) Check(r notice.Recipient) error {
 	f := fillings.Get().(*filling)
 	defer fillings.Put(f)
-	if err := m.fill(f, r); err != nil {
+	doubt := m.doubt
+	if err := m.fill(f, r, &doubt); err != nil {
 		return err
 	}
 	for _, l := range m.Links {
@@ -118,14 +120,15 @@ func (m *Mail) Check(r notice.Recipient) error {
 			return notice.Invalid(l.At.Where, "the address of a link %s for this recipient: %s", astray(address), linkAdvice)
 		}
 	}
-	if m.astray != nil {
-		return m.astray
+	if doubt != nil {
+		return doubt
 	}
 	return m.checkSections(r)
 }
 
-// fill works out the values and the subject for a recipient.
-func (m *Mail) fill(f *filling, r notice.Recipient) error {
+// fill works out the values and the subject for a recipient. doubt, where there is one, is told of a value that can be
+// printed and would mislead.
+func (m *Mail) fill(f *filling, r notice.Recipient, doubt *error) error {
 	f.values = f.values[:0]
 	parts := []notice.Recipient{r}
 	for i, numbers := range m.Sections {
@@ -133,7 +136,7 @@ func (m *Mail) fill(f *filling, r notice.Recipient) error {
 	}
 	for i := range m.Values {
 		p := &m.Values[i]
-		e := env{locale: &m.Locales[p.Locale], customers: parts[p.Section].Customers}
+		e := env{locale: &m.Locales[p.Locale], customers: parts[p.Section].Customers, doubt: doubt}
 		v, err := e.eval(p.Expr)
 		if err != nil {
 			return err

@@ -15,7 +15,7 @@ func (p *Program) needs(reader *reader) (fields []string, exact bool) {
 	if err != nil {
 		return nil, false
 	}
-	exact = !m.varied && len(m.Links) == 0 && m.astray == nil
+	exact = !m.varied && len(m.Links) == 0 && m.doubt == nil
 	for _, v := range m.Values {
 		name, known := v.Expr.needs()
 		exact = exact && known

@@ -169,13 +169,13 @@ func (b *block) look(doc ast.Node, md []byte) error {
 			b.values.mail.Links = append(b.values.mail.Links, link{pieces, at})
 		case token != "" && len(pieces) == 1 && !leads(pieces[0].Text) && !relative(pieces[0].Text):
 			bad = cmp.Or(bad, at.leadsNowhere())
-		case b.values.mail.astray == nil:
+		case b.values.mail.doubt == nil:
 			fixed := ""
 			if len(pieces) == 1 {
 				fixed = pieces[0].Text
 			}
 			if why := astray(fixed); why != "" {
-				b.values.mail.astray = notice.Invalid(at.Where, "the address %q of a link %s: %s", fixed, why, linkAdvice)
+				b.values.mail.doubt = notice.Invalid(at.Where, "the address %q of a link %s: %s", fixed, why, linkAdvice)
 			}
 		}
 	})

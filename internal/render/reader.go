@@ -75,24 +75,24 @@ func (e *env) date(v value, at *site) (string, error) {
 	if err != nil {
 		return "", at.hole("is not a date like 2026-11-09 or 2026-11-09T21:00")
 	}
+	if e.doubt != nil && *e.doubt == nil {
+		if err := notice.CheckClock(v.s, e.Notice.Location); err != nil {
+			*e.doubt = notice.Invalid(at.Where, "%s: %v", at.What, err)
+		}
+	}
 	if timed {
 		return e.moment(t), nil
 	}
 	return e.Format.date(t), nil
 }
 
-// parseMoment reads an RFC 3339 time, a wall-clock time in loc, or a date; timed is false for the last.
+// parseMoment reads a time with its offset, a wall-clock time in loc, or a date; timed is false for the last.
 func parseMoment(s string, loc *time.Location) (t time.Time, timed bool, err error) {
 	if loc == nil {
 		loc = time.UTC
 	}
-	if t, err = time.Parse(time.RFC3339, s); err == nil {
+	if t, err = notice.WallClock(s, loc); err == nil {
 		return t, true, nil
-	}
-	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05"} {
-		if t, err = time.ParseInLocation(layout, s, loc); err == nil {
-			return t, true, nil
-		}
 	}
 	if t, err = time.ParseInLocation(time.DateOnly, s, time.UTC); err == nil {
 		return t, false, nil

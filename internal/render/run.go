@@ -230,7 +230,7 @@ func (x *expander) print(e *env, a *action) error {
 	if bound := x.bind(e, a.expr); bound.personal() {
 		p.value = x.values.add(bound, a.at)
 	} else {
-		v, err := e.eval(a.expr)
+		v, err := x.eval(e, a.expr)
 		if err != nil {
 			return err
 		}
@@ -269,7 +269,7 @@ func (x *expander) bind(e *env, a *expr) *expr {
 
 // constant returns the value of an expression that is the same for all recipients, where there is a constant for it.
 func (x *expander) constant(e *env, b *expr) *expr {
-	v, err := e.eval(b)
+	v, err := x.eval(e, b)
 	if err != nil {
 		return b
 	}
@@ -282,4 +282,11 @@ func (x *expander) constant(e *env, b *expr) *expr {
 		return &expr{Op: opBool, N: v.i}
 	}
 	return b
+}
+
+// eval returns the value of an expression that is the same for all recipients.
+func (x *expander) eval(e *env, b *expr) (value, error) {
+	same := *e
+	same.doubt = &x.values.mail.doubt
+	return same.eval(b)
 }

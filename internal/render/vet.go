@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"text/template/parse"
+	"time"
 
 	"tocsin/internal/notice"
 )
@@ -55,6 +56,7 @@ type vetter struct {
 	parameters   map[string]string
 	optional     map[string]string // parameters that a template may have and the notice need not give
 	anyParameter bool              // all that the notice does not give may be absent
+	zone         *time.Location    // of wall-clock times
 
 	nodes []node // flat: a control governs what stands between it and its end
 	slots int    // variables
@@ -286,6 +288,9 @@ func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []variable) (*
 		v.comparison(cmd, x, kinds)
 	}
 	v.constant(cmd, sc)
+	if name.Ident == "date" {
+		v.dated(cmd, x)
+	}
 	return x, f.result(kinds)
 }
 
@@ -312,6 +317,17 @@ func (v *vetter) constant(cmd *parse.CommandNode, sc *scope) {
 	}
 	if _, _, err := parseMoment(value, nil); name == "date" && value != "" && err != nil {
 		v.fail(cmd, "%s: %v", cmd, err)
+	}
+}
+
+// dated looks for a date that is an hour which comes twice, or not at all, for all recipients or for those who lack something.
+func (v *vetter) dated(cmd *parse.CommandNode, x *expr) {
+	text, constant := v.text(x.Args[0])
+	if !constant {
+		return
+	}
+	if err := notice.CheckClock(text, v.zone); err != nil {
+		v.doubt(cmd, "%s: %v", cmd, err)
 	}
 }
 
