@@ -150,30 +150,10 @@ func printFindings(w io.Writer, all notice.Findings, colour bool) {
 		if colour {
 			level = map[notice.Level]string{notice.LevelOK: "\x1b[32m", notice.LevelWarning: "\x1b[33m", notice.LevelError: "\x1b[31m"}[f.Level] + level + "\x1b[0m"
 		}
-		fmt.Fprintf(w, "  %s  %s\n", level, hang(shown(f.Message), 11, 100))
+		fmt.Fprintf(w, "  %s  %s\n", level, hang(shown(f.Message), 11, columns))
 		if f.Advice != "" {
-			fmt.Fprintf(w, "           → %s\n", hang(shown(f.Advice), 13, 100))
+			fmt.Fprintf(w, "           → %s\n", hang(shown(f.Advice), 13, columns))
 		}
 	}
 	fmt.Fprintf(w, "\n%s and %s.\n", many(all.Count(notice.LevelError), "error"), many(all.Count(notice.LevelWarning), "warning"))
-}
-
-// hang breaks a text at spaces so that it fits so many columns when it begins so far from the left.
-func hang(text string, indent, width int) string {
-	var b strings.Builder
-	column := indent
-	for i, word := range strings.Fields(text) {
-		switch n := len([]rune(word)); {
-		case i == 0:
-			column += n
-		case column+1+n > width:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			column = indent + n
-		default:
-			b.WriteByte(' ')
-			column += 1 + n
-		}
-		b.WriteString(word)
-	}
-	return b.String()
 }

@@ -129,13 +129,13 @@ func printReport(w io.Writer, r notice.ImportReport, o notice.ImportOptions) err
 	if o.DryRun {
 		verb = "would be "
 	}
-	fmt.Fprintf(w, "%s read: %s%s inserted, %s updated, %s unchanged, %s rejected\n", many(r.Read, "row"),
+	sentence(w, "%s read: %s%s inserted, %s updated, %s unchanged, %s rejected", many(r.Read, "row"),
 		verb, count(r.Inserted), count(r.Updated), count(r.Unchanged), count(r.RejectedCount))
 	if r.Encoding != "" && r.Encoding != "utf-8" {
-		fmt.Fprintf(w, "It was read as %s; if names look wrong, say --encoding.\n", r.Encoding)
+		sentence(w, "It was read as %s; if names look wrong, say --encoding.", r.Encoding)
 	}
 	for _, field := range slices.Sorted(maps.Keys(r.Cleared)) {
-		fmt.Fprintf(w, "%s %sremoved, because their cells are empty\n", clearedValues(r.Cleared[field], field), verb)
+		sentence(w, "%s %sremoved, because their cells are empty", clearedValues(r.Cleared[field], field), verb)
 	}
 	if r.Retired > 0 {
 		fmt.Fprintf(w, "%s %sretired: they are not in the file\n", many(r.Retired, "customer"), verb)
@@ -170,18 +170,23 @@ func printRejections(w io.Writer, r notice.ImportReport, o notice.ImportOptions)
 	case o.Strict:
 		fmt.Fprintln(w, "Nothing was imported, because the import was to be strict.")
 	default:
-		fmt.Fprintln(w, "Nothing was imported: more than a twentieth of the rows is bad. If that is right, --keep-good imports the others.")
+		sentence(w, "Nothing was imported: more than a twentieth of the rows is bad. If that is right, --keep-good imports the others.")
 	}
 	const most = 20
 	t := table(w)
-	fmt.Fprintln(t, "\nROWS\tCOLUMN\tREASON\tFIRST LINE")
+	fmt.Fprintln(t, "ROWS\tFIRST LINE\tCOLUMN\tREASON")
 	for _, why := range r.Reasons[:min(most, len(r.Reasons))] {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\n", count(why.Count), orNone(why.Column), shown(why.Reason), why.Line)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\n", count(why.Count), why.Line, orNone(why.Column), shown(why.Reason))
 	}
-	fmt.Fprintln(t, "\nLINE\tCOLUMN\tREASON\t")
+	fmt.Fprintln(w)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(t, "LINE\tCOLUMN\tREASON")
 	for _, bad := range r.Rejected[:min(most, len(r.Rejected))] {
-		fmt.Fprintf(t, "%d\t%s\t%s\t\n", bad.Line, orNone(bad.Column), shown(bad.Reason))
+		fmt.Fprintf(t, "%d\t%s\t%s\n", bad.Line, orNone(bad.Column), shown(bad.Reason))
 	}
+	fmt.Fprintln(w)
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -218,17 +223,25 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 		return nil
 	}
 	t := table(a.stdout)
-	fmt.Fprintln(t, "WHEN\tNOTICE\tPHASE\tLANGUAGE\tADDRESS\tSTATE\tANSWER")
+	fmt.Fprintln(t, "WHEN\tSTATE\tNOTICE")
 	for _, e := range entries {
 		d := e.Delivery
 		at := &d.UpdatedAt
 		if d.SentAt != nil {
 			at = d.SentAt
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", when(at), e.Key, e.Phase, orNone(d.Language),
-			orNone(d.Address), d.State, answer(d))
+		fmt.Fprintf(t, "%s\t%s\t%s\n", when(at), d.State, e.Key)
+		fmt.Fprintf(t, "\t\t%s\n", mailInWords(d))
 	}
 	return t.Flush()
+}
+
+// mailInWords says where a mail was to go, and what is known of its last attempt.
+func mailInWords(d notice.Delivery) string {
+	if d.Address == "" {
+		return answer(d)
+	}
+	return fmt.Sprintf("to %s, in %s: %s", shown(d.Address), orNone(d.Language), answer(d))
 }
 
 // answer is what is known of the last attempt: the relay's words, or why there were none.

@@ -76,9 +76,9 @@ func printCustomers(w io.Writer, all []notice.Customer, next string, asJSON bool
 		return nil
 	}
 	t := table(w)
-	fmt.Fprintln(t, "ID\tNAME\tADDRESS\tLANGUAGE\tTIME ZONE")
+	fmt.Fprintln(t, "ID\tLANGUAGE\tADDRESS\tNAME")
 	for _, c := range all {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", shown(c.ID), orNone(c.Name), orNone(c.Email), orNone(c.Language), orNone(c.TimeZone))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", shown(c.ID), orNone(c.Language), orNone(c.Email), orNone(c.Name))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -256,7 +256,7 @@ func (c *deleteCmd) Run(ctx context.Context, a *app) error {
 				return err
 			}
 		}
-		if err := a.ask(ctx, "This can't be undone. Erase the customer, from past notices too? Type yes: ", "yes"); err != nil {
+		if err := a.ask(ctx, "This can't be undone. Erase the customer, from past notices too? Type yes:", "yes"); err != nil {
 			return err
 		}
 	}
@@ -266,8 +266,8 @@ func (c *deleteCmd) Run(ctx context.Context, a *app) error {
 	if c.JSON {
 		return document(a.stdout, map[string]any{"id": id, "deleted": true})
 	}
-	_, err = fmt.Fprintf(a.stdout, "Customer %s is erased; what an operator wrote into a notice stays as it is.\n", shown(id))
-	return err
+	sentence(a.stdout, "Customer %s is erased; the texts of notices stay as their operators wrote them.", shown(id))
+	return nil
 }
 
 // whom returns the id that is meant. An address stands for a customer only where one alone has it.

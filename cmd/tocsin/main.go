@@ -121,7 +121,7 @@ func newParser(stdout, stderr io.Writer, flags settingFlags, exit func(int)) *ko
 		kong.Writers(stdout, stderr),
 		kong.Vars{"version": versionLine()},
 		kong.Exit(exit),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: helpWidth}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: columns}),
 		kong.Help(printHelp),
 		kong.PostBuild(flags.add),
 	)
@@ -155,7 +155,8 @@ func (a *app) exit(err error) int {
 		return exitFailed
 	}
 	for text := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(a.stderr, "tocsin: %s\n", text)
+		const program = "tocsin: "
+		fmt.Fprintln(a.stderr, program+fit(a.stderr, text, len(program)))
 	}
 	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage

@@ -37,14 +37,14 @@ func (migrateCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if tidied > 0 {
-		fmt.Fprintf(a.stdout, "%s brought to today's form: names and attributes in NFC, without invisible characters; addresses read anew.\n", many(tidied, "customer"))
+		sentence(a.stdout, "%s brought to today's form: names and attributes in NFC, without invisible characters; addresses read anew.", many(tidied, "customer"))
 	}
 	const most = 20
 	faults, err := db.CustomerFaults(ctx, most, audience.IDFault)
 	if err != nil || len(faults) == 0 {
 		return err
 	}
-	fmt.Fprintln(a.stdout, "These are left as they are; tocsin customers check lists all of them:")
+	sentence(a.stdout, "These are left as they are; tocsin customers check lists all of them:")
 	return printFaults(a.stdout, faults[:min(most, len(faults))])
 }
 

@@ -59,14 +59,18 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 	}
 	for _, st := range notices {
 		if n := st.Counts[notice.DeliveryUncertain.String()]; n > 0 && st.RowsDroppedAt == nil {
-			fmt.Fprintf(a.stdout, "%s of %s may have arrived or not: tocsin notice status %s\n", many(n, "mail"), st.Key, st.Key)
+			sentence(a.stdout, "%s of %s may have arrived or not:", many(n, "mail"), st.Key)
+			fmt.Fprintf(a.stdout, "  tocsin notice status %s\n", st.Key)
 		}
 	}
 	t := table(a.stdout)
-	fmt.Fprintln(t, "NUMBER\tKEY\tKIND\tPHASE\tSTATE\tRECIPIENTS\tSENT\tRELEASED")
+	fmt.Fprintln(t, "NO.\tSTATE\tSENT\tRELEASED\tKEY")
 	for _, st := range notices {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", st.Number, st.Key, st.Kind, orNone(st.Phase), st.State,
-			count(st.Recipients), count(st.Counts[notice.DeliverySent.String()]), when(st.ReleasedAt))
+		sent := "-"
+		if st.State.Released() {
+			sent = count(delivered(st)) + "/" + count(st.Recipients)
+		}
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", st.Number, st.State, sent, day(st.ReleasedAt), st.Key)
 	}
 	return t.Flush()
 }

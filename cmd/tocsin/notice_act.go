@@ -61,7 +61,7 @@ func (c *cancelCmd) confirm(ctx context.Context, a *app) error {
 		return nil
 	}
 	owed := st.Counts[notice.DeliveryQueued.String()] + st.Counts[notice.DeliveryDeferred.String()]
-	return a.ask(ctx, fmt.Sprintf("Cancel %s for good? %s would not be sent. Type yes: ", st.Key, many(owed, "mail")), "yes")
+	return a.ask(ctx, fmt.Sprintf("Cancel %s for good? %s would not be sent. Type yes:", st.Key, many(owed, "mail")), "yes")
 }
 
 type unholdCmd struct {
@@ -96,11 +96,11 @@ func (c *one) act(ctx context.Context, a *app, what string, do func(*api.Client)
 func printStatus(w io.Writer, st notice.Status) error {
 	printUncertain(w, st)
 	if st.State == notice.Held && st.Reason == notice.ReasonRestored {
-		fmt.Fprintf(w, "The ledger was restored from a backup: what left after that backup is unknown to it, and nothing leaves now.\n"+
-			"If nothing of this notice left: tocsin notice unhold %s --send\nIf it may have:                 tocsin notice unhold %s --uncertain\n\n", st.Key, st.Key)
+		fmt.Fprint(w, "The ledger was restored from a backup. It does not know which mails left after\nthat backup, and nothing leaves now.\n")
+		fmt.Fprintf(w, "If nothing of this notice left:\n  tocsin notice unhold %[1]s --send\nIf it may have:\n  tocsin notice unhold %[1]s --uncertain\n\n", st.Key)
 	}
 	t := table(w)
-	fmt.Fprintf(t, "Notice\t%s, number %d (%s)\n", st.Key, st.Number, sort(st.Kind, st.Phase))
+	fmt.Fprintf(t, "Notice\t%s\nNumber\t%d\nKind\t%s\n", st.Key, st.Number, sort(st.Kind, st.Phase))
 	fmt.Fprintf(t, "State\t%s\n", stateAndReason(st))
 	if why := standstill(st); why != "" && st.State == notice.Sending {
 		fmt.Fprintf(t, "Waits\t%s\n", why)
@@ -119,7 +119,7 @@ func printStatus(w io.Writer, st notice.Status) error {
 		fmt.Fprintf(t, "First mail\t%s\nLast mail\t%s\n", when(st.FirstSentAt), when(st.LastSentAt))
 	}
 	if st.RatePerS > 0 {
-		fmt.Fprintf(t, "Rate\t%.0f mails/s\n", st.RatePerS)
+		fmt.Fprintf(t, "Rate\t%s mails/s\n", perSecond(st.RatePerS))
 	}
 	if st.RowsDroppedAt != nil {
 		fmt.Fprintf(t, "Rows dropped\t%s, because they were old; the counts are kept\n", when(st.RowsDroppedAt))
@@ -165,7 +165,7 @@ func printPace(t io.Writer, p *notice.Pace) {
 		}
 	}
 	for _, s := range p.Throttled {
-		fmt.Fprintf(t, "%s through %s\tthrottled: %.1f mails/s now, growing to %.1f\n", s.Domain, s.Relay, s.RatePerS, s.UpTo)
+		fmt.Fprintf(t, "%s through %s\tthrottled: %s mails/s now, growing to %s\n", s.Domain, s.Relay, perSecond(s.RatePerS), perSecond(s.UpTo))
 	}
 }
 
@@ -175,9 +175,10 @@ func printUncertain(w io.Writer, st notice.Status) {
 	if n == 0 || st.RowsDroppedAt != nil {
 		return
 	}
-	fmt.Fprintf(w, "%s may have arrived or not: the relay never answered, so Tocsin does not send them again.\n"+
-		"Look for them in the relay's log: tocsin notice reconcile %s --maillog FILE\n"+
-		"Or decide about what is left:     tocsin notice settle %s --sent|--requeue --all-uncertain\n\n", many(n, "mail"), st.Key, st.Key)
+	fmt.Fprintf(w, "%s may have arrived or not: the relay never answered, so Tocsin\n"+
+		"does not send them again. Look for them in the relay's log:\n", many(n, "mail"))
+	fmt.Fprintf(w, "  tocsin notice reconcile %[1]s --maillog FILE\nOr decide about them, with --sent or --requeue:\n"+
+		"  tocsin notice settle %[1]s --all-uncertain\n\n", st.Key)
 }
 
 // sort says what a notice is: "outage, resolved".
@@ -226,7 +227,7 @@ func (c *settleCmd) Run(ctx context.Context, a *app) error {
 	}
 	// A script that calls this has looked at the relay's log; at a terminal it may be a slip.
 	if c.Requeue && !c.Yes && isTerminal(a.stdin) && isTerminal(a.stderr) {
-		if err := a.ask(ctx, "What did arrive after all will arrive twice. Send again? Type yes: ", "yes"); err != nil {
+		if err := a.ask(ctx, "What did arrive after all will arrive twice. Send again? Type yes:", "yes"); err != nil {
 			return err
 		}
 	}
@@ -259,7 +260,7 @@ func (c *settleCmd) announce(ctx context.Context, a *app, client *api.Client) er
 	if c.Requeue {
 		what = "to be sent again, under the same Message-ID"
 	}
-	fmt.Fprintf(a.stderr, "Of %s: %s, %s.\n", c.Key, which, what)
+	sentence(a.stderr, "Of %s: %s, %s.", c.Key, which, what)
 	return nil
 }
 
@@ -268,14 +269,14 @@ func (c *settleCmd) print(w io.Writer, done notice.Settled) {
 	if c.Requeue {
 		outcome = "queued to be sent again"
 	}
-	fmt.Fprintf(w, "%s %s%s.\n", many(done.Changed, "mail"), outcome, signed(done.Changed))
+	sentence(w, "%s %s%s.", many(done.Changed, "mail"), outcome, signed(done.Changed))
 	if done.TooEarly > 0 {
-		fmt.Fprintf(w, "%s can't be sent again before %s: until then the relay may still deliver the first.\n", many(done.TooEarly, "mail"), when(done.From))
+		sentence(w, "%s can't be sent again before %s: until then the relay may still deliver the first.", many(done.TooEarly, "mail"), when(done.From))
 	}
 	if done.Skipped > 0 {
 		fmt.Fprintf(w, "%s left alone:\n", many(done.Skipped, "mail"))
 	}
 	for _, reason := range done.Reasons {
-		fmt.Fprintf(w, "  %s\n", shown(reason))
+		fmt.Fprintf(w, "  %s\n", fit(w, shown(reason), 2))
 	}
 }

@@ -128,7 +128,7 @@ func mailed(p notice.Plan) (n int) {
 func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	mails := mailed(p)
 	t := table(w)
-	fmt.Fprintf(t, "Notice\t%s (%s)\n", shown(body.Key), sort(body.Kind, body.Phase))
+	fmt.Fprintf(t, "Notice\t%s\nKind\t%s\n", shown(body.Key), sort(body.Kind, body.Phase))
 	printEnvelope(t, body, p)
 	fmt.Fprintf(t, "Audience\t%s\n", brief(shown(whom(body.Audience, p.Filter))))
 	fmt.Fprintf(t, "Customers\t%s\n", count(p.Customers))
@@ -269,7 +269,7 @@ func printBranches(w io.Writer, dir string, p notice.Plan) error {
 	if len(p.Branches) > 0 {
 		fmt.Fprintln(w, "\nOnly some get:")
 		for _, b := range p.Branches {
-			fmt.Fprintf(t, "  %s\t%s\t%s of %s\n", directory.Place(dir, b.Place), shown(b.Condition), count(b.Recipients), count(b.Of))
+			fmt.Fprintf(t, "  %s\t%s of %s\t%s\n", directory.Place(dir, b.Place), count(b.Recipients), count(b.Of), shown(b.Condition))
 		}
 	}
 	if err := t.Flush(); err != nil {

@@ -57,7 +57,8 @@ func (c *previewCmd) print(ctx context.Context, a *app, body notice.Body, plan n
 		return err
 	}
 	if c.Out != "" {
-		fmt.Fprintf(a.stdout, "\nThe mails stand in %s.\n", shown(filepath.Join(c.Out, previewIndex)))
+		fmt.Fprintln(a.stdout)
+		sentence(a.stdout, "The mails stand in %s.", shown(filepath.Join(c.Out, previewIndex)))
 		return nil
 	}
 	return a.page(ctx, func(w io.Writer) {
@@ -132,7 +133,9 @@ func printSamples(w io.Writer, p notice.Plan) {
 
 // printMail writes a mail as its reader sees it; with says more about it.
 func printMail(w io.Writer, s notice.Sample, with string) {
-	fmt.Fprintf(w, "\n--- %s%s, as customer %s gets it ---\nSubject: %s\n\n", s.Language, with, shown(s.Customer), shown(s.Subject))
+	fmt.Fprintln(w)
+	sentence(w, "--- %s%s, as customer %s gets it ---", s.Language, with, shown(s.Customer))
+	fmt.Fprintf(w, "Subject: %s\n\n", shown(s.Subject))
 	for line := range strings.Lines(s.Text) {
 		fmt.Fprintln(w, shown(strings.TrimRight(line, "\r\n")))
 	}

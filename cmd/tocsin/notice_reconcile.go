@@ -207,28 +207,28 @@ func whyNot(u ledger.Uncertain, f maillog.Finding, span maillog.Span) string {
 
 // announce says what was found and what will be done, and asks before anything is sent again.
 func (c *reconcileCmd) announce(ctx context.Context, a *app, zone *time.Location, doc reconciliation, r ledger.Reconciliation) error {
-	w, zoneName := a.stderr, zone.String()
+	zoneName := zone.String()
 	if zone == time.Local {
 		zoneName = "this machine's (see --log-zone)"
 	}
-	fmt.Fprintf(w, "Read %s of %s, from %s to %s; times that name no zone are in %s.\n", many(doc.Log.Lines, "line"),
+	sentence(a.stderr, "Read %s of %s, from %s to %s; times that name no zone are in %s.", many(doc.Log.Lines, "line"),
 		shown(strings.Join(doc.Log.Sources, ", ")), when(doc.Log.From), when(doc.Log.Until), zoneName)
 	if doc.Log.Flaw != "" {
-		fmt.Fprintf(w, "It can't show that a mail is missing: %s\n", shown(doc.Log.Flaw))
+		sentence(a.stderr, "It can't show that a mail is missing: %s", shown(doc.Log.Flaw))
 	}
-	fmt.Fprintf(w, "%s of %s may have arrived or not. The relay took %s: to be settled as sent.\n",
+	sentence(a.stderr, "%s of %s may have arrived or not. The relay took %s: to be settled as sent.",
 		many(doc.Uncertain, "mail"), c.Key, count(len(r.Evidence)))
 	if len(doc.Missing) > 0 {
-		fmt.Fprintf(w, "The log does not show that it took the other %s", count(len(doc.Missing)))
+		again := ""
 		if c.RequeueMissing {
-			fmt.Fprintf(w, ": %s to be sent again, under the same Message-ID", count(len(r.Requeue)))
+			again = fmt.Sprintf(": %s to be sent again, under the same Message-ID", count(len(r.Requeue)))
 		}
-		fmt.Fprintln(w, ".")
+		sentence(a.stderr, "The log does not show that it took the other %s%s.", count(len(doc.Missing)), again)
 	}
 	if len(r.Requeue) == 0 || c.Yes || !isTerminal(a.stdin) || !isTerminal(a.stderr) {
 		return nil
 	}
-	return a.ask(ctx, fmt.Sprintf("Send %s again? Type yes: ", many(len(r.Requeue), "mail")), "yes")
+	return a.ask(ctx, fmt.Sprintf("Send %s again? Type yes:", many(len(r.Requeue), "mail")), "yes")
 }
 
 func (c *reconcileCmd) print(a *app, doc reconciliation) error {
@@ -271,9 +271,9 @@ func (c *reconcileCmd) printMissing(w io.Writer, doc reconciliation) error {
 	}
 	fmt.Fprintf(w, "\n%s that the log does not show to be taken:\n", many(len(left), "mail"))
 	t := table(w)
-	fmt.Fprintln(t, "ADDRESS\tMESSAGE-ID\tIN THE LOG\tSEND AGAIN")
+	fmt.Fprintln(t, "ADDRESS\tIN THE LOG\tMESSAGE-ID")
 	for _, m := range left {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", orNone(m.Address), m.MessageID, m.Log, shown(m.WhyNot))
+		fmt.Fprintf(t, "%s\t%s\t%s\n\t\t%s\n", orNone(m.Address), m.Log, m.MessageID, shown(m.WhyNot))
 	}
 	if err := t.Flush(); err != nil || again == 0 || c.RequeueMissing {
 		return err

@@ -99,7 +99,7 @@ func TestReconcileSettlesWhatTheRelayTookAndListsTheRest(t *testing.T) {
 			t.Errorf("before it does anything it does not say %q:\n%s", says, stderr)
 		}
 	}
-	for _, says := range []string{"1 mail settled as sent by " + operator(), "c1@example.com  <t.1@example.net>  begun       can be sent again", "c2@example.com  <t.2@example.net>  absent      not before", "1 mail can be sent again: the same command with --requeue-missing"} {
+	for _, says := range []string{"1 mail settled as sent by " + operator(), "c1@example.com  begun       <t.1@example.net>\n                            can be sent again", "c2@example.com  absent      <t.2@example.net>\n                            not before", "1 mail can be sent again: the same command with --requeue-missing"} {
 		if !strings.Contains(stdout, says) {
 			t.Errorf("lacks %q:\n%s", says, stdout)
 		}

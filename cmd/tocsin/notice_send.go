@@ -56,7 +56,7 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	if !c.JSON && !done.Created {
-		fmt.Fprintf(a.stderr, "%s was released before, at %s: nothing is sent again.\n", done.Key, when(done.ReleasedAt))
+		sentence(a.stderr, "%s was released before, at %s: nothing is sent again.", done.Key, when(done.ReleasedAt))
 	}
 	if c.Wait {
 		return c.follow(ctx, a, client, done)
@@ -127,9 +127,9 @@ func (c *sendCmd) confirm(ctx context.Context, a *app, body notice.Body, p notic
 		if everybody {
 			whom = "every customer, " + whom
 		}
-		return a.ask(ctx, fmt.Sprintf("Send it to %s? Type the number of recipients: ", whom), fmt.Sprint(n), count(n))
+		return a.ask(ctx, fmt.Sprintf("Send it to %s? Type the number of recipients:", whom), fmt.Sprint(n), count(n))
 	}
-	return a.ask(ctx, fmt.Sprintf("Send it to %s? Type yes or %s: ", many(n, "recipient"), body.Key), "yes", body.Key)
+	return a.ask(ctx, fmt.Sprintf("Send it to %s? Type yes or %s:", many(n, "recipient"), body.Key), "yes", body.Key)
 }
 
 func (c *sendCmd) print(a *app, r api.Receipt) error {
@@ -139,14 +139,14 @@ func (c *sendCmd) print(a *app, r api.Receipt) error {
 	}
 	printUncertain(a.stdout, r.Status)
 	if r.Created {
-		fmt.Fprintf(a.stdout, "%s is released as number %d: %s, %s.\n", r.Key, r.Number, many(r.Recipients, "recipient"), many(r.Customers, "customer"))
+		sentence(a.stdout, "%s is released as number %d: %s, %s.", r.Key, r.Number, many(r.Recipients, "recipient"), many(r.Customers, "customer"))
 	} else {
-		fmt.Fprintf(a.stdout, "%s, number %d, is %s.\n", r.Key, r.Number, describe(r.Status))
+		sentence(a.stdout, "%s, number %d, is %s.", r.Key, r.Number, describe(r.Status))
 	}
 	if r.State == notice.Scheduled {
 		fmt.Fprintf(a.stdout, "It goes out at %s.\n", when(r.SendAt))
 	}
-	fmt.Fprintf(a.stdout, "Look at it with: tocsin notice status %s\n", r.Key)
+	sentence(a.stdout, "Look at it with: tocsin notice status %s", r.Key)
 	return stopped(r.Status)
 }
 
@@ -200,7 +200,7 @@ func (a *app) ask(ctx context.Context, question string, answers ...string) error
 	if !isTerminal(a.stdin) || !isTerminal(a.stderr) {
 		return usage(errors.New("nobody can be asked off a terminal, so nothing was sent: say --yes"))
 	}
-	fmt.Fprint(a.stderr, "\n"+question)
+	fmt.Fprint(a.stderr, "\n"+hang(question, 0, columns)+" ")
 	typed := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(io.LimitReader(a.stdin, 1000)).ReadString('\n')

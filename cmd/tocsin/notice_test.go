@@ -229,7 +229,7 @@ func TestAStatusSaysWhatHoldsMailsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"Relay main resting in 1 of 2 workers: connection refused", "Relay next up",
-		"gmail.com through main throttled: 4.2 mails/s now, growing to 20.0"} {
+		"gmail.com through main throttled: 4.2 mails/s now, growing to 20"} {
 		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -31,9 +30,6 @@ func document(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// table aligns what is written to it at the tabs; Flush it at the end.
-func table(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 8, 2, ' ', 0) }
-
 // count writes a number for human eyes: 200,000.
 func count(n int) string { return message.NewPrinter(language.English).Sprintf("%d", n) }
 
@@ -51,6 +47,14 @@ func when(t *time.Time) string {
 		return "-"
 	}
 	return t.Local().Format("2006-01-02 15:04:05 -07:00")
+}
+
+// day writes an instant to the minute in the zone of whoever reads it; "-" for none.
+func day(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04")
 }
 
 // shown makes a text that came from outside fit for a line of a terminal: without control characters, which

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +21,7 @@ type sending struct {
 	w       io.Writer
 	bar     *progressbar.ProgressBar // nil: plain lines
 	started time.Time
-	first   int // done when it started
+	first   int // delivered when it started
 	said    time.Time
 	state   notice.State
 	done    int    // that was said last
@@ -32,17 +34,18 @@ func newSending(w io.Writer) *sending { return &sending{w: w} }
 func (s *sending) show(st notice.Status, now time.Time) {
 	done, all := settled(st), toMail(st)
 	if s.started.IsZero() {
-		s.started, s.first = now, done
+		s.started, s.first = now, delivered(st)
 		if isTerminal(s.w) {
+			// The line below the bar says how fast it goes: the bar's own rate counts what was done before it began.
 			s.bar = progressbar.NewOptions(all,
-				progressbar.OptionSetWriter(s.w), progressbar.OptionSetWidth(30), progressbar.OptionShowCount(),
-				progressbar.OptionSetPredictTime(true), progressbar.OptionShowIts(), progressbar.OptionSetItsString("mails"),
-				progressbar.OptionUseANSICodes(true))
+				progressbar.OptionSetWriter(s.w), progressbar.OptionFullWidth(), progressbar.OptionShowCount(),
+				progressbar.OptionSetPredictTime(false), progressbar.OptionSetMaxDetailRow(1), progressbar.OptionUseANSICodes(true))
 		}
 	}
 	if s.bar != nil {
 		s.bar.ChangeMax(all)
-		s.bar.Describe(strings.TrimSuffix(describe(st)+"; "+standstill(st), "; "))
+		s.bar.Describe(string(st.State))
+		s.bar.AddDetail(oneLine(slices.Concat([]string{standstill(st), s.pace(st, now)}, troubles(st))))
 		s.bar.Set(done)
 		return
 	}
@@ -54,7 +57,11 @@ func (s *sending) show(st notice.Status, now time.Time) {
 		return
 	}
 	s.said, s.state, s.done, s.why = now, st.State, done, ""
-	fmt.Fprintf(s.w, "%s: %s of %s sent%s\n", describe(st), count(delivered(st)), count(all), s.pace(done, all, now))
+	text := fmt.Sprintf("%s: %s of %s sent", describe(st), count(delivered(st)), count(all))
+	if pace := s.pace(st, now); pace != "" {
+		text += ", " + pace
+	}
+	fmt.Fprintln(s.w, text)
 }
 
 // stands says why nothing has moved for a while, once for each reason. A notice may wait for days: silence says that
@@ -66,20 +73,40 @@ func (s *sending) stands(st notice.Status, now time.Time) {
 	}
 }
 
-// pace is how fast it goes, and how long it will still take if it goes on so.
-func (s *sending) pace(done, all int, now time.Time) string {
-	rate := float64(done-s.first) / now.Sub(s.started).Seconds()
-	if done == s.first || done == all || now == s.started {
+// pace is how fast mails go out, and how long it will still take if it goes on so; "" where that can't be said.
+func (s *sending) pace(st notice.Status, now time.Time) string {
+	span, sent, left := now.Sub(s.started), delivered(st)-s.first, toMail(st)-settled(st)
+	if span < notice.Measurable || sent <= 0 || left == 0 {
 		return ""
 	}
-	left := time.Duration(float64(all-done) / rate * float64(time.Second))
-	return fmt.Sprintf(", %.0f/s, %s to go", rate, max(left.Round(time.Second), time.Second))
+	rate := float64(sent) / span.Seconds()
+	togo := time.Duration(float64(left) / rate * float64(time.Second))
+	return fmt.Sprintf("%s/s, %s to go", perSecond(rate), max(togo.Round(time.Second), time.Second))
 }
 
-// close ends the line of a bar.
+// perSecond writes a rate: 1,240, or 0.3.
+func perSecond(rate float64) string {
+	if rate < 10 {
+		return fmt.Sprintf("%.1f", rate)
+	}
+	return count(int(math.Round(rate)))
+}
+
+// oneLine joins parts of a sentence, as far as they fit a line.
+func oneLine(parts []string) string {
+	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
+	line, _, _ := strings.Cut(hang(strings.Join(parts, ", "), 0, columns-1), "\n")
+	return line
+}
+
+// close ends the lines of a bar.
 func (s *sending) close() {
-	if s.bar != nil {
+	switch {
+	case s.bar == nil:
+	case s.bar.IsFinished(): // the cursor stands in the second line
 		fmt.Fprintln(s.w)
+	default:
+		fmt.Fprint(s.w, "\n\n")
 	}
 }
 
@@ -96,7 +123,11 @@ func settled(st notice.Status) int {
 
 // describe says in which state a notice is, and what in it wants attention.
 func describe(st notice.Status) string {
-	words := []string{string(st.State)}
+	return strings.Join(append([]string{string(st.State)}, troubles(st)...), ", ")
+}
+
+// troubles are the counts of a notice that want attention.
+func troubles(st notice.Status) (words []string) {
 	for _, state := range []notice.DeliveryState{notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryUncertain} {
 		if n := st.Counts[state.String()]; n > 0 {
 			words = append(words, fmt.Sprintf("%s %s", count(n), state))
@@ -105,7 +136,7 @@ func describe(st notice.Status) string {
 	if n := st.Counts[notice.DeliverySuppressed.String()]; n > 0 {
 		words = append(words, count(n)+" could not be reached")
 	}
-	return strings.Join(words, ", ")
+	return words
 }
 
 // upload shows how much of a file has been sent.

@@ -40,7 +40,7 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 	case "json":
 		err = c.writeJSON(ctx, client, state, out)
 	default:
-		err = c.writeTable(ctx, client, state, out)
+		err = c.writeTable(ctx, client, state, a.stdout)
 	}
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -104,7 +104,7 @@ func (c *reportCmd) writeRows(ctx context.Context, client *api.Client, state not
 	}
 	fmt.Fprintf(w, "\n%s %s:\n", many(all, "mail"), state)
 	t := table(w)
-	fmt.Fprintln(t, "ADDRESS\tCUSTOMERS\tLANGUAGE\tATTEMPTS\tUPDATED\tANSWER")
+	fmt.Fprintln(t, "ADDRESS\tCUSTOMERS\tLANGUAGE\tWHAT HAPPENED")
 	n := 0
 	for d, err := range client.Deliveries(ctx, c.Key, api.DeliveryQuery{State: &state}) {
 		if err != nil {
@@ -113,8 +113,8 @@ func (c *reportCmd) writeRows(ctx context.Context, client *api.Client, state not
 		if n++; n > most {
 			break
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", orNone(d.Address), orNone(customers(d.Customers)), orNone(d.Language),
-			d.Attempts, when(&d.UpdatedAt), answer(d))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s, %s: %s\n", orNone(d.Address), orNone(customers(d.Customers)), orNone(d.Language),
+			when(&d.UpdatedAt), many(d.Attempts, "attempt"), answer(d))
 		if n%1000 == 0 {
 			t.Flush()
 		}
@@ -123,7 +123,7 @@ func (c *reportCmd) writeRows(ctx context.Context, client *api.Client, state not
 		return err
 	}
 	if all > most {
-		fmt.Fprintf(w, "… and %s more: tocsin report %s --state %s\n", count(all-most), c.Key, state)
+		sentence(w, "… and %s more: tocsin report %s --state %s", count(all-most), c.Key, state)
 	}
 	return nil
 }

@@ -104,16 +104,13 @@ func (f settingFlags) given(line *kong.Context) map[string]string {
 	return given
 }
 
-// helpWidth is how many columns help takes at most.
-const helpWidth = 80
-
 // printHelp prints kong's help, with a usage line that fits, and the settings of the command that have no flag.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	call := ctx.Model.Name + ctx.Model.Summary()
 	if ctx.Selected() != nil {
 		call = ctx.Model.Name + " " + ctx.Selected().Summary()
 	}
-	fmt.Fprintf(ctx.Stdout, "Usage: %s\n", hang(call, len("Usage: "), helpWidth))
+	fmt.Fprintf(ctx.Stdout, "Usage: %s\n", hang(call, len("Usage: "), columns))
 	options.NoAppSummary = true
 	if err := kong.DefaultHelpPrinter(options, ctx); err != nil || ctx.Selected() == nil {
 		return err
@@ -138,6 +135,6 @@ func printSettings(w io.Writer, title string, settings []config.Setting) {
 	}
 	fmt.Fprintf(w, "\n%s\n", title)
 	for _, s := range settings {
-		fmt.Fprintf(w, "  %-19s%s\n", s.ID(), hang(about(s, ""), 21, helpWidth))
+		fmt.Fprintf(w, "  %-19s%s\n", s.ID(), hang(about(s, ""), 21, columns))
 	}
 }

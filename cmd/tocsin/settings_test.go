@@ -34,7 +34,7 @@ func TestHelpNamesEverySettingOfACommand(t *testing.T) {
 				t.Fatalf("exit code %d: %s", code, &errs)
 			}
 			for line := range strings.Lines(out.String()) {
-				if width := len([]rune(strings.TrimSuffix(line, "\n"))); width > helpWidth {
+				if width := len([]rune(strings.TrimSuffix(line, "\n"))); width > columns {
 					t.Errorf("a line has %d columns: %s", width, line)
 				}
 			}

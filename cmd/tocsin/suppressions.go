@@ -38,13 +38,13 @@ func (c *suppressionsListCmd) Run(ctx context.Context, a *app) error {
 		return nil
 	}
 	t := table(a.stdout)
-	fmt.Fprintln(t, "NUMBER\tADDRESS\tREASON\tADDED\tBY")
+	fmt.Fprintln(t, "NO.\tADDRESS\tADDED\tBY\tREASON")
 	for _, s := range all {
 		address := shown(s.Address)
 		if address == "" {
 			address = "(erased)"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", s.Number, address, shown(s.Reason), when(&s.AddedAt), orNone(s.AddedBy))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", s.Number, address, day(&s.AddedAt), orNone(s.AddedBy), shown(s.Reason))
 	}
 	return t.Flush()
 }
@@ -64,8 +64,8 @@ func (c *suppressionsAddCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("suppress the address: %w", err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s is not mailed any more (%s).\n", shown(s.Address), shown(s.Reason))
-	return err
+	sentence(a.stdout, "%s is not mailed any more (%s).", shown(s.Address), shown(s.Reason))
+	return nil
 }
 
 type suppressionsRemoveCmd struct {

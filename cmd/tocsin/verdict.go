@@ -57,9 +57,10 @@ func judged(st notice.Status, tolerate percent) error {
 
 // printOutcome prints a line with the result of a notice that has ended and, where mails failed, the next command.
 func printOutcome(w io.Writer, st notice.Status) {
-	fmt.Fprintf(w, "\n%s\n", outcome(st))
+	fmt.Fprintln(w)
+	sentence(w, "%s", outcome(st))
 	if st.Counts[notice.DeliveryFailed.String()] > 0 {
-		fmt.Fprintf(w, "See who was not reached: tocsin report %s --state failed\n", st.Key)
+		fmt.Fprintf(w, "See who was not reached:\n  tocsin report %s --state failed\n", st.Key)
 	}
 }
 
@@ -118,7 +119,7 @@ func standstill(st notice.Status) string {
 			many(st.Counts[notice.DeliveryDeferred.String()], "mail"), st.Key)
 	case len(st.Pace.Throttled) > 0:
 		t := st.Pace.Throttled[0]
-		return fmt.Sprintf("%s through %s is limited to %.1f mails/s, since it asked for fewer", t.Domain, t.Relay, t.RatePerS)
+		return fmt.Sprintf("%s through %s is limited to %s mails/s, since it asked for fewer", t.Domain, t.Relay, perSecond(t.RatePerS))
 	}
 	return ""
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -75,12 +75,15 @@ func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	return s, nil
 }
 
-// rate is mails accepted per second from the first to the last; 0 where there are fewer than two.
+// rate is mails accepted per second from the first to the last; 0 where that time is too short to be measured.
 func rate(s notice.Status) float64 {
-	sent := s.Counts[notice.DeliverySent.String()] + s.Counts[notice.DeliveryBounced.String()]
-	if sent < 2 || s.FirstSentAt == nil || s.LastSentAt == nil {
+	if s.FirstSentAt == nil || s.LastSentAt == nil {
 		return 0
 	}
-	span := max(s.LastSentAt.Sub(*s.FirstSentAt), time.Millisecond)
-	return float64(int(10*float64(sent)/span.Seconds())) / 10
+	sent := s.Counts[notice.DeliverySent.String()] + s.Counts[notice.DeliveryBounced.String()]
+	span := s.LastSentAt.Sub(*s.FirstSentAt)
+	if sent < 2 || span < notice.Measurable {
+		return 0
+	}
+	return math.Round(10*float64(sent-1)/span.Seconds()) / 10 // the first began the time
 }

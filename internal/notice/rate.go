@@ -10,6 +10,10 @@ import (
 // Rate is how many mails may leave per second; 0 = no limit.
 type Rate float64
 
+// Measurable is the least time in which a rate can be measured: in less, a few mails that one commit of the ledger has
+// recorded make it absurd.
+const Measurable = time.Second
+
 var (
 	rateForm = regexp.MustCompile(`^([0-9]{1,7})\s*/\s*(s|m|h)$`)
 	ratePer  = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}

@@ -123,7 +123,7 @@ type Status struct {
 	ReleasedBy  string         `json:"released_by,omitempty"`
 	FirstSentAt *time.Time     `json:"first_sent_at"`
 	LastSentAt  *time.Time     `json:"last_sent_at"`
-	RatePerS    float64        `json:"rate_per_s"` // mails accepted per second between the first and the last
+	RatePerS    float64        `json:"rate_per_s"` // mails accepted per second between the first and the last; 0 = too short a time to be measured
 	// RowsDroppedAt is when the notice's rows were dropped because they were old. The counts stay.
 	RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"`
 	// Pace says, while it is being sent, how the relays are and who is throttled.
