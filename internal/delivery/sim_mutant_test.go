@@ -66,6 +66,7 @@ const (
 	cancelledNotSuperseded   mutant = "a later phase does not wait for open marks of a cancelled one"
 	stoppedSupersedes        mutant = "what was stopped itself supersedes"
 	waitIgnoresSent          mutant = "a later phase does not wait for open marks beside a 250"
+	uncertainPassedOver      mutant = "a later phase passes over what is uncertain"
 	fenceAtStartOnly         mutant = "a restore is looked for at the start alone"
 )
 
@@ -104,7 +105,7 @@ var mutants = []mutant{
 	takeoverForgets, takeoverOverOutcomes, takeoverOverSent, claimForgetsStop, claimForgetsX, claimForgetsList, closeWithoutEpoch,
 	sweepSkipsLeased, sweepSkipsStopped,
 	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
-	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, stoppedSupersedes, cancelledNotSuperseded, fenceAtStartOnly,
+	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, uncertainPassedOver, stoppedSupersedes, cancelledNotSuperseded, fenceAtStartOnly,
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased,
 	migrationForgets, migrationRequeues, oldWorkersGoOn,
@@ -121,5 +122,5 @@ var caughtBy = map[mutant]uint64{
 	requeueSupersedesNothing: 37, fenceAtStartOnly: 2751, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 66,
 	freezeInTwo: 14, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 4126, releaseWithoutLock: 7,
 	releaseIgnoresPlan: 902, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 156,
-	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 21, claimForgetsList: 406,
+	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 21, claimForgetsList: 406, uncertainPassedOver: 1277,
 }

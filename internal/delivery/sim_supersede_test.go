@@ -31,20 +31,26 @@ func earlier(a, b *noticeRow) bool {
 // supersede stops the deliveries of earlier phases to mailboxes that a notice owes: all of them, or the one of a key. A
 // delivery that was stopped itself stops no other: nobody would get either.
 // Every phase that was released counts, also one that was cancelled or has nothing owed any more: a mark of it may
-// still be open, and then the notice waits until its dot can't come.
+// still be open, and then the notice waits until its dot can't come. A chunk is passed over where no mail of it may leave any
+// more, and so is a delivery with a 250, unless a mark may be open beside it.
 func (m *memory) supersede(n *noticeRow, only string) {
 	for _, c := range m.chunks {
 		if !earlier(c.notice, n) || c.notice.State == notice.Cancelled && m.mutant == cancelledNotSuperseded {
 			continue
 		}
+		through := !c.open && (c.counts[notice.DeliveryUncertain] == 0 || m.mutant == uncertainPassedOver)
 		for seq := c.lo; seq < c.hi; seq++ {
 			a := &c.notice.plan.recipients[seq]
+			over := c.sent&c.bit(seq) != 0 && (c.dots&c.bit(seq) == 0 || c.leaseUntil.IsZero())
 			if !a.keyed() || only != "" && a.key != only {
 				continue
 			}
 			for by := range n.plan.recipients {
 				if b := &n.plan.recipients[by]; b.keyed() && b.key == a.key && (m.chunkOf(n, by).view(by).state.Owed() || m.mutant == stoppedSupersedes) {
 					m.watch.superseding(c.notice, n, a.key)
+					if through || over {
+						continue
+					}
 					m.stopRow(c, seq) // SU2
 					m.waitFor(c, seq, n, by)
 				}

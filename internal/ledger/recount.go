@@ -9,13 +9,18 @@ import (
 
 // cancelStoppedSQL (X) cancels stopped deliveries that have an outcome. One with an unresolved attempt can't be said to
 // be unsent: it becomes uncertain. A mark that is open is left alone: its answer decides.
+//
+// Each chunk's outcomes are looked up by their key: joined, those of the whole notice would be compared with every chunk.
 var cancelStoppedSQL = named(`
-	UPDATE outcome o SET state = CASE WHEN o.unresolved = 0 THEN {cancelled} ELSE {uncertain} END, due_at = NULL, at = clock_timestamp(),
-		reason = stop_reason(c.notice_id, c.plan_id, o.seq)
-	FROM chunk c
-	WHERE c.id = ANY($1) AND o.notice_id = c.notice_id AND o.seq >= c.lo AND o.seq < c.hi AND o.state IN ({queued}, {deferred})
-		AND get_bit(c.stopped, o.seq - c.lo) = 1 AND get_bit(c.sent, o.seq - c.lo) = 0
-		AND NOT (get_bit(c.dots, o.seq - c.lo) = 1 AND o.epoch < c.epoch)`)
+	UPDATE outcome o SET state = CASE WHEN o.unresolved = 0 THEN {cancelled} ELSE {uncertain} END, due_at = NULL, at = clock_timestamp(), reason = x.why
+	FROM (SELECT r.place, stop_reason(c.notice_id, c.plan_id, r.seq) AS why
+		FROM unnest($1::bigint[]) AS m(id)
+		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE id = m.id OFFSET 0) c
+		CROSS JOIN LATERAL (SELECT ctid AS place, seq FROM outcome
+			WHERE notice_id = c.notice_id AND seq >= c.lo AND seq < c.hi AND state IN ({queued}, {deferred})
+				AND get_bit(c.stopped, seq - c.lo) = 1 AND get_bit(c.sent, seq - c.lo) = 0
+				AND NOT (get_bit(c.dots, seq - c.lo) = 1 AND epoch < c.epoch) OFFSET 0) r OFFSET 0) x
+	WHERE o.ctid = x.place`)
 
 func cancelStopped(ctx context.Context, tx pgx.Tx, chunks []int64) error {
 	if _, err := tx.Exec(ctx, cancelStoppedSQL, chunks); err != nil {

@@ -140,14 +140,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, s notice.S
 // lockWithLater locks the chunks of some deliveries, and of those to the same mailboxes in the other notices of the
 // incident: whether a later phase owes must not change before the caller's transaction has ended.
 func lockWithLater(ctx context.Context, tx pgx.Tx, n Notice, found rowSet) error {
-	keys, err := collect[string](ctx, tx, `
-		SELECT r.address_key FROM unnest($2::int[]) AS m(seq)
-		CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = (SELECT plan_id FROM notice WHERE id = $1) AND seq = m.seq OFFSET 0) r
-		WHERE r.address_key IS NOT NULL`, n.ID, found.seqs)
-	if err != nil {
-		return fmt.Errorf("read the mailboxes: %w", err)
-	}
-	later, err := laterRows(ctx, tx, n.ID, keys)
+	later, err := laterRows(ctx, tx, n.ID, found.seqs)
 	if err != nil {
 		return err
 	}

@@ -44,13 +44,19 @@ func supersede(ctx context.Context, tx pgx.Tx, n Notice, seqs []int32, grace tim
 	if err != nil {
 		return fmt.Errorf("look for earlier notices of incident %q: %w", n.Incident, err)
 	}
-	if seqs == nil { // else those to the same mailboxes are locked
-		if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = ANY($1) ORDER BY id FOR UPDATE`, earlier); err != nil {
-			return fmt.Errorf("lock the chunks of earlier notices: %w", err)
-		}
+	o := overtaking{by: n, seqs: seqs, grace: grace}
+	if seqs != nil {
+		var same rowSet
+		same, err = laterRows(ctx, tx, n.ID, seqs)
+		o.chunks = same.chunks
+	} else if _, err = tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = ANY($1) ORDER BY id FOR UPDATE`, earlier); err != nil {
+		err = fmt.Errorf("lock the chunks of earlier notices: %w", err)
+	}
+	if err != nil {
+		return err
 	}
 	for _, id := range earlier {
-		if err := supersedeOne(ctx, tx, id, n, seqs, grace); err != nil {
+		if err := o.supersede(ctx, tx, id); err != nil {
 			return fmt.Errorf("supersede notice %d: %w", id, err)
 		}
 	}
@@ -65,46 +71,63 @@ func earlierSQL(a, b string) string {
 	return "(" + place(a) + " < " + place(b) + " OR " + place(a) + " = " + place(b) + " AND " + a + ".began_at < " + b + ".began_at)"
 }
 
-// sharedSQL are the rows (seq) of the earlier notice $1 whose mailbox notice $2 owes a delivery, with the latter's row
-// (later_seq): of all its rows, or of those in $3. A delivery that was stopped itself stops no other: nobody would get
+// sharedSQL are the deliveries of the earlier notice $1 that may still leave and to whose mailbox notice $2 owes one, with
+// columns of their chunk and the row of the latter (later_seq): to all rows of $2, or to those in $3 alone, which are in the
+// chunks $4. It has one hole: a condition on the chunk. A delivery that was stopped itself stops no other: nobody would get
 // either.
-var sharedSQL = named(`
-	SELECT a.seq, b.seq AS later_seq
+//
+// A chunk that is closed and holds nothing uncertain has none. An uncertain delivery is owed again when a definite answer comes
+// late. No other mail follows a 250, but a mark may be open beside it. So of a notice that is through, the chunks alone are read.
+const sharedSQL = `
+	SELECT c.id, c.lo, c.epoch, c.dots, c.sent, s.seq, s.later_seq
 	FROM notice nb JOIN notice na ON na.id = $1
 	CROSS JOIN LATERAL (
-		SELECT r.seq, r.address_key FROM chunk c JOIN recipient r ON r.plan_id = c.plan_id AND r.seq >= c.lo AND r.seq < c.hi
-		LEFT JOIN LATERAL (SELECT state FROM outcome WHERE notice_id = c.notice_id AND seq = r.seq OFFSET 0) o ON true
-		WHERE c.notice_id = nb.id AND get_bit(c.stopped | c.sent, r.seq - c.lo) = 0 AND (o.state IS NULL OR o.state IN ({queued}, {deferred}))
-			AND ($3::int[] IS NULL OR r.seq = ANY($3)) OFFSET 0) b
-	CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = na.plan_id AND address_key = b.address_key OFFSET 0) a
-	WHERE nb.id = $2`)
+		SELECT string_agg((c.stopped | c.sent | coalesce(o.bits, c.sent))::text, '' ORDER BY c.lo)::varbit AS bits
+		FROM chunk c CROSS JOIN LATERAL (
+			SELECT bit_or(set_bit(c.dots & ~c.dots, seq - c.lo, 1)) AS bits FROM outcome
+			WHERE notice_id = nb.id AND seq >= c.lo AND seq < c.hi AND state NOT IN ({queued}, {deferred}) OFFSET 0) o
+		WHERE c.notice_id = nb.id OFFSET 0) done
+	CROSS JOIN LATERAL (
+		SELECT * FROM chunk WHERE notice_id = na.id AND (open OR counts[{uncertain} + 1] > 0) AND ($4::bigint[] IS NULL OR id = ANY($4)) AND %s OFFSET 0) c
+	CROSS JOIN LATERAL (
+		SELECT array_agg(address_key) AS keys, jsonb_object_agg(address_key, seq) AS seq_of FROM recipient
+		WHERE plan_id = na.plan_id AND seq >= c.lo AND seq < c.hi AND address_key IS NOT NULL
+			AND (get_bit(c.sent, seq - c.lo) = 0 OR c.lease_until IS NOT NULL AND get_bit(c.dots, seq - c.lo) = 1) OFFSET 0) a
+	CROSS JOIN LATERAL (
+		SELECT (a.seq_of->>address_key)::int AS seq, seq AS later_seq FROM recipient
+		WHERE plan_id = nb.plan_id AND address_key = ANY(a.keys) AND get_bit(done.bits, seq) = 0 AND ($3::int[] IS NULL OR seq = ANY($3)) OFFSET 0) s
+	WHERE nb.id = $2`
 
-func supersedeOne(ctx context.Context, tx pgx.Tx, id int64, by Notice, seqs []int32, grace time.Duration) error {
+// overtaking is a notice that supersedes earlier ones.
+type overtaking struct {
+	by     Notice
+	seqs   []int32 // by these rows alone; nil: by all
+	chunks []int64 // those of other notices to the mailboxes of seqs
+	grace  time.Duration
+}
+
+func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
 	const cancelled = `SELECT coalesce(sum(counts[8]), 0) FROM chunk WHERE notice_id = $1`
 	var before, after int
 	if err := tx.QueryRow(ctx, cancelled, id).Scan(&before); err != nil {
 		return err
 	}
-	chunks, err := collect[int64](ctx, tx, `
+	chunks, err := collect[int64](ctx, tx, named(`
 		UPDATE chunk c SET stopped = c.stopped | x.bits, stopped_at = clock_timestamp()
-		FROM (SELECT c.id, bit_or(set_bit(c.dots & ~c.dots, s.seq - c.lo, 1))::varbit AS bits
-			FROM (`+sharedSQL+`) s
-			CROSS JOIN LATERAL (SELECT id, lo, dots FROM chunk WHERE notice_id = $1 AND lo <= s.seq ORDER BY lo DESC LIMIT 1) c
-			GROUP BY c.id) x
-		WHERE c.id = x.id AND bit_count(x.bits & ~c.stopped) > 0 RETURNING c.id`, id, by.ID, seqs)
+		FROM (SELECT id, bit_or(set_bit(dots & ~dots, seq - lo, 1))::varbit AS bits FROM (`+fmt.Sprintf(sharedSQL, "true")+`) s GROUP BY id) x
+		WHERE c.id = x.id AND bit_count(x.bits & ~c.stopped) > 0 RETURNING c.id`), id, o.by.ID, o.seqs, o.chunks)
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, named(`
 		INSERT INTO outcome (notice_id, seq, state, due_at)
-		SELECT $2, s.later_seq, {queued}, clock_timestamp() + $4::interval
-		FROM (`+sharedSQL+`) s
-		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE notice_id = $1 AND lo <= s.seq ORDER BY lo DESC LIMIT 1) c
+		SELECT $2, s.later_seq, {queued}, clock_timestamp() + $5::interval
+		FROM (`+fmt.Sprintf(sharedSQL, "lease_until IS NOT NULL")+`) s
 		LEFT JOIN LATERAL (SELECT * FROM outcome WHERE notice_id = $1 AND seq = s.seq OFFSET 0) o ON true
-		WHERE c.lease_until IS NOT NULL AND get_bit(c.dots & c.stopped, s.seq - c.lo) = 1
-			AND CASE WHEN o.seq IS NULL THEN get_bit(c.sent, s.seq - c.lo) = 0 ELSE o.epoch < c.epoch END
+		WHERE get_bit(s.dots, s.seq - s.lo) = 1
+			AND CASE WHEN o.seq IS NULL THEN get_bit(s.sent, s.seq - s.lo) = 0 ELSE o.epoch < s.epoch END
 		ON CONFLICT (notice_id, seq) DO UPDATE SET due_at = greatest(outcome.due_at, excluded.due_at) WHERE outcome.state IN ({queued}, {deferred})`),
-		id, by.ID, seqs, grace)
+		id, o.by.ID, o.seqs, o.chunks, o.grace)
 	if err != nil {
 		return err
 	}
@@ -117,7 +140,7 @@ func supersedeOne(ctx context.Context, tx pgx.Tx, id int64, by Notice, seqs []in
 	if err := tx.QueryRow(ctx, cancelled, id).Scan(&after); err != nil || after == before {
 		return err
 	}
-	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", after-before, by.Key))
+	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", after-before, o.by.Key))
 }
 
 // owedLaterSQL is the condition that a later phase of the incident owes its news, or may have sent it, to a mailbox of
@@ -132,9 +155,12 @@ func owedLaterSQL(key string) string {
 			AND (d.state NOT IN ({failed}, {cancelled}, {suppressed}) OR d.unresolved <> 0))`)
 }
 
-// laterRows are the deliveries of the other notices of the incident to some mailboxes: a requeue asks about them.
-func laterRows(ctx context.Context, tx pgx.Tx, id int64, keys []string) (rowSet, error) {
+// laterRows are the deliveries of the other notices of the incident to the mailboxes of some rows of a notice: a requeue asks
+// about them, and supersedes them.
+func laterRows(ctx context.Context, tx pgx.Tx, id int64, seqs []int32) (rowSet, error) {
 	return findRows(ctx, tx, `
 		SELECT o.id, r.seq FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.plan_id IS NOT NULL
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = ANY($2) OFFSET 0) r WHERE me.id = $1`, id, keys)
+		CROSS JOIN LATERAL unnest($2::int[]) m(seq)
+		CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = me.plan_id AND seq = m.seq OFFSET 0) k
+		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = k.address_key OFFSET 0) r WHERE me.id = $1`, id, seqs)
 }

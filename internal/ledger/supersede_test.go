@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
@@ -190,6 +192,61 @@ func TestAllEarlierPhasesAreSuperseded(t *testing.T) {
 			d.wantCounts(map[string]int{"queued": 2})
 		}
 	}
+}
+
+// TestALaterPhaseLooksOnlyAtWhatIsNotThrough: of an earlier phase that was sent, the chunks alone are read, but for those in
+// which something is owed, or may be again.
+func TestALaterPhaseLooksOnlyAtWhatIsNotThrough(t *testing.T) {
+	t.Parallel()
+	const rows = 4096
+	d := release(t, rows)
+	ctx, a, aRef := t.Context(), d.id, d.ref
+	found, err := d.pool.Query(ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY id`, a)
+	d.must(err)
+	chunks, err := pgx.CollectRows(found, pgx.RowTo[int64])
+	d.must(err)
+	var lost ledger.Attempt
+	for _, id := range chunks {
+		c, _, err := d.Claim(ctx, id, "w")
+		d.must(err)
+		var marks []ledger.Attempt
+		var outcomes []ledger.Outcome
+		for _, due := range c.Due {
+			at := attempt(c, due.Seq)
+			o := ledger.Outcome{Attempt: at, State: notice.DeliverySent, Heard: time.Now(), Answer: notice.Answer{Code: 250}}
+			switch due.Seq {
+			case 1, 600:
+				o.State = notice.DeliveryFailed
+			case 601:
+				o.State, o.Delay = notice.DeliveryDeferred, time.Hour
+			case 1000:
+				o.State, lost = notice.DeliveryUncertain, at
+			}
+			marks, outcomes = append(marks, at), append(outcomes, o)
+		}
+		_, err = d.Commit(ctx, marks, nil)
+		d.must(err)
+		_, err = d.Commit(ctx, nil, outcomes)
+		d.must(err)
+		d.closeChunk(c)
+	}
+	b := notice.Body{Key: "n2", Incident: "n1", Phase: "resolved", Kind: notice.Outage, DefaultLanguage: "en"}
+	d.id, _, err = d.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "test"})
+	d.must(err)
+	d.ref = b.Key
+	plan := d.freeze(b)
+	blocks := d.blocks("release", ledger.Options{MaxConns: 2}, func(db *ledger.DB) error {
+		_, err := db.Take(ctx, d.id, press(plan.Digest))
+		return err
+	})
+	if t.Logf("%d blocks", blocks); blocks > rows {
+		t.Errorf("the release reads %d blocks for %d rows, of which 4 are not through", blocks, rows)
+	}
+	d.wantCounts(map[string]int{"queued": rows})
+	d.on(a, aRef)
+	d.wantCounts(map[string]int{"sent": rows - 4, "failed": 2, "cancelled": 1, "uncertain": 1})
+	d.answer(lost, notice.DeliveryDeferred, 451)
+	d.wantCounts(map[string]int{"sent": rows - 4, "failed": 2, "cancelled": 2})
 }
 
 func TestAClaimWaitsForOutcomesThatAreBeingRecorded(t *testing.T) {
