@@ -191,6 +191,28 @@ func TestAKeyInOtherCapitalsIsRefused(t *testing.T) {
 	}
 }
 
+func TestADraftIsDeletedAndANoticeIsNot(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3)
+	dir := s.notice("outage-1")
+	s.must(nil, "notice", "preview", dir)
+	if _, errs, code := s.run("notice", "send", dir); code != 2 { // leaves the draft
+		t.Fatalf("exit %d, %s", code, errs)
+	}
+	s.must(nil, "notice", "delete", "outage-1")
+	if _, errs, code := s.run("notice", "delete", "outage-1"); code != 1 || !strings.Contains(errs, "there is no notice") {
+		t.Errorf("deleted again: exit %d, %s", code, errs)
+	}
+	var r receipt
+	if s.must(&r, "notice", "send", dir, "--yes", "--json"); !r.Created {
+		t.Errorf("sent after the deletion: %+v", r)
+	}
+	if _, errs, code := s.run("notice", "delete", "outage-1"); code != 1 || !strings.Contains(errs, "only a draft can be deleted") {
+		t.Errorf("of a released notice: exit %d, %s", code, errs)
+	}
+}
+
 func TestWithoutYesOffATerminalNothingIsSent(t *testing.T) {
 	t.Parallel()
 	s := start(t)

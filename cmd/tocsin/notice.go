@@ -19,6 +19,7 @@ type noticeCmd struct {
 	Pause   pauseCmd   `cmd:"" help:"Stop the sending until it is resumed."`
 	Resume  resumeCmd  `cmd:"" help:"Go on after a pause."`
 	Cancel  cancelCmd  `cmd:"" help:"End the sending for good."`
+	Delete  draftCmd   `cmd:"" help:"Delete a draft; its key can be used again."`
 	Unhold  unholdCmd  `cmd:"" help:"Let go of a notice that a restored ledger holds."`
 	Settle  settleCmd  `cmd:"" help:"Decide about mails that may or may not have arrived."`
 

@@ -20,6 +20,29 @@ func TestACancellingIsAskedAboutOnATerminal(t *testing.T) {
 	}
 }
 
+func TestADraftIsDeletedAtAWord(t *testing.T) {
+	t.Parallel()
+	for typed, want := range map[string]int{"yes": exitDone, "no": exitFailed} {
+		c := setup(t)
+		code, shown := c.typing(t, "Type yes", typed, "notice", "delete", "feeds.1")
+		if code != want || (c.st.Key == "") != (want == exitDone) || !strings.Contains(shown, "Delete the draft feeds.1?") {
+			t.Errorf("typed %s: exit code %d; the terminal showed:\n%s", typed, code, shown)
+		}
+	}
+	c := setup(t)
+	code, stdout, stderr := c.run(t, "notice", "delete", "feeds.1", "--json")
+	if doc := theDocument(t, stdout); code != exitDone || doc["deleted"] != true || c.st.Key != "" {
+		t.Errorf("off a terminal: exit code %d, %v, %s", code, doc, stderr)
+	}
+}
+
+func (in *installation) DeleteDraft(context.Context, string, string) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.st = notice.Status{}
+	return nil
+}
+
 func (in *installation) Cancel(context.Context, string, string) (notice.Status, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -33,6 +33,7 @@ type Desk interface {
 	Pause(ctx context.Context, ref, who string) (notice.Status, error)
 	Resume(ctx context.Context, ref, who string) (notice.Status, error)
 	Cancel(ctx context.Context, ref, who string) (notice.Status, error)
+	DeleteDraft(ctx context.Context, ref, who string) error
 	// Unhold lets go of a notice that is held because the ledger was restored from a backup.
 	Unhold(ctx context.Context, ref string, u notice.Unholding, who string) (notice.Status, error)
 	// Settle decides about deliveries that need a decision.

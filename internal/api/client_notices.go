@@ -73,6 +73,11 @@ func (cl *Client) Cancel(ctx context.Context, ref string) (notice.Status, error)
 	return cl.decide(ctx, ref, "/cancel")
 }
 
+// DeleteDraft deletes a draft; its key can be used again.
+func (cl *Client) DeleteDraft(ctx context.Context, ref string) error {
+	return cl.do(ctx, call{method: http.MethodDelete, path: noticePath(ref, "")}, nil)
+}
+
 func (cl *Client) decide(ctx context.Context, ref, verb string) (st notice.Status, err error) {
 	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, verb)}, &st)
 	return st, err

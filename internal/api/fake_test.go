@@ -137,6 +137,19 @@ func (f *fake) Resume(_ context.Context, ref, who string) (notice.Status, error)
 	return f.decide(ref, who, notice.Sending)
 }
 
+func (f *fake) DeleteDraft(_ context.Context, ref, who string) error {
+	defer f.lock()()
+	st, err := f.find(ref)
+	if err != nil {
+		return err
+	}
+	if st.State.Released() {
+		return notice.Conflict("only a draft can be deleted")
+	}
+	f.who, f.notices = who, slices.DeleteFunc(f.notices, func(n *notice.Status) bool { return n == st })
+	return nil
+}
+
 func (f *fake) Cancel(_ context.Context, ref, who string) (notice.Status, error) {
 	return f.decide(ref, who, notice.Cancelled)
 }

@@ -75,6 +75,10 @@ func (s *Server) describeNotices(api huma.API) {
 				return ok(tidyStatus(st), err)
 			}, 404, 409)
 	}
+	register(s, api, op("delete-draft", http.MethodDelete, "/v1/notices/{id}", "Delete a draft; its key can be used again"),
+		func(ctx context.Context, in *refInput) (*struct{}, error) {
+			return nil, s.desk.DeleteDraft(ctx, in.ID, requestOf(ctx).who)
+		}, 404, 409)
 	register(s, api, op("unhold-notice", http.MethodPost, "/v1/notices/{id}/unhold", "Let go of a notice that a restored ledger holds"),
 		s.unhold, 400, 404, 409, 413, 415, 422)
 	register(s, api, op("settle-notice", http.MethodPost, "/v1/notices/{id}/settle", "Decide about deliveries that need a decision"),

@@ -58,6 +58,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"DELETE /v1/customers/{id}",
+		"DELETE /v1/notices/{id}",
 		"DELETE /v1/suppressions/{number}",
 		"GET /healthz",
 		"GET /metrics",

@@ -39,6 +39,7 @@ type Register interface {
 	Pause(ctx context.Context, id int64, who string) error
 	Resume(ctx context.Context, id int64, who string) error
 	Cancel(ctx context.Context, id int64, who string) error
+	DeleteDraft(ctx context.Context, id int64, who string) error
 	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)
@@ -105,6 +106,15 @@ func (d *Desk) Resume(ctx context.Context, ref, who string) (notice.Status, erro
 // Cancel stops a notice for good; at most what was marked before may still leave.
 func (d *Desk) Cancel(ctx context.Context, ref, who string) (notice.Status, error) {
 	return d.change(ctx, ref, who, d.Ledger.Cancel)
+}
+
+// DeleteDraft deletes a draft; its key can be used again.
+func (d *Desk) DeleteDraft(ctx context.Context, ref, who string) error {
+	id, err := d.Ledger.Find(ctx, ref)
+	if err != nil {
+		return err
+	}
+	return d.Ledger.DeleteDraft(ctx, id, who)
 }
 
 func (d *Desk) change(ctx context.Context, ref, who string, f func(context.Context, int64, string) error) (st notice.Status, err error) {

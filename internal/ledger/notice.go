@@ -205,11 +205,7 @@ func (db *DB) State(ctx context.Context, ref string) (s notice.State, err error)
 
 // Notice returns a notice by its number.
 func (db *DB) Notice(ctx context.Context, id int64) (Notice, error) {
-	n, err := readNotice(ctx, db.pool, id, "")
-	if errors.Is(err, pgx.ErrNoRows) {
-		return n, notice.NotFound("there is no notice %d", id)
-	}
-	return n, err
+	return readNotice(ctx, db.pool, id, "")
 }
 
 // querier is the pool or a transaction.
@@ -223,6 +219,9 @@ func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice
 		SELECT n.id, n.key, i.key, n.state, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at, n.filter_rules, n.rows_dropped_at
 		FROM notice n JOIN incident i ON i.id = n.incident_id WHERE n.id = $1 `+lock, id).
 		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.FilterRules, &n.RowsDroppedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return n, notice.NotFound("there is no notice %d", id)
+	}
 	if err != nil {
 		return n, fmt.Errorf("read notice %d: %w", id, err)
 	}

@@ -11,7 +11,7 @@ import (
 
 // DropOldPlans drops plans that were made longer ago than keep and that no notice has taken, and a slice of the rows of
 // plans that were dropped; more says that there may be more of these. The last that was dropped of a draft is kept as
-// long, so that a release of it can name the changes. Several may do it at once.
+// long, so that a release of it can name the changes, unless that was deleted. Several may do it at once.
 func (db *DB) DropOldPlans(ctx context.Context, keep time.Duration) (rows int, more bool, err error) {
 	// A release that takes one of them is faster, or finds it dropped: its rows are there until that is committed.
 	_, err = db.pool.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE state = 'frozen' AND made_at < clock_timestamp() - $1::interval`, keep)
@@ -33,6 +33,7 @@ func collectPlan(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	var plan int64
 	err = tx.QueryRow(ctx, `
 		SELECT id FROM plan p WHERE state = 'dropped' AND (made_at < clock_timestamp() - $1::interval
+			OR NOT EXISTS (SELECT FROM notice WHERE id = p.notice_id)
 			OR EXISTS (SELECT FROM plan WHERE notice_id = p.notice_id AND (state = 'taken' OR state = 'dropped' AND id > p.id)))
 		ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`, keep).Scan(&plan)
 	if errors.Is(err, pgx.ErrNoRows) {

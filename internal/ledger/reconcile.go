@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -127,9 +126,6 @@ func (db *DB) Reconcile(ctx context.Context, id int64, r Reconciliation, who str
 
 func (db *DB) reconcile(ctx context.Context, tx pgx.Tx, id int64, r Reconciliation, who string) (done Reconciled, err error) {
 	n, err := readNotice(ctx, tx, id, "")
-	if errors.Is(err, pgx.ErrNoRows) {
-		return done, notice.NotFound("there is no notice %d", id)
-	}
 	if err != nil {
 		return done, err
 	}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,9 +25,6 @@ func (db *DB) Settle(ctx context.Context, id int64, s notice.Settlement, key, wh
 
 func (db *DB) settle(ctx context.Context, tx pgx.Tx, id int64, s notice.Settlement, key, who string) (done notice.Settled, err error) {
 	n, err := readNotice(ctx, tx, id, "")
-	if errors.Is(err, pgx.ErrNoRows) {
-		return done, notice.NotFound("there is no notice %d", id)
-	}
 	if err != nil {
 		return done, err
 	}
