@@ -63,6 +63,7 @@ func TestOutputFitsEightyColumns(t *testing.T) {
 		{0, []string{"notice", "status", key}},
 		{0, []string{"report", key}},
 		{0, []string{"report", key, "--state", "suppressed"}},
+		{0, []string{"report", "--incident", "mail-platform-2026-11-20"}},
 		{0, []string{"customers", "history", "C10456"}},
 		{0, []string{"customers", "history", "C10001"}},
 		{0, []string{"customers", "check"}},
@@ -90,7 +91,7 @@ func TestAListIsLaidOutByItsWidestCells(t *testing.T) {
 		{"a blank line", "a\tb\n\nc\td\n", "a  b\n\nc  d\n"},
 		{"a label without a value", "Left out\t\n  filter\t217\n", "Left out\n  filter  217\n"},
 		{"below", "A\tB\tWHY\n" + strings.Repeat("x", 60) + "\ty\tsome words that have no room\n\t\tand more\n",
-			"A" + strings.Repeat(" ", 61) + "B\n    WHY\n" + strings.Repeat("x", 60) + "  y\n    some words that have no room\n    and more\n"},
+			"A" + strings.Repeat(" ", 61) + "B\n  WHY\n" + strings.Repeat("x", 60) + "  y\n  some words that have no room\n  and more\n"},
 	} {
 		var out bytes.Buffer
 		g := table(&out)

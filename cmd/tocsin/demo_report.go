@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"tocsin/internal/api"
@@ -31,8 +30,11 @@ func (s *stage) report(ctx context.Context, st notice.Status, press again) (acco
 		}
 		acc.rows = append(acc.rows, d)
 	}
-	acc.printLanguages(s.say)
-	acc.printReasons(s.say)
+	counts, err := s.client.Report(ctx, st.Key)
+	if err != nil {
+		return acc, fmt.Errorf("report: %w", err)
+	}
+	printCounts(s.say, counts)
 	acc.printUncertain(s.say)
 
 	s.say.step("Does the ledger say what the inbox holds?")
@@ -50,78 +52,11 @@ func (s *stage) report(ctx context.Context, st notice.Status, press again) (acco
 	return acc, s.showMails(acc)
 }
 
-// printLanguages prints the counts by state and language, with their sums.
-func (acc account) printLanguages(say *speaker) {
-	var states []notice.DeliveryState
-	for _, state := range notice.DeliveryStates {
-		if acc.st.Counts[state.String()] > 0 {
-			states = append(states, state)
-		}
-	}
-	counts := map[string]map[notice.DeliveryState]int{}
-	for _, d := range acc.rows {
-		if counts[d.Language] == nil {
-			counts[d.Language] = map[notice.DeliveryState]int{}
-		}
-		counts[d.Language][d.State]++
-	}
-	heads, all := "", ""
-	for _, state := range states {
-		heads += fmt.Sprintf("%12s", state)
-		all += fmt.Sprintf("%12s", count(acc.st.Counts[state.String()]))
-	}
-	say.line("  %s", say.quiet(fmt.Sprintf("%-8s%s%13s", "language", heads, "recipients")))
-	for _, language := range slices.Sorted(maps.Keys(counts)) {
-		cells, sum := "", 0
-		for _, state := range states {
-			n := counts[language][state]
-			cells, sum = cells+fmt.Sprintf("%12s", count(n)), sum+n
-		}
-		say.line("  %-8s%s%13s", orNone(language), cells, count(sum))
-	}
-	say.line("  %s", say.bold(fmt.Sprintf("%-8s%s%13s", "all", all, count(acc.st.Recipients))))
-}
-
-// printReasons says why some got no mail, and which mails took more than one attempt.
-func (acc account) printReasons(say *speaker) {
-	why := map[string]map[string]int{"suppressed": {}, "failed": {}}
-	retried := 0
-	for _, d := range acc.rows {
-		switch d.State {
-		case notice.DeliverySuppressed:
-			why["suppressed"][reasonInWords(d.Reason)]++
-		case notice.DeliveryFailed:
-			why["failed"][answer(d)]++
-		case notice.DeliverySent:
-			retried += min(d.Attempts-1, 1)
-		}
-	}
-	say.line("")
-	for _, state := range []string{"suppressed", "failed"} {
-		for _, reason := range slices.Sorted(maps.Keys(why[state])) {
-			say.line("  %-11s %4s  %s", state, count(why[state][reason]), reason)
-		}
-	}
-	if retried > 0 {
-		say.line("  %-11s %4s  at the second attempt, after a 4xx or a lost connection", "sent", count(retried))
-	}
-}
-
-func reasonInWords(reason string) string {
-	switch reason {
-	case notice.ReasonNoAddress:
-		return "no_address: the customer has no mailbox"
-	case notice.ReasonUnreachable:
-		return "unreachable: on the broken platform, and no alternate"
-	}
-	return reason
-}
-
 // printUncertain says what is to be done about mails that the killed worker may have sent.
 func (acc account) printUncertain(say *speaker) {
 	n := acc.st.Counts[notice.DeliveryUncertain.String()]
 	if n == 0 {
-		say.line("  uncertain      0  worker 1 died between two mails")
+		say.line("\n  Nothing is uncertain: worker 1 died between two mails.")
 		return
 	}
 	arrived := 0
@@ -131,9 +66,9 @@ func (acc account) printUncertain(say *speaker) {
 			arrived++
 		}
 	}
-	say.line("  uncertain   %4s  worker 1 died before it heard the answer; %s did arrive", count(n), count(arrived))
-	say.line("                    Support looks for them in the relay's log, and decides:")
-	say.line("                    tocsin notice settle KEY --sent|--requeue --all-uncertain")
+	say.line("\n  Of the %s that are uncertain %s did arrive: worker 1 died before it heard the", count(n), count(arrived))
+	say.line("  answers. Support looks for them in the relay's log, and decides:")
+	say.line("    tocsin notice settle KEY --sent|--requeue --all-uncertain")
 }
 
 // held is what the inbox holds, by Message-ID.

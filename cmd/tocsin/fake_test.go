@@ -132,6 +132,16 @@ func (in *installation) EachDelivery(_ context.Context, _ int64, _ *notice.Deliv
 	return fn(notice.Delivery{Address: "a@example.net"})
 }
 
+func (in *installation) Report(context.Context, string) (notice.Report, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	r := notice.NewReport([]notice.Status{in.st})
+	for _, state := range notice.DeliveryStates {
+		r.Add("en", notice.Outcomes{State: state, Count: in.st.Counts[state.String()]})
+	}
+	return r, nil
+}
+
 func (in *installation) Deliveries(_ context.Context, _ int64, p notice.DeliveryPage) (all []notice.Delivery, err error) {
 	for seq := p.After + 1; seq < min(p.After+1+p.Limit, 2500); seq++ {
 		all = append(all, notice.Delivery{Seq: seq, Address: fmt.Sprintf("a%d@example.net", seq), State: notice.DeliveryUncertain, SMTPText: "gone"})

@@ -118,8 +118,28 @@ func (c *one) act(ctx context.Context, a *app, what string, do func(*api.Client)
 	return printStatus(a.stdout, st)
 }
 
-// printStatus writes where a notice stands; what somebody must decide comes first.
+// printStatus writes where a notice stands; a decision that somebody must take comes first.
 func printStatus(w io.Writer, st notice.Status) error {
+	t := standing(w, st)
+	for _, s := range notice.DeliveryStates {
+		if n := st.Counts[s.String()]; n > 0 {
+			fmt.Fprintf(t, "  %s\t%s\n", s, count(n))
+		}
+	}
+	if len(st.Suppressed) > 0 {
+		fmt.Fprintln(t, "Why suppressed\t")
+		tally(t, st.Suppressed)
+	}
+	if len(st.ByLanguage) > 0 {
+		fmt.Fprintln(t, "By language\t")
+		tally(t, st.ByLanguage)
+	}
+	printPace(t, st.Pace)
+	return t.Flush()
+}
+
+// standing begins a table that says where a notice stands.
+func standing(w io.Writer, st notice.Status) *grid {
 	printUncertain(w, st)
 	if st.State == notice.Held && st.Reason == notice.ReasonRestored {
 		fmt.Fprint(w, "The ledger was restored from a backup. It does not know which mails left after\nthat backup, and nothing leaves now.\n")
@@ -151,21 +171,7 @@ func printStatus(w io.Writer, st notice.Status) error {
 		fmt.Fprintf(t, "Rows dropped\t%s, because they were old; the counts are kept\n", when(st.RowsDroppedAt))
 	}
 	fmt.Fprintf(t, "Customers\t%s\nRecipients\t%s\n", count(st.Customers), count(st.Recipients))
-	for _, s := range notice.DeliveryStates {
-		if n := st.Counts[s.String()]; n > 0 {
-			fmt.Fprintf(t, "  %s\t%s\n", s, count(n))
-		}
-	}
-	if len(st.Suppressed) > 0 {
-		fmt.Fprintln(t, "Why suppressed\t")
-		tally(t, st.Suppressed)
-	}
-	if len(st.ByLanguage) > 0 {
-		fmt.Fprintln(t, "By language\t")
-		tally(t, st.ByLanguage)
-	}
-	printPace(t, st.Pace)
-	return t.Flush()
+	return t
 }
 
 // printPace says what keeps mails from leaving faster: relays that rest, and domains that asked for fewer mails.

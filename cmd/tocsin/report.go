@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -14,13 +15,20 @@ import (
 
 type reportCmd struct {
 	remote
-	Key    string `arg:"" name:"key-or-number" help:"The notice."`
-	Format string `enum:"table,csv,json" default:"table" placeholder:"table|csv|json" help:"A summary for people (with --state a line a mail), or every mail as CSV or JSON."`
-	State  string `placeholder:"STATE" help:"Only mails in this state: queued, sending, sent, deferred, failed, uncertain, suppressed, cancelled or bounced."`
+	Key      string `arg:"" optional:"" name:"key-or-number" help:"The notice."`
+	Incident string `placeholder:"KEY" help:"All notices of this incident, instead of one: counts, as JSON too, or every mail as CSV."`
+	Format   string `enum:"table,csv,json" default:"table" placeholder:"table|csv|json" help:"A summary for people (with --state a line a mail), or every mail as CSV or JSON."`
+	State    string `placeholder:"STATE" help:"Only mails in this state: queued, sending, sent, deferred, failed, uncertain, suppressed, cancelled or bounced."`
 }
 
 // Run writes row by row: a report of any size needs no memory.
 func (c *reportCmd) Run(ctx context.Context, a *app) error {
+	if (c.Key == "") == (c.Incident == "") {
+		return usage(errors.New("name either a notice or, with --incident, an incident"))
+	}
+	if c.Incident != "" && c.State != "" {
+		return usage(errors.New("--state goes with one notice, not with --incident"))
+	}
 	var state *notice.DeliveryState
 	if c.State != "" {
 		s, err := notice.ParseDeliveryState(c.State)
@@ -34,10 +42,12 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	out := bufio.NewWriter(a.stdout)
-	switch c.Format {
-	case "csv":
+	switch {
+	case c.Incident != "":
+		err = c.writeIncident(ctx, client, a.stdout, out)
+	case c.Format == "csv":
 		err = client.DeliveriesCSV(ctx, c.Key, state, out)
-	case "json":
+	case c.Format == "json":
 		err = c.writeJSON(ctx, client, state, out)
 	default:
 		err = c.writeTable(ctx, client, state, a.stdout)
@@ -46,6 +56,43 @@ func (c *reportCmd) Run(ctx context.Context, a *app) error {
 		return fmt.Errorf("report: %w", err)
 	}
 	return out.Flush()
+}
+
+// writeIncident writes the report on all notices of an incident.
+func (c *reportCmd) writeIncident(ctx context.Context, client *api.Client, people io.Writer, out io.Writer) error {
+	if c.Format == "csv" {
+		return client.IncidentCSV(ctx, c.Incident, out)
+	}
+	r, err := client.IncidentReport(ctx, c.Incident)
+	if err != nil {
+		return err
+	}
+	if c.Format == "json" {
+		return document(out, r)
+	}
+	return printIncident(people, r)
+}
+
+// printIncident writes the counts per notice, and of all together.
+func printIncident(w io.Writer, r notice.Report) error {
+	fmt.Fprintf(w, "%s of incident %s:\n\n", many(len(r.Notices), "notice"), r.Incident)
+	t := table(w)
+	fmt.Fprintln(t, "NO.\tSTATE\tRELEASED\tPHASE\tKEY")
+	var rows []counted
+	for _, st := range r.Notices {
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", st.Number, st.State, day(st.ReleasedAt), orNone(st.Phase), st.Key)
+		rows = append(rows, counted{fmt.Sprint(st.Number), st.Counts})
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	printStates(w, "no.", rows)
+	if len(r.ByLanguage) > 0 {
+		fmt.Fprintln(w)
+	}
+	printCounts(w, r)
+	return nil
 }
 
 func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *notice.DeliveryState, w io.Writer) error {
@@ -82,7 +129,10 @@ func (c *reportCmd) writeTable(ctx context.Context, client *api.Client, state *n
 	if err != nil {
 		return err
 	}
-	if err := printStatus(w, st); err != nil || st.RowsDroppedAt != nil {
+	if st.RowsDroppedAt != nil {
+		return printStatus(w, st)
+	}
+	if err := c.writeCounts(ctx, client, st, w); err != nil {
 		return err
 	}
 	if state != nil {
@@ -94,6 +144,22 @@ func (c *reportCmd) writeTable(ctx context.Context, client *api.Client, state *n
 			return err
 		}
 	}
+	return nil
+}
+
+// writeCounts writes where the notice stands, with its counts by language.
+func (c *reportCmd) writeCounts(ctx context.Context, client *api.Client, st notice.Status, w io.Writer) error {
+	counts, err := client.Report(ctx, c.Key)
+	if err != nil {
+		return err
+	}
+	t := standing(w, st)
+	printPace(t, st.Pace)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	printCounts(w, counts)
 	return nil
 }
 
@@ -114,7 +180,7 @@ func (c *reportCmd) writeRows(ctx context.Context, client *api.Client, state not
 			break
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s, %s: %s\n", orNone(d.Address), orNone(customers(d.Customers)), orNone(d.Language),
-			when(&d.UpdatedAt), many(d.Attempts, "attempt"), answer(d))
+			day(&d.UpdatedAt), many(d.Attempts, "attempt"), answer(d))
 		if n%1000 == 0 {
 			t.Flush()
 		}

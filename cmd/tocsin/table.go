@@ -15,6 +15,9 @@ const columns = 80
 // fewest is the least room in which the last cell of a table's row stands beside the others, and not below them.
 const fewest = 25
 
+// underneath is how far a last cell that stands below the others is indented.
+const underneath = 2
+
 // grid aligns the cells of the rows that are written to it, with tabs between the cells. The last cell of a row may be of
 // any length: it has a line of its own where there is too little room.
 type grid struct {
@@ -40,7 +43,7 @@ func (g *grid) Flush() error {
 	}
 	indent := left
 	if below(rows, left) {
-		indent = 4
+		indent = underneath
 	}
 	var out strings.Builder
 	for _, cells := range rows {
@@ -91,7 +94,7 @@ func below(rows [][]string, left int) bool {
 		}
 		for _, word := range split(last, room) {
 			// A label stands beside its value; the cells of a list do not need each other so much.
-			if width := uniseg.StringWidth(strings.TrimRight(word, " ")); len(cells) > 2 && width > room && width <= columns-4 {
+			if width := uniseg.StringWidth(strings.TrimRight(word, " ")); len(cells) > 2 && width > room && width <= columns-underneath {
 				return true
 			}
 		}

@@ -169,14 +169,35 @@ func (cl *Client) Deliveries(ctx context.Context, ref string, q DeliveryQuery) i
 	}
 }
 
+// Report counts what became of the notice's deliveries.
+func (cl *Client) Report(ctx context.Context, ref string) (r notice.Report, err error) {
+	err = cl.do(ctx, call{method: http.MethodGet, path: noticePath(ref, "/report"), again: untilReached}, &r)
+	return r, err
+}
+
+// IncidentReport counts what became of the deliveries of all notices of the incident with that key.
+func (cl *Client) IncidentReport(ctx context.Context, incident string) (r notice.Report, err error) {
+	err = cl.do(ctx, call{method: http.MethodGet, path: incidentPath(incident), again: untilReached}, &r)
+	return r, err
+}
+
+// IncidentCSV writes the deliveries of all notices of the incident to w as CSV.
+func (cl *Client) IncidentCSV(ctx context.Context, incident string, w io.Writer) error {
+	return cl.csv(ctx, incidentPath(incident), url.Values{}, w)
+}
+
 // DeliveriesCSV writes the notice's report to w as CSV, or only the rows in that state.
 func (cl *Client) DeliveriesCSV(ctx context.Context, ref string, state *notice.DeliveryState, w io.Writer) error {
-	c := call{method: http.MethodGet, path: noticePath(ref, "/deliveries"), accept: string(FormatCSV), again: untilReached,
-		query: url.Values{"format": {"csv"}}}
+	query := url.Values{}
 	if state != nil {
-		c.query.Set("state", state.String())
+		query.Set("state", state.String())
 	}
-	resp, err := cl.send(ctx, c)
+	return cl.csv(ctx, noticePath(ref, "/deliveries"), query, w)
+}
+
+func (cl *Client) csv(ctx context.Context, path string, query url.Values, w io.Writer) error {
+	query.Set("format", "csv")
+	resp, err := cl.send(ctx, call{method: http.MethodGet, path: path, accept: string(FormatCSV), again: untilReached, query: query})
 	if err != nil {
 		return err
 	}
@@ -186,5 +207,7 @@ func (cl *Client) DeliveriesCSV(ctx context.Context, ref string, state *notice.D
 	}
 	return nil
 }
+
+func incidentPath(incident string) string { return "/v1/incidents/" + segment(incident) + "/report" }
 
 func noticePath(ref, verb string) string { return "/v1/notices/" + segment(ref) + verb }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -26,8 +25,16 @@ type deliveriesInput struct {
 	Accept string `header:"Accept" hidden:"true"`
 }
 
-func (in *deliveriesInput) csv() bool {
-	return in.Format == "csv" || in.Format == "" && strings.HasPrefix(strings.TrimSpace(in.Accept), string(FormatCSV))
+// wantsCSV reports whether a request asks for CSV, by its parameter or its header.
+func wantsCSV(format, accept string) bool {
+	return format == "csv" || format == "" && strings.HasPrefix(strings.TrimSpace(accept), string(FormatCSV))
+}
+
+// writeJSON writes the answer of a request that could have asked for CSV too.
+func writeJSON(hctx huma.Context, doc any) {
+	hctx.SetHeader("Content-Type", "application/json")
+	// A client that has gone is all that can fail here.
+	_ = json.NewEncoder(hctx.BodyWriter()).Encode(doc)
 }
 
 func (s *Server) describeDeliveries(api huma.API) {
@@ -59,14 +66,12 @@ func (s *Server) deliveries(ctx context.Context, in *deliveriesInput) (*huma.Str
 	if err != nil {
 		return nil, err
 	}
-	if in.csv() {
+	if wantsCSV(in.Format, in.Accept) {
 		if in.Search != "" {
 			return nil, notice.Invalid("search", "does not go with CSV, which is the whole report")
 		}
-		if st.RowsDroppedAt != nil {
-			// A report without its rows must not look whole.
-			return nil, notice.Conflict("the rows of notice %s were dropped on %s, because they were old; its status has the counts",
-				st.Key, st.RowsDroppedAt.UTC().Format(time.DateOnly))
+		if err := complete(st); err != nil {
+			return nil, err
 		}
 		return &huma.StreamResponse{Body: func(hctx huma.Context) { s.report(hctx, st, state) }}, nil
 	}
@@ -75,11 +80,7 @@ func (s *Server) deliveries(ctx context.Context, in *deliveriesInput) (*huma.Str
 		return nil, err
 	}
 	list.RowsDroppedAt = inUTC(st.RowsDroppedAt)
-	return &huma.StreamResponse{Body: func(hctx huma.Context) {
-		hctx.SetHeader("Content-Type", "application/json")
-		// A client that has gone is all that can fail here.
-		_ = json.NewEncoder(hctx.BodyWriter()).Encode(list)
-	}}, nil
+	return &huma.StreamResponse{Body: func(hctx huma.Context) { writeJSON(hctx, list) }}, nil
 }
 
 // page reads one delivery more than asked for, which tells whether there is a next page.

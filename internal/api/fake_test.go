@@ -208,6 +208,28 @@ func (f *fake) Deliveries(_ context.Context, _ int64, p notice.DeliveryPage) (pa
 	return page, f.fail
 }
 
+func (f *fake) Report(ctx context.Context, ref string) (r notice.Report, err error) {
+	st, err := f.Status(ctx, ref)
+	if err != nil {
+		return r, err
+	}
+	r = notice.NewReport([]notice.Status{st})
+	for _, d := range f.deliveries {
+		r.Add(d.Language, notice.Outcomes{State: d.State, Count: 1, Reason: d.Reason})
+	}
+	return r, nil
+}
+
+func (f *fake) IncidentReport(ctx context.Context, incident string) (r notice.Report, err error) {
+	all, err := f.Notices(ctx, notice.Page{Limit: len(f.notices)})
+	slices.Reverse(all)
+	all = slices.DeleteFunc(all, func(st notice.Status) bool { return st.Incident != incident })
+	if err == nil && len(all) == 0 {
+		err = notice.NotFound("there is no notice of an incident %q", incident)
+	}
+	return notice.NewReport(all), err
+}
+
 func (f *fake) EachDelivery(_ context.Context, _ int64, state *notice.DeliveryState, fn func(notice.Delivery) error) error {
 	for _, d := range f.deliveries {
 		if state != nil && d.State != *state {

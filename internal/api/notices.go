@@ -85,6 +85,7 @@ func (s *Server) describeNotices(api huma.API) {
 		s.settle, 400, 404, 409, 413, 415, 422)
 	s.describeReconcile(api)
 	s.describeDeliveries(api)
+	s.describeReports(api)
 }
 
 func (s *Server) draft(ctx context.Context, in *noticeInput) (*answer[Receipt], error) {

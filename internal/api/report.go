@@ -1,11 +1,13 @@
 package api
 
 import (
-	"encoding/csv"
+	"bufio"
+	"context"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,36 +16,107 @@ import (
 	"tocsin/internal/notice"
 )
 
-// csvColumns head the report; scripts read them.
+// csvColumns head the report of a notice; scripts read them.
 var csvColumns = [...]string{"address", "customers", "language", "time_zone", "state", "reason", "attempts", "relay",
 	"smtp_code", "enhanced_code", "smtp_text", "message_id", "sent_at", "updated_at"}
 
-const csvDescription = "UTF-8 without BOM, a line a delivery. Columns: address, customers (external ids, space-separated), " +
-	"language, time_zone, state, reason, attempts, relay, smtp_code (empty = none heard), enhanced_code, smtp_text, message_id, " +
-	"sent_at, updated_at (RFC 3339, UTC, milliseconds). A cell that a spreadsheet would run has an apostrophe put before it."
+const csvDescription = "UTF-8 without BOM, a line a delivery, each cell in double quotes. Columns: address, customers (external ids, " +
+	"with blanks between them; an id with a blank, a comma, a semicolon or a quote stands in double quotes), language, time_zone, state, " +
+	"reason, attempts, relay, smtp_code (empty = none heard), enhanced_code, smtp_text, message_id, sent_at, updated_at (RFC 3339, UTC, " +
+	"milliseconds). A cell that a spreadsheet would run has an apostrophe put before it."
 
 // csvTime is RFC 3339 with milliseconds; the times it formats are UTC.
 const csvTime = "2006-01-02T15:04:05.000Z"
 
-// report streams the notice's deliveries as CSV. Once a row is out an error can only break the connection off:
-// a report that lacks rows must not look whole.
+func (s *Server) describeReports(api huma.API) {
+	op := noticeOperation("report-notice", http.MethodGet, "/v1/notices/{id}/report", "How many deliveries of a notice ended how")
+	register(s, api, op, func(ctx context.Context, in *refInput) (*answer[notice.Report], error) {
+		r, err := s.book.Report(ctx, in.ID)
+		return ok(tidyReport(r), err)
+	}, 404)
+	op = noticeOperation("report-incident", http.MethodGet, "/v1/incidents/{id}/report", "How many deliveries of an incident's notices ended how")
+	op.Responses = map[string]*huma.Response{"200": jsonResponse[notice.Report](api, "The counts, or every delivery as CSV")}
+	op.Responses["200"].Content[string(FormatCSV)] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString,
+		Description: "As the report of a notice, with the column notice, its key, before the others."}}
+	register(s, api, op, s.incidentReport, 404, 409, 422)
+}
+
+func (s *Server) incidentReport(ctx context.Context, in *struct {
+	ID     string `path:"id" doc:"the incident's key"`
+	Format string `query:"format" enum:"json,csv" doc:"csv is every delivery, as is Accept: text/csv"`
+	Accept string `header:"Accept" hidden:"true"`
+}) (*huma.StreamResponse, error) {
+	r, err := s.book.IncidentReport(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !wantsCSV(in.Format, in.Accept) {
+		return &huma.StreamResponse{Body: func(hctx huma.Context) { writeJSON(hctx, tidyReport(r)) }}, nil
+	}
+	for _, st := range r.Notices {
+		if err := complete(st); err != nil {
+			return nil, err
+		}
+	}
+	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		s.writeCSV(hctx, r.Incident, append([]string{"notice"}, csvColumns[:]...), func(write func([]string) error) error {
+			for _, st := range r.Notices {
+				err := s.book.EachDelivery(hctx.Context(), st.Number, nil, func(d notice.Delivery) error {
+					return write(append([]string{st.Key}, csvRow(d)...))
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}}, nil
+}
+
+// tidyReport makes a report fit to be read by a program.
+func tidyReport(r notice.Report) notice.Report {
+	r.Notices, r.Counts, r.ByLanguage, r.Outcomes = orEmpty(r.Notices), filled(r.Counts), filled(r.ByLanguage), orEmpty(r.Outcomes)
+	for i := range r.Notices {
+		r.Notices[i] = tidyStatus(r.Notices[i])
+	}
+	return r
+}
+
+// complete is an error for a notice whose rows are gone: a report without its rows must not look whole.
+func complete(st notice.Status) error {
+	if st.RowsDroppedAt == nil {
+		return nil
+	}
+	return notice.Conflict("the rows of notice %s were dropped on %s, because they were old; its status has the counts",
+		st.Key, st.RowsDroppedAt.UTC().Format(time.DateOnly))
+}
+
+// report streams the notice's deliveries as CSV.
 func (s *Server) report(hctx huma.Context, st notice.Status, state *notice.DeliveryState) {
+	s.writeCSV(hctx, st.Key, csvColumns[:], func(write func([]string) error) error {
+		return s.book.EachDelivery(hctx.Context(), st.Number, state, func(d notice.Delivery) error { return write(csvRow(d)) })
+	})
+}
+
+// writeCSV streams rows. Once one is out an error can only break the connection off: a report that lacks rows must not
+// look whole.
+func (s *Server) writeCSV(hctx huma.Context, name string, columns []string, rows func(write func([]string) error) error) {
 	ctx := hctx.Context()
 	hctx.SetHeader("Content-Type", "text/csv; charset=utf-8")
-	hctx.SetHeader("Content-Disposition", `attachment; filename="`+st.Key+`.csv"`)
+	hctx.SetHeader("Content-Disposition", `attachment; filename="`+name+`.csv"`)
 	counted := &countingWriter{Writer: hctx.BodyWriter()}
-	out := csv.NewWriter(counted)
-	err := out.Write(csvColumns[:])
+	out := bufio.NewWriter(counted)
+	write := func(cells []string) error { return writeQuoted(out, cells) }
+	err := write(columns)
 	if err == nil {
-		err = s.book.EachDelivery(ctx, st.Number, state, func(d notice.Delivery) error { return out.Write(csvRow(d)) })
+		err = rows(write)
 	}
 	if err != nil && counted.n == 0 {
 		s.refuse(hctx, err)
 		return
 	}
 	if err == nil {
-		out.Flush()
-		err = out.Error()
+		err = out.Flush()
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -62,6 +135,18 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	w.n += n
 	return n, err
+}
+
+// writeQuoted writes a row of CSV (RFC 4180) with each cell in quotes: a spreadsheet that separates at semicolons would
+// else begin a cell, and a formula, at one inside of a cell. encoding/csv quotes only what it must.
+func writeQuoted(w *bufio.Writer, cells []string) error {
+	for i, cell := range cells {
+		if i > 0 {
+			w.WriteByte(',')
+		}
+		w.WriteString(`"` + strings.ReplaceAll(cell, `"`, `""`) + `"`)
+	}
+	return w.WriteByte('\n') // a bufio.Writer keeps its first error
 }
 
 func csvRow(d notice.Delivery) []string {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -78,9 +79,12 @@ func TestTheReportAsCSV(t *testing.T) {
 	withDeliveries(t, b, 1)
 	b.deliveries = append(b.deliveries, notice.Delivery{Seq: 1, Address: "", Customers: []string{"=cmd|' /C calc'!A0"},
 		State: notice.DeliverySuppressed, Reason: notice.ReasonNoAddress, UpdatedAt: time.Date(2026, 11, 9, 3, 0, 0, 0, time.UTC)})
-	const head = "address,customers,language,time_zone,state,reason,attempts,relay,smtp_code,enhanced_code,smtp_text,message_id,sent_at,updated_at\n"
-	const sent = "c0@example.org,0 x,nl,Europe/Amsterdam,sent,,1,main,250,2.0.0,queued as  7F,<t.1@example.net>,2026-11-09T03:14:07.123Z,2026-11-09T03:14:07.123Z\n"
-	const suppressed = ",\"\"\"=cmd|' /C calc'!A0\"\"\",,,suppressed,no_address,0,,,,,,,2026-11-09T03:00:00.000Z\n"
+	const (
+		head = `"address","customers","language","time_zone","state","reason","attempts","relay","smtp_code","enhanced_code","smtp_text","message_id","sent_at","updated_at"` + "\n"
+		sent = `"c0@example.org","0 x","nl","Europe/Amsterdam","sent","","1","main","250","2.0.0","queued as  7F","<t.1@example.net>",` +
+			`"2026-11-09T03:14:07.123Z","2026-11-09T03:14:07.123Z"` + "\n"
+		suppressed = `"","""=cmd|' /C calc'!A0""","","","suppressed","no_address","0","","","","","","","2026-11-09T03:00:00.000Z"` + "\n"
+	)
 	var got strings.Builder
 	if err := b.client.DeliveriesCSV(ctx, "k", nil, &got); err != nil {
 		t.Fatal(err)
@@ -102,6 +106,41 @@ func TestTheReportAsCSV(t *testing.T) {
 	got.Reset()
 	if err := b.client.DeliveriesCSV(ctx, "k", &empty, &got); err != nil || got.String() != head {
 		t.Errorf("without rows: %q, %v", got.String(), err)
+	}
+}
+
+func TestAnIncidentHasAReport(t *testing.T) {
+	t.Parallel()
+	b, ctx := setup(t), context.Background()
+	withDeliveries(t, b, 2)
+	if _, _, err := b.Draft(ctx, body("l"), "x"); err != nil {
+		t.Fatal(err)
+	}
+	b.notices[0].Incident, b.notices[0].Recipients, b.notices[0].Counts = "mail 1", 2, map[string]int{"sent": 2}
+	b.notices[1].Incident, b.notices[1].Recipients, b.notices[1].Counts = "mail 1", 3, map[string]int{"sent": 2, "failed": 1}
+	r, err := b.client.IncidentReport(ctx, "mail 1")
+	if err != nil || len(r.Notices) != 2 || r.Notices[0].Key != "k" || r.Recipients != 5 || r.Counts["sent"] != 4 || r.Counts["failed"] != 1 || r.Counts["queued"] != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	var got strings.Builder
+	if err := b.client.IncidentCSV(ctx, "mail 1", &got); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(strings.NewReader(got.String())).ReadAll()
+	if err != nil || len(rows) != 5 || rows[0][0] != "notice" || rows[0][1] != "address" || rows[1][0] != "k" || rows[4][0] != "l" || rows[4][1] != "c1@example.org" {
+		t.Errorf("%v, %v", rows, err)
+	}
+	old := time.Date(2026, 11, 9, 3, 0, 0, 0, time.UTC)
+	b.notices[1].RowsDroppedAt = &old
+	if err := b.client.IncidentCSV(ctx, "mail 1", &got); notice.CodeOf(err) != notice.CodeConflict {
+		t.Errorf("a report that lacks rows looks whole: %v", err)
+	}
+	if _, err := b.client.IncidentReport(ctx, "gone"); notice.CodeOf(err) != notice.CodeNotFound {
+		t.Errorf("an incident that is not there: %v", err)
+	}
+	one, err := b.client.Report(ctx, "k")
+	if err != nil || one.ByLanguage["nl"]["sent"] != 2 || len(one.Notices) != 1 {
+		t.Errorf("%+v, %v", one, err)
 	}
 }
 
@@ -204,16 +243,15 @@ func FuzzDefuse(f *testing.F) {
 			t.Fatalf("%q became %q, which a spreadsheet would run", cell, got)
 		}
 		var line strings.Builder
-		w := csv.NewWriter(&line)
-		if err := w.Write([]string{got, "end"}); err != nil {
+		w := bufio.NewWriter(&line)
+		if err := errors.Join(writeQuoted(w, []string{got, "end"}), w.Flush()); err != nil {
 			t.Fatal(err)
 		}
-		w.Flush()
 		if strings.Count(line.String(), "\n") != 1 {
 			t.Fatalf("%q is more than a line", line.String())
 		}
 		row, err := csv.NewReader(strings.NewReader(line.String())).Read()
-		if err != nil || row[0] != got {
+		if err != nil || row[0] != got || row[1] != "end" {
 			t.Fatalf("%q came back as %q: %v", got, row, err)
 		}
 	})

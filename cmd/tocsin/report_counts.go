@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+// counted is a row of counts by state.
+type counted struct {
+	name   string
+	counts map[string]int
+}
+
+// printCounts writes what became of the mails of a notice, or of an incident's notices: per language and state, and why
+// mails were not simply sent.
+func printCounts(w io.Writer, r notice.Report) {
+	var languages []counted
+	for _, language := range slices.Sorted(maps.Keys(r.ByLanguage)) {
+		languages = append(languages, counted{orNone(language), r.ByLanguage[language]})
+	}
+	printStates(w, "language", languages)
+	printOutcomes(w, r.Outcomes)
+}
+
+// printStates writes rows of counts and their sums; a state in which nothing is has no column.
+func printStates(w io.Writer, head string, rows []counted) {
+	if len(rows) == 0 {
+		return
+	}
+	all := counted{"all", map[string]int{}}
+	width := len(head)
+	for _, row := range rows {
+		width = max(width, len(row.name))
+		for state, n := range row.counts {
+			all.counts[state] += n
+		}
+	}
+	var states []string
+	for _, state := range notice.DeliveryStates {
+		if all.counts[state.String()] > 0 {
+			states = append(states, state.String())
+		}
+	}
+	line := func(name string, cell func(state string) string, sum string) {
+		text := fmt.Sprintf("%-*s", width, name)
+		for _, state := range append(slices.Clone(states), "") {
+			content := sum
+			if state != "" {
+				content = cell(state)
+			}
+			text += fmt.Sprintf(" %*s", max(len(state), len(count(all.counts[state])), 7), content)
+		}
+		fmt.Fprintln(w, strings.TrimRight(text, " "))
+	}
+	line(head, func(state string) string { return state }, "all")
+	for _, row := range append(rows, all) {
+		sum := 0
+		for _, n := range row.counts {
+			sum += n
+		}
+		line(row.name, func(state string) string { return count(row.counts[state]) }, count(sum))
+	}
+}
+
+// printOutcomes says why some got no mail, and which mails took more than one attempt.
+func printOutcomes(w io.Writer, outcomes []notice.Outcomes) {
+	if len(outcomes) == 0 {
+		return
+	}
+	const most = 20
+	fmt.Fprintln(w)
+	t := table(w)
+	for _, o := range outcomes[:min(most, len(outcomes))] {
+		fmt.Fprintf(t, "%s\t%7s\t%s\n", o.State, count(o.Count), outcomeInWords(o))
+	}
+	if more := len(outcomes) - most; more > 0 {
+		fmt.Fprintf(t, "… and %s\t\t\n", many(more, "other reason"))
+	}
+	t.Flush()
+}
+
+func outcomeInWords(o notice.Outcomes) string {
+	switch o.Reason {
+	case notice.ReasonRetried:
+		return "after a 4xx or a lost connection, at a later attempt"
+	case notice.ReasonNoAddress:
+		return "no_address: the customer has no mailbox"
+	case notice.ReasonUnreachable:
+		return "unreachable: on the broken platform, and no alternate"
+	}
+	return answer(notice.Delivery{Reason: o.Reason, Relay: o.Relay, SMTPCode: o.SMTPCode, Enhanced: o.Enhanced, SMTPText: o.SMTPText})
+}
