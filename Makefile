@@ -89,8 +89,8 @@ race: ## the tests, with the race detector where it can be had
 	export TOCSIN_TEST_WITHOUT="$$without"; \
 	if $(RACE_WORKS); then \
 		$(GO) test -run '^TestASeedReplaysExactly$$' ./internal/delivery && \
-		CGO_ENABLED=1 tools/gotest -- -race -timeout 20m ./...; \
+		CGO_ENABLED=1 GOGC=400 GORACE=atexit_sleep_ms=0 tools/gotest -- -race -vet=off -timeout 20m ./...; \
 	else \
 		echo "no C compiler: testing WITHOUT the race detector"; \
-		tools/gotest -- -timeout 20m ./...; \
+		tools/gotest -- -vet=off -timeout 20m ./...; \
 	fi

@@ -179,7 +179,7 @@ func (s *system) launch(args ...string) *program {
 func (s *system) launchBinary(binary string, args ...string) *program {
 	s.t.Helper()
 	p := &program{Cmd: exec.Command(binary, args...), done: make(chan struct{}), log: &safeBuffer{}}
-	p.Env = append(s.env, "TOCSIN_TEST_AS_PROGRAM=1")
+	p.Env = append(s.env, "TOCSIN_TEST_AS_PROGRAM=1", "GOGC="+os.Getenv("GOGC"), "GORACE="+os.Getenv("GORACE"))
 	p.Stdout, p.Stderr = p.log, p.log
 	p.SysProcAttr = &syscall.SysProcAttr{}
 	dieWithUs(p.SysProcAttr)

@@ -142,8 +142,8 @@ func TestServeDrains(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("drained for %v", took)
+	if took := time.Since(begin); took >= time.Minute {
+		t.Errorf("the wait went on to its end: drained for %v", took)
 	}
 	if _, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		t.Error("it still listens")

@@ -20,6 +20,14 @@ const (
 // delimiter is a line that makes a table of the line above it and those below.
 var delimiter = regexp.MustCompile(`^[ \t>]*[|:-][ \t|:-]*\|[ \t|:-]*\n?$`)
 
+// isSign are the characters that may mean something in Markdown.
+var isSign = func() (table [256]bool) {
+	for _, c := range []byte("*_`[]()<>!&\\:@") {
+		table[c] = true
+	}
+	return table
+}()
+
 // bounded refuses Markdown that would take too long to convert. at names the place of a line.
 func bounded(md string, at func(line int) string) error {
 	signs, size, number, rows := 0, 0, 0, 0
@@ -44,7 +52,7 @@ func bounded(md string, at func(line int) string) error {
 		}
 		size += len(line)
 		for i := range len(line) {
-			if strings.IndexByte("*_`[]()<>!&\\:@", line[i]) >= 0 {
+			if isSign[line[i]] {
 				signs++
 			}
 		}
