@@ -17,6 +17,7 @@ import (
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 func TestACustomerIsPutReadAndDeleted(t *testing.T) {
@@ -123,8 +124,8 @@ func TestAnImportIsDoneAsItIsAsked(t *testing.T) {
 // TestTheAnswerToABadFileIsShort imports 24 MB of bad rows.
 func TestTheAnswerToABadFileIsShort(t *testing.T) {
 	b := setup(t)
-	const n = 1_000_000
-	file := io.MultiReader(strings.NewReader("id,email,language\n"), io.LimitReader(&cycle{text: "1,nonsense,klingon,mars\n"}, 24*n))
+	n := testkit.Size(100_000, 1_000_000)
+	file := io.MultiReader(strings.NewReader("id,email,language\n"), io.LimitReader(&cycle{text: "1,nonsense,klingon,mars\n"}, int64(24*n)))
 	r, err := b.client.ImportCustomers(context.Background(), file, CustomerFile{Format: FormatCSV})
 	if err != nil || r.RejectedCount != n || len(r.Rejected) != notice.MaxRejections || len(r.Reasons) != 1 || r.Reasons[0].Count != n {
 		t.Errorf("%d rejected, %d listed, reasons %+v, %v", r.RejectedCount, len(r.Rejected), r.Reasons, err)
@@ -199,7 +200,8 @@ func rowsOf(n int) io.ReadCloser {
 
 func TestALargeFileIsStreamed(t *testing.T) {
 	b, ctx := setup(t), context.Background()
-	const rows, allowed = 200_000, 16 << 20
+	rows := testkit.Size(60_000, 200_000)
+	allowed := uint64(80 * rows)
 	var seen int
 	var base, peak uint64
 	b.onRow = func(notice.CustomerRow) {

@@ -286,7 +286,7 @@ func TestReaderReportsTheErrorOfItsFile(t *testing.T) {
 
 func TestReaderKeepsNothingOfALongFile(t *testing.T) {
 	// Not parallel: it looks at the heap.
-	count := testkit.Size(40_000, 200_000)
+	count := testkit.Size(20_000, 200_000)
 	from, to := io.Pipe()
 	go func() {
 		w := bufio.NewWriter(to)
@@ -331,7 +331,7 @@ func TestReaderKeepsNothingOfALongFile(t *testing.T) {
 		} else {
 			rows++
 		}
-		if rejection == nil && rows%9_000 == 0 {
+		if rejection == nil && rows%4_500 == 0 {
 			if after := heap(); after > before+1<<20 {
 				t.Errorf("the heap grew from %d to %d bytes in %d rows", before, after, rows)
 			}

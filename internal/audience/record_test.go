@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // idsOf reads a file to its end and returns the ids of its customers.
@@ -177,7 +178,7 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 // TestLongCellsTakeNoMemory reads a valid cell of 200 MB.
 func TestLongCellsTakeNoMemory(t *testing.T) {
 	line := strings.Repeat(inner, 40) + "\n"
-	file := io.MultiReader(strings.NewReader("id,notes\n1,\""), &repeated{line, 200_000}, strings.NewReader("\"\n2,ok\n"))
+	file := io.MultiReader(strings.NewReader("id,notes\n1,\""), &repeated{line, testkit.Size(60_000, 200_000)}, strings.NewReader("\"\n2,ok\n"))
 	var ids []string
 	var rejected int
 	var err error
