@@ -70,14 +70,26 @@ func (d *Desk) choose(ctx context.Context, a notice.Audience, kept ledger.Notice
 
 // checkAttributes refuses a filter on an attribute that no customer has.
 func (d *Desk) checkAttributes(ctx context.Context, text string, f notice.Filter) error {
-	if len(f.Attributes()) == 0 {
-		return nil
+	for _, name := range f.Attributes() {
+		known, others, err := d.knownAttribute(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return audience.CheckAttributes(text, f, others)
+		}
 	}
-	known, err := d.Ledger.AttributeNames(ctx)
-	if err != nil {
-		return err
+	return nil
+}
+
+// knownAttribute reports whether some customer has an attribute, which mostly is found out soon. Where none has, it returns the names of
+// the attributes that customers have; that takes a look at each of them.
+func (d *Desk) knownAttribute(ctx context.Context, name string) (known bool, others []string, err error) {
+	known, err = d.Ledger.Anybody(ctx, notice.Filter{Op: notice.FilterHas, Field: name, Attribute: true, Value: "*"})
+	if err == nil && !known {
+		others, err = d.Ledger.AttributeNames(ctx)
 	}
-	return audience.CheckAttributes(text, f, known)
+	return known, others, err
 }
 
 // checkListed refuses a list with an id that no customer has. It says where, and not which: an id may be anything.

@@ -16,7 +16,6 @@ func (d *Desk) checkTexts(ctx context.Context, p *render.Program) error {
 	if err := p.Sound(); err != nil {
 		return err
 	}
-	var known []string
 	asked := map[string]bool{}
 	for _, c := range p.Conditions() {
 		f := c.Filter
@@ -26,14 +25,12 @@ func (d *Desk) checkTexts(ctx context.Context, p *render.Program) error {
 			asked[key] = true
 		}
 		if f.Op == notice.FilterHas {
-			if known == nil {
-				var err error
-				if known, err = d.Ledger.AttributeNames(ctx); err != nil {
-					return err
-				}
+			known, others, err := d.knownAttribute(ctx, f.Field)
+			if err != nil {
+				return err
 			}
-			if !slices.ContainsFunc(known, func(name string) bool { return strings.EqualFold(name, f.Field) }) {
-				return notice.Invalid(c.Place, "%s: no customer has the attribute %s%s", c.What, f.Field, meant(f.Field, known))
+			if !known && !slices.ContainsFunc(others, func(name string) bool { return strings.EqualFold(name, f.Field) }) {
+				return notice.Invalid(c.Place, "%s: no customer has the attribute %s%s", c.What, f.Field, meant(f.Field, others))
 			}
 			continue
 		}

@@ -146,6 +146,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 		return nil, err
 	}
 	defer rows.Close()
+	known := interned{}
 	for rows.Next() {
 		var d Due
 		var customers []byte
@@ -165,7 +166,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 		if d.InReplyTo == "" {
 			d.InReplyTo = firsts[d.Seq]
 		}
-		if d.Recipient.Customers, err = frozen(customers); err != nil {
+		if d.Recipient.Customers, err = known.frozen(customers); err != nil {
 			return nil, err
 		}
 		all = append(all, d)

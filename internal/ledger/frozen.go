@@ -8,10 +8,26 @@ import (
 	"tocsin/internal/notice"
 )
 
+// interned keeps strings that many customers share, such as the names of attributes, each once.
+type interned map[string]string
+
+// mostInterned bounds the memory of strings that turn out to be shared by nobody.
+const mostInterned = 10_000
+
+func (known interned) text(b []byte) string {
+	s, ok := known[string(b)]
+	if !ok {
+		if s = string(b); len(known) < mostInterned {
+			known[s] = s
+		}
+	}
+	return s
+}
+
 // frozen reads the customers of a recipient. Postgres prints jsonb in one form, so that what freeze writes can be read
 // piece by piece, without reflection; a string with an escape is left to encoding/json.
-func frozen(text []byte) ([]notice.Frozen, error) {
-	s := scanner{rest: text}
+func (known interned) frozen(text []byte) ([]notice.Frozen, error) {
+	s := scanner{rest: text, known: known}
 	all := []notice.Frozen{}
 	s.skip('[')
 	for !s.ended(']') {
@@ -26,6 +42,7 @@ func frozen(text []byte) ([]notice.Frozen, error) {
 // scanner takes JSON apart from its beginning.
 type scanner struct {
 	rest   []byte
+	known  interned
 	failed bool
 }
 
@@ -55,7 +72,8 @@ func (s *scanner) ended(end byte) bool {
 	return false
 }
 
-func (s *scanner) text() (text string) {
+// text takes a string, as bytes of what is read.
+func (s *scanner) text() (text []byte) {
 	s.rest = bytes.TrimLeft(s.rest, " ")
 	for i := 1; i < len(s.rest) && s.rest[0] == '"'; i++ {
 		switch s.rest[i] {
@@ -65,14 +83,15 @@ func (s *scanner) text() (text string) {
 			quoted := s.rest[:i+1]
 			s.rest = s.rest[i+1:]
 			if bytes.IndexByte(quoted, '\\') < 0 {
-				return string(quoted[1:i])
+				return quoted[1:i]
 			}
-			s.failed = json.Unmarshal(quoted, &text) != nil || s.failed
-			return text
+			var plain string
+			s.failed = json.Unmarshal(quoted, &plain) != nil || s.failed
+			return []byte(plain)
 		}
 	}
 	s.failed = true
-	return ""
+	return nil
 }
 
 func (s *scanner) customer() (c notice.Frozen) {
@@ -80,18 +99,18 @@ func (s *scanner) customer() (c notice.Frozen) {
 	for !s.ended('}') {
 		name := s.text()
 		s.skip(':')
-		switch name {
+		switch string(name) {
 		case "id":
-			c.ID = s.text()
+			c.ID = string(s.text())
 		case "name":
-			c.Name = s.text()
+			c.Name = string(s.text())
 		case "attributes":
 			c.Attributes = map[string]string{}
 			s.skip('{')
 			for !s.ended('}') {
-				key := s.text()
+				key := s.known.text(s.text())
 				s.skip(':')
-				c.Attributes[key] = s.text()
+				c.Attributes[key] = s.known.text(s.text())
 			}
 		default:
 			s.failed = true

@@ -15,7 +15,7 @@ func FuzzFrozen(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got, err := frozen(text)
+		got, err := interned{}.frozen(text)
 		if err != nil {
 			return
 		}
@@ -37,7 +37,7 @@ func TestFrozenCustomersAreReadAsEncodingJSONReadsThem(t *testing.T) {
 	if err := json.Unmarshal(text, &want); err != nil {
 		t.Fatal(err)
 	}
-	got, err := frozen(text)
+	got, err := interned{}.frozen(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestFrozenCustomersAreReadAsEncodingJSONReadsThem(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, bad := range []string{``, `[`, `[{"id": "c1"]`, `[{"id": 7}]`, `[{"other": "x"}]`, `[] []`} {
-		if _, err := frozen([]byte(bad)); err == nil {
+		if _, err := (interned{}).frozen([]byte(bad)); err == nil {
 			t.Errorf("%q was read", bad)
 		}
 	}

@@ -65,7 +65,7 @@ func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, 
 		if err != nil {
 			return err
 		}
-		s := survey{audience: a, texts: n.Texts, rows: frozenRows{tx, plan}}
+		s := survey{audience: a, texts: n.Texts, rows: &frozenRows{tx: tx, plan: plan}}
 		if p, err = s.run(ctx, read); err != nil {
 			return err
 		}

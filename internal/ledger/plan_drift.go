@@ -31,7 +31,7 @@ func (db *DB) Drift(ctx context.Context, id int64, a Audience, digest string) (d
 		if err != nil {
 			return err
 		}
-		s := survey{audience: a, rows: frozenRows{tx, now}}
+		s := survey{audience: a, rows: &frozenRows{tx: tx, plan: now}}
 		if _, err := s.run(ctx, read); err != nil {
 			return err
 		}

@@ -9,51 +9,69 @@ import (
 	"tocsin/internal/notice"
 )
 
-// keeper keeps the recipients of a plan, a batch after the other.
+// keeper keeps the recipients of a plan.
 type keeper interface {
-	keep(ctx context.Context, batch []recipient) error
+	add(r *recipient)
+	// batch returns what writes all that were added since the last batch; more may be added meanwhile.
+	batch() (write func(ctx context.Context) error)
 }
 
 // forgetful keeps nothing: the counts are all that is wanted.
 type forgetful struct{}
 
-func (forgetful) keep(context.Context, []recipient) error { return nil }
+func (forgetful) add(*recipient) {}
+
+func (forgetful) batch() func(context.Context) error {
+	return func(context.Context) error { return nil }
+}
 
 // frozenRows keeps the recipients of a plan, and where each customer stands.
 type frozenRows struct {
-	tx   pgx.Tx
-	plan int64
+	tx            pgx.Tx
+	plan          int64
+	rows, members copied
 }
 
-func (f frozenRows) keep(ctx context.Context, batch []recipient) error {
-	recipients := pgx.CopyFromSlice(len(batch), func(i int) ([]any, error) {
-		r := &batch[i]
-		var key any // none: no usable mailbox
-		if r.reason == "" || r.reason == notice.ReasonSuppressionList {
-			key = r.mailbox
+func (f *frozenRows) add(r *recipient) {
+	f.rows.begin(10)
+	f.rows.int64(f.plan)
+	f.rows.int32(r.seq)
+	if r.reason == "" || r.reason == notice.ReasonSuppressionList {
+		f.rows.text(r.mailbox)
+	} else {
+		f.rows.null() // no usable mailbox
+	}
+	for _, column := range [...]string{r.Address, r.role, r.reason, r.text, r.Language, r.TimeZone} {
+		f.rows.text(column)
+	}
+	f.rows.jsonb(r.frozen)
+	for i := range r.Customers {
+		f.members.begin(3)
+		f.members.text(r.Customers[i].ID)
+		f.members.int64(f.plan)
+		f.members.int32(r.seq)
+	}
+}
+
+func (f *frozenRows) batch() func(context.Context) error {
+	rows, members := f.rows.cut(), f.members.cut()
+	return func(ctx context.Context) error {
+		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers)")
+		if err == nil {
+			err = members.into(ctx, f.tx, "member (customer_id, plan_id, seq)")
 		}
-		return []any{f.plan, r.seq, key, r.Address, r.role, r.reason, r.text, r.Language, r.TimeZone, r.frozen}, nil
-	})
-	_, err := f.tx.CopyFrom(ctx, pgx.Identifier{"recipient"},
-		[]string{"plan_id", "seq", "address_key", "address", "role", "reason", "text", "language", "time_zone", "customers"}, recipients)
-	if err != nil {
-		return fmt.Errorf("freeze the recipients of plan %d: %w", f.plan, err)
-	}
-	var members [][]any
-	for i := range batch {
-		for _, id := range batch[i].ids {
-			members = append(members, []any{id, f.plan, batch[i].seq})
+		if err != nil {
+			return fmt.Errorf("freeze the recipients of plan %d: %w", f.plan, err)
 		}
+		return nil
 	}
-	_, err = f.tx.CopyFrom(ctx, pgx.Identifier{"member"}, []string{"customer_id", "plan_id", "seq"}, pgx.CopyFromRows(members))
-	if err != nil {
-		return fmt.Errorf("freeze the customers of plan %d: %w", f.plan, err)
-	}
-	return nil
 }
 
 // mailboxes keeps in a temporary table which mailboxes would be mailed.
-type mailboxes struct{ tx pgx.Tx }
+type mailboxes struct {
+	tx   pgx.Tx
+	rows copied
+}
 
 // toBeMailed are the mailboxes that were kept there.
 const toBeMailed = `SELECT mailbox FROM looked`
@@ -63,22 +81,26 @@ func frozenIn(plan int64) string {
 	return fmt.Sprintf(`SELECT address_key AS mailbox FROM recipient WHERE plan_id = %d AND reason = ''`, plan)
 }
 
-func newMailboxes(ctx context.Context, tx pgx.Tx) (mailboxes, error) {
+func newMailboxes(ctx context.Context, tx pgx.Tx) (*mailboxes, error) {
 	if _, err := tx.Exec(ctx, `CREATE TEMPORARY TABLE looked (mailbox text COLLATE "C") ON COMMIT DROP`); err != nil {
-		return mailboxes{}, fmt.Errorf("make the table of mailboxes: %w", err)
+		return nil, fmt.Errorf("make the table of mailboxes: %w", err)
 	}
-	return mailboxes{tx}, nil
+	return &mailboxes{tx: tx}, nil
 }
 
-func (m mailboxes) keep(ctx context.Context, batch []recipient) error {
-	var rows [][]any
-	for i := range batch {
-		if batch[i].reason == "" {
-			rows = append(rows, []any{batch[i].mailbox})
+func (m *mailboxes) add(r *recipient) {
+	if r.reason == "" {
+		m.rows.begin(1)
+		m.rows.text(r.mailbox)
+	}
+}
+
+func (m *mailboxes) batch() func(context.Context) error {
+	rows := m.rows.cut()
+	return func(ctx context.Context) error {
+		if err := rows.into(ctx, m.tx, "looked (mailbox)"); err != nil {
+			return fmt.Errorf("keep the mailboxes: %w", err)
 		}
+		return nil
 	}
-	if _, err := m.tx.CopyFrom(ctx, pgx.Identifier{"looked"}, []string{"mailbox"}, pgx.CopyFromRows(rows)); err != nil {
-		return fmt.Errorf("keep the mailboxes: %w", err)
-	}
-	return nil
 }

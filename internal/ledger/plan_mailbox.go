@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 
 	"github.com/jackc/pgx/v5"
 
@@ -88,13 +87,20 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 // placed is a customer of an audience, with the mailbox at which they are told.
 type placed struct {
 	place, mailbox, reason, role, address, id, language, zone, fault string
-	frozen                                                           []byte // the customer as JSON
+	frozen                                                           []byte // the customer as JSON, until the next row is read
 }
 
-// readPlaced reads the columns of audienceSQL, which are all text.
-func readPlaced(v [][]byte) placed {
-	return placed{place: string(v[0]), mailbox: string(v[1]), reason: string(v[2]), role: string(v[3]), address: string(v[4]), id: string(v[5]),
-		language: string(v[6]), zone: string(v[7]), fault: string(v[8]), frozen: append([]byte(nil), v[9]...)}
+// placed reads the columns of audienceSQL, which are all text.
+func (known interned) placed(v [][]byte) placed {
+	mailbox := string(v[1])
+	shared := func(b []byte) string {
+		if string(b) == mailbox {
+			return mailbox
+		}
+		return string(b)
+	}
+	return placed{mailbox: mailbox, place: shared(v[0]), address: shared(v[4]), id: string(v[5]),
+		reason: known.text(v[2]), role: known.text(v[3]), language: known.text(v[6]), zone: known.text(v[7]), fault: known.text(v[8]), frozen: v[9]}
 }
 
 // recipient is a row of a plan.
@@ -102,44 +108,44 @@ type recipient struct {
 	notice.Recipient
 	seq                         int
 	mailbox, role, reason, text string
-	ids                         []string // of the customers
-	frozen                      []byte   // the customers as JSON
+	frozen                      []byte // the customers as JSON
 }
 
-// addTo adds all of a row that does not follow from the others to a digest.
-func (r recipient) addTo(sum io.Writer) {
-	b := make([]byte, 0, 512)
-	for _, field := range []string{r.Address, r.role, r.reason, r.text, r.Language, r.TimeZone, string(r.frozen)} {
+// append adds all of a row that does not follow from the others to what a digest is made of.
+func (r *recipient) append(b []byte) []byte {
+	for _, field := range [...]string{r.Address, r.role, r.reason, r.text, r.Language, r.TimeZone} {
 		b = append(binary.AppendUvarint(b, uint64(len(field))), field...)
 	}
-	sum.Write(b)
+	return append(binary.AppendUvarint(b, uint64(len(r.frozen))), r.frozen...)
 }
 
 // sharing gathers the customers of one mailbox.
 type sharing struct {
 	first            placed
-	customers        []byte // as the inside of a JSON list
+	frozen           []byte // a JSON list
 	languages, zones []string
 }
 
+func (s *sharing) empty() bool { return len(s.languages) == 0 }
+
 func (s *sharing) add(c placed) {
-	if len(s.customers) == 0 {
-		s.first = c
-	} else {
-		s.customers = append(s.customers, ", "...)
+	separator := ", "
+	if s.empty() {
+		s.first, s.frozen, separator = c, s.frozen[:0], "["
 	}
-	s.customers = append(s.customers, c.frozen...)
+	s.frozen = append(append(s.frozen, separator...), c.frozen...)
 	s.languages, s.zones = append(s.languages, c.language), append(s.zones, c.zone)
 }
 
-// recipient returns the row of the mailbox, and begins the next. Language and zone are those that most of the sharers
-// have, ties going to the first by external id; address and role are the first one's.
-func (s *sharing) recipient() (r recipient, err error) {
+// recipient returns the row of the mailbox, whose JSON stands until the next begins. Language and zone are those that most of
+// the sharers have, ties going to the first by external id; address and role are the first one's.
+func (s *sharing) recipient(known interned) (r recipient, err error) {
 	r.mailbox, r.role, r.reason, r.Address = s.first.mailbox, s.first.role, s.first.reason, s.first.address
 	r.Language, r.TimeZone = elected(s.languages), elected(s.zones)
-	r.frozen = append(append([]byte{'['}, s.customers...), ']')
-	r.Customers, err = frozen(r.frozen)
-	s.customers, s.languages, s.zones = s.customers[:0], s.languages[:0], s.zones[:0]
+	s.frozen = append(s.frozen, ']')
+	r.frozen = s.frozen
+	r.Customers, err = known.frozen(r.frozen)
+	s.languages, s.zones = s.languages[:0], s.zones[:0]
 	return r, err
 }
 

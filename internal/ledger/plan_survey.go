@@ -28,8 +28,9 @@ type survey struct {
 
 	plan  notice.Plan
 	sum   hash.Hash
+	row   []byte // the last one that was added to it
+	known interned
 	wants map[string]match
-	batch []recipient
 }
 
 // match is the text for a language that is wanted.
@@ -42,19 +43,19 @@ type match struct {
 func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
 	s.plan = notice.Plan{ByLanguage: map[string]int{}, Suppressed: map[string]int{}, Fallback: map[string]int{},
 		Filter: s.audience.FilterText, Holes: []notice.Hole{}, Refused: []notice.CustomerFault{}}
-	s.sum, s.wants = sha256.New(), map[string]match{}
+	s.sum, s.wants, s.known = sha256.New(), map[string]match{}, interned{}
 	if err := json.NewEncoder(s.sum).Encode([]any{s.audience.Body, s.texts}); err != nil {
 		return s.plan, fmt.Errorf("encode the notice: %w", err)
 	}
-	batches := make(chan []recipient, 1)
+	batches := make(chan func(context.Context) error, 1)
 	g, reading := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(batches)
 		return s.read(reading, read, batches)
 	})
 	g.Go(func() error {
-		for b := range batches {
-			if err := s.rows.keep(ctx, b); err != nil {
+		for write := range batches {
+			if err := write(ctx); err != nil {
 				return err
 			}
 		}
@@ -67,7 +68,7 @@ func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
 func (s *survey) digest() []byte { return s.sum.Sum(nil) }
 
 // read goes through the customers of the audience, which come by mailbox.
-func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- []recipient) error {
+func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- func(context.Context) error) error {
 	rows, err := audienceRows(ctx, tx, s.audience)
 	if err != nil {
 		return err
@@ -75,8 +76,8 @@ func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- []recipient
 	defer rows.Close()
 	var sharing sharing
 	for rows.Next() {
-		c := readPlaced(rows.RawValues())
-		if len(sharing.customers) > 0 && c.place != sharing.first.place {
+		c := s.known.placed(rows.RawValues())
+		if !sharing.empty() && c.place != sharing.first.place {
 			if err := s.take(ctx, &sharing, batches); err != nil {
 				return err
 			}
@@ -89,7 +90,7 @@ func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- []recipient
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read the audience: %w", err)
 	}
-	if len(sharing.customers) > 0 {
+	if !sharing.empty() {
 		if err := s.take(ctx, &sharing, batches); err != nil {
 			return err
 		}
@@ -97,9 +98,9 @@ func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- []recipient
 	return s.pass(ctx, batches)
 }
 
-// take counts a recipient, has it looked at, and adds it to the batch.
-func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- []recipient) error {
-	r, err := sharing.recipient()
+// take counts a recipient, has it looked at, and adds it to those that are kept.
+func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func(context.Context) error) error {
+	r, err := sharing.recipient(s.known)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,8 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- []re
 		s.wants[r.Language] = want
 	}
 	r.seq, r.text = s.plan.Recipients, want.text
-	r.addTo(s.sum)
+	s.row = r.append(s.row[:0])
+	s.sum.Write(s.row)
 	s.plan.Recipients++
 	s.plan.Customers += len(r.Customers)
 	if r.reason != "" {
@@ -129,28 +131,19 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- []re
 			return err
 		}
 	}
-	r.ids = make([]string, len(r.Customers))
-	for i, c := range r.Customers {
-		r.ids[i] = c.ID
-	}
-	r.Customers = nil // the rest of them stands in frozen
-	if s.batch = append(s.batch, r); len(s.batch) < surveyBatch {
+	if s.rows.add(&r); s.plan.Recipients%surveyBatch != 0 {
 		return nil
 	}
 	return s.pass(ctx, batches)
 }
 
-// pass has the batch kept.
-func (s *survey) pass(ctx context.Context, batches chan<- []recipient) error {
+// pass has the recipients kept that were added.
+func (s *survey) pass(ctx context.Context, batches chan<- func(context.Context) error) error {
 	if s.audience.Progress != nil {
 		s.audience.Progress(s.plan.Customers)
 	}
-	if len(s.batch) == 0 {
-		return nil
-	}
 	select {
-	case batches <- s.batch:
-		s.batch = nil
+	case batches <- s.rows.batch():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
