@@ -41,7 +41,7 @@ type Desk interface {
 	// Reconcile settles deliveries by what a relay's log shows.
 	Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
 	// Test sends one mail per language to that address, outside the ledger; answers are by language.
-	Test(ctx context.Context, body notice.Body, to string) (map[string]notice.Answer, error)
+	Test(ctx context.Context, body notice.Body, to, who string) (map[string]notice.Answer, error)
 }
 
 // Book reads the ledger and keeps the customers; package ledger implements it. What does not exist is a

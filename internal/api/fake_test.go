@@ -167,7 +167,9 @@ func (f *fake) Settle(_ context.Context, ref string, s notice.Settlement, who st
 	return notice.Settled{Changed: 1}, err
 }
 
-func (f *fake) Test(_ context.Context, b notice.Body, to string) (map[string]notice.Answer, error) {
+func (f *fake) Test(_ context.Context, b notice.Body, to, who string) (map[string]notice.Answer, error) {
+	defer f.lock()()
+	f.who = who
 	return map[string]notice.Answer{
 		"nl": {Outcome: notice.OutcomeLater, Relay: "main", Code: 451, Text: "try later"},
 		"en": {Outcome: notice.OutcomeSent, Relay: "main", Code: 250, Enhanced: "2.0.0", Text: "OK " + to},

@@ -107,7 +107,7 @@ func (s *Server) test(ctx context.Context, in *struct {
 	if err := checkSize(in.RawBody, in.Body.Body); err != nil {
 		return nil, err
 	}
-	answers, err := s.desk.Test(ctx, in.Body.Body, in.Body.To)
+	answers, err := s.desk.Test(ctx, in.Body.Body, in.Body.To, requestOf(ctx).who)
 	if err != nil {
 		return nil, err
 	}

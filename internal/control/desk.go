@@ -43,6 +43,7 @@ type Register interface {
 	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)
+	RecordTest(ctx context.Context, key, who, detail string) error
 }
 
 // Sender makes one SMTP transaction. An error means that no relay could be reached and nothing was tried.

@@ -3,8 +3,12 @@ package control
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"maps"
 	"net/mail"
+	"slices"
+	"strings"
 	"time"
 
 	"tocsin/internal/audience"
@@ -16,9 +20,9 @@ import (
 const testMark = "[Test] "
 
 // Test sends one mail per language of a body to an address, each as the first recipient of that language would
-// get it (or the first of any, where none wants that language). It stands outside the ledger: it is sent each
-// time. It returns the relay's answer per language.
-func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]notice.Answer, error) {
+// get it (or the first of any, where none wants that language). It is no delivery, and goes out each time; the ledger keeps
+// who had it done, and the domain of the address. It returns the relay's answer per language.
+func (d *Desk) Test(ctx context.Context, b notice.Body, to, who string) (map[string]notice.Answer, error) {
 	if d.Sender == nil || d.From == "" {
 		return nil, notice.Conflict("this server has no relay: set TOCSIN_SMTP_URL and TOCSIN_FROM for `tocsin serve` too")
 	}
@@ -30,10 +34,6 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 	if err != nil {
 		return nil, notice.Invalid("to", "%v", err)
 	}
-	sender, err := mail.ParseAddress(d.From)
-	if err != nil {
-		return nil, fmt.Errorf("read TOCSIN_FROM: %w", err)
-	}
 	p, err := d.prepare(ctx, b, unkept)
 	if err != nil {
 		return nil, err
@@ -41,6 +41,34 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 	readers, err := d.readers(ctx, p)
 	if err != nil {
 		return nil, err
+	}
+	answers, err := d.sendTests(ctx, b, p, readers, address)
+	if len(answers) > 0 {
+		// The mails are out, though nobody may wait for the answer any more.
+		keeping, kept := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+		defer kept()
+		err = errors.Join(err, d.Ledger.RecordTest(keeping, b.Key, who, testInWords(answers, address.Domain)))
+	}
+	return answers, err
+}
+
+// recordTimeout bounds how long a test waits for the ledger to keep it.
+const recordTimeout = 10 * time.Second
+
+// testInWords says where test mails went and what became of them: "2 mails to example.net: de sent, en never".
+func testInWords(answers map[string]notice.Answer, domain string) string {
+	var each []string
+	for _, language := range slices.Sorted(maps.Keys(answers)) {
+		each = append(each, language+" "+answers[language].Outcome.String())
+	}
+	return fmt.Sprintf("%d mails to %s: %s", len(each), domain, strings.Join(each, ", "))
+}
+
+// sendTests sends the mails of a test, as far as it comes.
+func (d *Desk) sendTests(ctx context.Context, b notice.Body, p prepared, readers map[string]notice.Recipient, address audience.Address) (map[string]notice.Answer, error) {
+	sender, err := mail.ParseAddress(d.From)
+	if err != nil {
+		return nil, fmt.Errorf("read TOCSIN_FROM: %w", err)
 	}
 	answers := map[string]notice.Answer{}
 	for text := range p.texts {
@@ -53,11 +81,11 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to string) (map[string]n
 		stamp.Mark = testMark
 		raw, err := p.program.Render(nil, r, text, stamp)
 		if err != nil {
-			return nil, err
+			return answers, err
 		}
 		answer, err := d.Sender.Send(ctx, notice.Mail{From: sender.Address, To: address.Wire(), Raw: raw}, granted{})
 		if err != nil {
-			return nil, fmt.Errorf("send the test mail in %s: %w", text, err)
+			return answers, fmt.Errorf("send the test mail in %s: %w", text, err)
 		}
 		answers[text] = answer
 	}

@@ -228,6 +228,16 @@ func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice
 	return n, nil
 }
 
+// RecordTest keeps that the notice of that key was tested, also where there is no draft of it.
+func (db *DB) RecordTest(ctx context.Context, key, who, detail string) error {
+	_, err := db.pool.Exec(ctx, `
+		INSERT INTO act (notice_id, notice_key, who, what, detail) VALUES ((SELECT id FROM notice WHERE key = $1), $1, $2, 'test', $3)`, key, who, detail)
+	if err != nil {
+		return fmt.Errorf("record a test of notice %s: %w", key, err)
+	}
+	return nil
+}
+
 func recordAct(ctx context.Context, tx pgx.Tx, id int64, who, what, detail string) error {
 	if _, err := tx.Exec(ctx, `INSERT INTO act (notice_id, who, what, detail) VALUES ($1, $2, $3, $4)`, id, who, what, detail); err != nil {
 		return fmt.Errorf("record who did %q: %w", what, err)
