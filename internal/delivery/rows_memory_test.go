@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,31 +47,20 @@ type oldDelivery struct {
 }
 
 type oldChunk struct {
-	id         int64
-	notice     *oldNotice
-	lo, hi     int
-	epoch      int64
-	holder     string
-	leaseUntil time.Time // zero: null
-	open       bool
-	dueAt      time.Time
-	counts     notice.Counts
+	leaseRow
+	notice *oldNotice
 }
 
 func (c *oldChunk) rows() []*oldDelivery { return c.notice.deliveries[c.lo:c.hi] }
 
-func (m *rowMemory) notice(id int64) *oldNotice {
-	if id < 1 || id > int64(len(m.notices)) {
-		return nil
-	}
-	return m.notices[id-1]
-}
+func (m *rowMemory) notice(id int64) *oldNotice { return at(m.notices, id) }
+func (m *rowMemory) chunk(id int64) *oldChunk   { return at(m.chunks, id) }
 
-func (m *rowMemory) chunk(id int64) *oldChunk {
-	if id < 1 || id > int64(len(m.chunks)) {
-		return nil
+func (m *rowMemory) kept() (all []*ledger.Notice) {
+	for _, n := range m.notices {
+		all = append(all, &n.Notice)
 	}
-	return m.chunks[id-1]
+	return all
 }
 
 func (m *rowMemory) chunksOf(n *oldNotice) (all []*oldChunk) {
@@ -164,7 +152,7 @@ func (m *rowMemory) expand(id int64) (due []int64, done bool) {
 		n.deliveries = append(n.deliveries, d)
 	}
 	for from := lo; from < hi; from += m.chunkSize {
-		c := &oldChunk{id: int64(len(m.chunks) + 1), notice: n, lo: from, hi: min(from+m.chunkSize, hi), dueAt: at}
+		c := &oldChunk{notice: n, leaseRow: leaseRow{id: int64(len(m.chunks) + 1), lo: from, hi: min(from+m.chunkSize, hi), dueAt: at}}
 		m.chunks = append(m.chunks, c)
 		m.recount(c)
 		if c.open && !c.dueAt.After(now) {
@@ -229,7 +217,7 @@ func (m *rowMemory) renew(id, epoch int64) bool {
 	return true
 }
 
-func (m *rowMemory) closeChunk(claim ledger.Claim) (held, owed bool) {
+func (m *rowMemory) close(claim ledger.Claim) (held, owed bool) {
 	c := m.chunk(claim.ChunkID)
 	if c.epoch != claim.Epoch {
 		return false, false
@@ -294,39 +282,18 @@ func (m *rowMemory) advance() (done []int64) {
 }
 
 // due is the part of a sweep that reads what is due.
-func (m *rowMemory) due() (w ledger.Work) {
-	now := m.now()
-	w.NextDue = -1
-	next := func(t time.Time) {
-		if t.After(now) && (w.NextDue < 0 || t.Sub(now) < w.NextDue) {
-			w.NextDue = t.Sub(now)
-		}
-	}
-	var found []*oldChunk
+func (m *rowMemory) due() ledger.Work {
+	var open, swept []*leaseRow
 	for _, c := range m.chunks {
 		if !c.open {
 			continue
 		}
-		next(c.dueAt)
-		next(c.leaseUntil)
-		if m.swept(c, now) {
-			found = append(found, c)
+		open = append(open, &c.leaseRow)
+		if m.swept(c, m.now()) {
+			swept = append(swept, &c.leaseRow)
 		}
 	}
-	slices.SortFunc(found, func(a, b *oldChunk) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.id, b.id)) })
-	for _, c := range found {
-		since := c.leaseUntil
-		if since.IsZero() {
-			since = c.dueAt
-		}
-		w.Chunks = append(w.Chunks, ledger.DueChunk{ID: c.id, Epoch: c.epoch, Overdue: max(0, now.Sub(since))})
-	}
-	for _, n := range m.notices {
-		if n.State == notice.Scheduled {
-			next(*n.SendAt)
-		}
-	}
-	return w
+	return work(m.now(), open, swept, m.kept())
 }
 
 func (m *rowMemory) swept(c *oldChunk, now time.Time) bool {

@@ -1,23 +1,14 @@
 package delivery
 
-import (
-	"slices"
-
-	"tocsin/internal/notice"
-)
+import "tocsin/internal/notice"
 
 // transition makes one change of a notice's state.
 func (m *rowMemory) transition(id int64, what string, to notice.State, from ...notice.State) error {
+	changes, err := mayBecome(at(m.kept(), id), id, what, to, from)
+	if !changes {
+		return err
+	}
 	n := m.notice(id)
-	if n == nil {
-		return notice.NotFound("there is no notice %d", id)
-	}
-	if n.State == to || to == notice.Sending && n.State == notice.Scheduled {
-		return nil
-	}
-	if !slices.Contains(from, n.State) {
-		return notice.Conflict("notice %d is %s: there is nothing to %s", id, n.State, what)
-	}
 	n.State = to
 	switch {
 	case to == notice.Cancelled:

@@ -41,16 +41,9 @@ type noticeRow struct {
 
 // chunkRow holds the lease of some deliveries, and three bits of each.
 type chunkRow struct {
-	id                  int64
+	leaseRow
 	notice              *noticeRow
-	lo, hi              int
-	epoch               int64
-	holder              string
-	leaseUntil          time.Time // zero: null
-	open                bool
-	dueAt               time.Time
 	dots, sent, stopped bitset
-	counts              notice.Counts
 	answers             []answerRow
 }
 
@@ -82,7 +75,6 @@ func (c *chunkRow) all() bitset             { return 1<<(c.hi-c.lo) - 1 }
 func (c *chunkRow) bit(seq int) bitset      { return 1 << (seq - c.lo) }
 func (c *chunkRow) in(seq int) bool         { return c.lo <= seq && seq < c.hi }
 func (c *chunkRow) row(seq int) *outcomeRow { return c.notice.outcomes[seq] }
-func (c *chunkRow) live(now time.Time) bool { return c.leaseUntil.After(now) }
 
 // openMark reports whether a dot of the chunk's epoch may still come for a delivery: it is marked, and no outcome of
 // that epoch stands. A late 250 settles the state, not the mark.
@@ -125,18 +117,14 @@ func (d delivery) String() string {
 	return fmt.Sprintf("%s epoch %d unresolved %d tries %d", d.state, d.epoch, d.unresolved, d.tries)
 }
 
-func (m *memory) notice(id int64) *noticeRow {
-	if id < 1 || id > int64(len(m.notices)) {
-		return nil
-	}
-	return m.notices[id-1]
-}
+func (m *memory) notice(id int64) *noticeRow { return at(m.notices, id) }
+func (m *memory) chunk(id int64) *chunkRow   { return at(m.chunks, id) }
 
-func (m *memory) chunk(id int64) *chunkRow {
-	if id < 1 || id > int64(len(m.chunks)) {
-		return nil
+func (m *memory) kept() (all []*ledger.Notice) {
+	for _, n := range m.notices {
+		all = append(all, &n.Notice)
 	}
-	return m.chunks[id-1]
+	return all
 }
 
 func (m *memory) chunksOf(n *noticeRow) (all []*chunkRow) {

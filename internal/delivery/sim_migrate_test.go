@@ -47,7 +47,7 @@ func migrate(old *rowMemory, into *memory) (ok bool) {
 	}
 	for _, was := range old.chunks {
 		n := into.notice(was.notice.ID)
-		c := &chunkRow{id: was.id, notice: n, lo: was.lo, hi: was.hi, epoch: was.epoch, dueAt: was.dueAt}
+		c := &chunkRow{notice: n, leaseRow: leaseRow{id: was.id, lo: was.lo, hi: was.hi, epoch: was.epoch, dueAt: was.dueAt}}
 		for seq := c.lo; seq < c.hi; seq++ {
 			if d := was.notice.deliveries[seq]; d.state == notice.DeliverySent && d.who == "" {
 				c.sent |= c.bit(seq)
@@ -59,7 +59,8 @@ func migrate(old *rowMemory, into *memory) (ok bool) {
 	}
 	for _, was := range old.notices {
 		for lo := was.expanded; lo < len(was.recipients); lo += into.chunkSize {
-			c := &chunkRow{id: int64(len(into.chunks) + 1), notice: into.notice(was.ID), lo: lo, hi: min(lo+into.chunkSize, len(was.recipients)), dueAt: now}
+			c := &chunkRow{notice: into.notice(was.ID),
+				leaseRow: leaseRow{id: int64(len(into.chunks) + 1), lo: lo, hi: min(lo+into.chunkSize, len(was.recipients)), dueAt: now}}
 			into.chunks = append(into.chunks, c)
 			into.recount(c)
 		}
@@ -86,15 +87,15 @@ func (n *noticeRow) carry(seq int, d *oldDelivery, now time.Time, broken mutant)
 
 // rowSession is the ledger as a worker of the version before uses it, until its tables are renamed.
 func (w *world) rowSession(a *actor) *rowSession {
-	old, tx := w.rows, w.tx(a)
-	return &rowSession{memory: old, tx: func(ctx context.Context, kind string, x, y int64, do func() error) error {
-		return tx(ctx, kind, x, y, func() error {
+	old, transact := w.rows, w.tx(a)
+	return newRowSession(old, func(ctx context.Context, kind string, x, y int64, do func() error) error {
+		return transact(ctx, kind, x, y, func() error {
 			if w.rows == nil && w.memory.mutant != oldWorkersGoOn {
 				return errRenamed
 			}
 			return do()
 		})
-	}}
+	})
 }
 
 // upgrade migrates the ledger, if no lease stops it, while workers of the version before are still about.

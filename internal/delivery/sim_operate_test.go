@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"time"
 
 	"tocsin/internal/notice"
@@ -9,15 +8,13 @@ import (
 
 // transition makes one change of a notice's state.
 func (m *memory) transition(id int64, what string, to notice.State, from ...notice.State) error {
+	changes, err := mayBecome(at(m.kept(), id), id, what, to, from)
+	if !changes {
+		return err
+	}
 	n := m.notice(id)
-	if n == nil {
-		return notice.NotFound("there is no notice %d", id)
-	}
-	if n.State == to || to == notice.Sending && n.State == notice.Scheduled {
-		return nil
-	}
-	if !slices.Contains(from, n.State) {
-		return notice.Conflict("notice %d is %s: there is nothing to %s", id, n.State, what)
+	if to == notice.Sending {
+		m.watch.resumed(n)
 	}
 	switch {
 	case to == notice.Cancelled:
@@ -30,6 +27,17 @@ func (m *memory) transition(id int64, what string, to notice.State, from ...noti
 		n.State = to
 	}
 	return nil
+}
+
+// barrier is the second transaction of a pause or a cancel.
+func (m *memory) barrier(id int64, to notice.State) {
+	n := m.notice(id)
+	if to == notice.Cancelled {
+		m.stopAll(n)
+	}
+	if n.State == to {
+		m.watch.stopped(n)
+	}
 }
 
 // stopAll is what follows a cancel or an expiry, chunk by chunk: all bits, X, due at once, K.

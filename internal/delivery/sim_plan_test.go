@@ -163,7 +163,7 @@ func (m *memory) take(p *planRow, domain string) {
 	}
 	due := n.owedSince()
 	for lo := 0; lo < len(p.recipients); lo += m.chunkSize {
-		c := &chunkRow{id: int64(len(m.chunks) + 1), notice: n, lo: lo, hi: min(lo+m.chunkSize, len(p.recipients)), dueAt: due}
+		c := &chunkRow{notice: n, leaseRow: leaseRow{id: int64(len(m.chunks) + 1), lo: lo, hi: min(lo+m.chunkSize, len(p.recipients)), dueAt: due}}
 		m.chunks = append(m.chunks, c)
 		m.recount(c)
 	}

@@ -68,8 +68,7 @@ func (e everyLedger) compare(ctx context.Context, acts int, broken mutant, draw 
 	p.memory = &memory{now: func() time.Time { return time.Now().Add(p.skip) }, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate},
 		mutant: broken, chunkSize: 16, againSets: true, tables: tables{listed: map[string]time.Time{}, home: 1}}
 	p.memory.database.Store(1)
-	p.s = &session{memory: p.memory, forgotten: map[ledger.Attempt]bool{},
-		transact: func(_ context.Context, _ string, _, _ int64, do func() error) error { return do() }}
+	p.s = newSession(p.memory, func(_ context.Context, _ string, _, _ int64, do func() error) error { return do() })
 	if err := p.begin(); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func perform(t *testing.T, s stage, broken mutant, play func(p *script)) (err er
 			b.Incident, b.Phase = "i", phase
 			w.memory.draft(b, simTexts)
 		}
-		p.s = &session{memory: w.memory, forgotten: map[ledger.Attempt]bool{}, transact: p.transact}
+		p.s = newSession(w.memory, p.transact)
 		play(p)
 		err = p.err
 	})

@@ -2,25 +2,26 @@ package delivery
 
 import (
 	"context"
-	"time"
 
-	"tocsin/internal/control"
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
 
 // session is the simulated ledger as one process uses it.
 type session struct {
-	control.Register // what a schedule does not use
-	memory           *memory
-	transact         func(ctx context.Context, kind string, a, b int64, do func() error) error
-	connected        int64                               // which database its connections lead to; 0: none yet
-	looks            func(n *noticeRow, key string) bool // an operator who looks at the relay's log first
-	forgotten        map[ledger.Attempt]bool             // marks without an answer; only for the mutant that forgets them
+	clerk
+	memory    *memory
+	transact  func(ctx context.Context, kind string, a, b int64, do func() error) error
+	connected int64                               // which database its connections lead to; 0: none yet
+	looks     func(n *noticeRow, key string) bool // an operator who looks at the relay's log first
+	forgotten map[ledger.Attempt]bool             // marks without an answer; only for the mutant that forgets them
 }
 
-func (s *session) Lease() time.Duration    { return s.memory.opts.Lease }
-func (s *session) DotGrace() time.Duration { return s.memory.opts.DotGrace }
+func newSession(m *memory, transact func(ctx context.Context, kind string, a, b int64, do func() error) error) *session {
+	s := &session{memory: m, transact: transact, forgotten: map[ledger.Attempt]bool{}}
+	s.clerk = clerk{books: m, opts: m.opts, tx: s.tx}
+	return s
+}
 
 // tx runs one transaction. A restore breaks all connections, and each new one is checked before anything else uses it.
 func (s *session) tx(ctx context.Context, kind string, a, b int64, do func() error) error {
@@ -35,31 +36,6 @@ func (s *session) tx(ctx context.Context, kind string, a, b int64, do func() err
 		s.connected = asked
 		return do()
 	})
-}
-
-func (s *session) Notice(_ context.Context, id int64) (ledger.Notice, error) {
-	n := s.memory.notice(id)
-	if n == nil {
-		return ledger.Notice{}, notice.NotFound("there is no notice %d", id)
-	}
-	return n.Notice, nil
-}
-
-func (s *session) Find(_ context.Context, ref string) (int64, error) {
-	for _, n := range s.memory.notices {
-		if n.Key == ref {
-			return n.ID, nil
-		}
-	}
-	return 0, notice.NotFound("there is no notice %q", ref)
-}
-
-func (s *session) Status(ctx context.Context, ref string) (notice.Status, error) {
-	id, err := s.Find(ctx, ref)
-	if err != nil {
-		return notice.Status{}, err
-	}
-	return s.memory.status(id), nil
 }
 
 // Release freezes a plan of a draft, shows it, and releases the draft with that plan.
@@ -129,39 +105,8 @@ func (s *session) take(ctx context.Context, id int64, digest, domain string) (re
 	return p != nil && err == nil, err
 }
 
-func (s *session) Finish(ctx context.Context, id int64) error {
-	return s.tx(ctx, "finish", id, 0, func() error { s.memory.finish(id); return nil })
-}
-
-func (s *session) Claim(ctx context.Context, id int64, holder string) (ledger.Claim, bool, error) {
-	var c ledger.Claim
-	var ok bool
-	if err := s.tx(ctx, "claim", id, 0, func() error { c, ok = s.memory.claim(id, holder); return nil }); err != nil {
-		return ledger.Claim{}, false, err
-	}
-	return c, ok, nil
-}
-
-func (s *session) Renew(ctx context.Context, id, epoch int64) (bool, error) {
-	held := false
-	if err := s.tx(ctx, "renew", id, epoch, func() error { held = s.memory.renew(id, epoch); return nil }); err != nil {
-		return false, err
-	}
-	return held, nil
-}
-
-func (s *session) CloseChunk(ctx context.Context, c ledger.Claim) (bool, error) {
-	var held, owed bool
-	err := s.tx(ctx, "close", c.ChunkID, c.Epoch, func() error { held, owed = s.memory.close(c); return nil })
-	if err != nil || !held || owed {
-		return owed && err == nil, err
-	}
-	return false, s.Finish(ctx, c.NoticeID)
-}
-
 func (s *session) Sweep(ctx context.Context) (ledger.Work, error) {
 	var expired, done []int64
-	var work ledger.Work
 	err := s.tx(ctx, "advance", 0, 0, func() error {
 		if expired = s.memory.expire(); len(expired) == 0 {
 			done = s.memory.start()
@@ -169,63 +114,19 @@ func (s *session) Sweep(ctx context.Context) (ledger.Work, error) {
 		return nil
 	})
 	if err != nil {
-		return work, err
+		return ledger.Work{}, err
 	}
 	for _, id := range expired {
 		if err := s.tx(ctx, "barrier", id, 0, func() error { s.memory.stopAll(s.memory.notice(id)); return nil }); err != nil {
-			return work, err
+			return ledger.Work{}, err
 		}
 	}
 	if len(expired) > 0 {
 		if err := s.tx(ctx, "start", 0, 0, func() error { done = s.memory.start(); return nil }); err != nil {
-			return work, err
+			return ledger.Work{}, err
 		}
 	}
-	for _, id := range done {
-		if err := s.Finish(ctx, id); err != nil {
-			return work, err
-		}
-	}
-	if err := s.tx(ctx, "due", 0, 0, func() error { work = s.memory.due(); return nil }); err != nil {
-		return ledger.Work{}, err
-	}
-	return work, nil
-}
-
-func (s *session) Pause(ctx context.Context, id int64, _ string) error {
-	return s.stop(ctx, id, "pause", notice.Paused, notice.Scheduled, notice.Sending)
-}
-
-func (s *session) Cancel(ctx context.Context, id int64, _ string) error {
-	return s.stop(ctx, id, "cancel", notice.Cancelled, notice.Scheduled, notice.Sending, notice.Paused, notice.Held)
-}
-
-// stop commits the state, and then waits at a barrier until nobody marks any more.
-func (s *session) stop(ctx context.Context, id int64, what string, to notice.State, from ...notice.State) error {
-	if err := s.tx(ctx, what, id, 0, func() error { return s.memory.transition(id, what, to, from...) }); err != nil {
-		return err
-	}
-	return s.tx(ctx, "barrier", id, 0, func() error {
-		n := s.memory.notice(id)
-		if to == notice.Cancelled {
-			s.memory.stopAll(n)
-		}
-		if n.State == to {
-			s.memory.watch.stopped(n)
-		}
-		return nil
-	})
-}
-
-func (s *session) Resume(ctx context.Context, id int64, _ string) error {
-	err := s.tx(ctx, "resume", id, 0, func() error {
-		s.memory.watch.resumed(s.memory.notice(id))
-		return s.memory.transition(id, "resume", notice.Sending, notice.Paused)
-	})
-	if err != nil {
-		return err
-	}
-	return s.Finish(ctx, id)
+	return s.finishAndRead(ctx, done)
 }
 
 func (s *session) Unhold(ctx context.Context, id int64, send, lift bool, _ string) error {

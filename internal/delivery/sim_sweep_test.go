@@ -1,8 +1,6 @@
 package delivery
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"tocsin/internal/ledger"
@@ -40,39 +38,18 @@ func (m *memory) start() (done []int64) {
 }
 
 // due is the part of a sweep that reads which chunks are due.
-func (m *memory) due() (w ledger.Work) {
-	now := m.now()
-	w.NextDue = -1
-	next := func(t time.Time) {
-		if t.After(now) && (w.NextDue < 0 || t.Sub(now) < w.NextDue) {
-			w.NextDue = t.Sub(now)
-		}
-	}
-	var found []*chunkRow
+func (m *memory) due() ledger.Work {
+	var open, swept []*leaseRow
 	for _, c := range m.chunks {
 		if !c.open {
 			continue
 		}
-		next(c.dueAt)
-		next(c.leaseUntil)
-		if m.swept(c, now) {
-			found = append(found, c)
+		open = append(open, &c.leaseRow)
+		if m.swept(c, m.now()) {
+			swept = append(swept, &c.leaseRow)
 		}
 	}
-	slices.SortFunc(found, func(a, b *chunkRow) int { return cmp.Or(a.dueAt.Compare(b.dueAt), cmp.Compare(a.id, b.id)) })
-	for _, c := range found {
-		since := c.leaseUntil
-		if since.IsZero() {
-			since = c.dueAt
-		}
-		w.Chunks = append(w.Chunks, ledger.DueChunk{ID: c.id, Epoch: c.epoch, Overdue: max(0, now.Sub(since))})
-	}
-	for _, n := range m.notices {
-		if n.State == notice.Scheduled {
-			next(*n.SendAt)
-		}
-	}
-	return w
+	return work(m.now(), open, swept, m.kept())
 }
 
 // swept is S1: a lease that has run out counts whatever the notice's state.

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"tocsin/internal/control"
-	"tocsin/internal/ledger"
 	"tocsin/internal/queue"
 	"tocsin/internal/render"
 )
@@ -134,7 +133,7 @@ func (w *world) park(c *simCall) error {
 
 // session is the ledger as an actor uses it.
 func (w *world) session(a *actor) *session {
-	return &session{memory: w.memory, transact: w.tx(a), forgotten: map[ledger.Attempt]bool{}}
+	return newSession(w.memory, w.tx(a))
 }
 
 // tx returns how an actor's transactions reach the simulated ledger.
