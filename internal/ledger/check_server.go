@@ -65,16 +65,13 @@ func askServer(ctx context.Context, conn *pgx.Conn) (s server, err error) {
 	if err != nil {
 		return s, err
 	}
-	rows, err := conn.Query(ctx, `
+	rows, _ := conn.Query(ctx, `
 		SELECT c.relname::text, pg_has_role(c.relowner, 'USAGE'), array_remove(ARRAY[
 			CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END,
 			CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN 'INSERT' END,
 			CASE WHEN NOT has_table_privilege(c.oid, 'UPDATE') THEN 'UPDATE' END,
 			CASE WHEN NOT has_table_privilege(c.oid, 'DELETE') THEN 'DELETE' END], NULL)
 		FROM unnest($1::text[]) name JOIN pg_class c ON c.oid = to_regclass(name) ORDER BY 1`, tables)
-	if err != nil {
-		return s, err
-	}
 	var table string
 	var owned bool
 	var lacking []string

@@ -124,12 +124,9 @@ type tried struct {
 // that planned as anything else.
 func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due, err error) {
 	outcomes := map[int]tried{}
-	rows, err := tx.Query(ctx, named(`
+	rows, _ := tx.Query(ctx, named(`
 		SELECT seq, tries, clock_timestamp() - coalesce(owed_at, $4), coalesce(state IN ({queued}, {deferred}) AND due_at <= clock_timestamp(), false)
 		FROM outcome WHERE notice_id = $1 AND seq >= $2 AND seq < $3`), noticeID, p.lo, p.lo+p.size, p.owedAt)
-	if err != nil {
-		return nil, err
-	}
 	var seq int
 	var t tried
 	if _, err = pgx.ForEachRow(rows, []any{&seq, &t.tries, &t.waited, &t.due}, func() error { outcomes[seq] = t; return nil }); err != nil {
@@ -177,7 +174,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 // firstMails returns, by seq, the Message-ID of the incident's first mail to each mailbox of the chunk that got, or may
 // have got, one of an earlier notice.
 func (p claimed) firstMails(ctx context.Context, tx pgx.Tx, noticeID int64) (map[int]string, error) {
-	rows, err := tx.Query(ctx, named(`
+	rows, _ := tx.Query(ctx, named(`
 		SELECT r.seq, first.message_id
 		FROM (SELECT array_agg(o.id ORDER BY o.released_at, o.id) AS ids FROM notice o JOIN notice me ON me.id = $1
 			WHERE o.incident_id = $2 AND (o.released_at, o.id) < (me.released_at, me.id) AND o.rows_dropped_at IS NULL) earlier
@@ -190,13 +187,10 @@ func (p claimed) firstMails(ctx context.Context, tx pgx.Tx, noticeID int64) (map
 			CROSS JOIN LATERAL (SELECT seq, state FROM delivery WHERE chunk_id = c.id AND seq = b.seq OFFSET 0) d
 			WHERE d.state IN ({sending}, {sent}, {uncertain}, {bounced}) ORDER BY e.place LIMIT 1) first`),
 		noticeID, p.incident, p.plan, p.lo, p.lo+p.size)
-	if err != nil {
-		return nil, fmt.Errorf("look for the incident's first mails: %w", err)
-	}
 	firsts := map[int]string{}
 	var seq int
 	var id string
-	if _, err = pgx.ForEachRow(rows, []any{&seq, &id}, func() error { firsts[seq] = id; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&seq, &id}, func() error { firsts[seq] = id; return nil }); err != nil {
 		return nil, fmt.Errorf("look for the incident's first mails: %w", err)
 	}
 	return firsts, nil

@@ -165,10 +165,7 @@ func spellings(ctx context.Context, tx pgx.Tx, names map[string]string) (map[str
 	if err != nil {
 		return nil, fmt.Errorf("keep the names of attributes: %w", err)
 	}
-	rows, err := tx.Query(ctx, `SELECT folded, name FROM attribute_name WHERE folded = ANY($1::text[])`, folded)
-	if err != nil {
-		return nil, fmt.Errorf("read the names of attributes: %w", err)
-	}
+	rows, _ := tx.Query(ctx, `SELECT folded, name FROM attribute_name WHERE folded = ANY($1::text[])`, folded)
 	var f, name string
 	_, err = pgx.ForEachRow(rows, []any{&f, &name}, func() error {
 		first[f] = name
@@ -182,11 +179,8 @@ func spellings(ctx context.Context, tx pgx.Tx, names map[string]string) (map[str
 
 // AttributeNames returns the name of every attribute that some customer has, sorted bytewise. It reads all customers.
 func (db *DB) AttributeNames(ctx context.Context) ([]string, error) {
-	rows, err := db.pool.Query(ctx, `
+	rows, _ := db.pool.Query(ctx, `
 		SELECT name FROM (SELECT DISTINCT jsonb_object_keys(attributes) AS name FROM customer) k ORDER BY name COLLATE "C"`)
-	if err != nil {
-		return nil, fmt.Errorf("list the attributes: %w", err)
-	}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return nil, fmt.Errorf("list the attributes: %w", err)
@@ -218,11 +212,7 @@ func (db *DB) UnknownDomain(ctx context.Context, domains []string) (missing, clo
 	if missing == "" {
 		return "", "", nil
 	}
-	rows, err := db.pool.Query(ctx, `SELECT d FROM (`+known+`) k WHERE d <> '' LIMIT 10000`)
-	if err != nil {
-		return missing, "", fmt.Errorf("list the domains of customers: %w", err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	all, err := collect[string](ctx, db.pool, `SELECT d FROM (`+known+`) k WHERE d <> '' LIMIT 10000`)
 	if err != nil {
 		return missing, "", fmt.Errorf("list the domains of customers: %w", err)
 	}

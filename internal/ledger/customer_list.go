@@ -15,16 +15,13 @@ func (db *DB) Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Cu
 	if !storable(p.After) || !storable(p.Text) {
 		return []notice.Customer{}, nil
 	}
-	rows, err := db.pool.Query(ctx, `
+	rows, _ := db.pool.Query(ctx, `
 		SELECT id, name, email, alternate_email, language, time_zone, attributes FROM customer
 		WHERE id > $1
 			AND ($2 = '' OR strpos(lower(concat_ws(E'\n', id, name, email, alternate_email)), lower($2)) > 0
 				OR EXISTS (SELECT FROM jsonb_each_text(attributes) a WHERE strpos(lower(a.value), lower($2)) > 0))
 			AND ($3 = '' OR email_key = $3 OR alternate_email_key = $3)
 		ORDER BY id LIMIT $4`, p.After, p.Text, p.AddressKey, p.Limit)
-	if err != nil {
-		return nil, fmt.Errorf("list customers: %w", err)
-	}
 	all, err := pgx.AppendRows([]notice.Customer{}, rows, pgx.RowToStructByPos[notice.Customer])
 	if err != nil {
 		return nil, fmt.Errorf("list customers: %w", err)

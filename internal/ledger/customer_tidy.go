@@ -50,12 +50,9 @@ func (db *DB) TidyCustomers(ctx context.Context, tidy func(notice.StoredCustomer
 }
 
 func storedCustomers(ctx context.Context, tx pgx.Tx, after string) ([]notice.StoredCustomer, error) {
-	rows, err := tx.Query(ctx, `
+	rows, _ := tx.Query(ctx, `
 		SELECT id, name, email, email_key, email_fault, alternate_email, alternate_email_key, alternate_email_fault, attributes
 		FROM customer WHERE id > $1 ORDER BY id LIMIT $2 FOR UPDATE`, after, tidyPage)
-	if err != nil {
-		return nil, err
-	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c notice.StoredCustomer, err error) {
 		err = row.Scan(&c.ID, &c.Name, &c.Email, &c.EmailKey, &c.EmailFault,
 			&c.AlternateEmail, &c.AlternateEmailKey, &c.AlternateEmailFault, &c.Attributes)

@@ -193,9 +193,6 @@ func changeReplies(ctx context.Context, tx pgx.Tx, r row, with string, args ...a
 
 // collect returns the one column that a query selects.
 func collect[T any](ctx context.Context, q querier, sql string, args ...any) ([]T, error) {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
-	}
+	rows, _ := q.Query(ctx, sql, args...)
 	return pgx.CollectRows(rows, pgx.RowTo[T])
 }

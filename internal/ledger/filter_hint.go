@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"tocsin/internal/notice"
 )
 
@@ -106,22 +104,17 @@ func (h *hinter) unmet(ctx context.Context, f notice.Filter, hints *[]string) er
 	if err != nil {
 		return err
 	}
-	rows, err := h.db.pool.Query(ctx, `
+	missing, err := collect[string](ctx, h.db.pool, `
 		SELECT DISTINCT v FROM unnest(`+bind(&args, f.Values)+`::text[]) v
 		WHERE NOT EXISTS (SELECT FROM customer c WHERE `+value+` = v) ORDER BY v`, args...)
 	if err != nil {
 		return fmt.Errorf("look for values that no customer has: %w", err)
 	}
-	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(missing) == 0 {
-		return err
+	if len(missing) == 0 {
+		return nil
 	}
 	args = args[:len(args)-1] // the names, without the values
-	rows, err = h.db.pool.Query(ctx, `SELECT DISTINCT `+value+` FROM customer c WHERE `+value+` <> '' LIMIT `+bind(&args, hintsChoice), args...)
-	if err != nil {
-		return fmt.Errorf("look for the values that customers have: %w", err)
-	}
-	present, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	present, err := collect[string](ctx, h.db.pool, `SELECT DISTINCT `+value+` FROM customer c WHERE `+value+` <> '' LIMIT `+bind(&args, hintsChoice), args...)
 	if err != nil {
 		return fmt.Errorf("look for the values that customers have: %w", err)
 	}

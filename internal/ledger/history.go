@@ -54,10 +54,7 @@ func (db *DB) History(ctx context.Context, idOrAddress string, addressKey string
 	if !storable(idOrAddress) || !storable(addressKey) {
 		return []notice.HistoryEntry{}, nil
 	}
-	rows, err := db.pool.Query(ctx, historySQL, idOrAddress, addressKey, 0)
-	if err != nil {
-		return nil, fmt.Errorf("read a history: %w", err)
-	}
+	rows, _ := db.pool.Query(ctx, historySQL, idOrAddress, addressKey, 0)
 	all, err := pgx.AppendRows([]notice.HistoryEntry{}, rows, func(row pgx.CollectableRow) (e notice.HistoryEntry, err error) {
 		e.Delivery, err = scanDelivery(row, &e.Number, &e.Key, &e.Kind, &e.Phase, &e.Subject)
 		return e, err

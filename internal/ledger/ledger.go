@@ -6,6 +6,8 @@
 // database's clock_timestamp(). A notice that begins locks its row and then the chunks of earlier ones: so nobody who has
 // chunks of several notices waits for the row of one that may begin. A notice row is locked FOR NO KEY UPDATE: an insert
 // may hold a key lock on it already, with which FOR UPDATE would make a deadlock of two.
+//
+// The error of a query is that of its rows too, so that code which reads them all at once asks for it there.
 package ledger
 
 import (

@@ -62,20 +62,17 @@ func driftBetween(ctx context.Context, tx pgx.Tx, shown, now int64) (*notice.Dri
 	if err := tx.QueryRow(ctx, `SELECT coalesce(sum(erased), 0) FROM recipient WHERE plan_id = $1`, shown).Scan(&d.Lost); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, `
+	rows, _ := tx.Query(ctx, `
 		WITH row AS (SELECT r.plan_id, c->>'id' AS id, r.address_key, r.text FROM recipient r, jsonb_array_elements(r.customers) c WHERE r.plan_id IN ($1, $2)),
 		changed AS (
 			SELECT coalesce(s.id, n.id) AS id, CASE WHEN s.id IS NULL THEN 'added' WHEN n.id IS NULL THEN 'lost'
 				WHEN s.address_key IS DISTINCT FROM n.address_key THEN 'other_address' WHEN s.text <> n.text THEN 'other_language' END AS how
 			FROM (SELECT * FROM row WHERE plan_id = $1) s FULL JOIN (SELECT * FROM row WHERE plan_id = $2) n ON n.id = s.id)
 		SELECT how, count(*), (array_agg(id ORDER BY id))[1:$3] FROM changed WHERE how IS NOT NULL GROUP BY how`, shown, now, notice.DriftExamples)
-	if err != nil {
-		return nil, err
-	}
 	var how string
 	var n int
 	var ids []string
-	_, err = pgx.ForEachRow(rows, []any{&how, &n, &ids}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&how, &n, &ids}, func() error {
 		*map[string]*int{"added": &d.Added, "lost": &d.Lost, "other_address": &d.Address, "other_language": &d.Language}[how] += n
 		d.Examples[how] = ids
 		return nil

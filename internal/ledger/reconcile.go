@@ -52,7 +52,7 @@ func (db *DB) Uncertain(ctx context.Context, ref string, after, limit int) ([]Un
 		return nil, err
 	}
 	// Chunks come in the order of their rows, and only those that may have one.
-	rows, err := db.pool.Query(ctx, named(`
+	rows, _ := db.pool.Query(ctx, named(`
 		SELECT n.message_token, n.message_domain, d.seq, d.address, d.epoch, d.tries, `+windowColumns("$1", "$2")+`
 		FROM notice n
 		CROSS JOIN LATERAL (SELECT id, plan_id FROM chunk
@@ -63,9 +63,6 @@ func (db *DB) Uncertain(ctx context.Context, ref string, after, limit int) ([]Un
 			WHERE d.chunk_id = c.id AND d.seq > $4 AND d.state = {uncertain} ORDER BY d.seq OFFSET 0) d
 		WHERE n.id = $3 LIMIT $5`),
 		clockSlack, db.opts.Gate, id, after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read what is uncertain of notice %d: %w", id, err)
-	}
 	all, err := pgx.AppendRows([]Uncertain{}, rows, func(row pgx.CollectableRow) (u Uncertain, err error) {
 		var n Notice
 		err = row.Scan(&n.MessageToken, &n.MessageDomain, &u.Seq, &u.Address, &u.Epoch, &u.Attempts,
@@ -244,7 +241,7 @@ type looked struct {
 
 func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing attemptSet, r Reconciliation, who string, done *Reconciled) error {
 	// The future is not in any log, though its reader may say so.
-	rows, err := tx.Query(ctx, named(`
+	rows, _ := tx.Query(ctx, named(`
 		SELECT seq, chunk_id, same, requeue_from, gate_open, $6 <= log_from AND least($7::timestamptz, clock_timestamp()) >= log_until,
 			same AND `+owedLaterSQL("address_key")+`
 		FROM (SELECT d.seq, d.chunk_id, d.address_key, d.epoch = m.epoch AND d.state = {uncertain} AND d.address_key NOT LIKE 'erased:%', `+windowColumns("$3", "$8")+`
@@ -253,9 +250,6 @@ func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing a
 			CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = m.seq OFFSET 0) d WHERE d.at IS NOT NULL)
 			AS looked(seq, chunk_id, address_key, same, log_from, log_until, requeue_from, gate_open)`),
 		n.ID, notice.Phases[n.Body.Kind], clockSlack, missing.seqs, missing.epochs, r.LogFrom, r.LogUntil, db.opts.Gate)
-	if err != nil {
-		return fmt.Errorf("read what notice %d misses: %w", n.ID, err)
-	}
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[looked])
 	if err != nil {
 		return fmt.Errorf("read what notice %d misses: %w", n.ID, err)

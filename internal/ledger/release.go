@@ -216,16 +216,13 @@ func (p *frozenPlan) setReason(ctx context.Context, tx pgx.Tx, seqs []int32, rea
 	if len(seqs) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, `
+	rows, _ := tx.Query(ctx, `
 		UPDATE recipient SET reason = $3 FROM (
 			SELECT r.place FROM unnest($2::int[]) g(seq)
 			CROSS JOIN LATERAL (SELECT ctid AS place FROM recipient WHERE plan_id = $1 AND seq = g.seq OFFSET 0) r OFFSET 0) found
 		WHERE recipient.ctid = found.place RETURNING text`, p.id, seqs, reason)
-	if err != nil {
-		return err
-	}
 	var text string
-	_, err = pgx.ForEachRow(rows, []any{&text}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&text}, func() error {
 		p.byLanguage[text] -= by
 		p.suppressed[notice.ReasonSuppressionList] += by
 		return nil

@@ -63,10 +63,7 @@ func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryP
 			WHERE r.seq > $4 AND ($5::smallint IS NULL OR d.state = $5) ORDER BY r.seq LIMIT $6`,
 			[]any{p.Search, strings.ToLower(p.Search), noticeID, p.After, p.State, max(p.Limit, 0)}
 	}
-	rows, err := db.pool.Query(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read the deliveries of notice %d: %w", noticeID, err)
-	}
+	rows, _ := db.pool.Query(ctx, query, args...)
 	page, err := pgx.AppendRows([]notice.Delivery{}, rows, func(row pgx.CollectableRow) (notice.Delivery, error) {
 		return scanDelivery(row)
 	})

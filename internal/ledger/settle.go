@@ -114,7 +114,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, s notice.S
 	if err := lockWithLater(ctx, tx, n, found); err != nil {
 		return nil, nil, err
 	}
-	rows, err := tx.Query(ctx, named(`
+	rows, _ := tx.Query(ctx, named(`
 		SELECT d.seq, c.id, d.state, d.reason, d.at + $5::interval, d.state = {uncertain} AND d.at + $5 >= clock_timestamp(),
 			coalesce(d.address_key LIKE 'erased:%', false), get_bit(c.stopped, d.seq - c.lo) = 1, coalesce(c.lease_until > clock_timestamp(), false),
 			$7 AND `+owedLaterSQL("d.address_key")+`
@@ -123,9 +123,6 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, s notice.S
 		CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = m.chunk_id AND seq = m.seq OFFSET 0) d
 		WHERE NOT $6 OR d.state = {uncertain} ORDER BY d.seq`),
 		n.ID, notice.Phases[n.Body.Kind], found.chunkOf, found.seqs, db.opts.Gate, s.AllUncertain, s.Requeue)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read what is to be settled: %w", err)
-	}
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[unsettled])
 	if err != nil {
 		return nil, nil, fmt.Errorf("read what is to be settled: %w", err)

@@ -50,11 +50,8 @@ func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err erro
 
 // Notices returns a page of notices by number, the newest first.
 func (db *DB) Notices(ctx context.Context, p notice.Page) ([]notice.Status, error) {
-	rows, err := db.pool.Query(ctx, statusSQL+`
+	rows, _ := db.pool.Query(ctx, statusSQL+`
 		WHERE ($1 = 0 OR n.id < $1) AND ($2 = '' OR i.key = $2) ORDER BY n.id DESC LIMIT $3`, p.Before, p.Incident, p.Limit)
-	if err != nil {
-		return nil, fmt.Errorf("list the notices: %w", err)
-	}
 	all, err := pgx.CollectRows(rows, scanStatus)
 	if err != nil {
 		return nil, fmt.Errorf("list the notices: %w", err)

@@ -49,10 +49,7 @@ func (db *DB) IncidentReport(ctx context.Context, incident string) (notice.Repor
 // report reads notices and their deliveries in one snapshot.
 func (db *DB) report(ctx context.Context, which string, arg any) (r notice.Report, err error) {
 	err = pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, statusSQL+which, arg)
-		if err != nil {
-			return err
-		}
+		rows, _ := tx.Query(ctx, statusSQL+which, arg)
 		notices, err := pgx.CollectRows(rows, scanStatus)
 		if err != nil {
 			return err
