@@ -61,6 +61,9 @@ func (s *sending) show(st notice.Status, now time.Time) {
 	if pace := s.pace(st, now); pace != "" {
 		text += ", " + pace
 	}
+	if st.State == notice.Sending && st.Pace != nil && len(st.Pace.Limited) > 0 {
+		text += ", limited to " + limits(st.Pace.Limited)
+	}
 	fmt.Fprintln(s.w, text)
 }
 

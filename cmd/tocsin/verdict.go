@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -117,9 +118,40 @@ func standstill(st notice.Status) string {
 	case waiting == 0 && st.Counts[notice.DeliveryDeferred.String()] > 0:
 		return fmt.Sprintf("the relays put off %s, which are tried again; see: tocsin report %s --state deferred",
 			many(st.Counts[notice.DeliveryDeferred.String()], "mail"), st.Key)
+	case len(st.Pace.Limited) > 0:
+		return "limited to " + limits(st.Pace.Limited)
 	case len(st.Pace.Throttled) > 0:
 		t := st.Pace.Throttled[0]
 		return fmt.Sprintf("%s through %s is limited to %s mails/s, since it asked for fewer", t.Domain, t.Relay, perSecond(t.RatePerS))
 	}
 	return ""
+}
+
+// limits says which configured limits hold mails up: "200/s by relay main's rate".
+func limits(all []notice.Limited) string {
+	var words []string
+	for _, l := range all {
+		switch {
+		case l.Relay != "":
+			words = append(words, fmt.Sprintf("%s by relay %s's rate", ratePer(l.RatePerS), shown(l.Relay)))
+		case l.Connections > 0:
+			words = append(words, fmt.Sprintf("%s at once to %s, by its connections", count(l.Connections), shown(l.Domain)))
+		default:
+			words = append(words, fmt.Sprintf("%s to %s, by its rate", ratePer(l.RatePerS), shown(l.Domain)))
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// ratePer writes a configured rate by the second, the minute or the hour, whichever makes it a number of mails.
+func ratePer(perSecond float64) string {
+	for _, per := range []struct {
+		unit    string
+		seconds float64
+	}{{"s", 1}, {"m", 60}, {"h", 3600}} {
+		if n := math.Round(perSecond * per.seconds); n >= 1 && math.Abs(n-perSecond*per.seconds) < 1e-6*n {
+			return count(int(n)) + "/" + per.unit
+		}
+	}
+	return fmt.Sprintf("%.2g/s", perSecond)
 }

@@ -139,3 +139,46 @@ func TestADatabaseThatIsNotMigratedIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestALimitThatIsReachedIsSaid sends more mails than a relay's rate lets out while one looks.
+func TestALimitThatIsReachedIsSaid(t *testing.T) {
+	t.Parallel()
+	s, _ := startLimited(t, 0, "relays:\n  - {name: main, url: \"smtp://RELAY\", rate: 20/s}\n")
+	s.customers(600)
+	s.work()
+	dir := s.notice("limited", "audience: all")
+	s.must(nil, "notice", "send", dir, "--yes", "--json")
+	s.await("limited", "a limit is named", func(st notice.Status) bool { return st.Pace != nil && len(st.Pace.Limited) > 0 })
+	const says = "limited to 20/s by relay main's rate"
+	if out, _, _ := s.run("notice", "status", "limited"); !strings.Contains(out, says) {
+		t.Errorf("the status does not say %q:\n%s", says, out)
+	}
+	waiting := make(chan string)
+	go func() {
+		_, errs, _ := s.run("notice", "send", dir, "--wait")
+		waiting <- errs
+	}()
+	s.await("limited", "it goes on for a while", func(st notice.Status) bool { return delivered(st) > 200 })
+	s.must(nil, "notice", "cancel", "limited", "--json")
+	if errs := <-waiting; !strings.Contains(errs, says) {
+		t.Errorf("--wait does not say %q:\n%s", says, errs)
+	}
+}
+
+func TestALimitInWords(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		limit notice.Limited
+		want  string
+	}{
+		{notice.Limited{Relay: "main", RatePerS: 200}, "200/s by relay main's rate"},
+		{notice.Limited{Relay: "main", RatePerS: 0.5}, "30/m by relay main's rate"},
+		{notice.Limited{Domain: "a.example", RatePerS: 100.0 / 3600}, "100/h to a.example, by its rate"},
+		{notice.Limited{Domain: "a.example", RatePerS: 5000.0 / 3600}, "5,000/h to a.example, by its rate"},
+		{notice.Limited{Domain: "a.example", Connections: 8}, "8 at once to a.example, by its connections"},
+	} {
+		if got := limits([]notice.Limited{c.limit}); got != c.want {
+			t.Errorf("%+v is %q, want %q", c.limit, got, c.want)
+		}
+	}
+}

@@ -37,6 +37,16 @@ type Pace struct {
 	Workers   int           `json:"workers"` // that are alive
 	Relays    []RelayHealth `json:"relays"`
 	Throttled []Throttled   `json:"throttled"` // slowed down since the far side asked for it
+	Limited   []Limited     `json:"limited"`   // configured limits that hold mails up
+}
+
+// Limited is a configured limit of all workers together: the rate of a relay or of a recipient domain, or the connections
+// of a domain.
+type Limited struct {
+	Relay       string  `json:"relay,omitempty"`
+	Domain      string  `json:"domain,omitempty"`
+	RatePerS    float64 `json:"rate_per_s,omitempty"`
+	Connections int     `json:"connections,omitempty"`
 }
 
 // RelayHealth is what one worker finds of a relay.

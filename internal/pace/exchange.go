@@ -138,9 +138,7 @@ func (p *Pacer) measure(took time.Duration) {
 func (p *Pacer) wishes() (w wish, keys []string, buckets []*bucket, all []*slots) {
 	now := time.Now()
 	w = blank()
-	if p.o.Health != nil {
-		w.Health = p.health()
-	}
+	w.Health = p.health(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tidy(now)

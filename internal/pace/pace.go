@@ -53,6 +53,7 @@ type Pacer struct {
 	pairs    map[pair]*answer    // what domains answered through a relay
 	reports  []report            // throttling that Redis does not know of yet
 	slowed   map[pair]throttled
+	gauge    gauge
 	workers  int           // seen last, this one included; 0 = Redis was never heard
 	away     bool          // Redis did not answer the last time
 	tardy    bool          // it answers late
@@ -109,15 +110,18 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	p.asked = now
 	limit := p.limits[domain]
 	var asked [3]*bucket
+	var names [3]notice.Limited // of the buckets that somebody configured
 	buckets := asked[:0]
 	if s, ok := p.slowed[k]; ok {
 		buckets = append(buckets, p.bucket("pair:"+k.relay+":"+domain, s.rate))
 	}
 	if limit.Rate > 0 {
+		names[len(buckets)] = notice.Limited{Domain: domain, RatePerS: float64(limit.Rate)}
 		buckets = append(buckets, p.bucket("domain:"+domain, float64(limit.Rate)))
 	}
 	ofDomain := len(buckets)
 	if rate := p.o.Relays[k.relay]; rate > 0 {
+		names[ofDomain] = notice.Limited{Relay: k.relay, RatePerS: float64(rate)}
 		buckets = append(buckets, p.bucket("relay:"+k.relay, float64(rate)))
 	}
 	if p.isSlow(domain, now) && p.slow >= max(1, p.o.Connections/2) {
@@ -129,12 +133,14 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	}
 	for i, b := range buckets {
 		if wait := b.ready(now); wait > 0 {
+			p.gauge.count(names[i], false)
 			p.nudgeFor(b, now)
 			return nil, Refusal{Wait: max(wait, atLeast), Domain: i < ofDomain, Interval: time.Duration(float64(time.Second) / b.rate)}
 		}
 	}
-	for _, b := range buckets {
+	for i, b := range buckets {
 		b.spend()
+		p.gauge.count(names[i], true)
 		p.nudgeFor(b, now)
 	}
 	if limit.Connections > 0 {

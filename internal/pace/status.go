@@ -6,21 +6,33 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"tocsin/internal/notice"
 )
 
-// health is what this worker finds of its relays, as Redis keeps it for people.
-func (p *Pacer) health() string {
-	all := p.o.Health()
-	for i := range all {
-		all[i].Worker = p.o.Worker
+// found is what a worker finds of its relays and limits, as Redis keeps it for people.
+type found struct {
+	Relays []notice.RelayHealth `json:"relays"`
+	Limits []use                `json:"limits"`
+}
+
+func (p *Pacer) health(now time.Time) string {
+	var f found
+	if p.o.Health != nil {
+		f.Relays = p.o.Health() // not under the mutex: it may take its own
 	}
-	text, err := json.Marshal(all)
+	for i := range f.Relays {
+		f.Relays[i].Worker = p.o.Worker
+	}
+	p.mu.Lock()
+	f.Limits = p.uses(now)
+	p.mu.Unlock()
+	text, err := json.Marshal(f)
 	if err != nil {
-		return "[]"
+		return "{}"
 	}
 	return string(text)
 }
@@ -44,7 +56,7 @@ func NewWatcher(url string) (*Watcher, error) {
 // Close closes the connection to Redis.
 func (w *Watcher) Close() error { return w.redis.Close() }
 
-// Pace returns the relays' health as the workers that live find it, and who is throttled.
+// Pace returns the relays' health as the workers that live find it, who is throttled, and which limits hold mails up.
 func (w *Watcher) Pace(ctx context.Context) (*notice.Pace, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -58,12 +70,16 @@ func (w *Watcher) Pace(ctx context.Context) (*notice.Pace, error) {
 		return nil, fmt.Errorf("read the relays' health: %w", err)
 	}
 	doc := &notice.Pace{Workers: len(living.Val()), Relays: []notice.RelayHealth{}, Throttled: []notice.Throttled{}}
+	var uses []use
 	for _, worker := range living.Val() {
-		var relays []notice.RelayHealth
-		if json.Unmarshal([]byte(said.Val()[worker]), &relays) == nil {
-			doc.Relays = append(doc.Relays, relays...)
+		var f found
+		if json.Unmarshal([]byte(said.Val()[worker]), &f) != nil {
+			continue // it is of another version
 		}
+		doc.Relays = append(doc.Relays, f.Relays...)
+		uses = append(uses, f.Limits...)
 	}
+	doc.Limited = reached(uses)
 	slices.SortStableFunc(doc.Relays, func(a, b notice.RelayHealth) int { return cmp.Compare(a.Worker, b.Worker) })
 	for _, t := range g.Throttled {
 		if k, ok := pairOf(t.Pair); ok {
