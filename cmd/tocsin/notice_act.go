@@ -20,12 +20,6 @@ type (
 		one
 		Yes bool `help:"Cancel without asking."`
 	}
-	draftCmd struct {
-		remote
-		Key  string `arg:"" name:"key-or-number" help:"The draft."`
-		Yes  bool   `help:"Delete without asking. Off a terminal nothing is asked anyway."`
-		JSON bool   `name:"json" help:"Print what was deleted as JSON."`
-	}
 )
 
 func (c *statusCmd) Run(ctx context.Context, a *app) error {
@@ -68,26 +62,6 @@ func (c *cancelCmd) confirm(ctx context.Context, a *app) error {
 	}
 	owed := st.Counts[notice.DeliveryQueued.String()] + st.Counts[notice.DeliveryDeferred.String()]
 	return a.ask(ctx, fmt.Sprintf("Cancel %s for good? %s would not be sent. Type yes:", st.Key, many(owed, "mail")), "yes")
-}
-
-func (c *draftCmd) Run(ctx context.Context, a *app) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	if !c.Yes && isTerminal(a.stdin) && isTerminal(a.stderr) {
-		if err := a.ask(ctx, fmt.Sprintf("Delete the draft %s? Type yes: ", shown(c.Key)), "yes"); err != nil {
-			return err
-		}
-	}
-	if err := client.DeleteDraft(ctx, c.Key); err != nil {
-		return fmt.Errorf("delete the draft: %w", err)
-	}
-	if c.JSON {
-		return document(a.stdout, map[string]any{"key": c.Key, "deleted": true})
-	}
-	_, err = fmt.Fprintf(a.stdout, "The draft %s is deleted.\n", shown(c.Key))
-	return err
 }
 
 type unholdCmd struct {

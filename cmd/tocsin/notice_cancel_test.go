@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"tocsin/internal/notice"
 )
@@ -41,6 +42,26 @@ func (in *installation) DeleteDraft(context.Context, string, string) error {
 	defer in.mu.Unlock()
 	in.st = notice.Status{}
 	return nil
+}
+
+func TestSendingNowIsAskedAboutOnATerminal(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2099, 7, 1, 13, 0, 0, 0, time.UTC)
+	for typed, want := range map[string]int{"yes": exitDone, "no": exitFailed} {
+		c := setup(t)
+		c.st.State, c.st.Recipients, c.st.SendAt = notice.Scheduled, 1180, &at
+		code, shown := c.typing(t, "Type yes", typed, "notice", "send-now", "feeds.1")
+		if code != want || (c.st.State == notice.Sending) != (want == exitDone) || !strings.Contains(shown, "Send feeds.1 to 1,180 recipients now, and not at ") {
+			t.Errorf("typed %s: exit code %d; the terminal showed:\n%s", typed, code, shown)
+		}
+	}
+}
+
+func (in *installation) SendNow(context.Context, string, string) (notice.Status, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.st.State = notice.Sending
+	return in.st, nil
 }
 
 func (in *installation) Cancel(context.Context, string, string) (notice.Status, error) {

@@ -34,6 +34,9 @@ type Desk interface {
 	Resume(ctx context.Context, ref, who string) (notice.Status, error)
 	Cancel(ctx context.Context, ref, who string) (notice.Status, error)
 	DeleteDraft(ctx context.Context, ref, who string) error
+	SendNow(ctx context.Context, ref, who string) (notice.Status, error)
+	Move(ctx context.Context, ref string, m notice.Moving, who string) (notice.Status, error)
+	TakeBack(ctx context.Context, ref, who string) (notice.Status, error)
 	// Unhold lets go of a notice that is held because the ledger was restored from a backup.
 	Unhold(ctx context.Context, ref string, u notice.Unholding, who string) (notice.Status, error)
 	// Settle decides about deliveries that need a decision.

@@ -78,6 +78,22 @@ func (cl *Client) DeleteDraft(ctx context.Context, ref string) error {
 	return cl.do(ctx, call{method: http.MethodDelete, path: noticePath(ref, "")}, nil)
 }
 
+// SendNow sends a scheduled notice at once.
+func (cl *Client) SendNow(ctx context.Context, ref string) (notice.Status, error) {
+	return cl.decide(ctx, ref, "/send-now")
+}
+
+// TakeBack makes a draft again of a notice that has not begun to leave.
+func (cl *Client) TakeBack(ctx context.Context, ref string) (notice.Status, error) {
+	return cl.decide(ctx, ref, "/take-back")
+}
+
+// Move has a notice that has not begun leave at another time.
+func (cl *Client) Move(ctx context.Context, ref string, m notice.Moving) (st notice.Status, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/move"), body: m}, &st)
+	return st, err
+}
+
 func (cl *Client) decide(ctx context.Context, ref, verb string) (st notice.Status, err error) {
 	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, verb)}, &st)
 	return st, err

@@ -34,6 +34,7 @@ type fake struct {
 	settled    notice.Settlement
 	reconciled []ledger.Reconciliation
 	unheld     notice.Unholding
+	moved      notice.Moving
 	how        notice.Releasing // of the last release
 	suppressed []notice.Suppression
 	page       notice.CustomerPage      // that Customers was asked for
@@ -148,6 +149,19 @@ func (f *fake) DeleteDraft(_ context.Context, ref, who string) error {
 	}
 	f.who, f.notices = who, slices.DeleteFunc(f.notices, func(n *notice.Status) bool { return n == st })
 	return nil
+}
+
+func (f *fake) SendNow(_ context.Context, ref, who string) (notice.Status, error) {
+	return f.decide(ref, who, notice.Sending)
+}
+
+func (f *fake) TakeBack(_ context.Context, ref, who string) (notice.Status, error) {
+	return f.decide(ref, who, notice.Draft)
+}
+
+func (f *fake) Move(_ context.Context, ref string, m notice.Moving, who string) (notice.Status, error) {
+	f.moved = m
+	return f.decide(ref, who, notice.Scheduled)
 }
 
 func (f *fake) Cancel(_ context.Context, ref, who string) (notice.Status, error) {

@@ -67,6 +67,8 @@ func (s *Server) describeNotices(api huma.API) {
 		{"pause", "Stop the sending until it is resumed", s.desk.Pause},
 		{"resume", "Go on after a pause", s.desk.Resume},
 		{"cancel", "End the sending for good", s.desk.Cancel},
+		{"send-now", "Send a scheduled notice at once", s.desk.SendNow},
+		{"take-back", "Make a draft again of a notice that has not begun to leave", s.desk.TakeBack},
 	}
 	for _, d := range decisions {
 		register(s, api, op(d.verb+"-notice", http.MethodPost, "/v1/notices/{id}/"+d.verb, d.summary),
@@ -75,6 +77,8 @@ func (s *Server) describeNotices(api huma.API) {
 				return ok(tidyStatus(st), err)
 			}, 404, 409)
 	}
+	register(s, api, op("move-notice", http.MethodPost, "/v1/notices/{id}/move", "Have a notice that has not begun leave at another time"),
+		s.move, 400, 404, 409, 413, 415, 422)
 	register(s, api, op("delete-draft", http.MethodDelete, "/v1/notices/{id}", "Delete a draft; its key can be used again"),
 		func(ctx context.Context, in *refInput) (*struct{}, error) {
 			return nil, s.desk.DeleteDraft(ctx, in.ID, requestOf(ctx).who)
@@ -192,6 +196,20 @@ func (s *Server) ended(ctx context.Context, ref string) (bool, error) {
 	}
 	st, err := s.book.Status(ctx, ref)
 	return st.Settled(), err
+}
+
+// movingBody is notice.Moving, of which only what is meant need be sent.
+type movingBody struct {
+	SendAt notice.Time `json:"send_at"`
+	Allow  []string    `json:"allow,omitempty" doc:"the checks that are overruled, by name, such as past; the log of the notice names them" maxItems:"10"`
+}
+
+func (s *Server) move(ctx context.Context, in *struct {
+	ID   string `path:"id" doc:"the notice's key or number"`
+	Body movingBody
+}) (*answer[notice.Status], error) {
+	st, err := s.desk.Move(ctx, in.ID, notice.Moving(in.Body), requestOf(ctx).who)
+	return ok(tidyStatus(st), err)
 }
 
 // unholdingBody is notice.Unholding, of which only what is meant need be sent.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -38,13 +39,16 @@ func TestANoticeFromDraftToCancelled(t *testing.T) {
 	for _, step := range []struct {
 		act  func(context.Context, string) (notice.Status, error)
 		want notice.State
-	}{{b.client.Pause, notice.Paused}, {b.client.Resume, notice.Sending}, {b.client.Cancel, notice.Cancelled}} {
+	}{{b.client.Pause, notice.Paused}, {b.client.Resume, notice.Sending}, {b.client.TakeBack, notice.Draft},
+		{func(ctx context.Context, ref string) (notice.Status, error) {
+			return b.client.Move(ctx, ref, notice.Moving{SendAt: "2026-11-09T21:00", Allow: []string{"past"}})
+		}, notice.Scheduled}, {b.client.SendNow, notice.Sending}, {b.client.Cancel, notice.Cancelled}} {
 		if st, err := step.act(ctx, "mail-down"); err != nil || st.State != step.want {
 			t.Errorf("want %s: %+v, %v", step.want, st, err)
 		}
 	}
-	if b.who != "Ada" {
-		t.Errorf("pressed by %q", b.who)
+	if want := (notice.Moving{SendAt: "2026-11-09T21:00", Allow: []string{"past"}}); b.who != "Ada" || !reflect.DeepEqual(b.moved, want) {
+		t.Errorf("pressed by %q, moved to %+v", b.who, b.moved)
 	}
 	notices, err := all(b.client.Notices(ctx, ""))
 	if err != nil || len(notices) != 1 || notices[0].State != notice.Cancelled {

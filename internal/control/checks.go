@@ -33,12 +33,17 @@ func refusals(p prepared, now time.Time) []notice.Refusal {
 func mayGo(p prepared, allowed []string, now time.Time) error {
 	for _, r := range refusals(p, now) {
 		if !slices.Contains(allowed, r.Check) {
-			e := notice.Conflict("%s %s; allow %q to send it all the same", r.Field, r.Reason, r.Check)
-			e.Check = r.Check
-			return e
+			return refused(r)
 		}
 	}
 	return nil
+}
+
+// refused is the error of a refusal that was not overruled.
+func refused(r notice.Refusal) error {
+	e := notice.Conflict("%s %s; allow %q to send it all the same", r.Field, r.Reason, r.Check)
+	e.Check = r.Check
+	return e
 }
 
 // checkAllowed refuses names that no check has.

@@ -40,6 +40,9 @@ type Register interface {
 	Resume(ctx context.Context, id int64, who string) error
 	Cancel(ctx context.Context, id int64, who string) error
 	DeleteDraft(ctx context.Context, id int64, who string) error
+	SendNow(ctx context.Context, id int64, who string) error
+	Move(ctx context.Context, id int64, to time.Time, allowed []string, who string) error
+	TakeBack(ctx context.Context, id int64, who string) error
 	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)

@@ -86,6 +86,13 @@ const (
 	suppressForgetsReleased mutant = "a suppression does not stop what is released"
 )
 
+// A notice that is taken back.
+const (
+	takesBackWhatBegan       mutant = "what has begun is taken back"
+	takesBackWhatMayHaveLeft mutant = "what may have left is taken back"
+	takenBackKeepsOutcomes   mutant = "what is taken back keeps its outcomes"
+)
+
 // A migration.
 const (
 	migrationForgets  mutant = "a migration forgets what is unresolved of a row without an epoch"
@@ -108,6 +115,7 @@ var mutants = []mutant{
 	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, uncertainPassedOver, stoppedSupersedes, cancelledNotSuperseded, fenceAtStartOnly,
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased,
+	takesBackWhatBegan, takesBackWhatMayHaveLeft, takenBackKeepsOutcomes,
 	migrationForgets, migrationRequeues, oldWorkersGoOn,
 }
 

@@ -129,6 +129,9 @@ func (p *pair) same() error {
 	}
 	var want []string
 	for _, c := range p.memory.chunks {
+		if c.lo == c.hi { // of a notice that was taken back
+			continue
+		}
 		rest := "leased"
 		if c.leaseUntil.IsZero() {
 			rest = fmt.Sprint([9]int(c.counts))
@@ -230,7 +233,7 @@ func TestTheLedgerInMemoryIsThatInPostgres(t *testing.T) {
 func TestAMutantOfTheLedgerInMemoryDiffersFromPostgres(t *testing.T) {
 	t.Parallel()
 	e := newEveryLedger(t)
-	const schedules = 30
+	const schedules = 60
 	caught := []mutant{takeoverForgets, cancelWithoutStop, late250Dropped, suppressForgetsReleased, stoppedIsDeferred, takeoverOverOutcomes}
 	for _, m := range caught[:testkit.Size(4, len(caught))] {
 		found := error(nil)

@@ -261,6 +261,30 @@ var scripts = map[mutant]func(p *script){
 		}
 		_ = p.s.Collect(context.Background(), shown)
 	},
+	takesBackWhatBegan: func(p *script) {
+		p.tomorrow(1)
+		p.release(1)
+		p.must(p.s.SendNow(context.Background(), 1, "op") == nil, "it was not sent now")
+		_, _ = p.s.Sweep(context.Background())
+		p.dot(p.attempt(1), true)
+		p.takeBack(1)
+	},
+	takesBackWhatMayHaveLeft: func(p *script) { // an operator has said so, after a restore
+		p.tomorrow(1)
+		p.release(1)
+		p.memory.notice(1).State = notice.Held
+		_ = p.s.Unhold(context.Background(), 1, false, false, "op")
+		p.must(!p.takeBack(1), "it was taken back, and its next release sends again what may have left")
+	},
+	takenBackKeepsOutcomes: func(p *script) {
+		p.tomorrow(1)
+		p.memory.list("m0@0.example.com")
+		p.release(1)
+		p.must(p.takeBack(1), "it was not taken back")
+		delete(p.memory.listed, "m0@0.example.com")
+		p.release(1)
+		p.must(p.chunk(1).view(0).state.Owed(), "a mailbox that is not on the list any more is forgotten")
+	},
 	migrationForgets: func(p *script) { // it was uncertain after a restore, and requeued: it may have gone out before
 		rows := &rowMemory{now: time.Now, opts: p.memory.opts, chunkSize: 1, sliceSize: 1, customers: p.memory.customers}
 		id := rows.draft(simBody("n1"), simTexts)

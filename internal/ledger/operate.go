@@ -44,6 +44,9 @@ func barrier(ctx context.Context, tx pgx.Tx, id int64, cancel bool) error {
 	if err != nil || !cancel {
 		return err
 	}
+	if err := keepList(ctx, tx, id, nil); err != nil {
+		return err
+	}
 	return stopAll(ctx, tx, chunks)
 }
 

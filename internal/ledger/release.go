@@ -133,9 +133,6 @@ func lockPlan(ctx context.Context, tx pgx.Tx, n Notice, digest string) (p frozen
 
 // take releases a notice to a plan: chunks over all of its recipients. Of those who are not to be mailed the outcome is known.
 func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press Press) error {
-	if err := keepList(ctx, tx, n.ID, nil); err != nil {
-		return err
-	}
 	unmailed := p.unmailed()
 	late, err := askListAgain(ctx, tx, &p)
 	if err != nil {
@@ -171,11 +168,15 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 	if err := db.begin(ctx, tx, n.ID); err != nil {
 		return err
 	}
-	detail := fmt.Sprintf("%d recipients", p.recipients)
-	if len(press.Allowed) > 0 {
-		detail += ", allowed: " + strings.Join(press.Allowed, ", ")
+	return recordAct(ctx, tx, n.ID, press.Who, "release", fmt.Sprintf("%d recipients", p.recipients)+overruled(press.Allowed))
+}
+
+// overruled is how the log of a notice names checks that were overruled.
+func overruled(checks []string) string {
+	if len(checks) == 0 {
+		return ""
 	}
-	return recordAct(ctx, tx, n.ID, press.Who, "release", detail)
+	return ", allowed: " + strings.Join(checks, ", ")
 }
 
 // listMargin covers those who were writing to the list of suppressions when a plan was begun.

@@ -29,6 +29,10 @@ func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
 	if tag.RowsAffected() == 0 {
 		return nil
 	}
+	// Until now it could have been taken back.
+	if err := keepList(ctx, tx, id, nil); err != nil {
+		return err
+	}
 	return supersede(ctx, tx, n, nil, db.opts.DotGrace)
 }
 

@@ -169,10 +169,10 @@ func (db *DB) start(ctx context.Context, condition string) error {
 	}
 	for _, id := range ids {
 		err := db.inTx(ctx, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, `
+			tag, err := tx.Exec(ctx, `
 				UPDATE notice SET state = CASE WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END, reason = '', held_until = NULL
 				WHERE id = $1 AND `+condition, id)
-			if err != nil {
+			if err != nil || tag.RowsAffected() == 0 { // an operator was faster
 				return err
 			}
 			return db.begin(ctx, tx, id)

@@ -194,6 +194,12 @@ type Releasing struct {
 	Allow []string `json:"allow,omitempty"` // the checks that are overruled, by name
 }
 
+// Moving is another time at which a notice is to leave.
+type Moving struct {
+	SendAt Time     `json:"send_at"`
+	Allow  []string `json:"allow,omitempty"` // the checks that are overruled, by name
+}
+
 // CheckPast is the name of the check that refuses what is over.
 const CheckPast = "past"
 
