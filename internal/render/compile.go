@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/language"
 
@@ -124,6 +125,10 @@ func newProgram(src Source) (*Program, error) {
 	if replyTo != "" {
 		if p.replyTo, err = parseMailbox(replyTo); err != nil {
 			return nil, notice.Invalid("reply_to", "%q is not an address", replyTo)
+		}
+		if strings.ContainsFunc(p.replyTo.Address, func(r rune) bool { return r > unicode.MaxASCII }) {
+			// Such a header needs a relay with SMTPUTF8 (RFC 6532), for mailboxes too that need none.
+			p.doubts = append(p.doubts, notice.Invalid("reply_to", "holds letters beyond ASCII before the @, which many mail servers refuse: name another mailbox"))
 		}
 	}
 	return p, nil
