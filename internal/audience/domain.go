@@ -4,22 +4,11 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
-
-	"tocsin/internal/notice"
 )
 
-// ParseDomain returns the domain of a mailbox as lower-case A-label without a dot at its end, however it is
-// written: U-label, A-label, with the full-width dots that IDNA maps. It refuses what can't be a public mail
-// domain: a single label, an IP address, a name beyond the lengths of RFC 1035 §2.3.4. Its error is a
-// *notice.Error with Field "domain" that does not repeat the domain.
-func ParseDomain(s string) (string, error) {
-	domain, reason := domainKey(strings.TrimSpace(s))
-	if reason != "" {
-		return "", notice.Invalid("domain", "%s", reason)
-	}
-	return domain, nil
-}
-
+// domainKey returns the domain of a mailbox as lower-case A-label without a dot at its end, however it is written: U-label,
+// A-label, with the full-width dots that IDNA maps. The reason says what can't be a public mail domain: a single label, an IP
+// address, a name beyond the lengths of RFC 1035 §2.3.4. It does not repeat the domain.
 func domainKey(s string) (domain, reason string) {
 	if strings.HasPrefix(s, "[") {
 		return "", "the domain is an address literal; write a domain name such as example.com"

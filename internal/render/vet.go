@@ -31,25 +31,6 @@ func (s source) at(line int) string {
 	return s.label + ":" + strconv.Itoa(line)
 }
 
-// node is literal text or an action, with the nodes that a control governs.
-type node struct {
-	literal     string
-	action      *action
-	body, other []node
-}
-
-// action is one {{…}} after vetting.
-type action struct {
-	keyword string // if, range, with, else, end; set for an assignment; "" for one that prints
-	expr    *expr
-	kind    kind
-	slots   []int // of the variables that it sets
-	at      *site
-	line    int
-	branch  int // the number of its branch in the program's, and 1 more; 0 = it is not counted
-	other   int // and of its else
-}
-
 // vetter walks the parse tree of one text, refuses all that is not in the vocabulary, and rewrites the rest.
 type vetter struct {
 	source       source
