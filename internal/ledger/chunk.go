@@ -132,22 +132,19 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 	if _, err = pgx.ForEachRow(rows, []any{&seq, &t.tries, &t.waited, &t.due}, func() error { outcomes[seq] = t; return nil }); err != nil {
 		return nil, err
 	}
-	firsts, err := p.firstMails(ctx, tx, noticeID)
-	if err != nil {
-		return nil, err
-	}
 	rows, err = tx.Query(ctx, `
-		SELECT seq, text, in_reply_to, address, language, time_zone, customers, clock_timestamp() - $4::timestamptz
+		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, clock_timestamp() - $4::timestamptz
 		FROM recipient WHERE plan_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, p.plan, p.lo, p.lo+p.size, p.owedAt)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	known := interned{}
+	known, newcomers := interned{}, map[string]int{} // by mailbox, the places in all
 	for rows.Next() {
 		var d Due
+		var mailbox string
 		var customers []byte
-		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Waited)
+		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Waited)
 		if err != nil {
 			return nil, err
 		}
@@ -160,40 +157,18 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 		if p.sent.has(d.Seq-p.lo) || p.stopped.has(d.Seq-p.lo) {
 			continue
 		}
-		if d.InReplyTo == "" {
-			d.InReplyTo = firsts[d.Seq]
+		if d.InReplyTo == "" && mailbox != "" {
+			newcomers[mailbox] = len(all)
 		}
 		if d.Recipient.Customers, err = known.frozen(customers); err != nil {
 			return nil, err
 		}
 		all = append(all, d)
 	}
-	return all, rows.Err()
-}
-
-// firstMails returns, by seq, the Message-ID of the incident's first mail to each mailbox of the chunk that got, or may
-// have got, one of an earlier notice.
-func (p claimed) firstMails(ctx context.Context, tx pgx.Tx, noticeID int64) (map[int]string, error) {
-	rows, _ := tx.Query(ctx, named(`
-		SELECT r.seq, first.message_id
-		FROM (SELECT array_agg(o.id ORDER BY o.released_at, o.id) AS ids FROM notice o JOIN notice me ON me.id = $1
-			WHERE o.incident_id = $2 AND (o.released_at, o.id) < (me.released_at, me.id) AND o.rows_dropped_at IS NULL) earlier
-		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = $3 AND seq >= $4 AND seq < $5 AND reason = '' AND ids IS NOT NULL OFFSET 0) r
-		CROSS JOIN LATERAL (
-			SELECT '<' || o.message_token || '.' || d.seq || '@' || o.message_domain || '>' AS message_id
-			FROM unnest(earlier.ids) WITH ORDINALITY AS e(id, place) JOIN notice o ON o.id = e.id
-			CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = r.address_key OFFSET 0) b
-			CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = o.id AND lo <= b.seq ORDER BY lo DESC LIMIT 1) c
-			CROSS JOIN LATERAL (SELECT seq, state FROM delivery WHERE chunk_id = c.id AND seq = b.seq OFFSET 0) d
-			WHERE d.state IN ({sending}, {sent}, {uncertain}, {bounced}) ORDER BY e.place LIMIT 1) first`),
-		noticeID, p.incident, p.plan, p.lo, p.lo+p.size)
-	firsts := map[int]string{}
-	var seq int
-	var id string
-	if _, err := pgx.ForEachRow(rows, []any{&seq, &id}, func() error { firsts[seq] = id; return nil }); err != nil {
-		return nil, fmt.Errorf("look for the incident's first mails: %w", err)
+	if err := rows.Err(); err != nil {
+		return nil, err
 	}
-	return firsts, nil
+	return all, p.refer(ctx, tx, noticeID, all, newcomers)
 }
 
 // Renew extends the lease of a claim; false means that it was lost, and nothing more may be marked under it.

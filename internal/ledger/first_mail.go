@@ -1,0 +1,61 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// reachedSQL are the deliveries of a notice ($1, with the plan $2) that got, or may have got, a mail, to any of the mailboxes $3.
+// The mailboxes are looked up together, and then the chunks, each once: a look at each delivery would cost more than all else
+// of a claim. Chunks have 256 rows (ChunkSize) at most.
+var reachedSQL = named(`
+	WITH r AS MATERIALIZED (SELECT seq, address_key FROM recipient WHERE plan_id = $2 AND address_key = ANY($3))
+	SELECT r.seq, r.address_key
+	FROM (SELECT k.part, c.lo, c.hi, c.sent | coalesce(o.reached, c.sent) | (c.dots & ~coalesce(o.settled, c.dots & ~c.dots)) AS bits
+		FROM (SELECT DISTINCT seq / 256 AS part FROM r) k
+		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE notice_id = $1 AND lo > (k.part - 1) * 256 AND lo < (k.part + 1) * 256 OFFSET 0) c
+		CROSS JOIN LATERAL (
+			SELECT bit_or(set_bit(c.dots & ~c.dots, seq - c.lo, 1)) FILTER (WHERE state IN ({sent}, {uncertain}, {bounced})) AS reached,
+				bit_or(set_bit(c.dots & ~c.dots, seq - c.lo, 1)) FILTER (WHERE epoch >= c.epoch OR state NOT IN ({queued}, {deferred})) AS settled
+			FROM outcome WHERE notice_id = $1 AND seq >= c.lo AND seq < c.hi OFFSET 0) o OFFSET 0) c
+	JOIN r ON r.seq / 256 = c.part AND r.seq >= c.lo AND r.seq < c.hi
+	WHERE get_bit(c.bits, r.seq - c.lo) = 1`)
+
+// refer has mails refer to the incident's first mail to their mailbox, where it got, or may have got, one of an earlier notice.
+// places are those in all, by mailbox; those that have been found are taken out.
+func (p claimed) refer(ctx context.Context, tx pgx.Tx, noticeID int64, all []Due, places map[string]int) error {
+	rows, _ := tx.Query(ctx, `
+		SELECT o.id, o.plan_id, o.message_token, o.message_domain FROM notice o JOIN notice me ON me.id = $1
+		WHERE o.incident_id = $2 AND (o.released_at, o.id) < (me.released_at, me.id) AND o.rows_dropped_at IS NULL ORDER BY o.released_at, o.id`,
+		noticeID, p.incident)
+	type earlier struct {
+		ID, Plan      int64
+		Token, Domain string
+	}
+	notices, err := pgx.CollectRows(rows, pgx.RowToStructByPos[earlier])
+	if err != nil {
+		return fmt.Errorf("look for the incident's earlier notices: %w", err)
+	}
+	for _, e := range notices {
+		if len(places) == 0 {
+			return nil
+		}
+		n := Notice{MessageToken: e.Token, MessageDomain: e.Domain}
+		rows, _ := tx.Query(ctx, reachedSQL, e.ID, e.Plan, slices.Collect(maps.Keys(places)))
+		var seq int
+		var mailbox string
+		_, err := pgx.ForEachRow(rows, []any{&seq, &mailbox}, func() error {
+			all[places[mailbox]].InReplyTo = n.MessageID(seq)
+			delete(places, mailbox)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("look for the incident's first mails: %w", err)
+		}
+	}
+	return nil
+}
