@@ -62,10 +62,7 @@ func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int)
 func (p *Program) blocksFor(reader *reader, to notice.Recipient, sections [][]int) (*Mail, []*block, error) {
 	m := &Mail{Version: mailVersion, Locales: append([]locale(nil), reader.locales...), Sections: sections}
 	v := &values{mail: m, index: map[string]int{}}
-	parts := []notice.Recipient{to}
-	for i, numbers := range sections {
-		parts = append(parts[:i], section(to, numbers))
-	}
+	parts := parts(to, sections)
 	var blocks []*block
 	for i, t := range reader.texts {
 		v.locale = i

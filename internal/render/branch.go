@@ -64,11 +64,7 @@ func (p *Program) Taken(r notice.Recipient, text string, taken []bool) (language
 	if err != nil {
 		return nil, err
 	}
-	parts := []notice.Recipient{r}
-	for i, numbers := range sections {
-		parts = append(parts[:i], section(r, numbers))
-	}
-	for _, part := range parts {
+	for _, part := range parts(r, sections) {
 		if _, err = p.trace(nil, reader, part, taken); err != nil {
 			return nil, err
 		}

@@ -88,12 +88,7 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		switch {
-		case p.Line != nil:
-			w.line(p.Line, f.values)
-		case p.Table != nil:
-			w.table(p.Table, f.values)
-		case p.Value > 0:
-			w.value(f.values[p.Value-1], p.Form)
+		case w.filled(p, f.values):
 		case p.Field == fieldBoundary:
 			w.buf = append(w.buf, boundary[:]...)
 		case p.Field != 0:
@@ -130,10 +125,7 @@ func (m *Mail) Check(r notice.Recipient) error {
 // printed and would mislead.
 func (m *Mail) fill(f *filling, r notice.Recipient, doubt *error) error {
 	f.values = f.values[:0]
-	parts := []notice.Recipient{r}
-	for i, numbers := range m.Sections {
-		parts = append(parts[:i], section(r, numbers))
-	}
+	parts := parts(r, m.Sections)
 	for i := range m.Values {
 		p := &m.Values[i]
 		e := env{locale: &m.Locales[p.Locale], customers: parts[p.Section].Customers, doubt: doubt}

@@ -109,6 +109,15 @@ func section(r notice.Recipient, numbers []int) notice.Recipient {
 	return r
 }
 
+// parts returns the customers of each section of a recipient's mail; without sections there is one, for all of them.
+func parts(r notice.Recipient, sections [][]int) []notice.Recipient {
+	all := []notice.Recipient{r}
+	for i, numbers := range sections {
+		all = append(all[:i], section(r, numbers))
+	}
+	return all
+}
+
 // sectionKey differs where sections are for other customers, or other customers have names.
 func sectionKey(sections [][]int, to notice.Recipient) []byte {
 	key := fmt.Append(nil, sections)

@@ -73,17 +73,25 @@ func (w *writer) string(s string) {
 // pieces writes pieces other than fields.
 func (w *writer) pieces(pieces []piece, values []result) {
 	for i := range pieces {
-		switch p := &pieces[i]; {
-		case p.Line != nil:
-			w.line(p.Line, values)
-		case p.Table != nil:
-			w.table(p.Table, values)
-		case p.Value > 0:
-			w.value(values[p.Value-1], p.Form)
-		default:
+		if p := &pieces[i]; !w.filled(p, values) {
 			w.string(p.Text)
 		}
 	}
+}
+
+// filled writes a piece that holds values, if it is one.
+func (w *writer) filled(p *piece, values []result) bool {
+	switch {
+	case p.Line != nil:
+		w.line(p.Line, values)
+	case p.Table != nil:
+		w.table(p.Table, values)
+	case p.Value > 0:
+		w.value(values[p.Value-1], p.Form)
+	default:
+		return false
+	}
+	return true
 }
 
 // value writes a value in a form.
