@@ -33,7 +33,7 @@ func (w *Worker) step() (wait time.Duration) {
 	w.mu.Lock()
 	now := time.Now()
 	s := w.dispatcher.next(now, w.open < w.places)
-	if s.line == nil || s.leave == nil && s.rest == 0 {
+	if s.leave == nil && s.rest == 0 && !s.aside {
 		w.mu.Unlock()
 		return s.wait
 	}
@@ -45,6 +45,9 @@ func (w *Worker) step() (wait time.Duration) {
 	}
 	w.look(r)
 	w.mu.Unlock()
+	if s.aside { // the chunks that the last sweep brought may be among those
+		w.sweepSoon()
+	}
 	if s.leave != nil {
 		w.sender.Submit(newJob(w, r, s.due, s.leave))
 	}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"tocsin/internal/audience"
@@ -32,6 +33,9 @@ const (
 	// other chunks may wait for it.
 	lingers   = 5 * time.Second
 	makesRoom = 200 * time.Millisecond
+	// So many lines wait for their domains without a task's place, at most. Together they have mails for as long as others rest: a
+	// domain that is sent to at its limit never waits for a chunk to come again.
+	asides = 64
 	// A chunk that was given back comes again after so long.
 	restsLeast, restsMost = 5 * time.Second, 30 * time.Second
 	// How soon what makes room for urgent mails looks again.
@@ -80,6 +84,7 @@ type line struct {
 	lanes   []*lane
 	urgent  bool
 	placed  bool          // it has a task's place
+	aside   bool          // it has none, and is worked on beside those that have
 	begun   int           // in a row
 	since   time.Time     // it came to the front for the first time, or again after a rest
 	until   time.Time     // nothing of it is begun before: its domains' limits, or a rest
@@ -102,6 +107,7 @@ type step struct {
 	line  *line
 	due   pending
 	leave *pace.Leave   // due is to be begun
+	aside bool          // the task's place of line is given back, and line stays
 	rest  time.Duration // the rest of line is to be put back for so long, unless more of it can be begun under its claim then
 	wait  time.Duration // nothing is to be done before, unless something changes; below zero: nothing at all
 }
@@ -150,7 +156,7 @@ func (d *dispatcher) next(now time.Time, free bool) step {
 			default:
 				s = d.try(l, now)
 			}
-			if s.leave != nil || s.rest > 0 {
+			if s.leave != nil || s.rest > 0 || s.aside {
 				return s
 			}
 			if s.wait >= 0 && (wait < 0 || s.wait < wait) {
@@ -185,14 +191,19 @@ func (d *dispatcher) try(l *line, now time.Time) step {
 		d.makeWay(l, false, false)
 	}
 	crowded := refusal.Domain && l.placed && d.placed(l.urgent) > d.places
-	if refusal.Wait > lingers || (crowded || !l.placed) && l.waited > d.patience(l, now) {
-		rest := min(refusal.Wait, restsMost)
-		if crowded {
-			rest = restOf(l.lanes, refusal)
+	homeless := !l.placed && !l.aside
+	switch {
+	case refusal.Wait > lingers:
+		return d.putBack(l, now, min(refusal.Wait, restsMost))
+	case crowded && l.waited > d.patience(l, now):
+		if d.aside() < asides {
+			l.placed, l.aside, l.until = false, true, now.Add(refusal.Wait)
+			return step{line: l, aside: true}
 		}
-		return d.putBack(l, now, rest)
-	}
-	if crowded || !l.placed {
+		return d.putBack(l, now, restOf(l.lanes, refusal))
+	case homeless && l.waited > d.patience(l, now):
+		return d.putBack(l, now, refusal.Wait)
+	case crowded || homeless:
 		l.waited += refusal.Wait
 	}
 	if refusal.Domain {
@@ -267,7 +278,7 @@ func (d *dispatcher) standInLine(l *line, now time.Time) (wait time.Duration) {
 // putBack has a line rest, and takes its task's place away.
 func (d *dispatcher) putBack(l *line, now time.Time, rest time.Duration) step {
 	d.makeWay(l, false, true)
-	l.placed, l.held = false, false
+	l.placed, l.aside, l.held = false, false, false
 	l.until, l.waited = now.Add(rest), 0
 	l.since, l.limited = l.until, l.until
 	return step{line: l, rest: rest}
@@ -277,6 +288,16 @@ func (d *dispatcher) putBack(l *line, now time.Time, rest time.Duration) step {
 func (d *dispatcher) placed(urgent bool) (n int) {
 	for _, l := range d.lines[place(urgent)] {
 		if l.placed {
+			n++
+		}
+	}
+	return n
+}
+
+// aside is how many lines are worked on without a task's place.
+func (d *dispatcher) aside() (n int) {
+	for _, l := range slices.Concat(d.lines[0], d.lines[1]) {
+		if l.aside {
 			n++
 		}
 	}

@@ -146,21 +146,88 @@ func TestWhatYieldsForLongIsPutBack(t *testing.T) {
 	}
 }
 
-// Lines that wait for limits, and take places that others may want, are put back sooner.
-func TestCrowdedLinesArePutBackSooner(t *testing.T) {
+// Lines that wait for limits, and take places that others may want, are worked on without a place; too many are put back.
+func TestCrowdedLinesAreSetAside(t *testing.T) {
 	t.Parallel()
 	p := &refusing{refuses: map[string]pace.Refusal{"x.example": {Wait: 150 * time.Millisecond, Domain: true}}}
 	d := &dispatcher{pacer: p, places: 1}
 	now := time.Now()
-	d.add(lineOf(false, "a@x.example"), now)
-	d.add(lineOf(false, "b@x.example"), now)
-	for i := range 4 {
-		if s := d.next(now.Add(time.Duration(i)*150*time.Millisecond), true); s.rest > 0 {
-			if i != 2 || s.rest != restsLeast {
-				t.Errorf("rests for %v at look %d", s.rest, i)
-			}
-			return
+	for range asides + 2 {
+		d.add(lineOf(false, "a@x.example"), now)
+	}
+	set, looks := 0, 0
+	for looks < 3 {
+		switch s := d.next(now.Add(time.Duration(looks)*150*time.Millisecond), true); {
+		case s.aside:
+			set++
+		case s.rest > 0 && (looks != 2 || set != asides || s.rest != restsLeast):
+			t.Fatalf("rests for %v at look %d, when %d are set aside", s.rest, looks, set)
+		case s.rest == 0:
+			looks++
 		}
 	}
-	t.Error("nothing is put back")
+	if set != asides || d.placed(false) != 1 {
+		t.Errorf("%d are set aside, and %d have a place", set, d.placed(false))
+	}
+	p.refuses = nil
+	if s := d.next(now.Add(time.Minute), true); s.leave == nil {
+		t.Error("nothing of those is begun")
+	}
+}
+
+// metered is a pacer that lets a mail to anybody go each so often.
+type metered struct {
+	unpaced
+	now, next time.Time
+	every     time.Duration
+}
+
+func (p *metered) Ask(string) (*pace.Leave, pace.Refusal) {
+	if wait := p.next.Sub(p.now); wait > 0 {
+		return nil, pace.Refusal{Wait: wait, Interval: p.every, Domain: true}
+	}
+	p.next = p.now.Add(p.every)
+	return &pace.Leave{}, pace.Refusal{}
+}
+
+// TestALimitedDomainIsNeverIdle has more chunks of one domain than there are places, each of which comes again when it has rested.
+func TestALimitedDomainIsNeverIdle(t *testing.T) {
+	t.Parallel()
+	const chunks, places = 30, 4
+	p := &metered{now: time.Now(), every: 10 * time.Millisecond}
+	d := &dispatcher{pacer: p, places: places}
+	var queue []*line
+	for range chunks {
+		queue = append(queue, lineOf(false, addresses(256, "x.example")...))
+	}
+	resting, seen := map[*line]time.Time{}, map[*line]bool{}
+	begin, sent := p.now, 0
+	for p.now.Sub(begin) < chunks*256*p.every {
+		for l, until := range resting {
+			if !p.now.Before(until) {
+				delete(resting, l)
+				queue = append(queue, l)
+			}
+		}
+		for len(queue) > 0 && d.placed(false) < places+1 {
+			d.add(queue[0], p.now)
+			seen[queue[0]] = true
+			queue = queue[1:]
+		}
+		switch s := d.next(p.now, true); {
+		case s.leave != nil:
+			sent++
+		case s.rest > 0:
+			d.remove(s.line)
+			resting[s.line] = p.now.Add(s.rest)
+		case !s.aside:
+			p.now = p.now.Add(max(s.wait, time.Millisecond))
+		}
+	}
+	if sent < chunks*256*98/100 {
+		t.Errorf("%d mails were begun, and %d could have been", sent, chunks*256)
+	}
+	if len(seen) < chunks {
+		t.Errorf("only %d of %d chunks were looked at", len(seen), chunks)
+	}
 }

@@ -84,7 +84,7 @@ func (w *Worker) look(r *run) {
 			close(r.begun)
 		}
 	}
-	if r.underway > 0 || r.over || r.lined && r.line.placed {
+	if r.underway > 0 || r.over || r.lined && (r.line.placed || r.line.aside) {
 		return
 	}
 	r.over = true
@@ -161,13 +161,11 @@ func (w *Worker) renew(working context.Context, r *run) {
 func (w *Worker) giveBack(life context.Context, r *run) {
 	owed := w.closeChunk(life, r.claim)
 	w.mu.Lock()
-	stopped, draining, idle := r.stopped, w.draining, len(w.runs) < w.Chunks
+	stopped, draining := r.stopped, w.draining
+	idle := w.dispatcher.placed(false)+w.dispatcher.placed(true) < w.Chunks
 	w.mu.Unlock()
 	if (owed || idle) && !stopped {
-		select {
-		case w.owed <- struct{}{}:
-		default:
-		}
+		w.sweepSoon()
 	}
 	if owed && draining {
 		// Another worker need not wait for its sweep.
@@ -177,6 +175,14 @@ func (w *Worker) giveBack(life context.Context, r *run) {
 		if err := w.tasks.EnqueueChunk(ctx, r.claim.ChunkID, next, r.line.urgent); err != nil {
 			w.Logger.Warn("enqueue, left to the sweep", slog.Int64("chunk_id", r.claim.ChunkID), slog.Any("error", err))
 		}
+	}
+}
+
+// sweepSoon asks for a sweep.
+func (w *Worker) sweepSoon() {
+	select {
+	case w.owed <- struct{}{}:
+	default:
 	}
 }
 
