@@ -151,7 +151,7 @@ func (r *simRelay) dot(x *exchange) error {
 }
 
 func (r *simRelay) write(x *exchange) {
-	if r.dots[x.at] {
+	if r.dots[x.at] && !r.world.checker.restored { // a ledger that has forgotten may give an epoch again, in the same microsecond
 		r.fail("a second dot for %v", x.at)
 	}
 	r.dots[x.at] = true

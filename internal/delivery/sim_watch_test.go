@@ -35,7 +35,7 @@ func (c *checker) marked(a ledger.Attempt) {
 		w.relay.fail("the mark %v follows the return of a suppression", a)
 	}
 	for pair := range c.pairs {
-		if later := (mailbox{pair[1], r.key}); pair[0] == n.Key && pair[2] == r.key && w.relay.copies[later] > 0 && !c.restored {
+		if later := (mailbox{pair[1], r.key}); pair[0] == n.Key && pair[2] == r.key && w.relay.copies[later] > 0 && !c.restored && w.knows(later) {
 			w.relay.fail("the mark %v is old news: %v has arrived", a, later)
 		}
 	}
@@ -43,6 +43,17 @@ func (c *checker) marked(a ledger.Attempt) {
 	c.order++
 	c.marks[a], c.last[mailbox{n.Key, r.key}] = c.order, c.order
 	c.until = append(slices.DeleteFunc(c.until, func(t time.Time) bool { return t.Before(now) }), now.Add(simGrace))
+}
+
+// knows reports whether the ledger still knows that a notice was for a mailbox: an erasure takes the address out, and then an
+// operator's requeue of an earlier notice is not refused any more.
+func (w *world) knows(box mailbox) bool {
+	for _, n := range w.memory.notices {
+		if n.Key == box.notice {
+			return slices.ContainsFunc(n.plan.recipients, func(r recipientRow) bool { return r.keyed() && r.key == box.address })
+		}
+	}
+	return false
 }
 
 // dotted judges a dot that is about to be written.
