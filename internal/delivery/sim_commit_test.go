@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"slices"
 	"time"
 
 	"tocsin/internal/ledger"
@@ -35,12 +36,19 @@ func (m *memory) look(marks []ledger.Attempt, outcomes []ledger.Outcome) map[int
 // commit is the one transaction of marks and outcomes: S and O before M, so that a refused mark costs no answer. It
 // returns which marks are granted, and which outcomes are to be recorded the late way.
 func (m *memory) commit(seen map[int64]sight, marks []ledger.Attempt, outcomes []ledger.Outcome) (granted []bool, late []ledger.Outcome) {
+	// O sees the bits that S has set, and what is late is recorded in the same order.
+	outcomes = slices.Clone(outcomes)
+	if m.backwards {
+		slices.Reverse(outcomes)
+	}
+	slices.SortStableFunc(outcomes, func(a, b ledger.Outcome) int { return rank(a) - rank(b) })
 	recorded := make([]bool, len(outcomes))
-	for i := range outcomes {
-		if m.backwards {
-			i = len(outcomes) - 1 - i
+	for i, o := range outcomes {
+		recorded[i] = m.record(seen[o.ChunkID].chunk, o)
+		if sight, ok := seen[o.ChunkID]; ok && recorded[i] && o.State == notice.DeliverySent {
+			sight.chunk.sent |= sight.chunk.bit(o.Seq)
+			seen[o.ChunkID] = sight
 		}
-		recorded[i] = m.record(seen[outcomes[i].ChunkID].chunk, outcomes[i])
 	}
 	granted = m.mark(seen, marks)
 	for i, o := range outcomes {
@@ -54,6 +62,14 @@ func (m *memory) commit(seen map[int64]sight, marks []ledger.Attempt, outcomes [
 		}
 	}
 	return granted, late
+}
+
+// rank orders outcomes: 250s come first.
+func rank(o ledger.Outcome) int {
+	if o.State == notice.DeliverySent {
+		return 0
+	}
+	return 1
 }
 
 // claimed names a chunk under one epoch.

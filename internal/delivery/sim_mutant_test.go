@@ -122,7 +122,7 @@ var mutants = []mutant{
 // caughtBy is the seed of a schedule that catches each.
 var caughtBy = map[mutant]uint64{
 	markWithoutEpoch: 9, leaseUnchecked: 9, markWithoutLock: 29, markWithoutNotice: 66, firstAskIgnoresStop: 9,
-	unansweredAssumed: 3, secondAskIgnoresStop: 346, markIgnoresSent: 29043, dotAfterDeadline: 150, unansweredForgotten: 59, outcomeWithoutLock: 29,
+	unansweredAssumed: 3, secondAskIgnoresStop: 346, dotAfterDeadline: 150, unansweredForgotten: 59, outcomeWithoutLock: 29,
 	outcomeWithoutEpoch: 182, lateWithoutK: 158, lateNoDotGivesBirth: 3649, noDotIsUncertain: 11, ringAnsweredAsOne: 135,
 	late250Dropped: 81, stoppedIsDeferred: 6, uncertainRetried: 0, takeoverForgets: 1, takeoverOverOutcomes: 11,
 	takeoverOverSent: 0, claimForgetsStop: 5, closeWithoutEpoch: 2, sweepSkipsLeased: 1, sweepSkipsStopped: 5,

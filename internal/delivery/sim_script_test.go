@@ -155,6 +155,14 @@ var scripts = map[mutant]func(p *script){
 		p.answer(p.lose(1, true), notice.DeliverySent, false)
 		p.must(!p.chunk(1).open, "a 250 was heard, and it is owed again")
 	},
+	markIgnoresSent: func(p *script) {
+		p.release(1)
+		lost := p.lose(1, true)
+		again, due := p.claim(1)
+		p.must(due, "it is not owed again")
+		p.answer(lost, notice.DeliverySent, false)
+		p.must(!p.mark(again), "a mark was granted after the 250 to an earlier attempt")
+	},
 	lateNoDotGivesBirth: func(p *script) {
 		p.release(1)
 		lost, _ := p.claim(1)
