@@ -88,7 +88,7 @@ race: ## the tests, with the race detector where it can be had
 	@without=$$(tools/install tests) || exit 1; \
 	export TOCSIN_TEST_WITHOUT="$$without"; \
 	if $(RACE_WORKS); then \
-		$(GO) test -run '^TestASeedReplaysExactly$$' ./internal/delivery && \
+		$(GO) test -run '^(TestASeedReplaysExactly|TestSimulation)$$' ./internal/delivery && \
 		CGO_ENABLED=1 GOGC=400 GORACE=atexit_sleep_ms=0 tools/gotest -- -race -vet=off -timeout 20m ./...; \
 	else \
 		echo "no C compiler: testing WITHOUT the race detector"; \

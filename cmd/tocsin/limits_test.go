@@ -267,7 +267,7 @@ func TestLimitsGoToTheUrgent(t *testing.T) {
 		name, rate      string
 		mailing, urgent int
 	}{
-		{"with a rate", ", rate: 300/s", size(1800, 20_000), size(700, 3000)},
+		{"with a rate", ", rate: 300/s", size(900, 20_000), size(400, 3000)},
 		{"as fast as it goes", "", size(0, 200_000), size(0, 10_000)},
 	} {
 		if c.mailing > 0 {

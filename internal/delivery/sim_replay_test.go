@@ -4,6 +4,9 @@ package delivery
 
 import "testing"
 
+// simShare is how many schedules every run of the tests goes through.
+const simShare = 1000
+
 // TestASeedReplaysExactly stands apart since the race detector shuffles the goroutines: under it a seed still says
 // what goes wrong, but not in which order two of them pass a line.
 func TestASeedReplaysExactly(t *testing.T) {

@@ -19,9 +19,6 @@ var (
 	simFor  = flag.Duration("simulate", 0, "simulate schedules for so long, each new; 0: a fixed share of them")
 )
 
-// simShare is how many schedules every run of the tests goes through.
-const simShare = 1000
-
 // TestSimulation runs the real Worker and Desk through schedules full of faults, and looks after every step whether
 // the promise still holds: nothing twice, nothing lost, no word in the report that is not true.
 func TestSimulation(t *testing.T) {
