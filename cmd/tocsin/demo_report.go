@@ -34,7 +34,9 @@ func (s *stage) report(ctx context.Context, st notice.Status, press again) (acco
 	if err != nil {
 		return acc, fmt.Errorf("report: %w", err)
 	}
-	printCounts(s.say, counts)
+	if err := printCounts(s.say, counts); err != nil {
+		return acc, err
+	}
 	acc.printUncertain(s.say)
 
 	s.say.step("Does the ledger say what the inbox holds?")

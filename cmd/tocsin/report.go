@@ -91,8 +91,7 @@ func printIncident(w io.Writer, r notice.Report) error {
 	if len(r.ByLanguage) > 0 {
 		fmt.Fprintln(w)
 	}
-	printCounts(w, r)
-	return nil
+	return printCounts(w, r)
 }
 
 func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *notice.DeliveryState, w io.Writer) error {
@@ -159,8 +158,7 @@ func (c *reportCmd) writeCounts(ctx context.Context, client *api.Client, st noti
 		return err
 	}
 	fmt.Fprintln(w)
-	printCounts(w, counts)
-	return nil
+	return printCounts(w, counts)
 }
 
 // writeRows writes the first rows of a state, all of them if they are no more than most.
@@ -182,7 +180,9 @@ func (c *reportCmd) writeRows(ctx context.Context, client *api.Client, state not
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s, %s: %s\n", orNone(d.Address), orNone(customers(d.Customers)), orNone(d.Language),
 			day(&d.UpdatedAt), many(d.Attempts, "attempt"), answer(d))
 		if n%1000 == 0 {
-			t.Flush()
+			if err := t.Flush(); err != nil {
+				return err
+			}
 		}
 	}
 	if err := t.Flush(); err != nil {

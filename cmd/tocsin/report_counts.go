@@ -18,13 +18,13 @@ type counted struct {
 
 // printCounts writes what became of the mails of a notice, or of an incident's notices: per language and state, and why
 // mails were not simply sent.
-func printCounts(w io.Writer, r notice.Report) {
+func printCounts(w io.Writer, r notice.Report) error {
 	var languages []counted
 	for _, language := range slices.Sorted(maps.Keys(r.ByLanguage)) {
 		languages = append(languages, counted{orNone(language), r.ByLanguage[language]})
 	}
 	printStates(w, "language", languages)
-	printOutcomes(w, r.Outcomes)
+	return printOutcomes(w, r.Outcomes)
 }
 
 // printStates writes rows of counts and their sums; a state in which nothing is has no column.
@@ -68,9 +68,9 @@ func printStates(w io.Writer, head string, rows []counted) {
 }
 
 // printOutcomes says why some got no mail, and which mails took more than one attempt.
-func printOutcomes(w io.Writer, outcomes []notice.Outcomes) {
+func printOutcomes(w io.Writer, outcomes []notice.Outcomes) error {
 	if len(outcomes) == 0 {
-		return
+		return nil
 	}
 	const most = 20
 	fmt.Fprintln(w)
@@ -81,7 +81,7 @@ func printOutcomes(w io.Writer, outcomes []notice.Outcomes) {
 	if more := len(outcomes) - most; more > 0 {
 		fmt.Fprintf(t, "… and %s\t\t\n", many(more, "other reason"))
 	}
-	t.Flush()
+	return t.Flush()
 }
 
 func outcomeInWords(o notice.Outcomes) string {

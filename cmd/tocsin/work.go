@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -148,7 +149,11 @@ func watch(addr string, tokens []string, ready func(context.Context) error, reg 
 	})
 	mux.Handle("GET /metrics", api.RequireToken(tokens, promhttp.HandlerFor(reg, promhttp.HandlerOpts{})))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(ln)
+	go func() {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("health and metrics are not served any more", slog.Any("error", err))
+		}
+	}()
 	logger.Info("health and metrics", slog.String("listen", ln.Addr().String()))
 	return func() { server.Close() }, nil
 }

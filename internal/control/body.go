@@ -48,11 +48,17 @@ func normal(b notice.Body) (notice.Body, error) {
 	return normalPlaces(b)
 }
 
-// unambiguous refuses a normal body that may not mean what it says. It is asked of a body that is new: one that is kept
+// maxWindows is how many windows a notice has at most: its texts may print them for each customer of a mailbox.
+const maxWindows = 50
+
+// unambiguous refuses a normal body that may not mean what it says, or has more windows than it may. It is asked of a body that is new: one that is kept
 // means what it meant when it was made. zone is that of times without one.
 func unambiguous(b notice.Body, zone string) error {
 	if !b.Audience.Given() {
 		return notice.Invalid("audience", "says nobody: write a filter such as server = \"s639\", a list of customers or an earlier notice, or %s for every customer", notice.Everybody)
+	}
+	if len(b.Windows) > maxWindows {
+		return notice.Invalid("windows", "are %d, and a notice has %d at most", len(b.Windows), maxWindows)
 	}
 	for _, w := range b.Windows {
 		if err := w.CheckClock(cmp.Or(b.Zone, zone)); err != nil {

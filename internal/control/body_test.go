@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,9 @@ func TestANewBodySaysWhichInstantItMeans(t *testing.T) {
 		"a window in the zone of the settings": {func(b *notice.Body) {
 			b.Windows = []notice.Window{{Start: "2027-03-14T00:30", End: "2027-03-14T02:30"}}
 		}, "windows", "does not exist in America/New_York"},
+		"more windows than anybody reads": {func(b *notice.Body) {
+			b.Windows = slices.Repeat([]notice.Window{{Start: "2027-03-14T20:00", End: "2027-03-14T22:00"}}, maxWindows+1)
+		}, "windows", "are 51, and a notice has 50 at most"},
 	} {
 		b := good
 		tt.change(&b)

@@ -30,6 +30,9 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to, who string) (map[str
 	if err != nil {
 		return nil, err
 	}
+	if err := unambiguous(b, d.Zone); err != nil {
+		return nil, err
+	}
 	address, err := audience.ParseAddress(to)
 	if err != nil {
 		return nil, notice.Invalid("to", "%v", err)
