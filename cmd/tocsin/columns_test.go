@@ -89,6 +89,7 @@ func TestAListIsLaidOutByItsWidestCells(t *testing.T) {
 		{"beside", "A\tWHY\nx\tshort\n", "A  WHY\nx  short\n"},
 		{"wide letters take two columns", "A\tB\nメール\tx\nmail\tx\n", "A       B\nメール  x\nmail    x\n"},
 		{"a blank line", "a\tb\n\nc\td\n", "a  b\n\nc  d\n"},
+		{"a heading", "A long heading\t\n  a\tb\n", "A long heading\n  a  b\n"},
 		{"a label without a value", "Left out\t\n  filter\t217\n", "Left out\n  filter  217\n"},
 		{"below", "A\tB\tWHY\n" + strings.Repeat("x", 60) + "\ty\tsome words that have no room\n\t\tand more\n",
 			"A" + strings.Repeat(" ", 61) + "B\n  WHY\n" + strings.Repeat("x", 60) + "  y\n  some words that have no room\n  and more\n"},

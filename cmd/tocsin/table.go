@@ -53,7 +53,7 @@ func (g *grid) Flush() error {
 		}
 		row := ""
 		for i, cell := range cells[:last] {
-			row += cell + strings.Repeat(" ", widths[i]-uniseg.StringWidth(cell)+2)
+			row += cell + strings.Repeat(" ", max(0, widths[i]-uniseg.StringWidth(cell))+2)
 		}
 		if text := fit(g.w, cells[last], indent); indent == left || text == "" {
 			row += text
@@ -69,7 +69,7 @@ func (g *grid) Flush() error {
 	return err
 }
 
-// widest returns the width of each column but the last.
+// widest returns the width of each column but the last. A heading, which has nothing beside it, may be wider.
 func widest(rows [][]string) (widths []int) {
 	most := 0
 	for _, cells := range rows {
@@ -77,6 +77,9 @@ func widest(rows [][]string) (widths []int) {
 	}
 	widths = make([]int, max(most-1, 0))
 	for _, cells := range rows {
+		if strings.Join(cells[1:], "") == "" {
+			continue
+		}
 		for i, cell := range cells[:min(len(cells), len(widths))] {
 			widths[i] = max(widths[i], uniseg.StringWidth(cell))
 		}
