@@ -4,16 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"tocsin/internal/notice"
 )
@@ -308,106 +304,6 @@ func TestImportKeepsNothingOfAFileThatBreaksOff(t *testing.T) {
 	}
 }
 
-// TestImportAgainstAModel imports random files, one after the other, and keeps the same customers in a map.
-func TestImportAgainstAModel(t *testing.T) {
-	t.Parallel()
-	db := openStore(t)
-	rows := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) notice.CustomerRow {
-		row := rowOf(0, notice.Customer{ID: strconv.Itoa(rapid.IntRange(1, 12).Draw(t, "id")), Name: rapid.SampledFrom([]string{"", "N"}).Draw(t, "name"),
-			Email:      rapid.SampledFrom([]string{"", "E@x.example"}).Draw(t, "email"),
-			Attributes: rapid.MapOfN(rapid.SampledFrom([]string{"a", "b"}), rapid.SampledFrom([]string{"", "1"}), 0, 2).Draw(t, "attributes")})
-		row.Given = notice.Fields(rapid.IntRange(0, int(notice.GivenAll)).Draw(t, "given"))
-		return row
-	}), 0, 12)
-	rapid.Check(t, func(rt *rapid.T) {
-		db.exec(t, `DELETE FROM customer`)
-		kept := map[string]notice.Customer{}
-		for range 4 {
-			content, strict := rows.Draw(rt, "file"), rapid.Bool().Draw(rt, "strict")
-			var f file
-			for i := range content {
-				content[i].Line = i + 1
-				f = append(f, content[i])
-			}
-			got, err := db.ImportCustomers(t.Context(), &f, notice.ImportOptions{Strict: strict})
-			if err != nil {
-				rt.Fatal(err)
-			}
-			got.Reasons = []notice.RejectionReason{}
-			if diff := cmp.Diff(importIntoMap(kept, content, strict), got); diff != "" {
-				rt.Fatalf("(-want +got):\n%s", diff)
-			}
-		}
-		for id, c := range kept {
-			if got, err := db.Customer(t.Context(), id); err != nil || !cmp.Equal(c, got) {
-				rt.Fatalf("customer %s: %v\n%s", id, err, cmp.Diff(c, got))
-			}
-		}
-	})
-}
-
-// importIntoMap does what ImportCustomers is to do with a file without malformed rows.
-func importIntoMap(kept map[string]notice.Customer, content []notice.CustomerRow, strict bool) notice.ImportReport {
-	r := report(notice.ImportReport{Read: len(content)})
-	changed, lines := map[string]notice.Customer{}, map[string]int{}
-	cleared := map[string]int{}
-	for i, row := range content {
-		id := row.Customer.ID
-		if first, twice := lines[id]; twice {
-			r.Reject(notice.Rejection{Line: i + 1, Column: "id", Reason: fmt.Sprintf("the same id stands on line %d", first)})
-			continue
-		}
-		lines[id] = i + 1
-		changed[id] = apply(kept[id], row, cleared)
-	}
-	r.Reasons = []notice.RejectionReason{}
-	if strict && r.RejectedCount > 0 {
-		return r
-	}
-	r.Kept, r.Cleared = true, cleared
-	for id, c := range changed {
-		switch before, there := kept[id]; {
-		case !there:
-			r.Inserted++
-		case cmp.Equal(before, c):
-			r.Unchanged++
-		default:
-			r.Updated++
-		}
-	}
-	maps.Copy(kept, changed)
-	return r
-}
-
-// apply is a customer after a row, and counts what that takes away.
-func apply(before notice.Customer, row notice.CustomerRow, cleared map[string]int) notice.Customer {
-	c := before
-	c.ID, c.Attributes = row.Customer.ID, map[string]string{}
-	if row.Given&notice.GivenName != 0 {
-		c.Name = row.Customer.Name
-	}
-	if row.Given&notice.GivenEmail != 0 {
-		c.Email = row.Customer.Email
-	}
-	if row.Given&notice.GivenAttributes == 0 {
-		maps.Copy(c.Attributes, before.Attributes)
-	}
-	maps.Copy(c.Attributes, row.Customer.Attributes)
-	maps.DeleteFunc(c.Attributes, func(_, v string) bool { return v == "" })
-	if before.Name != "" && c.Name == "" {
-		cleared["name"]++
-	}
-	if before.Email != "" && c.Email == "" {
-		cleared["email"]++
-	}
-	for name := range before.Attributes {
-		if c.Attributes[name] == "" {
-			cleared["attributes."+name]++
-		}
-	}
-	return c
-}
-
 func TestImportsAtOnceTakeTurns(t *testing.T) {
 	t.Parallel()
 	db := openStore(t)
@@ -446,71 +342,5 @@ func TestImportsAtOnceTakeTurns(t *testing.T) {
 	}
 	if err := db.pool.QueryRow(t.Context(), `SELECT count(DISTINCT name) FROM customer`).Scan(&names); err != nil || names != 1 {
 		t.Errorf("the customers are those of %d files, want all of the last one (%v)", names, err)
-	}
-}
-
-// many is a file of n customers that takes no memory.
-type many struct{ n, i, generation int }
-
-func (m *many) Next() (row notice.CustomerRow, _ *notice.Rejection, err error) {
-	if m.i == m.n {
-		return row, nil, io.EOF
-	}
-	m.i++
-	return rowOf(m.i+1, notice.Customer{
-		ID: "C" + strconv.Itoa(m.i*7919%m.n), Name: "Customer number " + strconv.Itoa(m.i), Email: "user" + strconv.Itoa(m.i) + "@mail.example",
-		Language: []string{"en", "nl", "de", ""}[m.i%4], TimeZone: "Europe/Amsterdam",
-		Attributes: map[string]string{"plan": []string{"pro", "free", ""}[m.i%3], "server": "s" + strconv.Itoa(m.i%900), "seats": strconv.Itoa(m.i % 50),
-			"generation": strconv.Itoa(m.generation)},
-	}), nil, nil
-}
-
-// BenchmarkImport200k imports 200,000 customers three times: all new, all the same, all changed. It reports seconds
-// for each, for reading the attributes' names, and the most that the heap held while importing.
-func BenchmarkImport200k(b *testing.B) {
-	const n = 200_000
-	for b.Loop() {
-		db := openStore(b)
-		stop, peak := make(chan struct{}), make(chan uint64)
-		go watchHeap(stop, peak)
-		for _, step := range []struct {
-			name       string
-			generation int
-			want       notice.ImportReport
-		}{
-			{"new", 1, notice.ImportReport{Inserted: n}}, {"same", 1, notice.ImportReport{Unchanged: n}}, {"changed", 2, notice.ImportReport{Updated: n}},
-		} {
-			step.want.Read, step.want.Kept = n, true
-			start := time.Now()
-			got, err := db.ImportCustomers(b.Context(), &many{n: n, generation: step.generation}, notice.ImportOptions{})
-			if err != nil || !cmp.Equal(report(step.want), got) {
-				b.Fatalf("%+v, %v", got, err)
-			}
-			b.ReportMetric(time.Since(start).Seconds(), "s/"+step.name)
-		}
-		close(stop)
-		b.ReportMetric(float64(<-peak)/1e6, "MB-heap")
-		start := time.Now()
-		if names, err := db.AttributeNames(b.Context()); err != nil || len(names) != 4 {
-			b.Fatal(names, err)
-		}
-		b.ReportMetric(time.Since(start).Seconds(), "s/names")
-	}
-}
-
-func watchHeap(stop <-chan struct{}, peak chan<- uint64) {
-	var m runtime.MemStats
-	var most uint64
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			peak <- most
-			return
-		case <-tick.C:
-			runtime.ReadMemStats(&m)
-			most = max(most, m.HeapAlloc)
-		}
 	}
 }
