@@ -76,3 +76,50 @@ func TestAScheduledNoticeIsMovedTakenBackAndSentNow(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAudienceIsThatOfTheMomentAtWhichANoticeLeaves, up to the maximum that was approved.
+func TestAnAudienceIsThatOfTheMomentAtWhichANoticeLeaves(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customers(3)
+	s.work()
+	dir := s.notice("feeds-1", "audience_at: send", "max_recipients: 4")
+	later(t, dir)
+	var r receipt
+	s.must(&r, "notice", "send", dir, "--yes", "--json")
+	if !r.Created || r.State != notice.Scheduled || r.Recipients != 0 {
+		t.Errorf("released: %+v", r)
+	}
+	more := func(id string) {
+		file := filepath.Join(s.write(map[string]string{"c.csv": "id,name,email\n" + id + ",Customer " + id + "," + id + "@example.com\n"}), "c.csv")
+		s.must(nil, "customers", "import", file)
+	}
+	more("d4")
+	more("d5")
+	s.must(nil, "notice", "send-now", "feeds-1")
+	held := s.await("feeds-1", "held", func(st notice.Status) bool { return st.State == notice.Held })
+	if want := "it would go to 5 recipients, and max_recipients is 4"; held.Reason != want || s.sink.Count() != 0 {
+		t.Errorf("held because %q, with %d mails, want %q", held.Reason, s.sink.Count(), want)
+	}
+	if out, errs, code := s.run("notice", "send", dir, "--json"); code != 1 || !strings.Contains(out, `"created": false`) || !strings.Contains(errs, "is held") {
+		t.Errorf("the second press: exit %d, %s%s", code, out, errs)
+	}
+	s.must(nil, "notice", "unhold", "feeds-1", "--max-recipients", "5")
+	s.await("feeds-1", "finished", finished)
+	if st := s.settled("feeds-1", 0); st.Counts["sent"] != 5 {
+		t.Errorf("ended as %v, want 5 sent", st.Counts)
+	}
+	// A customer without a name has come: a mail would have a hole in it.
+	dir = s.notice("feeds-2", "audience_at: send", "max_recipients: 100")
+	later(t, dir)
+	s.must(nil, "notice", "send", dir, "--yes")
+	file := filepath.Join(s.write(map[string]string{"c.csv": "id,name,email\nd6,,d6@example.com\n"}), "c.csv")
+	s.must(nil, "customers", "import", file)
+	s.must(nil, "notice", "send-now", "feeds-2")
+	held = s.await("feeds-2", "held", func(st notice.Status) bool { return st.State == notice.Held })
+	if !strings.Contains(held.Reason, "a hole in it") {
+		t.Errorf("held because %q", held.Reason)
+	}
+	s.must(nil, "notice", "take-back", "feeds-2")
+	s.must(nil, "notice", "delete", "feeds-2")
+}

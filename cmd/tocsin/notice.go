@@ -20,7 +20,7 @@ type noticeCmd struct {
 	Resume  resumeCmd  `cmd:"" help:"Go on after a pause."`
 	Cancel  cancelCmd  `cmd:"" help:"End the sending for good."`
 	Delete  draftCmd   `cmd:"" help:"Delete a draft; its key can be used again."`
-	Unhold  unholdCmd  `cmd:"" help:"Let go of a notice that a restored ledger holds."`
+	Unhold  unholdCmd  `cmd:"" help:"Let go of a notice that is held."`
 	Settle  settleCmd  `cmd:"" help:"Decide about mails that may or may not have arrived."`
 
 	SendNow   sendNowCmd   `cmd:"" help:"Send a scheduled notice at once."`

@@ -69,11 +69,12 @@ type unholdCmd struct {
 	Send      bool `xor:"what" help:"Nothing of it left after the backup: send what it owes."`
 	Uncertain bool `xor:"what" help:"It may have left: what it owes becomes uncertain, to be settled (what happens without --send)."`
 	LiftFence bool `help:"Hold no more releases: all that was sent after the backup is accounted for."`
+	Most      int  `name:"max-recipients" placeholder:"N" help:"It went to more recipients than it may when it was to leave: let it go to as many as this."`
 }
 
 func (c *unholdCmd) Run(ctx context.Context, a *app) error {
 	return c.act(ctx, a, "unhold", func(client *api.Client) (notice.Status, error) {
-		return client.Unhold(ctx, c.Key, notice.Unholding{Send: c.Send, Uncertain: c.Uncertain, Lift: c.LiftFence})
+		return client.Unhold(ctx, c.Key, notice.Unholding{Send: c.Send, Uncertain: c.Uncertain, Lift: c.LiftFence, MaxRecipients: c.Most})
 	})
 }
 

@@ -201,6 +201,9 @@ func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
 		}
 		fmt.Fprintf(w, "Window\t%s\n", strings.TrimSpace(shown(win.Start+" to "+win.End+" "+zone)))
 	}
+	if body.AudienceAt == notice.AtSend {
+		fmt.Fprintf(w, "Audience\tas it is when it goes out, at most %s\n", many(body.MaxRecipients, "recipient"))
+	}
 	printTime(w, "Goes out", body.SendAt, body.Zone)
 	printTime(w, "Expires", body.ExpiresAt, body.Zone)
 }

@@ -38,7 +38,11 @@ func (c *sendNowCmd) Run(ctx context.Context, a *app) error {
 			return fmt.Errorf("look up the notice: %w", err)
 		}
 		if st.State == notice.Scheduled { // any other is refused
-			question := fmt.Sprintf("Send %s to %s now, and not at %s? Type yes: ", st.Key, many(st.Recipients, "recipient"), when(st.SendAt))
+			whom := many(st.Recipients, "recipient")
+			if st.Recipients == 0 {
+				whom = "its audience as it is now"
+			}
+			question := fmt.Sprintf("Send %s to %s now, and not at %s? Type yes: ", st.Key, whom, when(st.SendAt))
 			if err := a.ask(ctx, question, "yes"); err != nil {
 				return err
 			}

@@ -138,9 +138,12 @@ func (c *sendCmd) print(a *app, r api.Receipt) error {
 		return errors.Join(err, stopped(r.Status))
 	}
 	printUncertain(a.stdout, r.Status)
-	if r.Created {
+	switch {
+	case r.Created && r.State == notice.Scheduled && r.Recipients == 0:
+		sentence(a.stdout, "%s is released as number %d: its audience is resolved when it goes out.", r.Key, r.Number)
+	case r.Created:
 		sentence(a.stdout, "%s is released as number %d: %s, %s.", r.Key, r.Number, many(r.Recipients, "recipient"), many(r.Customers, "customer"))
-	} else {
+	default:
 		sentence(a.stdout, "%s, number %d, is %s.", r.Key, r.Number, describe(r.Status))
 	}
 	if r.State == notice.Scheduled {

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"tocsin/internal/api"
+	"tocsin/internal/config"
 	"tocsin/internal/control"
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
@@ -50,15 +51,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}()
 	go drop(ctx, "old rows", set.Retention, retentionEvery, db.DropOldRows, logger)
 	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
-	desk := &control.Desk{
-		Ledger:  db,
-		Queue:   tasks,
-		Set:     templateSet(set.Mail.TemplateDir),
-		From:    set.Mail.From,
-		ReplyTo: set.Mail.ReplyTo,
-		Zone:    set.Mail.Zone,
-		Logger:  logger,
-	}
+	desk := deskOf(db, tasks, set.Mail, logger)
 	if len(set.Mail.Relays) > 0 {
 		relays, err := pool(set.Mail.Relays, logger)
 		if err != nil {
@@ -85,4 +78,9 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Queues:   tasks.Pages("/queues"),
 		Version:  version(),
 	}).Serve(ctx, ln)
+}
+
+// deskOf returns the Desk that the settings of a process make.
+func deskOf(db *ledger.DB, tasks *queue.Queue, mail config.Mail, logger *slog.Logger) *control.Desk {
+	return &control.Desk{Ledger: db, Queue: tasks, Set: templateSet(mail.TemplateDir), From: mail.From, ReplyTo: mail.ReplyTo, Zone: mail.Zone, Logger: logger}
 }

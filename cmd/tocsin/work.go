@@ -59,6 +59,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer db.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
+	go deskOf(db, tasks, set.Mail, logger).Leaving(ctx)
 	pacer, err := pacing(set, relays, logger)
 	if err != nil {
 		return usage(err)

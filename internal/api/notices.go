@@ -83,7 +83,7 @@ func (s *Server) describeNotices(api huma.API) {
 		func(ctx context.Context, in *refInput) (*struct{}, error) {
 			return nil, s.desk.DeleteDraft(ctx, in.ID, requestOf(ctx).who)
 		}, 404, 409)
-	register(s, api, op("unhold-notice", http.MethodPost, "/v1/notices/{id}/unhold", "Let go of a notice that a restored ledger holds"),
+	register(s, api, op("unhold-notice", http.MethodPost, "/v1/notices/{id}/unhold", "Let go of a notice that a restored ledger holds, or that could not leave"),
 		s.unhold, 400, 404, 409, 413, 415, 422)
 	register(s, api, op("settle-notice", http.MethodPost, "/v1/notices/{id}/settle", "Decide about deliveries that need a decision"),
 		s.settle, 400, 404, 409, 413, 415, 422)
@@ -217,6 +217,8 @@ type unholdingBody struct {
 	Send      bool `json:"send,omitempty" doc:"nothing of it left after the backup: what is owed is sent"`
 	Uncertain bool `json:"uncertain,omitempty" doc:"it may have left: what is owed becomes uncertain, which is what happens where neither is said"`
 	Lift      bool `json:"lift,omitempty" doc:"releases are not held any more"`
+
+	MaxRecipients int `json:"max_recipients,omitempty" minimum:"1" doc:"of a notice that went to more when it was to leave: the new maximum"`
 }
 
 func (s *Server) unhold(ctx context.Context, in *struct {

@@ -159,10 +159,11 @@ func refine(schemas map[string]*huma.Schema) {
 		}
 	}
 	closed := map[string][]any{
-		"kind":     anys(notice.Kinds),
-		"phase":    anys(phases),
-		"severity": anys(notice.Severities),
-		"stacked":  anys([]notice.Stacking{notice.StackNever, notice.StackUnmatched, notice.StackAlways}),
+		"kind":        anys(notice.Kinds),
+		"phase":       anys(phases),
+		"severity":    anys(notice.Severities),
+		"audience_at": anys([]notice.Moment{notice.AtRelease, notice.AtSend}),
+		"stacked":     anys([]notice.Stacking{notice.StackNever, notice.StackUnmatched, notice.StackAlways}),
 	}
 	for name, schema := range schemas {
 		for field, p := range schema.Properties {

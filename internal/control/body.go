@@ -104,8 +104,33 @@ func normalPlaces(b notice.Body) (notice.Body, error) {
 	if b, err = normalTimes(b); err != nil {
 		return b, err
 	}
+	if b, err = normalMoment(b); err != nil {
+		return b, err
+	}
 	b.Audience, err = normalAudience(b.Key, b.Audience)
 	return b, err
+}
+
+// normalMoment checks when the audience is resolved. It has to be said how many it may be at most, where nobody sees them before.
+func normalMoment(b notice.Body) (notice.Body, error) {
+	switch b.AudienceAt {
+	case "", notice.AtRelease:
+		b.AudienceAt = ""
+		if b.MaxRecipients != 0 {
+			return b, notice.Invalid("max_recipients", "goes with audience_at: send; notice send --expect is for a release")
+		}
+		return b, nil
+	case notice.AtSend:
+	default:
+		return b, notice.Invalid("audience_at", "%q is none of release, send", b.AudienceAt)
+	}
+	if b.SendAt == "" {
+		return b, notice.Invalid("audience_at", "send goes with send_at: without one it leaves at its release")
+	}
+	if b.MaxRecipients < 1 {
+		return b, notice.Invalid("max_recipients", "goes with audience_at: send, and says how many mails it may be at most, such as 3000: nobody looks at them then")
+	}
+	return b, nil
 }
 
 func normalTimes(b notice.Body) (notice.Body, error) {

@@ -111,6 +111,8 @@ func TestABodyIsRefusedAtItsField(t *testing.T) {
 		"audience.customers[1]": func(b *notice.Body) { b.Audience.Customers = []string{"C1", "  "} },
 		"audience.notice":       func(b *notice.Body) { b.Audience.Notice = "k" },
 		"audience.include_new":  func(b *notice.Body) { b.Audience.IncludeNew = true },
+		"audience_at":           func(b *notice.Body) { b.AudienceAt, b.MaxRecipients = notice.AtSend, 10 }, // without send_at
+		"max_recipients":        func(b *notice.Body) { b.AudienceAt, b.SendAt = notice.AtSend, sooner },
 		"send_at":               func(b *notice.Body) { b.SendAt = "tomorrow" },
 		"expires_at":            func(b *notice.Body) { b.SendAt, b.ExpiresAt = later, sooner },
 	}

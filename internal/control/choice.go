@@ -126,6 +126,8 @@ func (d *Desk) goBack(ctx context.Context, a notice.Audience, c *ledger.Choice) 
 		switch {
 		case !earlier.State.Released():
 			return notice.Invalid("audience.notice", "notice %q is a draft: nobody stands on it yet", earlier.Key)
+		case !earlier.Planned:
+			return notice.Invalid("audience.notice", "notice %q has not left: nobody stands on it yet", earlier.Key)
 		case earlier.RowsDroppedAt != nil:
 			return notice.Invalid("audience.notice", "who stood on notice %q is not known any more: its rows were dropped on %s",
 				earlier.Key, earlier.RowsDroppedAt.UTC().Format(time.DateOnly))

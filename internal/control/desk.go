@@ -43,6 +43,10 @@ type Register interface {
 	SendNow(ctx context.Context, id int64, who string) error
 	Move(ctx context.Context, id int64, to time.Time, allowed []string, who string) error
 	TakeBack(ctx context.Context, id int64, who string) error
+	Leaving(ctx context.Context) ([]int64, error)
+	Leave(ctx context.Context, id int64, a ledger.Audience) error
+	HoldLeaving(ctx context.Context, id int64, reason string) error
+	LetLeave(ctx context.Context, id int64, most int, who string) error
 	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)
@@ -133,12 +137,22 @@ func (d *Desk) change(ctx context.Context, ref, who string, f func(context.Conte
 	return d.Ledger.Status(ctx, ref)
 }
 
-// Unhold lets go of a notice that the fence against a restored ledger holds.
+// Unhold lets go of a notice that the fence against a restored ledger holds, or that could not leave.
 func (d *Desk) Unhold(ctx context.Context, ref string, u notice.Unholding, who string) (notice.Status, error) {
 	if u.Send && u.Uncertain {
 		return notice.Status{}, notice.Invalid("send", "say either that what is owed is to be sent or that it becomes uncertain")
 	}
+	n, err := d.find(ctx, ref)
+	if err != nil {
+		return notice.Status{}, err
+	}
 	return d.change(ctx, ref, who, func(ctx context.Context, id int64, who string) error {
+		if n.State == notice.Held && !n.Planned && n.Reason != notice.ReasonRestored {
+			return d.Ledger.LetLeave(ctx, id, u.MaxRecipients, who)
+		}
+		if u.MaxRecipients > 0 {
+			return notice.Invalid("max_recipients", "is for a notice that is held because its audience could not be resolved when it was to leave")
+		}
 		return d.Ledger.Unhold(ctx, id, u.Send, u.Lift, who)
 	})
 }

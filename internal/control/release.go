@@ -123,7 +123,7 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 	if err := mayGo(compiled, r.Allow, time.Now()); err != nil {
 		return false, err
 	}
-	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who, Allowed: r.Allow}
+	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who, Allowed: r.Allow, MaxRecipients: n.Body.MaxRecipients}
 	if r.Plan != "" {
 		released, err = d.Ledger.Take(ctx, n.ID, press)
 		if notice.CodeOf(err) != notice.CodePlanChanged {

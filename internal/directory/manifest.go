@@ -1,6 +1,8 @@
 package directory
 
 import (
+	"strconv"
+
 	"tocsin/internal/notice"
 	"tocsin/internal/yaml"
 )
@@ -25,6 +27,8 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"parameters":       readParameters(&b.Parameters),
 		"details":          readParameter(&b.Details),
 		"audience":         readAudience(path, &b.Audience),
+		"audience_at":      yaml.Text(&b.AudienceAt),
+		"max_recipients":   readNumber(&b.MaxRecipients),
 		"default_language": yaml.Text(&b.DefaultLanguage),
 		"stacked":          yaml.Text(&b.Stacked),
 		"zone":             yaml.Text(&b.Zone),
@@ -100,6 +104,20 @@ func readBroken(path string, to *notice.Broken) func(yaml.Value) error {
 			err = v.Wrong("broken names no mailbox: give it domains, or a filter over customers")
 		}
 		return err
+	}
+}
+
+// readNumber reads a whole number.
+func readNumber(to *int) func(yaml.Value) error {
+	return func(v yaml.Value) error {
+		text, err := v.Text()
+		if err != nil || v.Empty() {
+			return err
+		}
+		if *to, err = strconv.Atoi(text); err != nil {
+			return v.Wrong("%s: %q is not a whole number such as 3000", v.Name(), text)
+		}
+		return nil
 	}
 }
 

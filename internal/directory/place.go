@@ -20,7 +20,7 @@ var inText = regexp.MustCompile(`^texts\.([A-Za-z0-9-]+)\.(subject|body)(?::(\d+
 var inDetails = regexp.MustCompile(`^details\.([A-Za-z0-9-]+)(:\d+)$`)
 
 // inManifest is how the API names the fields that stand in the manifest by lines.
-var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains|send_at|expires_at)(\.|$)`)
+var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains|audience_at|max_recipients|send_at|expires_at)(\.|$)`)
 
 // Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
 // one in the files of the directory that they were read from. Any other error is returned as it is.

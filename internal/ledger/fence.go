@@ -297,7 +297,8 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 		}
 		var state notice.State
 		var until *time.Time
-		err := tx.QueryRow(ctx, `SELECT state, held_until FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state, &until)
+		var planned bool
+		err := tx.QueryRow(ctx, `SELECT state, held_until, plan_id IS NOT NULL FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state, &until, &planned)
 		if err != nil {
 			return fmt.Errorf("lock notice %d: %w", id, err)
 		}
@@ -306,6 +307,8 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 			return notice.Conflict("notice %d is %s: nothing holds it", id, state)
 		case until != nil:
 			return notice.Conflict("notice %d is held until %s by a planned hold; what is due leaves then", id, until.Format(time.RFC3339))
+		case !planned && !send:
+			return notice.Conflict("notice %d had not left when the backup was made, and whom it may have gone to since is not known: cancel it, or send it if it did not leave", id)
 		}
 		return db.unhold(ctx, tx, id, send, lift, who)
 	})
@@ -324,7 +327,7 @@ func (db *DB) unhold(ctx context.Context, tx pgx.Tx, id int64, send, lift bool, 
 		}
 	}
 	_, err := tx.Exec(ctx, `
-		UPDATE notice SET state = CASE WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END, reason = '' WHERE id = $1`, id)
+		UPDATE notice SET state = `+goesOn+`, reason = '' WHERE id = $1`, id)
 	if err != nil {
 		return fmt.Errorf("unhold notice %d: %w", id, err)
 	}

@@ -71,7 +71,7 @@ func TestHistoryShowsThePrimaryWhatWentElsewhere(t *testing.T) {
 	t.Parallel()
 	db := openStore(t)
 	id := db.outage(t)
-	db.exec(t, `UPDATE notice SET plan_id = NULL WHERE id <> $1`, id)
+	db.exec(t, `UPDATE notice SET plan_id = NULL, state = 'scheduled' WHERE id <> $1`, id)
 	db.put(t, notice.Customer{ID: "c1", Email: "m1@x.example"}, notice.Customer{ID: "c6", Email: "m6@x.example"}, notice.Customer{ID: "c3", Email: "new@x.example"})
 	for address, want := range map[string]string{
 		"m1@x.example":  "sent alternate Else@where.example",

@@ -21,6 +21,7 @@ type Notice struct {
 	Key           string
 	Incident      string // the key of the incident
 	State         notice.State
+	Reason        string // why it is held or cancelled
 	Body          notice.Body
 	Texts         map[string]notice.Text // the body's own, or its template's as they were when the body was given
 	MessageToken  string
@@ -28,6 +29,8 @@ type Notice struct {
 	ReleasedAt    *time.Time
 	SendAt        *time.Time
 	ExpiresAt     *time.Time
+	Planned       bool               // it has taken a plan
+	MaxRecipients int                // of one whose audience is resolved when it leaves; 0: its plan is taken by the release
 	FilterRules   notice.FilterRules // by which the filters of the body are read
 	RowsDroppedAt *time.Time         // when its rows were dropped because they were old
 }
@@ -35,6 +38,11 @@ type Notice struct {
 // MessageID is the Message-ID, in angle brackets, of the delivery with that seq: the same for every attempt.
 func (n Notice) MessageID(seq int) string {
 	return "<" + n.MessageToken + "." + strconv.Itoa(seq) + "@" + n.MessageDomain + ">"
+}
+
+// waits reports whether the notice has no plan yet: it is a draft, or its audience is resolved when it leaves.
+func (n Notice) waits() bool {
+	return n.State == notice.Draft || n.State == notice.Scheduled && !n.Planned
 }
 
 // Draft is a notice to be kept, not yet released.
@@ -216,9 +224,10 @@ type querier interface {
 
 func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice, err error) {
 	err = q.QueryRow(ctx, `
-		SELECT n.id, n.key, i.key, n.state, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at, n.filter_rules, n.rows_dropped_at
+		SELECT n.id, n.key, i.key, n.state, n.reason, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at, n.filter_rules, n.rows_dropped_at,
+			n.plan_id IS NOT NULL, coalesce(n.max_recipients, 0)
 		FROM notice n JOIN incident i ON i.id = n.incident_id WHERE n.id = $1 `+lock, id).
-		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.FilterRules, &n.RowsDroppedAt)
+		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Reason, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.FilterRules, &n.RowsDroppedAt, &n.Planned, &n.MaxRecipients)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return n, notice.NotFound("there is no notice %d", id)
 	}

@@ -53,7 +53,7 @@ func barrier(ctx context.Context, tx pgx.Tx, id int64, cancel bool) error {
 // Resume has a paused notice sent again.
 func (db *DB) Resume(ctx context.Context, id int64, who string) error {
 	err := db.transition(ctx, id, who, "resume", `
-		UPDATE notice SET state = CASE WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END
+		UPDATE notice SET state = `+goesOn+`
 		WHERE id = $1 AND state = 'paused'`, notice.Sending)
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ func (db *DB) planning(ctx context.Context, f func(tx, read pgx.Tx) error) error
 	})
 }
 
-// startPlan makes the plan of a draft that its rows are then written for. Nobody else sees it until it is kept, and the
+// startPlan makes the plan of a draft, or of a notice that is to leave, that its rows are then written for. Nobody else sees it until it is kept, and the
 // draft is not locked meanwhile.
 func startPlan(ctx context.Context, tx pgx.Tx, id int64, a Audience) (n Notice, plan int64, err error) {
 	if n, err = draftAsSeen(ctx, tx, id, a.Body, ""); err != nil {
@@ -145,7 +145,7 @@ func draftAsSeen(ctx context.Context, tx pgx.Tx, id int64, seen notice.Body, loc
 	if err != nil {
 		return n, err
 	}
-	if n.State.Released() {
+	if !n.waits() {
 		return n, errReleased
 	}
 	if !reflect.DeepEqual(n.Body, seen) {

@@ -21,6 +21,8 @@ type Press struct {
 	Domain  string   // the domain at the end of the Message-IDs
 	Who     string   // releases it
 	Allowed []string // the checks that were overruled, by name
+	// MaxRecipients is of a notice whose audience is resolved when it leaves: the most that it may mail then. The plan is not taken.
+	MaxRecipients int
 }
 
 // pressTries is how often a release plans anew where its plan was replaced or dropped before it could take it.
@@ -75,6 +77,9 @@ func (db *DB) Take(ctx context.Context, id int64, p Press) (released bool, err e
 			return err
 		}
 		released = true
+		if p.MaxRecipients > 0 {
+			return db.approve(ctx, tx, n, plan, p)
+		}
 		return db.take(ctx, tx, n, plan, p)
 	})
 	if err != nil {
@@ -145,7 +150,8 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 	tag, err := tx.Exec(ctx, `
 		UPDATE notice SET state = CASE WHEN f.up THEN 'held' WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END,
 			reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
-			released_at = clock_timestamp(), released_by = $2, message_domain = $3, plan_id = p.id,
+			released_at = coalesce(released_at, clock_timestamp()), released_by = CASE WHEN released_at IS NULL THEN $2 ELSE released_by END, 
+			message_domain = CASE WHEN released_at IS NULL THEN $3 ELSE message_domain END, plan_id = p.id,
 			customers = p.customers, recipients = p.recipients, by_language = $5, suppressed = $6
 		FROM fence f, plan p WHERE notice.id = $1 AND p.id = $4`,
 		n.ID, press.Who, press.Domain, p.id, p.byLanguage, p.suppressed)
@@ -168,7 +174,11 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 	if err := db.begin(ctx, tx, n.ID); err != nil {
 		return err
 	}
-	return recordAct(ctx, tx, n.ID, press.Who, "release", fmt.Sprintf("%d recipients", p.recipients)+overruled(press.Allowed))
+	what := "release"
+	if n.State.Released() {
+		what = "leave"
+	}
+	return recordAct(ctx, tx, n.ID, press.Who, what, fmt.Sprintf("%d recipients", p.recipients)+overruled(press.Allowed))
 }
 
 // overruled is how the log of a notice names checks that were overruled.

@@ -27,14 +27,14 @@ func (s store) freeze(t testing.TB, key string, released time.Time, recipients i
 	s.exec(t, `INSERT INTO incident (key, kind) VALUES ('thread', 'outage') ON CONFLICT DO NOTHING`)
 	err := s.pool.QueryRow(t.Context(), `
 		INSERT INTO notice (key, incident_id, state, body, texts, message_token, message_domain, released_at, began_at, customers, recipients)
-		SELECT $1, id, 'sending', '{"phase": "identified"}', '{"en": {"subject": "Mail is down"}, "nl": {"subject": "Mail ligt plat"}}',
+		SELECT $1, id, 'scheduled', '{"phase": "identified"}', '{"en": {"subject": "Mail is down"}, "nl": {"subject": "Mail ligt plat"}}',
 			'token-' || $1, 'example.net', $2, $2, $3, $3 FROM incident RETURNING id`, key, released, recipients).Scan(&id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Plans have other numbers than their notices.
 	s.exec(t, `INSERT INTO plan (id, notice_id, state, body, customers, recipients, by_language, suppressed) VALUES (1000 - $1, $1, 'taken', '{}', $2, $2, '{}', '{}')`, id, recipients)
-	s.exec(t, `UPDATE notice SET plan_id = 1000 - id WHERE id = $1`, id)
+	s.exec(t, `UPDATE notice SET plan_id = 1000 - id, state = 'sending' WHERE id = $1`, id)
 	s.exec(t, `
 		INSERT INTO recipient (plan_id, seq, address_key, address, role, text, language, time_zone, customers)
 		SELECT 1000 - $1, i, 'm' || i || '@x.example', 'M' || i || '@x.example', 'primary', 'en', 'en-GB', 'Europe/London',

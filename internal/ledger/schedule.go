@@ -52,11 +52,13 @@ func reschedule(ctx context.Context, tx pgx.Tx, id int64, to string, args ...any
 	return nil
 }
 
+const takingBack = "take back"
+
 // TakeBack makes a draft of a notice that waits for its time, as it was before its release: nothing of it has left, and it
 // can be changed, planned anew and released, or deleted.
 func (db *DB) TakeBack(ctx context.Context, id int64, who string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
-		n, err := lockWaiting(ctx, tx, id, "take back", notice.Scheduled, notice.Paused)
+		n, err := lockWaiting(ctx, tx, id, takingBack, notice.Scheduled, notice.Paused)
 		if err != nil {
 			return err
 		}
@@ -68,7 +70,7 @@ func (db *DB) TakeBack(ctx context.Context, id int64, who string) error {
 				return fmt.Errorf("take back what notice %d owes: %w", id, err)
 			}
 		}
-		if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE notice_id = $1 AND state = 'taken'`, id); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE notice_id = $1 AND state <> 'dropped'`, id); err != nil {
 			return fmt.Errorf("drop the plan of notice %d: %w", id, err)
 		}
 		sendAt, expiresAt, err := n.Body.Schedule()
@@ -77,12 +79,12 @@ func (db *DB) TakeBack(ctx context.Context, id int64, who string) error {
 		}
 		_, err = tx.Exec(ctx, `
 			UPDATE notice SET state = 'draft', reason = '', plan_id = NULL, released_at = NULL, released_by = '', message_domain = '',
-				customers = 0, recipients = 0, by_language = '{}', suppressed = '{}', send_at = $2, expires_at = $3
+				customers = 0, recipients = 0, by_language = '{}', suppressed = '{}', send_at = $2, expires_at = $3, max_recipients = NULL
 			WHERE id = $1`, id, sendAt, expiresAt)
 		if err != nil {
 			return fmt.Errorf("take back notice %d: %w", id, err)
 		}
-		return recordAct(ctx, tx, id, who, "take back", "")
+		return recordAct(ctx, tx, id, who, takingBack, "")
 	})
 }
 
@@ -96,10 +98,11 @@ func lockWaiting(ctx context.Context, tx pgx.Tx, id int64, what string, states .
 	if err := tx.QueryRow(ctx, `SELECT began_at IS NOT NULL FROM notice WHERE id = $1`, id).Scan(&began); err != nil {
 		return n, fmt.Errorf("ask whether notice %d has begun: %w", id, err)
 	}
-	if !slices.Contains(states, n.State) || began || n.SendAt == nil {
+	unresolved := n.State == notice.Held && !n.Planned && n.Reason != notice.ReasonRestored
+	if !slices.Contains(states, n.State) && !(unresolved && what == takingBack) || began || n.SendAt == nil {
 		return n, notice.Conflict("notice %q is %s: there is nothing to %s", n.Key, n.State, what)
 	}
-	for _, rows := range []string{`plan WHERE notice_id = $1 AND state = 'taken'`, `chunk WHERE notice_id = $1`} {
+	for _, rows := range []string{`plan WHERE notice_id = $1 AND state <> 'dropped'`, `chunk WHERE notice_id = $1`} {
 		if _, err := tx.Exec(ctx, `SELECT id FROM `+rows+` ORDER BY id FOR UPDATE`, id); err != nil {
 			return n, fmt.Errorf("lock the rows of notice %d: %w", id, err)
 		}

@@ -207,10 +207,10 @@ func TestWhatMayHaveLeftIsNotTakenBack(t *testing.T) {
 // released again.
 func TestAnOperatorTakesBackWhatBegins(t *testing.T) {
 	t.Parallel()
-	const mailboxes, rounds = 60, 10
+	const mailboxes, rounds = 24, 8
 	d := open(t)
 	d.customers(mailboxes)
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	r := newRelay()
 	backs := 0

@@ -115,7 +115,7 @@ func (db *DB) nextDue(ctx context.Context) (time.Duration, error) {
 	err := db.pool.QueryRow(ctx, `
 		SELECT least((SELECT min(due_at) FROM chunk WHERE open AND due_at > clock_timestamp()),
 			(SELECT min(lease_until) FROM chunk WHERE open AND lease_until > clock_timestamp()),
-			(SELECT min(send_at) FROM notice WHERE state = 'scheduled'),
+			(SELECT min(send_at) FROM notice WHERE state = 'scheduled' AND plan_id IS NOT NULL),
 			(SELECT min(until_at) FROM hold WHERE until_at > clock_timestamp())) - clock_timestamp()`).Scan(&next)
 	if err != nil {
 		return -1, fmt.Errorf("look for what falls due next: %w", err)
@@ -132,7 +132,7 @@ func (db *DB) advanceNotices(ctx context.Context) error {
 	late, err := collect[int64](ctx, db.pool, `
 		UPDATE notice SET state = 'cancelled', reason = 'expired'
 		WHERE state IN ('scheduled', 'sending', 'paused', 'held') AND expires_at <= clock_timestamp()
-			AND EXISTS (SELECT FROM chunk WHERE notice_id = notice.id AND open) RETURNING id`)
+			AND (plan_id IS NULL OR EXISTS (SELECT FROM chunk WHERE notice_id = notice.id AND open)) RETURNING id`)
 	if err != nil {
 		return fmt.Errorf("look for notices that are too late: %w", err)
 	}
@@ -141,7 +141,7 @@ func (db *DB) advanceNotices(ctx context.Context) error {
 			return fmt.Errorf("cancel what notice %d owes: %w", id, err)
 		}
 	}
-	err = db.start(ctx, `state = 'scheduled' AND send_at <= clock_timestamp()`)
+	err = db.start(ctx, `state = 'scheduled' AND send_at <= clock_timestamp() AND plan_id IS NOT NULL`)
 	if err != nil {
 		return err
 	}
@@ -161,6 +161,9 @@ func (db *DB) advanceNotices(ctx context.Context) error {
 	return nil
 }
 
+// goesOn is the state of a notice that nothing stops any more: one that has no plan yet waits until it has.
+const goesOn = `CASE WHEN send_at > clock_timestamp() OR plan_id IS NULL THEN 'scheduled' ELSE 'sending' END`
+
 // start makes sending the notices that fulfil a condition, each in a transaction of its own.
 func (db *DB) start(ctx context.Context, condition string) error {
 	ids, err := collect[int64](ctx, db.pool, `SELECT id FROM notice WHERE `+condition+` ORDER BY id`)
@@ -170,7 +173,7 @@ func (db *DB) start(ctx context.Context, condition string) error {
 	for _, id := range ids {
 		err := db.inTx(ctx, func(tx pgx.Tx) error {
 			tag, err := tx.Exec(ctx, `
-				UPDATE notice SET state = CASE WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END, reason = '', held_until = NULL
+				UPDATE notice SET state = `+goesOn+`, reason = '', held_until = NULL
 				WHERE id = $1 AND `+condition, id)
 			if err != nil || tag.RowsAffected() == 0 { // an operator was faster
 				return err

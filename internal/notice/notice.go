@@ -42,6 +42,15 @@ const (
 	StackAlways    Stacking = "always"    // two wherever the recipient's language is not the default one
 )
 
+// Moment is when the audience of a notice is resolved.
+type Moment string
+
+// The values of a notice's "audience_at".
+const (
+	AtRelease Moment = "release" // who gets it is who was shown; kept as ""
+	AtSend    Moment = "send"    // who is on the audience when it leaves
+)
+
 // Body is a notice as it is written down: the body of POST /v1/notices, and notice.yaml with its texts.
 // Two bodies that are equal after Normalize are the same notice.
 type Body struct {
@@ -54,6 +63,8 @@ type Body struct {
 	Parameters      map[string]Parameter `json:"parameters,omitempty"`
 	Details         Parameter            `json:"details,omitzero"` // Markdown: a paragraph of the notice's own in a ready text
 	Audience        Audience             `json:"audience,omitzero"`
+	AudienceAt      Moment               `json:"audience_at,omitempty"`
+	MaxRecipients   int                  `json:"max_recipients,omitempty"` // the most that it may mail, where the audience is resolved when it leaves
 	DefaultLanguage string               `json:"default_language,omitempty"`
 	Stacked         Stacking             `json:"stacked,omitempty"`
 	Zone            string               `json:"zone,omitempty"`

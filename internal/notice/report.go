@@ -213,11 +213,14 @@ type Refusal struct {
 	Reason string `json:"reason"`
 }
 
-// Unholding is what an operator decides about a notice that is held because the ledger was restored from a backup.
+// Unholding is what an operator decides about a notice that is held: because the ledger was restored from a backup, or because its
+// audience could not be resolved when it was to leave.
 type Unholding struct {
 	Send      bool `json:"send"`      // nothing of it left after the backup: send what is owed
 	Uncertain bool `json:"uncertain"` // it may have left: what is owed becomes uncertain; so too where neither is said
 	Lift      bool `json:"lift"`      // releases need not be held any more: all that was sent after the backup is known
+	// MaxRecipients takes the place of the notice's own, where it went to more when it was to leave; 0 = it stays.
+	MaxRecipients int `json:"max_recipients"`
 }
 
 // Settled says what a Settlement did.

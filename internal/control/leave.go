@@ -1,0 +1,62 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"tocsin/internal/notice"
+)
+
+// leaveEvery is how often is looked for notices whose audience is to be resolved.
+const leaveEvery = 5 * time.Second
+
+// Leaving has the notices leave whose audience is resolved then, as their time comes, until ctx ends. Several processes may do it at
+// once: one of them has a notice leave.
+func (d *Desk) Leaving(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := d.leaveAll(ctx); err != nil && ctx.Err() == nil {
+			d.Logger.Warn("have notices leave, trying again", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(leaveEvery):
+		}
+	}
+}
+
+func (d *Desk) leaveAll(ctx context.Context) error {
+	ids, err := d.Ledger.Leaving(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := d.leave(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave plans a notice and has it leave. What would refuse its release holds it now, with the reason: an operator mends that and unholds
+// it, takes it back, or cancels it.
+func (d *Desk) leave(ctx context.Context, id int64) error {
+	n, err := d.Ledger.Notice(ctx, id)
+	if err != nil {
+		return err
+	}
+	p, err := d.prepare(ctx, n.Body, n)
+	if err == nil {
+		err = d.Ledger.Leave(ctx, id, p.audience(newInspection(p.program, nil)))
+	}
+	switch {
+	case notice.CodeOf(err) != "":
+		d.Logger.Warn("held, since it can't leave", slog.Int64("notice_id", id))
+		return d.Ledger.HoldLeaving(ctx, id, err.Error())
+	case err != nil:
+		return err
+	}
+	d.Logger.Info("left", slog.Int64("notice_id", id))
+	d.sweep(ctx)
+	return nil
+}

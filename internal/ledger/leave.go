@@ -1,0 +1,160 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// leaver is who did what no operator did: have a notice leave, or hold it.
+const leaver = "tocsin"
+
+// approve releases a notice whose audience is resolved when it leaves. The plan that was shown says that it would not go to more
+// than the maximum today.
+func (db *DB) approve(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press Press) error {
+	if mailed := p.recipients - p.unmailed(); mailed > press.MaxRecipients {
+		return tooMany(mailed, press.MaxRecipients)
+	}
+	if err := dropPlan(ctx, tx, n.ID, 0); err != nil {
+		return err
+	}
+	tag, err := tx.Exec(ctx, `
+		UPDATE notice SET state = CASE WHEN f.up THEN 'held' ELSE 'scheduled' END, reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
+			released_at = clock_timestamp(), released_by = $2, message_domain = $3, max_recipients = $4
+		FROM fence f WHERE notice.id = $1`, n.ID, press.Who, press.Domain, press.MaxRecipients)
+	if err != nil {
+		return fmt.Errorf("release notice %d: %w", n.ID, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("release notice %d: the ledger has no fence: run `tocsin migrate`", n.ID)
+	}
+	detail := fmt.Sprintf("at most %d recipients, resolved when it leaves", press.MaxRecipients)
+	return recordAct(ctx, tx, n.ID, press.Who, "release", detail+overruled(press.Allowed))
+}
+
+func tooMany(mailed, most int) *notice.Error {
+	return notice.Conflict("it would go to %d recipients, and max_recipients is %d", mailed, most)
+}
+
+// Leaving returns the notices whose time has come and whose audience is to be resolved now.
+func (db *DB) Leaving(ctx context.Context) ([]int64, error) {
+	ids, err := collect[int64](ctx, db.pool, `
+		SELECT id FROM notice WHERE state = 'scheduled' AND plan_id IS NULL AND send_at <= clock_timestamp()
+			AND (expires_at IS NULL OR expires_at > clock_timestamp()) ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("look for notices that are to leave: %w", err)
+	}
+	return ids, nil
+}
+
+// Leave plans a notice whose time has come, as Freeze does, and takes that plan. It is a conflict where nobody is on the audience,
+// where Judge refuses, or where more than the maximum would be mailed; nothing is done then. One that somebody has
+// stopped, or had leave, meanwhile is left as it is, and so is one that another process is planning.
+func (db *DB) Leave(ctx context.Context, id int64, a Audience) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		var mine bool
+		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(2, $1::int)`, id).Scan(&mine); err != nil || !mine {
+			return err
+		}
+		return db.planAndLeave(ctx, id, a)
+	})
+}
+
+func (db *DB) planAndLeave(ctx context.Context, id int64, a Audience) error {
+	a.Unseen = true
+	for range pressTries {
+		plan, err := db.Freeze(ctx, id, a)
+		switch {
+		case errors.Is(err, errReleased):
+			return nil
+		case err != nil:
+			return err
+		case plan.Customers == 0:
+			return notice.Conflict("nobody matches its audience")
+		}
+		if err := a.Judge(); err != nil {
+			return err
+		}
+		if err = db.takeToLeave(ctx, id, Press{Digest: plan.Digest, Who: leaver}); notice.CodeOf(err) != notice.CodePlanChanged {
+			return err
+		}
+	}
+	return nil // customers on it are being erased: again
+}
+
+// takeToLeave takes the plan under the locks of a release. An operator who stopped, moved or took back the notice was faster.
+func (db *DB) takeToLeave(ctx context.Context, id int64, p Press) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR SHARE`); err != nil {
+			return fmt.Errorf("lock the fence: %w", err)
+		}
+		n, due, err := lockLeaving(ctx, tx, id)
+		if err != nil || !due {
+			return err
+		}
+		plan, err := lockPlan(ctx, tx, n, p.Digest)
+		if err != nil {
+			return err
+		}
+		if mailed := plan.recipients - plan.unmailed(); mailed > n.MaxRecipients {
+			return tooMany(mailed, n.MaxRecipients)
+		}
+		return db.take(ctx, tx, n, plan, p)
+	})
+}
+
+// lockLeaving locks a notice, and reports whether it still is to leave now.
+func lockLeaving(ctx context.Context, tx pgx.Tx, id int64) (n Notice, due bool, err error) {
+	if n, err = readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n"); err != nil {
+		return n, false, err
+	}
+	err = tx.QueryRow(ctx, `SELECT $1 <= clock_timestamp() AND ($2::timestamptz IS NULL OR $2 > clock_timestamp())`, n.SendAt, n.ExpiresAt).Scan(&due)
+	if err != nil {
+		return n, false, fmt.Errorf("compare send_at with the clock: %w", err)
+	}
+	return n, due && n.State == notice.Scheduled && !n.Planned, nil
+}
+
+// HoldLeaving holds a notice that is to leave and can't: an operator decides what becomes of it.
+func (db *DB) HoldLeaving(ctx context.Context, id int64, reason string) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		_, due, err := lockLeaving(ctx, tx, id)
+		if err != nil || !due {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE notice SET state = 'held', reason = $2 WHERE id = $1`, id, reason); err != nil {
+			return fmt.Errorf("hold notice %d: %w", id, err)
+		}
+		if err := dropPlan(ctx, tx, id, 0); err != nil {
+			return err
+		}
+		return recordAct(ctx, tx, id, leaver, "hold", reason)
+	})
+}
+
+// LetLeave has a notice try again that could not leave, with another maximum of recipients unless most is 0.
+func (db *DB) LetLeave(ctx context.Context, id int64, most int, who string) error {
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")
+		if err != nil {
+			return err
+		}
+		if n.State != notice.Held || n.Planned || n.Reason == notice.ReasonRestored {
+			return notice.Conflict("notice %q is %s, and not held because it could not leave", n.Key, n.State)
+		}
+		_, err = tx.Exec(ctx, `
+			UPDATE notice SET state = 'scheduled', reason = '', max_recipients = coalesce(nullif($2, 0), max_recipients) WHERE id = $1`, id, most)
+		if err != nil {
+			return fmt.Errorf("have notice %d leave: %w", id, err)
+		}
+		detail := ""
+		if most > 0 {
+			detail = fmt.Sprintf("at most %d recipients, no longer %d", most, n.MaxRecipients)
+		}
+		return recordAct(ctx, tx, id, who, "unhold", detail)
+	})
+}
