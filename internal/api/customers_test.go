@@ -300,11 +300,11 @@ func TestABodyThatStallsIsGivenUp(t *testing.T) {
 func TestAFileThatKeepsComingMayTakeItsTime(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.server.stall = 200 * time.Millisecond
+	b.server.stall = 2 * time.Second
 	r, w := io.Pipe()
 	go func() {
 		fmt.Fprintln(w, "id")
-		tick := time.NewTicker(50 * time.Millisecond)
+		tick := time.NewTicker(250 * time.Millisecond)
 		defer tick.Stop()
 		for i := range 10 {
 			<-tick.C

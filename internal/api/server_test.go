@@ -76,14 +76,14 @@ func (s slow) Preview(ctx context.Context, b notice.Body, v notice.Previewing) (
 func TestAHandlerMayTakeLongerThanItsBody(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.server.stall = 100 * time.Millisecond
-	b.server.desk = slow{b.fake, 300 * time.Millisecond}
+	b.server.stall = 600 * time.Millisecond
+	b.server.desk = slow{b.fake, 800 * time.Millisecond}
 	for range 2 {
 		if _, err := b.client.Preview(context.Background(), body("k"), notice.Previewing{}); err != nil {
 			t.Errorf("preview: %v\n%s", err, b.log)
 		}
 	}
-	b.server.book = slowImport{b.fake, 300 * time.Millisecond}
+	b.server.book = slowImport{b.fake, 800 * time.Millisecond}
 	if _, err := b.client.ImportCustomers(context.Background(), http.NoBody, CustomerFile{Format: FormatNDJSON}); err != nil {
 		t.Errorf("import of nothing: %v\n%s", err, b.log)
 	}
