@@ -236,7 +236,7 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 	return t.Flush()
 }
 
-// mailInWords says where a mail was to go, and what is known of its last attempt.
+// mailInWords describes a mail: its address, its language and the outcome of the last attempt.
 func mailInWords(d notice.Delivery) string {
 	if d.Address == "" {
 		return answer(d)

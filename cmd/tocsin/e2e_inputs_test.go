@@ -30,7 +30,7 @@ func TestFilesThatWentWrong(t *testing.T) {
 	for _, c := range []struct {
 		id, kind, also string
 		file           string
-		refused        string            // stands in what is printed; "" = all is kept
+		refused        string            // a part of the output; "" = all rows are kept
 		kept           []notice.Customer // afterwards
 	}{
 		{"A1", "a file with some of the columns", "NDJSON, PUT and PATCH; every field and attribute", "id,name,email,language,plan\nA1,Ann,a1@example.com,nl,gold\n", "",

@@ -140,7 +140,7 @@ func TestWhatWasReleasedIsNotCheckedAgain(t *testing.T) {
 	}
 }
 
-// TestATimeOfAClockLeavesInItsZone sends a notice whose times are those of a clock, and presses again when its hour comes twice.
+// TestATimeOfAClockLeavesInItsZone sends a notice with times of a clock, and presses again when its hour comes twice.
 func TestATimeOfAClockLeavesInItsZone(t *testing.T) {
 	t.Parallel()
 	s := start(t)

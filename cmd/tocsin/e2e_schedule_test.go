@@ -16,7 +16,7 @@ func later(t *testing.T, dir string) {
 	write(t, manifest, string(read(t, manifest))+"zone: America/New_York\nsend_at: 2099-07-01T09:00\nexpires_at: 2099-07-02T09:00\n")
 }
 
-// TestAScheduledNoticeIsMovedTakenBackAndSentNow is the maintenance whose window is put off, and then brought forward.
+// TestAScheduledNoticeIsMovedTakenBackAndSentNow is a maintenance with a window that is put off and then brought forward.
 func TestAScheduledNoticeIsMovedTakenBackAndSentNow(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -247,8 +247,8 @@ func TestLimitsOfOneDomainHoldUpNoOther(t *testing.T) {
 	}
 }
 
-// printBeside prints how long fast mails took, alone and then beside others, and fails if those with a rate took longer than
-// that explains.
+// printBeside prints how long fast mails took, alone and then among others. It fails if the mails with a rate took longer or
+// shorter than the rate explains.
 func printBeside(t *testing.T, came *arrivals, fast int) {
 	t.Helper()
 	took := func(at []time.Time) float64 { return at[len(at)-1].Sub(at[0]).Seconds() }

@@ -23,7 +23,7 @@ type (
 		remote
 		Key  string `arg:"" name:"key-or-number" help:"The draft."`
 		Yes  bool   `help:"Delete without asking. Off a terminal nothing is asked anyway."`
-		JSON bool   `name:"json" help:"Print what was deleted as JSON."`
+		JSON bool   `name:"json" help:"Print the key of the deleted draft as JSON."`
 	}
 )
 

@@ -49,7 +49,7 @@ func when(t *time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05 -07:00")
 }
 
-// day writes an instant to the minute in the zone of whoever reads it; "-" for none.
+// day writes an instant to the minute in the time zone of the reader; "-" for none.
 func day(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return "-"

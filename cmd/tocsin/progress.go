@@ -36,7 +36,7 @@ func (s *sending) show(st notice.Status, now time.Time) {
 	if s.started.IsZero() {
 		s.started, s.first = now, delivered(st)
 		if isTerminal(s.w) {
-			// The line below the bar says how fast it goes: the bar's own rate counts what was done before it began.
+			// The line below the bar gives the speed. The bar's own rate includes the mails that were done before the bar began.
 			s.bar = progressbar.NewOptions(all,
 				progressbar.OptionSetWriter(s.w), progressbar.OptionFullWidth(), progressbar.OptionShowCount(),
 				progressbar.OptionSetPredictTime(false), progressbar.OptionSetMaxDetailRow(1), progressbar.OptionUseANSICodes(true))

@@ -12,7 +12,7 @@ import (
 // columns is how wide help, tables and sentences are at most, unless a single word is wider: a terminal has as many.
 const columns = 80
 
-// fewest is the least room in which the last cell of a table's row stands beside the others, and not below them.
+// fewest is the least width in which the last cell of a row is wrapped in the line of the others, and not below them.
 const fewest = 25
 
 // underneath is how far a last cell that stands below the others is indented.
@@ -69,7 +69,7 @@ func (g *grid) Flush() error {
 	return err
 }
 
-// widest returns the width of each column but the last. A heading, which has nothing beside it, may be wider.
+// widest returns the width of each column but the last. A heading is alone in its row and may be wider.
 func widest(rows [][]string) (widths []int) {
 	most := 0
 	for _, cells := range rows {
@@ -87,7 +87,7 @@ func widest(rows [][]string) (widths []int) {
 	return widths
 }
 
-// below reports whether the last cells of rows have too little room beside the others, which take that many columns.
+// below reports whether the last cells of rows have too little room to the right of the others, which take left columns.
 func below(rows [][]string, left int) bool {
 	room := columns - left
 	for _, cells := range rows {
@@ -96,7 +96,7 @@ func below(rows [][]string, left int) bool {
 			return true
 		}
 		for _, word := range split(last, room) {
-			// A label stands beside its value; the cells of a list do not need each other so much.
+			// A label stands next to its value; the cells of a list do not need each other so much.
 			if width := uniseg.StringWidth(strings.TrimRight(word, " ")); len(cells) > 2 && width > room && width <= columns-underneath {
 				return true
 			}

@@ -143,7 +143,7 @@ func limits(all []notice.Limited) string {
 	return strings.Join(words, "; ")
 }
 
-// ratePer writes a configured rate by the second, the minute or the hour, whichever makes it a number of mails.
+// ratePer writes a configured rate by the second, the minute or the hour: the first that makes it a whole number of mails.
 func ratePer(perSecond float64) string {
 	for _, per := range []struct {
 		unit    string

@@ -56,7 +56,7 @@ type Book interface {
 	// State is the cheap part of Status, fit for asking twenty times a second.
 	State(ctx context.Context, ref string) (notice.State, error)
 	Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error)
-	// Report and IncidentReport count what became of the deliveries of a notice, and of all notices of an incident.
+	// Report and IncidentReport count the deliveries of a notice, and of all notices of an incident, by outcome.
 	Report(ctx context.Context, ref string) (notice.Report, error)
 	IncidentReport(ctx context.Context, incident string) (notice.Report, error)
 	// EachDelivery calls fn for every delivery by seq, or only for those in that state, until fn fails.

@@ -43,7 +43,7 @@ func TestAnAudienceIsATextOrAnObject(t *testing.T) {
 	}
 }
 
-// TestALongListOfCustomersFits sends one as the command line does, and holds everything beside it to one mebibyte.
+// TestALongListOfCustomersFits sends one as the command line does, and holds the rest of a body to one mebibyte.
 func TestALongListOfCustomersFits(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -185,13 +185,13 @@ func (cl *Client) Deliveries(ctx context.Context, ref string, q DeliveryQuery) i
 	}
 }
 
-// Report counts what became of the notice's deliveries.
+// Report counts the notice's deliveries by outcome.
 func (cl *Client) Report(ctx context.Context, ref string) (r notice.Report, err error) {
 	err = cl.do(ctx, call{method: http.MethodGet, path: noticePath(ref, "/report"), again: untilReached}, &r)
 	return r, err
 }
 
-// IncidentReport counts what became of the deliveries of all notices of the incident with that key.
+// IncidentReport counts the deliveries of all notices of the incident with that key by outcome.
 func (cl *Client) IncidentReport(ctx context.Context, incident string) (r notice.Report, err error) {
 	err = cl.do(ctx, call{method: http.MethodGet, path: incidentPath(incident), again: untilReached}, &r)
 	return r, err

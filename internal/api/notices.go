@@ -198,7 +198,7 @@ func (s *Server) ended(ctx context.Context, ref string) (bool, error) {
 	return st.Settled(), err
 }
 
-// movingBody is notice.Moving, of which only what is meant need be sent.
+// movingBody is notice.Moving with an optional allow.
 type movingBody struct {
 	SendAt notice.Time `json:"send_at"`
 	Allow  []string    `json:"allow,omitempty" doc:"the checks that are overruled, by name, such as past; the log of the notice names them" maxItems:"10"`

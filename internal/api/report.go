@@ -82,7 +82,7 @@ func tidyReport(r notice.Report) notice.Report {
 	return r
 }
 
-// complete is an error for a notice whose rows are gone: a report without its rows must not look whole.
+// complete returns an error for a notice with dropped rows: a report without them must not look whole.
 func complete(st notice.Status) error {
 	if st.RowsDroppedAt == nil {
 		return nil
@@ -137,8 +137,8 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// writeQuoted writes a row of CSV (RFC 4180) with each cell in quotes: a spreadsheet that separates at semicolons would
-// else begin a cell, and a formula, at one inside of a cell. encoding/csv quotes only what it must.
+// writeQuoted writes a row of CSV (RFC 4180) with each cell in quotes. A spreadsheet that separates at semicolons would
+// else begin a cell, and a formula, at one inside of a cell. encoding/csv quotes only the cells that need it.
 func writeQuoted(w *bufio.Writer, cells []string) error {
 	for i, cell := range cells {
 		if i > 0 {

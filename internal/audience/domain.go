@@ -7,7 +7,7 @@ import (
 )
 
 // domainKey returns the domain of a mailbox as lower-case A-label without a dot at its end, however it is written: U-label,
-// A-label, with the full-width dots that IDNA maps. The reason says what can't be a public mail domain: a single label, an IP
+// A-label, with the full-width dots that IDNA maps. The reason names the fault of a domain that can't be public: a single label, an IP
 // address, a name beyond the lengths of RFC 1035 §2.3.4. It does not repeat the domain.
 func domainKey(s string) (domain, reason string) {
 	if strings.HasPrefix(s, "[") {

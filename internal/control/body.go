@@ -51,8 +51,8 @@ func normal(b notice.Body) (notice.Body, error) {
 // maxWindows is how many windows a notice has at most: its texts may print them for each customer of a mailbox.
 const maxWindows = 50
 
-// unambiguous refuses a normal body that may not mean what it says, or has more windows than it may. It is asked of a body that is new: one that is kept
-// means what it meant when it was made. zone is that of times without one.
+// unambiguous refuses a normal body with an unclear meaning, or with too many windows. It checks new bodies only: a body that
+// is kept has the meaning of the day when it was made. zone is for windows without an offset, if the body has no zone.
 func unambiguous(b notice.Body, zone string) error {
 	if !b.Audience.Given() {
 		return notice.Invalid("audience", "says nobody: write a filter such as server = \"s639\", a list of customers or an earlier notice, or %s for every customer", notice.Everybody)

@@ -8,11 +8,11 @@ import (
 	"tocsin/internal/notice"
 )
 
-// leaveEvery is how often is looked for notices whose audience is to be resolved.
+// leaveEvery is the interval between two looks for notices with an audience to be resolved.
 const leaveEvery = 5 * time.Second
 
-// Leaving has the notices leave whose audience is resolved then, as their time comes, until ctx ends. Several processes may do it at
-// once: one of them has a notice leave.
+// Leaving plans the due notices with an audience that is resolved at sending, and lets them leave, until ctx ends. Several
+// processes may do it at once: each notice is planned by one of them.
 func (d *Desk) Leaving(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := d.leaveAll(ctx); err != nil && ctx.Err() == nil {
@@ -38,8 +38,8 @@ func (d *Desk) leaveAll(ctx context.Context) error {
 	return nil
 }
 
-// leave plans a notice and has it leave. What would refuse its release holds it now, with the reason: an operator mends that and unholds
-// it, takes it back, or cancels it.
+// leave plans a notice and lets it leave. If a release would be refused, it holds the notice with the reason. An operator
+// mends that and unholds it, takes it back, or cancels it.
 func (d *Desk) leave(ctx context.Context, id int64) error {
 	n, err := d.Ledger.Notice(ctx, id)
 	if err != nil {

@@ -21,7 +21,7 @@ const testMark = "[Test] "
 
 // Test sends one mail per language of a body to an address, each as the first recipient of that language would
 // get it (or the first of any, where none wants that language). It is no delivery, and goes out each time; the ledger keeps
-// who had it done, and the domain of the address. It returns the relay's answer per language.
+// the operator's name and the domain of the address. It returns the relay's answer per language.
 func (d *Desk) Test(ctx context.Context, b notice.Body, to, who string) (map[string]notice.Answer, error) {
 	if d.Sender == nil || d.From == "" {
 		return nil, notice.Conflict("this server has no relay: set TOCSIN_SMTP_URL and TOCSIN_FROM for `tocsin serve` too")
@@ -58,7 +58,7 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to, who string) (map[str
 // recordTimeout bounds how long a test waits for the ledger to keep it.
 const recordTimeout = 10 * time.Second
 
-// testInWords says where test mails went and what became of them: "2 mails to example.net: de sent, en never".
+// testInWords gives the domain and the outcomes of test mails: "2 mails to example.net: de sent, en never".
 func testInWords(answers map[string]notice.Answer, domain string) string {
 	var each []string
 	for _, language := range slices.Sorted(maps.Keys(answers)) {

@@ -84,7 +84,7 @@ type line struct {
 	lanes   []*lane
 	urgent  bool
 	placed  bool          // it has a task's place
-	aside   bool          // it has none, and is worked on beside those that have
+	aside   bool          // it has no place, and is worked on along with those that have
 	begun   int           // in a row
 	since   time.Time     // it came to the front for the first time, or again after a rest
 	until   time.Time     // nothing of it is begun before: its domains' limits, or a rest

@@ -144,7 +144,7 @@ func mayBecome(n *ledger.Notice, id int64, what string, to notice.State, from []
 	return true, nil
 }
 
-// leaseRow is the part of a chunk's row that says who works on it, and when.
+// leaseRow is the part of a chunk's row with the lease and the times of its work.
 type leaseRow struct {
 	id         int64
 	lo, hi     int
@@ -158,7 +158,7 @@ type leaseRow struct {
 
 func (c *leaseRow) live(now time.Time) bool { return c.leaseUntil.After(now) }
 
-// work is what a sweep finds: of the chunks that are open, those that are swept, and when it should look again.
+// work returns the result of a sweep: those of the open chunks that are swept, and when it should look again.
 func work(now time.Time, open, swept []*leaseRow, notices []*ledger.Notice) (w ledger.Work) {
 	w.NextDue = -1
 	next := func(t time.Time) {

@@ -36,7 +36,7 @@ func (m *memory) look(marks []ledger.Attempt, outcomes []ledger.Outcome) map[int
 // commit is the one transaction of marks and outcomes: S and O before M, so that a refused mark costs no answer. It
 // returns which marks are granted, and which outcomes are to be recorded the late way.
 func (m *memory) commit(seen map[int64]sight, marks []ledger.Attempt, outcomes []ledger.Outcome) (granted []bool, late []ledger.Outcome) {
-	// O sees the bits that S has set, and what is late is recorded in the same order.
+	// O sees the bits that S has set, and late outcomes are recorded in the same order.
 	outcomes = slices.Clone(outcomes)
 	if m.backwards {
 		slices.Reverse(outcomes)

@@ -32,7 +32,7 @@ func earlier(a, b *noticeRow) bool {
 // delivery that was stopped itself stops no other: nobody would get either.
 // Every phase that was released counts, also one that was cancelled or has nothing owed any more: a mark of it may
 // still be open, and then the notice waits until its dot can't come. A chunk is passed over where no mail of it may leave any
-// more, and so is a delivery with a 250, unless a mark may be open beside it.
+// more, and so is a delivery with a 250, unless a mark of it may still be open.
 func (m *memory) supersede(n *noticeRow, only string) {
 	for _, c := range m.chunks {
 		if !earlier(c.notice, n) || c.notice.State == notice.Cancelled && m.mutant == cancelledNotSuperseded {

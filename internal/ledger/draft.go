@@ -11,7 +11,7 @@ import (
 )
 
 // DeleteDraft deletes a draft, its list and its plan; the incident too, where no other notice hangs on it. Nothing of it has left,
-// so its key is free again. The log of what was done to it stays. A notice that was released is a conflict.
+// so its key is free again. Its log stays. A notice that was released is a conflict.
 func (db *DB) DeleteDraft(ctx context.Context, id int64, who string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		n, err := readNotice(ctx, tx, id, "FOR UPDATE OF n")

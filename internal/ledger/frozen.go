@@ -72,7 +72,7 @@ func (s *scanner) ended(end byte) bool {
 	return false
 }
 
-// text takes a string, as bytes of what is read.
+// text reads a string. Without escapes it returns a part of the input.
 func (s *scanner) text() (text []byte) {
 	s.rest = bytes.TrimLeft(s.rest, " ")
 	for i := 1; i < len(s.rest) && s.rest[0] == '"'; i++ {

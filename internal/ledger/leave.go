@@ -10,10 +10,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// leaver is who did what no operator did: have a notice leave, or hold it.
+// leaver is named in the log where no operator acted: a notice left, or was held.
 const leaver = "tocsin"
 
-// approve releases a notice whose audience is resolved when it leaves. The plan that was shown says that it would not go to more
+// approve releases a notice with an audience that is resolved at sending. By the plan that was shown, it would not go to more
 // than the maximum today.
 func (db *DB) approve(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press Press) error {
 	if mailed := p.recipients - p.unmailed(); mailed > press.MaxRecipients {
@@ -40,7 +40,7 @@ func tooMany(mailed, most int) *notice.Error {
 	return notice.Conflict("it would go to %d recipients, and max_recipients is %d", mailed, most)
 }
 
-// Leaving returns the notices whose time has come and whose audience is to be resolved now.
+// Leaving returns the notices that are due and have an audience to be resolved now.
 func (db *DB) Leaving(ctx context.Context) ([]int64, error) {
 	ids, err := collect[int64](ctx, db.pool, `
 		SELECT id FROM notice WHERE state = 'scheduled' AND plan_id IS NULL AND send_at <= clock_timestamp()
@@ -51,7 +51,7 @@ func (db *DB) Leaving(ctx context.Context) ([]int64, error) {
 	return ids, nil
 }
 
-// Leave plans a notice whose time has come, as Freeze does, and takes that plan. It is a conflict where nobody is on the audience,
+// Leave plans a notice that is due, as Freeze does, and takes that plan. It is a conflict where nobody is on the audience,
 // where Judge refuses, or where more than the maximum would be mailed; nothing is done then. One that somebody has
 // stopped, or had leave, meanwhile is left as it is, and so is one that another process is planning.
 func (db *DB) Leave(ctx context.Context, id int64, a Audience) error {
@@ -86,7 +86,8 @@ func (db *DB) planAndLeave(ctx context.Context, id int64, a Audience) error {
 	return nil // customers on it are being erased: again
 }
 
-// takeToLeave takes the plan under the locks of a release. An operator who stopped, moved or took back the notice was faster.
+// takeToLeave takes the plan under the locks of a release. It does nothing if an
+// operator stopped, moved or took back the notice first.
 func (db *DB) takeToLeave(ctx context.Context, id int64, p Press) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR SHARE`); err != nil {
@@ -119,7 +120,7 @@ func lockLeaving(ctx context.Context, tx pgx.Tx, id int64) (n Notice, due bool, 
 	return n, due && n.State == notice.Scheduled && !n.Planned, nil
 }
 
-// HoldLeaving holds a notice that is to leave and can't: an operator decides what becomes of it.
+// HoldLeaving holds a notice that is due and can't leave, until an operator decides.
 func (db *DB) HoldLeaving(ctx context.Context, id int64, reason string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		_, due, err := lockLeaving(ctx, tx, id)

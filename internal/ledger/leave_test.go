@@ -12,8 +12,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// unresolved returns a ledger with so many customers and a released notice whose audience is resolved when it leaves, and its
-// audience.
+// unresolved returns a ledger with so many customers and a released notice with an audience that is resolved at sending, and
+// that audience.
 func unresolved(t *testing.T, customers, most int) (*desk, ledger.Audience) {
 	t.Helper()
 	d := open(t)

@@ -30,7 +30,7 @@ type Notice struct {
 	SendAt        *time.Time
 	ExpiresAt     *time.Time
 	Planned       bool               // it has taken a plan
-	MaxRecipients int                // of one whose audience is resolved when it leaves; 0: its plan is taken by the release
+	MaxRecipients int                // where the audience is resolved at sending; 0: the release takes the plan
 	FilterRules   notice.FilterRules // by which the filters of the body are read
 	RowsDroppedAt *time.Time         // when its rows were dropped because they were old
 }

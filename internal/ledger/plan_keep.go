@@ -12,7 +12,7 @@ import (
 // keeper keeps the recipients of a plan.
 type keeper interface {
 	add(r *recipient)
-	// batch returns what writes all that were added since the last batch; more may be added meanwhile.
+	// batch returns a function that writes all recipients added since the last batch; more may be added meanwhile.
 	batch() (write func(ctx context.Context) error)
 }
 

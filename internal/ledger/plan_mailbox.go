@@ -111,7 +111,7 @@ type recipient struct {
 	frozen                      []byte // the customers as JSON
 }
 
-// append adds all of a row that does not follow from the others to what a digest is made of.
+// append adds the fields of a row that do not follow from the others to the input of a digest.
 func (r *recipient) append(b []byte) []byte {
 	for _, field := range [...]string{r.Address, r.role, r.reason, r.text, r.Language, r.TimeZone} {
 		b = append(binary.AppendUvarint(b, uint64(len(field))), field...)
@@ -137,7 +137,7 @@ func (s *sharing) add(c placed) {
 	s.languages, s.zones = append(s.languages, c.language), append(s.zones, c.zone)
 }
 
-// recipient returns the row of the mailbox, whose JSON stands until the next begins. Language and zone are those that most of
+// recipient returns the row of the mailbox. Its JSON is valid until the next one begins. Language and zone are those that most of
 // the sharers have, ties going to the first by external id; address and role are the first one's.
 func (s *sharing) recipient(known interned) (r recipient, err error) {
 	r.mailbox, r.role, r.reason, r.Address = s.first.mailbox, s.first.role, s.first.reason, s.first.address

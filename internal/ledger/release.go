@@ -21,7 +21,7 @@ type Press struct {
 	Domain  string   // the domain at the end of the Message-IDs
 	Who     string   // releases it
 	Allowed []string // the checks that were overruled, by name
-	// MaxRecipients is of a notice whose audience is resolved when it leaves: the most that it may mail then. The plan is not taken.
+	// MaxRecipients is the most that a notice may mail if its audience is resolved at sending. The plan is not taken then.
 	MaxRecipients int
 }
 

@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// SendNow has a scheduled notice due at once: the next sweep begins it, as it begins any other whose time has come.
+// SendNow makes a scheduled notice due at once: the next sweep begins it, like any other that is due.
 func (db *DB) SendNow(ctx context.Context, id int64, who string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		n, err := lockWaiting(ctx, tx, id, "send now", notice.Scheduled)
@@ -110,8 +110,8 @@ func lockWaiting(ctx context.Context, tx pgx.Tx, id int64, what string, states .
 	return n, nil
 }
 
-// untried refuses a notice of which something may have left, as after a restore of the ledger, or whose list of customers is not
-// kept any more. Its rows are locked.
+// untried refuses a notice if one of its mails may have left, as after a restore of the ledger, or if its list of customers
+// is not kept any more. Its rows are locked.
 func untried(ctx context.Context, tx pgx.Tx, n Notice) error {
 	var tried, listed bool
 	err := tx.QueryRow(ctx, named(`

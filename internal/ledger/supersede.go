@@ -75,13 +75,12 @@ func earlierSQL(a, b string) string {
 	return "(" + place(a) + " < " + place(b) + " OR " + place(a) + " = " + place(b) + " AND " + a + ".began_at < " + b + ".began_at)"
 }
 
-// sharedSQL are the deliveries of the earlier notice $1 that may still leave and to whose mailbox notice $2 owes one, with
-// columns of their chunk and the row of the latter (later_seq): to all rows of $2, or to those in $3 alone, which are in the
-// chunks $4. It has one hole: a condition on the chunk. A delivery that was stopped itself stops no other: nobody would get
-// either.
+// sharedSQL selects the deliveries of the earlier notice $1 that may still leave, where notice $2 owes one to the same mailbox.
+// It gives columns of their chunk, and the row of $2 (later_seq). $3 are the rows of $2 and $4 the chunks of $1 to look at; null
+// is all. It has one hole: a condition on the chunk. A delivery that was stopped itself stops no other: nobody would get either.
 //
 // A chunk that is closed and holds nothing uncertain has none. An uncertain delivery is owed again when a definite answer comes
-// late. No other mail follows a 250, but a mark may be open beside it. So of a notice that is through, the chunks alone are read.
+// late. No other mail follows a 250, but a mark may still be open. So of a notice that is through, the chunks alone are read.
 const sharedSQL = `
 	SELECT c.id, c.lo, c.epoch, c.dots, c.sent, s.seq, s.later_seq
 	FROM notice nb JOIN notice na ON na.id = $1

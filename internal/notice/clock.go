@@ -91,15 +91,14 @@ func (w Window) CheckClock(zone string) error {
 	return nil
 }
 
-// Time is a time of a notice as it is written down: an instant with its offset from UTC (RFC 3339), or what the clock of
-// the notice's zone shows then. It is kept like that, so that a body is the same one whatever is known of its zone. "" is
-// none.
+// Time is a time of a notice as it is written down: an instant with its offset from UTC (RFC 3339), or the time of the
+// clock in the notice's zone. It is kept like that, so that a body does not depend on the data about its zone. "" is none.
 type Time string
 
 // At returns the Time of an instant.
 func At(t time.Time) Time { return Time(t.UTC().Format(time.RFC3339Nano)) }
 
-// Local reports whether the time is what a clock shows, so that it takes a zone to know the instant.
+// Local reports whether the time is that of a clock, so that it takes a zone to know the instant.
 func (t Time) Local() bool {
 	_, local := onClock(string(t))
 	return local

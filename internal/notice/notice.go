@@ -47,8 +47,8 @@ type Moment string
 
 // The values of a notice's "audience_at".
 const (
-	AtRelease Moment = "release" // who gets it is who was shown; kept as ""
-	AtSend    Moment = "send"    // who is on the audience when it leaves
+	AtRelease Moment = "release" // it goes to the customers that were shown; kept as ""
+	AtSend    Moment = "send"    // it goes to the customers on the audience when it leaves
 )
 
 // Body is a notice as it is written down: the body of POST /v1/notices, and notice.yaml with its texts.

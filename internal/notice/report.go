@@ -213,7 +213,7 @@ type Refusal struct {
 	Reason string `json:"reason"`
 }
 
-// Unholding is what an operator decides about a notice that is held: because the ledger was restored from a backup, or because its
+// Unholding is an operator's decision about a notice that is held: because the ledger was restored from a backup, or because its
 // audience could not be resolved when it was to leave.
 type Unholding struct {
 	Send      bool `json:"send"`      // nothing of it left after the backup: send what is owed

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Report says what became of the mails of a notice, or of all notices of an incident. All of it is of one moment.
+// Report counts the mails of a notice, or of all notices of an incident, by outcome. All of it is of one moment.
 type Report struct {
 	Incident   string         `json:"incident"`   // its key
 	Notices    []Status       `json:"notices"`    // the oldest first
 	Recipients int            `json:"recipients"` // of all notices together
 	Counts     map[string]int `json:"counts"`     // of all notices together, each of the nine states
-	// ByLanguage counts deliveries per language of the mail, "" where none is made, and state. It has none of a notice whose
-	// rows were dropped.
+	// ByLanguage counts deliveries per language of the mail, "" where none is made, and state. It leaves out notices
+	// with dropped rows.
 	ByLanguage map[string]map[string]int `json:"by_language"`
 	Outcomes   []Outcomes                `json:"outcomes"` // why deliveries are not simply sent, the most frequent first
 }

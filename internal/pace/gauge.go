@@ -43,7 +43,7 @@ func (g *gauge) count(rate notice.Limited, passed bool) {
 	g.passed[rate] = n
 }
 
-// uses returns what this worker takes of the limits that its mails asked; the caller holds the mutex.
+// uses returns how much this worker takes of each limit that its mails asked; the caller holds the mutex.
 func (p *Pacer) uses(now time.Time) []use {
 	g := &p.gauge
 	if span := now.Sub(g.since); span >= watched {

@@ -19,7 +19,7 @@ func TestALimitThatIsReachedIsNamed(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		o     Options
-		every time.Duration // between two mails of whoever sends
+		every time.Duration // between two mails of a sender
 		want  []notice.Limited
 	}{
 		{"a relay's rate", Options{Relays: map[string]notice.Rate{"main": 100}}, 0, []notice.Limited{{Relay: "main", RatePerS: 100}}},

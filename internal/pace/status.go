@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// found is what a worker finds of its relays and limits, as Redis keeps it for people.
+// found is the state of a worker's relays and limits, as Redis keeps it for people.
 type found struct {
 	Relays []notice.RelayHealth `json:"relays"`
 	Limits []use                `json:"limits"`
@@ -56,7 +56,7 @@ func NewWatcher(url string) (*Watcher, error) {
 // Close closes the connection to Redis.
 func (w *Watcher) Close() error { return w.redis.Close() }
 
-// Pace returns the relays' health as the workers that live find it, who is throttled, and which limits hold mails up.
+// Pace returns the relays' health as the living workers find it, the throttled domains, and the limits that hold mails up.
 func (w *Watcher) Pace(ctx context.Context) (*notice.Pace, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
