@@ -76,7 +76,7 @@ func (s *sending) stands(st notice.Status, now time.Time) {
 	}
 }
 
-// pace is how fast mails go out, and how long it will still take if it goes on so; "" where that can't be said.
+// pace is the rate of the mails, and the time that the rest will take at this rate; "" if they are not known.
 func (s *sending) pace(st notice.Status, now time.Time) string {
 	span, sent, left := now.Sub(s.started), delivered(st)-s.first, toMail(st)-settled(st)
 	if span < notice.Measurable || sent <= 0 || left == 0 {

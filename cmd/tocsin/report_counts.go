@@ -27,7 +27,7 @@ func printCounts(w io.Writer, r notice.Report) error {
 	return printOutcomes(w, r.Outcomes)
 }
 
-// printStates writes rows of counts and their sums; a state in which nothing is has no column.
+// printStates writes rows of counts and their sums; a state without mails has no column.
 func printStates(w io.Writer, head string, rows []counted) {
 	if len(rows) == 0 {
 		return

@@ -105,7 +105,7 @@ func below(rows [][]string, left int) bool {
 	return false
 }
 
-// hang breaks a text at blanks so that it fits so many columns when it begins so far from the left.
+// hang breaks a text at blanks, so that it fits width columns when it begins indent columns from the left.
 func hang(text string, indent, width int) string {
 	var b strings.Builder
 	column, gap := indent, ""

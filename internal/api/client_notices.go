@@ -88,7 +88,7 @@ func (cl *Client) TakeBack(ctx context.Context, ref string) (notice.Status, erro
 	return cl.decide(ctx, ref, "/take-back")
 }
 
-// Move has a notice that has not begun leave at another time.
+// Move sets another time for a notice that has not begun.
 func (cl *Client) Move(ctx context.Context, ref string, m notice.Moving) (st notice.Status, err error) {
 	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/move"), body: m}, &st)
 	return st, err

@@ -111,7 +111,7 @@ func normalPlaces(b notice.Body) (notice.Body, error) {
 	return b, err
 }
 
-// normalMoment checks when the audience is resolved. It has to be said how many it may be at most, where nobody sees them before.
+// normalMoment checks when the audience is resolved. A maximum of recipients is required where nobody sees them before.
 func normalMoment(b notice.Body) (notice.Body, error) {
 	switch b.AudienceAt {
 	case "", notice.AtRelease:

@@ -82,8 +82,8 @@ func (d *Desk) checkAttributes(ctx context.Context, text string, f notice.Filter
 	return nil
 }
 
-// knownAttribute reports whether some customer has an attribute, which mostly is found out soon. Where none has, it returns the names of
-// the attributes that customers have; that takes a look at each of them.
+// knownAttribute reports whether some customer has an attribute. Mostly one is found soon. If none has it, knownAttribute reads
+// all customers and returns the names of their attributes.
 func (d *Desk) knownAttribute(ctx context.Context, name string) (known bool, others []string, err error) {
 	known, err = d.Ledger.Anybody(ctx, notice.Filter{Op: notice.FilterHas, Field: name, Attribute: true, Value: "*"})
 	if err == nil && !known {

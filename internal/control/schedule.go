@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// SendNow has a scheduled notice leave at once.
+// SendNow sends a scheduled notice at once.
 func (d *Desk) SendNow(ctx context.Context, ref, who string) (notice.Status, error) {
 	return d.change(ctx, ref, who, d.Ledger.SendNow)
 }
@@ -19,7 +19,7 @@ func (d *Desk) TakeBack(ctx context.Context, ref, who string) (notice.Status, er
 	return d.change(ctx, ref, who, d.Ledger.TakeBack)
 }
 
-// Move has a notice that waits for its time leave at another one. It is held to the rules of a new notice with that send_at.
+// Move sets another send_at for a notice that waits for its time. The rules for a new notice with that send_at apply.
 func (d *Desk) Move(ctx context.Context, ref string, m notice.Moving, who string) (st notice.Status, err error) {
 	if err := checkAllowed(m.Allow); err != nil {
 		return st, err

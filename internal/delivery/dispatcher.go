@@ -33,8 +33,8 @@ const (
 	// other chunks may wait for it.
 	lingers   = 5 * time.Second
 	makesRoom = 200 * time.Millisecond
-	// So many lines wait for their domains without a task's place, at most. Together they have mails for as long as others rest: a
-	// domain that is sent to at its limit never waits for a chunk to come again.
+	// asides is the most lines that wait for their domains without a task's place. Together they have mails for as long as others
+	// rest: a domain at its limit never waits for a chunk to come again.
 	asides = 64
 	// A chunk that was given back comes again after so long.
 	restsLeast, restsMost = 5 * time.Second, 30 * time.Second

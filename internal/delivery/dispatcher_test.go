@@ -146,7 +146,7 @@ func TestWhatYieldsForLongIsPutBack(t *testing.T) {
 	}
 }
 
-// Lines that wait for limits, and take places that others may want, are worked on without a place; too many are put back.
+// Lines that wait for limits do not keep places that others may want: they are worked on without one. Too many are put back.
 func TestCrowdedLinesAreSetAside(t *testing.T) {
 	t.Parallel()
 	p := &refusing{refuses: map[string]pace.Refusal{"x.example": {Wait: 150 * time.Millisecond, Domain: true}}}
@@ -175,7 +175,7 @@ func TestCrowdedLinesAreSetAside(t *testing.T) {
 	}
 }
 
-// metered is a pacer that lets a mail to anybody go each so often.
+// metered is a pacer that lets one mail pass in each interval, to any domain.
 type metered struct {
 	unpaced
 	now, next time.Time
@@ -190,7 +190,7 @@ func (p *metered) Ask(string) (*pace.Leave, pace.Refusal) {
 	return &pace.Leave{}, pace.Refusal{}
 }
 
-// TestALimitedDomainIsNeverIdle has more chunks of one domain than there are places, each of which comes again when it has rested.
+// TestALimitedDomainIsNeverIdle has more chunks of one domain than places. Each chunk comes again after its rest.
 func TestALimitedDomainIsNeverIdle(t *testing.T) {
 	t.Parallel()
 	const chunks, places = 30, 4

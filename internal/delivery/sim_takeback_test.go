@@ -7,7 +7,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// waiting is the condition on a notice that an operator takes back, or has leave at another time: it waits for its time.
+// waiting is the condition on a notice that an operator takes back or moves: it waits for its time.
 func (m *memory) waiting(id int64, what string, states ...notice.State) (*noticeRow, error) {
 	n := m.notice(id)
 	if n == nil {
@@ -19,7 +19,7 @@ func (m *memory) waiting(id int64, what string, states ...notice.State) (*notice
 	return n, nil
 }
 
-// sendNow has a scheduled notice due; the sweep begins it.
+// sendNow makes a scheduled notice due; the sweep begins it.
 func (m *memory) sendNow(id int64) error {
 	n, err := m.waiting(id, "send now", notice.Scheduled)
 	if err != nil {
@@ -63,7 +63,7 @@ func (m *memory) takeBack(id int64) error {
 	return nil
 }
 
-// takenBack judges that: nothing of it has left.
+// takenBack checks that no mail of the notice has left.
 func (c *checker) takenBack(n *noticeRow) {
 	if c == nil {
 		return
@@ -84,7 +84,7 @@ func (s *session) TakeBack(ctx context.Context, id int64, _ string) error {
 	return s.tx(ctx, "take back", id, 0, func() error { return s.memory.takeBack(id) })
 }
 
-// reschedule has a notice sent now, or taken back.
+// reschedule sends a notice now, or takes it back.
 func (p *pair) reschedule(n int64) error {
 	id := p.notices[n-1]
 	if p.draw("now", 3) == 0 {
@@ -99,11 +99,11 @@ func (p *pair) reschedule(n int64) error {
 	return refused(mErr, err)
 }
 
-// tomorrow has a notice wait for its time after its release.
+// tomorrow makes a notice wait for its time after its release.
 func (p *script) tomorrow(n int64) {
 	at := p.memory.now().AddDate(0, 0, 1)
 	p.memory.notice(n).SendAt = &at
 }
 
-// takeBack has an operator take a notice back, and reports whether that was done.
+// takeBack takes a notice back as an operator, and reports whether that was done.
 func (p *script) takeBack(n int64) bool { return p.s.TakeBack(context.Background(), n, "op") == nil }

@@ -121,7 +121,7 @@ func readNumber(to *int) func(yaml.Value) error {
 	}
 }
 
-// readTime reads a time as it is written: which instant it means the server says, which may know the notice already.
+// readTime reads a time as it is written. The server decides on its instant: it may know the notice already.
 func readTime(to *notice.Time) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		text, err := v.Text()

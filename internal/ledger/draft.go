@@ -38,8 +38,8 @@ func (db *DB) DeleteDraft(ctx context.Context, id int64, who string) error {
 	})
 }
 
-// dropIncident deletes an incident that no notice hangs on: one that is drafted anew may be of another kind. It is locked
-// first, so that a draft which is being made is seen.
+// dropIncident deletes an incident without notices: when it is drafted anew, it may be of another kind. It locks the incident
+// first, so that it sees a draft that is being made.
 func dropIncident(ctx context.Context, tx pgx.Tx, key string) error {
 	var id int64
 	err := tx.QueryRow(ctx, `SELECT id FROM incident WHERE key = $1 FOR UPDATE`, key).Scan(&id)

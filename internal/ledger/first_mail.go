@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// reachedSQL are the deliveries of a notice ($1, with the plan $2) that got, or may have got, a mail, to any of the mailboxes $3.
-// The mailboxes are looked up together, and then the chunks, each once: a look at each delivery would cost more than all else
-// of a claim. Chunks have 256 rows (ChunkSize) at most.
+// reachedSQL selects the deliveries of a notice ($1, with the plan $2) to the mailboxes $3 that got a mail, or may have got one.
+// It looks up the mailboxes together, and then each chunk once: a look at each delivery would cost more than the rest of a
+// claim. Chunks have 256 rows (ChunkSize) at most.
 var reachedSQL = named(`
 	WITH r AS MATERIALIZED (SELECT seq, address_key FROM recipient WHERE plan_id = $2 AND address_key = ANY($3))
 	SELECT r.seq, r.address_key
@@ -25,8 +25,8 @@ var reachedSQL = named(`
 	JOIN r ON r.seq / 256 = c.part AND r.seq >= c.lo AND r.seq < c.hi
 	WHERE get_bit(c.bits, r.seq - c.lo) = 1`)
 
-// refer has mails refer to the incident's first mail to their mailbox, where it got, or may have got, one of an earlier notice.
-// places are those in all, by mailbox; those that have been found are taken out.
+// refer sets the In-Reply-To of mails to the incident's first mail to their mailbox, if it got, or may have got, one of an
+// earlier notice. places maps the mailboxes to their mails in all; refer removes those that it finds.
 func (p claimed) refer(ctx context.Context, tx pgx.Tx, noticeID int64, all []Due, places map[string]int) error {
 	rows, _ := tx.Query(ctx, `
 		SELECT o.id, o.plan_id, o.message_token, o.message_domain FROM notice o JOIN notice me ON me.id = $1

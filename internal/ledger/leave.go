@@ -52,8 +52,8 @@ func (db *DB) Leaving(ctx context.Context) ([]int64, error) {
 }
 
 // Leave plans a notice that is due, as Freeze does, and takes that plan. It is a conflict where nobody is on the audience,
-// where Judge refuses, or where more than the maximum would be mailed; nothing is done then. One that somebody has
-// stopped, or had leave, meanwhile is left as it is, and so is one that another process is planning.
+// where Judge refuses, or where more than the maximum would be mailed; nothing is done then. It leaves
+// alone a notice that was stopped or has left meanwhile, and one that another process is planning.
 func (db *DB) Leave(ctx context.Context, id int64, a Audience) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		var mine bool
@@ -137,7 +137,7 @@ func (db *DB) HoldLeaving(ctx context.Context, id int64, reason string) error {
 	})
 }
 
-// LetLeave has a notice try again that could not leave, with another maximum of recipients unless most is 0.
+// LetLeave lets a notice that could not leave try again, with another maximum of recipients unless most is 0.
 func (db *DB) LetLeave(ctx context.Context, id int64, most int, who string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")

@@ -98,7 +98,7 @@ func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- func(contex
 	return s.pass(ctx, batches)
 }
 
-// take counts a recipient, has it looked at, and adds it to those that are kept.
+// take counts a recipient, inspects it, and adds it to the rows to be kept.
 func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func(context.Context) error) error {
 	r, err := sharing.recipient(s.known)
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func
 	return s.pass(ctx, batches)
 }
 
-// pass has the recipients kept that were added.
+// pass hands on the added recipients to be kept.
 func (s *survey) pass(ctx context.Context, batches chan<- func(context.Context) error) error {
 	if s.audience.Progress != nil {
 		s.audience.Progress(s.plan.Customers)

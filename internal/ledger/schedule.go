@@ -25,7 +25,7 @@ func (db *DB) SendNow(ctx context.Context, id int64, who string) error {
 	})
 }
 
-// Move has a notice that waits for its time leave at another one. allowed are the checks that were overruled for it.
+// Move sets another send_at for a notice that waits for its time. allowed are the checks that were overruled for it.
 func (db *DB) Move(ctx context.Context, id int64, to time.Time, allowed []string, who string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		n, err := lockWaiting(ctx, tx, id, "move", notice.Scheduled, notice.Paused)
@@ -40,7 +40,7 @@ func (db *DB) Move(ctx context.Context, id int64, to time.Time, allowed []string
 	})
 }
 
-// reschedule changes when a locked notice is to leave, and its chunks with it.
+// reschedule changes the send_at of a locked notice, and makes its chunks due then.
 func reschedule(ctx context.Context, tx pgx.Tx, id int64, to string, args ...any) error {
 	args = append([]any{id}, args...)
 	if _, err := tx.Exec(ctx, `UPDATE notice SET send_at = `+to+` WHERE id = $1`, args...); err != nil {

@@ -30,7 +30,7 @@ func scheduled(t *testing.T, mailboxes int) (*desk, notice.Body) {
 	return d, d.body()
 }
 
-// body is the notice's as it is kept.
+// body returns the body of the notice as it is kept.
 func (d *desk) body() notice.Body {
 	d.t.Helper()
 	n, err := d.Notice(d.t.Context(), d.id)
@@ -123,7 +123,7 @@ func TestANoticeIsTakenBackAndReleasedAgain(t *testing.T) {
 	}
 }
 
-// planDigest is that of the plan that the notice has taken.
+// planDigest returns the digest of the plan that the notice has taken.
 func (d *desk) planDigest() (digest string) {
 	d.t.Helper()
 	d.must(d.pool.QueryRow(d.t.Context(), `SELECT encode(digest, 'hex') FROM plan WHERE notice_id = $1 AND state = 'taken'`, d.id).Scan(&digest))
@@ -202,9 +202,9 @@ func TestWhatMayHaveLeftIsNotTakenBack(t *testing.T) {
 	d.wantCounts(map[string]int{"uncertain": 3})
 }
 
-// TestAnOperatorTakesBackWhatBegins has notices taken back, moved and sent now while workers begin them, mailboxes are suppressed and
-// customers erased. Each mailbox gets each notice once, or it was suppressed or erased; none that was taken back leaves before it is
-// released again.
+// TestAnOperatorTakesBackWhatBegins takes back, moves and sends notices while workers begin them, mailboxes are suppressed and
+// customers erased. Each mailbox gets each notice once, or it was suppressed or erased. A notice that was taken back does not
+// leave before it is released again.
 func TestAnOperatorTakesBackWhatBegins(t *testing.T) {
 	t.Parallel()
 	const mailboxes, rounds = 24, 8

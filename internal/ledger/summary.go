@@ -9,9 +9,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// outcomesSQL counts the deliveries of the notices $1 by language, state and reason. Of a mail that was sent it reads no
-// answer, of which there may be 200,000: only whether that was the first attempt. Each row's partners are look-ups, as in
-// reportSQL.
+// outcomesSQL counts the deliveries of the notices $1 by language, state and reason. It does not read the answers
+// to sent mails, because there may be 200,000: only whether the first attempt succeeded. Each row's partners are look-ups, as
+// in reportSQL.
 const outcomesSQL = `
 	SELECT r.text, d.state,
 		CASE WHEN d.state <> 2 THEN d.reason WHEN o.tries > 0 THEN $2 ELSE '' END AS reason,

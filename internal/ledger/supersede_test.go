@@ -194,8 +194,8 @@ func TestAllEarlierPhasesAreSuperseded(t *testing.T) {
 	}
 }
 
-// TestALaterPhaseLooksOnlyAtWhatIsNotThrough: of an earlier phase that was sent, the chunks alone are read, but for those in
-// which something is owed, or may be again.
+// TestALaterPhaseLooksOnlyAtWhatIsNotThrough: of an earlier phase that was sent it reads the chunks alone, except those with
+// mails that are owed, or may be again.
 func TestALaterPhaseLooksOnlyAtWhatIsNotThrough(t *testing.T) {
 	t.Parallel()
 	const rows = 4096

@@ -161,7 +161,7 @@ func (db *DB) advanceNotices(ctx context.Context) error {
 	return nil
 }
 
-// goesOn is the state of a notice that nothing stops any more: one that has no plan yet waits until it has.
+// goesOn is the state of a notice that nothing stops any more. A notice without a plan waits for it as scheduled.
 const goesOn = `CASE WHEN send_at > clock_timestamp() OR plan_id IS NULL THEN 'scheduled' ELSE 'sending' END`
 
 // start makes sending the notices that fulfil a condition, each in a transaction of its own.

@@ -10,8 +10,8 @@ import (
 // Rate is how many mails may leave per second; 0 = no limit.
 type Rate float64
 
-// Measurable is the least time in which a rate can be measured: in less, a few mails that one commit of the ledger has
-// recorded make it absurd.
+// Measurable is the least time in which a rate can be measured. In less time, the few mails of one commit of the ledger
+// make it absurd.
 const Measurable = time.Second
 
 var (

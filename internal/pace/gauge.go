@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// watched is how long mails are counted before a limit is judged, and nearly the share of it that counts as all of it.
+// watched is the time for which mails are counted before a limit is judged. nearly is the share of a limit that counts as all.
 const (
 	watched = 2 * time.Second
 	nearly  = 0.9
@@ -60,8 +60,8 @@ func (p *Pacer) uses(now time.Time) []use {
 	return all
 }
 
-// reached returns the limits of which all workers together take nearly all. A rate counts a mail more: of a low one,
-// now and then none passes while it is looked at.
+// reached returns the limits that all workers together use up, or nearly. It adds one mail to each rate: at a low rate
+// there may be no mail in the time that is watched.
 func reached(uses []use) []notice.Limited {
 	sums := map[notice.Limited]float64{}
 	for _, u := range uses {

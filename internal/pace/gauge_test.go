@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// A limit is named of which mails take all, and none that would let more pass than there are.
+// A limit is named if mails use it up, and not if it would let more mails pass.
 func TestALimitThatIsReachedIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -101,8 +101,8 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 	return buf, nil
 }
 
-// Check returns the *notice.Error of Append, other than for an address, and that of a link that leads nowhere or of a time
-// that may be either of two.
+// Check returns the *notice.Error of Append, other than for an address. It also returns one for a link that leads nowhere,
+// or for an ambiguous time.
 func (m *Mail) Check(r notice.Recipient) error {
 	f := fillings.Get().(*filling)
 	defer fillings.Put(f)
