@@ -39,8 +39,8 @@ func Locate(dir string, err error) error {
 
 // Place turns the API's name of a place in a notice's texts into one in the files of its directory: texts.nl.body:3
 // into nl.md:7, below four lines of front matter. It turns a field of the
-// manifest, such as audience, broken or send_at, into the field's line there. Any other
-// name is returned as it is.
+// manifest, such as audience, broken or send_at, into the field's line there. A name of
+// no such place is returned as it is.
 func Place(dir, field string) string {
 	if m := inDetails.FindStringSubmatch(field); m != nil {
 		if path := filepath.Join(dir, detailsPrefix+m[1]+".md"); exists(path) {

@@ -145,8 +145,9 @@ func (db *DB) UnknownCustomers(ctx context.Context, ids []string) (first, n int,
 	return first, n, nil
 }
 
-// Listed returns the list of customers that a draft goes to, or a notice that has not begun, by id; never nil. Customers
-// who were erased since the draft was made are not on it.
+// Listed returns the list of customers that a draft goes to, or a notice that has not begun, by id; never nil. A customer
+// who was erased since the draft was
+// made is not on it.
 func (db *DB) Listed(ctx context.Context, id int64) ([]string, error) {
 	rows, _ := db.pool.Query(ctx, `SELECT customer_id FROM listed WHERE notice_id = $1 ORDER BY customer_id`, id)
 	ids, err := pgx.AppendRows([]string{}, rows, pgx.RowTo[string])

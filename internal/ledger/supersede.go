@@ -77,7 +77,8 @@ func earlierSQL(a, b string) string {
 
 // sharedSQL selects the deliveries of the earlier notice $1 that may still leave, where notice $2 owes one to the same mailbox.
 // It gives columns of their chunk, and the row of $2 (later_seq). $3 are the rows of $2 and $4 the chunks of $1 to look at; null
-// is all. It has one hole: a condition on the chunk. A delivery that was stopped itself stops no other: nobody would get either.
+// is all. It has one hole: a condition on the chunk. A delivery that was stopped itself stops no other: nobody would get
+// either.
 //
 // A chunk that is closed and holds nothing uncertain has none. An uncertain delivery is owed again when a definite answer comes
 // late. No other mail follows a 250, but a mark may still be open. So of a notice that is through, the chunks alone are read.
