@@ -218,7 +218,7 @@ type unholdingBody struct {
 	Uncertain bool `json:"uncertain,omitempty" doc:"it may have left: what is owed becomes uncertain, which is what happens where neither is said"`
 	Lift      bool `json:"lift,omitempty" doc:"releases are not held any more"`
 
-	MaxRecipients int `json:"max_recipients,omitempty" minimum:"1" doc:"of a notice that went to more when it was to leave: the new maximum"`
+	MaxRecipients int `json:"max_recipients,omitempty" minimum:"0" doc:"of a notice that went to more when it was to leave: the new maximum; 0: as it is"`
 }
 
 func (s *Server) unhold(ctx context.Context, in *struct {

@@ -220,7 +220,7 @@ type Unholding struct {
 	Uncertain bool `json:"uncertain"` // it may have left: what is owed becomes uncertain; so too where neither is said
 	Lift      bool `json:"lift"`      // releases need not be held any more: all that was sent after the backup is known
 	// MaxRecipients takes the place of the notice's own, where it went to more when it was to leave; 0 = it stays.
-	MaxRecipients int `json:"max_recipients"`
+	MaxRecipients int `json:"max_recipients,omitempty"`
 }
 
 // Settled says what a Settlement did.
