@@ -41,13 +41,13 @@ func TestMain(m *testing.M) {
 	os.Exit(Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 
-// waitTogether has twice as many tests run at once as usual, unless -parallel says how many: they mostly wait for
+// waitTogether has several times as many tests run at once as usual, unless -parallel says how many: they mostly wait for
 // processes.
 func waitTogether() {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
-		flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+		flag.Set("test.parallel", strconv.Itoa(together*runtime.GOMAXPROCS(0)))
 	}
 }
 

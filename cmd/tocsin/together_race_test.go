@@ -1,0 +1,5 @@
+//go:build race
+
+package main
+
+const together = 2 // tests at once, for each core
