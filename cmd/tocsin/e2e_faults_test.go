@@ -25,6 +25,14 @@ func (p *program) awaitLog(t *testing.T, n int) {
 	}
 }
 
+// awaitSaid waits until the program has logged a text, for a minute at most.
+func (p *program) awaitSaid(t *testing.T, text string) {
+	t.Helper()
+	for said := p.log.String(); !strings.Contains(said, text); said = p.log.String() {
+		p.awaitLog(t, len(said))
+	}
+}
+
 func sent(n int) func(notice.Status) bool {
 	return func(st notice.Status) bool { return st.Counts["sent"] >= n }
 }

@@ -162,11 +162,12 @@ func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 	address := freeAddress(t)
 	restored := s.with("DATABASE_URL="+url, "TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address)
 	restored.launch("serve")
-	restored.work()
+	second := restored.work()
 	st := restored.await("outage-1", "held", func(st notice.Status) bool { return st.State == notice.Held })
 	if st.Reason != notice.ReasonRestored {
 		t.Errorf("held as %q", st.Reason)
 	}
+	second.awaitSaid(t, "msg=working") // it has compared the ledger with its mirror, which holds the notice once more
 	restored.must(nil, "notice", "unhold", "outage-1", "--uncertain", "--lift-fence")
 	st = restored.await("outage-1", "finished", finished)
 	if st.Counts["uncertain"] == 0 || st.Counts["sent"]+st.Counts["uncertain"] != n {
