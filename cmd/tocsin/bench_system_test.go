@@ -153,6 +153,7 @@ func (s *benchSystem) customers(tier string, n, domains int) (took time.Duration
 
 var benchLanguages = []string{"de", "en", "nl"}
 
+// benchCustomers makes a file of n customers. Of a hundred, two share a mailbox.
 func benchCustomers(tier string, n, domains int) ([]byte, error) {
 	file, err := examples.FS.Open("customers.csv")
 	if err != nil {
@@ -171,7 +172,11 @@ func benchCustomers(tier string, n, domains int) ([]byte, error) {
 	for i := range n {
 		row := slices.Clone(rows[i%len(rows)])
 		row[0], row[3] = fmt.Sprintf("%s%07d", tier, i), ""
-		row[2] = fmt.Sprintf("somebody.%07d@%s-%02d.example.com", i, tier, i%domains)
+		mailbox := i
+		if i%100 == 99 {
+			mailbox--
+		}
+		row[2] = fmt.Sprintf("somebody.%07d@%s-%02d.example.com", mailbox, tier, mailbox%domains)
 		w.Write(append(row, tier))
 	}
 	w.Flush()
