@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// previewed is a system with four customers of whom each gets something else, and a notice to all but one.
+// previewed is a system with four customers, each with a mail of its own, and a notice to all but one.
 func previewed(t *testing.T) (s *system, dir string) {
 	t.Helper()
 	s = start(t)

@@ -70,7 +70,7 @@ func TestThePagerShowsTheMailsOnATerminal(t *testing.T) {
 	defer screen.Close()
 	defer terminal.Close()
 	paged := filepath.Join(t.TempDir(), "paged")
-	go func() { // the terminal takes what is written
+	go func() { // the terminal takes all output
 		b := make([]byte, 4096)
 		for {
 			if _, err := screen.Read(b); err != nil {

@@ -19,7 +19,7 @@ func (cl *Client) Draft(ctx context.Context, body notice.Body) (r Receipt, err e
 	return r, err
 }
 
-// Preview is the dry run: what a release of that body would do, with a sample per language and what v asks for.
+// Preview is the dry run of a release of that body, with a sample per language and the parts that v asks for.
 func (cl *Client) Preview(ctx context.Context, body notice.Body, v notice.Previewing) (p notice.Plan, err error) {
 	query := url.Values{}
 	if v.Customer != "" {

@@ -181,7 +181,7 @@ func (s *Server) importCustomers(ctx context.Context, in *importInput) (*answer[
 	}
 	report, err := s.readCustomers(ctx, in, options)
 	if err != nil {
-		_, _ = io.CopyN(io.Discard, in.file, drainLimit)
+		_, _ = io.CopyN(io.Discard, in.file, drainLimit) // fails only if the client has gone
 	}
 	return ok(report, err)
 }

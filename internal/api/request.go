@@ -153,7 +153,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	if b.rolling {
 		until = time.Now().Add(b.stall)
 	}
-	_ = b.wire.SetReadDeadline(until)
+	_ = b.wire.SetReadDeadline(until) // fails only on a closed connection, as the read does then
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
@@ -182,7 +182,7 @@ func (w *timedWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
-	_ = w.wire.SetWriteDeadline(time.Now().Add(w.stall))
+	_ = w.wire.SetWriteDeadline(time.Now().Add(w.stall)) // fails only on a closed connection, as the write does then
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -190,7 +190,7 @@ func (w *timedWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	_ = w.wire.SetWriteDeadline(time.Now().Add(w.stall))
+	_ = w.wire.SetWriteDeadline(time.Now().Add(w.stall)) // fails only on a closed connection, as the write does then
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err

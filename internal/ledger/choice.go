@@ -125,7 +125,7 @@ func (db *DB) Outside(ctx context.Context, c Choice, id string) (why string, err
 	return why, err
 }
 
-// sourceExcludes is what a choice calls the customers whom its source leaves out.
+// sourceExcludes names the reason for which the source of a choice leaves customers out.
 func (c Choice) sourceExcludes() string {
 	if c.Notice != 0 {
 		return notice.ExcludedByNotice
