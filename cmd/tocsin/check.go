@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/mail"
+	"slices"
 	"strings"
 	"sync"
 
@@ -65,6 +68,8 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	if work.RedisURL != "" {
 		parts = append(parts, part{"redis", func() notice.Findings { return queue.Check(ctx, work.RedisURL) }})
 	}
+	greeting := hello(ctx, work.Mail)
+	greetings := map[string]bool{}
 	for i, set := range work.Mail.Relays {
 		r, err := relay(set)
 		if err != nil {
@@ -75,7 +80,12 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 		if len(work.Mail.Relays) > 1 && set.Name == "" {
 			name = fmt.Sprintf("%s (%d)", name, i+1)
 		}
+		r.Hello = cmp.Or(r.Hello, greeting)
+		greetings[r.Hello] = true
 		parts = append(parts, part{"relay " + name, func() notice.Findings { return send.Check(ctx, r) }})
+	}
+	for _, name := range slices.Sorted(maps.Keys(greetings)) {
+		parts = append(parts, part{"hello", func() notice.Findings { return send.CheckHello(ctx, name, dns) }})
 	}
 	if work.Mail.From != "" {
 		parts = append(parts, part{"from", func() notice.Findings { return checkFrom(ctx, work.Mail.From, dns) }})

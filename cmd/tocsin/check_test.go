@@ -53,7 +53,7 @@ func inOrder(t *testing.T, changes ...string) (env []string) {
 	relay := relaySink(t, sink.Options{User: "ada", Password: "s3cret"})
 	return append([]string{
 		"DATABASE_URL=" + s.DatabaseURL, "REDIS_URL=" + s.RedisURL, "TOCSIN_SMTP_URL=smtp://ada:s3cret@" + relay,
-		"TOCSIN_FROM=Example Status <status@tocsin.net>", "TOCSIN_TOKEN=t0ken",
+		"TOCSIN_FROM=Example Status <status@tocsin.net>", "TOCSIN_TOKEN=t0ken", "TOCSIN_HELLO=mta.tocsin.net",
 	}, changes...)
 }
 
@@ -77,6 +77,7 @@ func TestCheckOfAnInstallationInOrder(t *testing.T) {
 	dns := testkit.DNS(t, testkit.Zone{
 		"com":               {NS: []string{"a.gtld-servers.net"}},
 		"tocsin.net":        {MX: []string{"mx.tocsin.net"}, TXT: []string{"v=spf1 mx -all"}},
+		"mta.tocsin.net":    {A: []string{"192.0.2.7"}},
 		"_dmarc.tocsin.net": {TXT: []string{"v=DMARC1; p=reject"}},
 	})
 	var out, errs bytes.Buffer
@@ -97,7 +98,7 @@ func TestCheckNamesEachFaultAndWhatToDo(t *testing.T) {
 	if err := os.WriteFile(token, []byte("t0ken\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := inOrder(t, "TOCSIN_ZONE=Europe/Nowhere", "TOCSIN_TOKEN=", "TOCSIN_TOKEN_FILE="+token)
+	env := inOrder(t, "TOCSIN_ZONE=Europe/Nowhere", "TOCSIN_TOKEN=", "TOCSIN_TOKEN_FILE="+token, "TOCSIN_HELLO=web1")
 	for i, e := range env {
 		switch {
 		case strings.HasPrefix(e, "TOCSIN_SMTP_URL="):
@@ -120,6 +121,7 @@ func TestCheckNamesEachFaultAndWhatToDo(t *testing.T) {
 	for part, message := range map[string]string{
 		"settings":            "Europe/Nowhere",
 		"redis":               "refuses the password",
+		"hello":               "greeted as web1, which is no full name",
 		"relay 127.0.0.1 (1)": "refuses the password of the user (535)",
 		"relay 127.0.0.1 (2)": "its certificate expired on",
 	} {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
+	"net/mail"
 	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"tocsin/internal/audience"
 	"tocsin/internal/config"
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
@@ -45,16 +47,30 @@ func templateSet(dir string) *render.Set {
 }
 
 // pool connects to the relays of the settings, the most wanted first.
-func pool(set []config.Relay, logger *slog.Logger) (*send.Pool, error) {
+func pool(ctx context.Context, set config.Mail, logger *slog.Logger) (*send.Pool, error) {
 	var relays []send.Relay
-	for _, s := range set {
+	for _, s := range set.Relays {
 		r, err := relay(s)
 		if err != nil {
 			return nil, usage(err)
 		}
 		relays = append(relays, r)
 	}
-	return send.New(relays, send.Options{Logger: logger}), nil
+	return send.New(relays, send.Options{Logger: logger, Hello: hello(ctx, set)}), nil
+}
+
+// hello is the name under which relays are greeted that have no other.
+func hello(ctx context.Context, set config.Mail) string {
+	if set.Hello != "" {
+		return set.Hello
+	}
+	domain := ""
+	if mailbox, err := mail.ParseAddress(set.From); err == nil {
+		if a, err := audience.ParseAddress(mailbox.Address); err == nil {
+			domain = a.Domain
+		}
+	}
+	return send.HelloName(ctx, domain)
 }
 
 // relay is a relay of the settings as package send knows it.
@@ -74,7 +90,7 @@ func relay(s config.Relay) (send.Relay, error) {
 	if s.Name != "" {
 		r.Name = s.Name
 	}
-	r.Connections = s.Connections
+	r.Connections, r.Hello = s.Connections, s.Hello
 	return r, nil
 }
 

@@ -53,7 +53,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
 	desk := deskOf(db, tasks, set.Mail, logger)
 	if len(set.Mail.Relays) > 0 {
-		relays, err := pool(set.Mail.Relays, logger)
+		relays, err := pool(ctx, set.Mail, logger)
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // a worker holds little, and makes a mail after the other
 	}
-	relays, err := pool(set.Mail.Relays, logger)
+	relays, err := pool(ctx, set.Mail, logger)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type Relay struct {
 	Password    string      // from password_file
 	Connections int         // at most so many at once, in each worker
 	Rate        notice.Rate // of all workers together; 0 = no limit
+	Hello       string      // the name in EHLO; "" = that of the setting TOCSIN_HELLO
 	Origin      string      // which setting, and where it came from: for error messages
 }
 
@@ -39,6 +40,7 @@ type Mail struct {
 	Zone        string  `setting:"TOCSIN_ZONE"`         // IANA zone of notices that name none; "" = UTC
 	TemplateDir string  `setting:"TOCSIN_TEMPLATE_DIR"` // a directory that goes before the built-in templates; "" = none
 	PublicURL   string  `setting:"TOCSIN_PUBLIC_URL"`   // where readers reach this installation; "" = nowhere
+	Hello       string  `setting:"TOCSIN_HELLO"`        // the name in EHLO; "" = the host's, else the domain of From
 	Relays      []Relay `setting:"TOCSIN_SMTP_URL"`
 }
 

@@ -96,10 +96,11 @@ reply_to: support@example.org
 zone: Europe/Amsterdam
 template_dir: ./templates
 public_url: https://tocsin.example.net/
+hello: mta.example.net
 work_listen: ":9100"
 max_open_marks: 128
 relays:
-  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s}
+  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s, hello: out.example.net}
   - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m}
 limits:
   - {domain: Gmail.com, rate: 20/s, connections: 8}
@@ -122,10 +123,10 @@ limits:
 		Lease: time.Minute, FirstRetry: 30 * time.Second, Log: "text",
 		Mail: Mail{
 			From: "Example Status <status@example.net>", ReplyTo: "support@example.org", Zone: "Europe/Amsterdam",
-			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net",
+			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net", Hello: "mta.example.net",
 			Relays: []Relay{
-				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Origin: path + ":9"},
-				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Origin: path + ":10"},
+				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Hello: "out.example.net", Origin: path + ":10"},
+				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Origin: path + ":11"},
 			},
 		},
 		Limits: []Limit{{Domain: "gmail.com", Rate: 20, Connections: 8}, {Domain: "xn--bcher-kva.example", Connections: 2}},
@@ -206,6 +207,8 @@ func TestErrors(t *testing.T) {
 		{"relay without a url", nil, nil, "relays:\n- {name: x}\n", []string{"tocsin.yaml:2: the relay has no url"}},
 		{"relay's connections", nil, nil, "relays:\n- {url: smtp://x, connections: many}\n", []string{"tocsin.yaml:2: connections", `"many"`}},
 		{"relay's password file", nil, nil, "relays:\n- {url: smtp://x, password_file: gone}\n", []string{"tocsin.yaml:2: password_file gone"}},
+		{"relay's hello", nil, nil, "relays:\n- {url: smtp://x, hello: a b}\n", []string{`tocsin.yaml:2: hello: "a b" is not a host name such as mta.example.net`}},
+		{"hello", nil, []string{"TOCSIN_HELLO=mta_1.example.net"}, "", []string{"TOCSIN_HELLO (environment)", "mta.example.net"}},
 		{"relays of one name", nil, nil, "relays:\n- {name: a, url: smtp://x}\n- {name: a, url: smtp://y}\n", []string{"tocsin.yaml:3: another relay in line 2"}},
 		{"list for text", nil, nil, "from: [a]\n", []string{"tocsin.yaml:1: from is a list; want one plain value"}},
 		{"no YAML", nil, nil, "from: a\n  b: c\n", []string{"tocsin.yaml:2: is not YAML"}},

@@ -106,6 +106,19 @@ func relayFields(r *Relay, passwordFile *string) yaml.Fields {
 		},
 		"connections": connections(&r.Connections),
 		"rate":        rate(&r.Rate),
+		"hello":       checked(&r.Hello, isHello),
+	}
+}
+
+// checked returns a reader that keeps a text that check has nothing against. Its error completes "the field …".
+func checked(to *string, check func(string) error) func(yaml.Value) error {
+	return func(v yaml.Value) (err error) {
+		if *to, err = v.Text(); err == nil && *to != "" {
+			if err := check(*to); err != nil {
+				return v.Wrong("%s: %q %v", v.Name(), *to, err)
+			}
+		}
+		return err
 	}
 }
 

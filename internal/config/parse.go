@@ -7,6 +7,7 @@ import (
 	"net/mail"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,6 +155,16 @@ func isTokens(text string) error {
 func isAddress(text string) error {
 	if _, err := mail.ParseAddress(text); err != nil {
 		return errors.New("is not one address such as Example Status <status@example.net>")
+	}
+	return nil
+}
+
+// helloName is a domain, or an address literal, as EHLO takes it (RFC 5321 §4.1.2, §4.1.3).
+var helloName = regexp.MustCompile(`(?i)^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9.]+\]|\[IPv6:[0-9a-f:.]+\])$`)
+
+func isHello(text string) error {
+	if !helloName.MatchString(text) || len(text) > 255 {
+		return errors.New("is not a host name such as mta.example.net")
 	}
 	return nil
 }

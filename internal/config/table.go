@@ -57,7 +57,13 @@ var table = []Setting{
 #    url: smtp://user@smtp.example.net:587
 #    password_file: /run/secrets/smtp
 #    connections: 16 # at once, from each worker
-#    rate: 200/s # of all workers together; also 600/m, 5000/h`,
+#    rate: 200/s # of all workers together; also 600/m, 5000/h
+#    hello: mta.example.net # in place of the setting hello`,
+	},
+	{
+		Name: "TOCSIN_HELLO", Value: "NAME", Without: "the host's full name, else the domain of TOCSIN_FROM", Example: "mta.example.net",
+		parse: text(isHello),
+		Doc:   "The name under which workers greet relays (EHLO); the DNS has to know it.",
 	},
 	{
 		Key: "limits", Without: "none", keep: (*file).keepLimits, read: func(r *reader) any { return r.s.file.limits },

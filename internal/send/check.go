@@ -41,7 +41,7 @@ func Check(ctx context.Context, r Relay) (f notice.Findings) {
 	}
 	c.raw.SetDeadline(time.Now().Add(p.o.ConnectTimeout))
 	// Asked again: what it offers may change with TLS and with AUTH (RFC 3207 §4.2).
-	if err = c.text.PrintfLine("EHLO %s", p.o.Hello); err == nil {
+	if err = c.text.PrintfLine("EHLO %s", p.hello(p.relays[0], c.raw)); err == nil {
 		var text string
 		if _, text, err = c.text.ReadResponse(250); err == nil {
 			checkExtensions(&f, text)

@@ -105,7 +105,7 @@ func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn
 	if err != nil {
 		return nil, fmt.Errorf("greeting: %w", err)
 	}
-	if err := client.Hello(p.o.Hello); err != nil {
+	if err := client.Hello(p.hello(r, raw)); err != nil {
 		return nil, fmt.Errorf("EHLO: %w", err)
 	}
 	if !c.secure {

@@ -38,6 +38,7 @@ type Relay struct {
 	Password    string
 	Connections int            // at most so many at once; 0 is DefaultConnections
 	RootCAs     *x509.CertPool // nil: the system's
+	Hello       string         // the name in EHLO; "" = that of the Options
 }
 
 // ParseRelay reads a relay's URL: smtp://user:password@host:port or smtps://…. The port is 25 for smtp and

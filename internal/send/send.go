@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -30,7 +29,7 @@ var errClosed = errors.New("the pool is closed")
 // Options are the settings of a Pool; the zero value of each stands for what its comment says.
 type Options struct {
 	Logger         *slog.Logger  // nothing is logged
-	Hello          string        // the name in EHLO: the host's
+	Hello          string        // the name in EHLO of relays that have none of their own: the address of the connection
 	AcquireTimeout time.Duration // how long a mail waits for a connection: 20 s
 	ConnectTimeout time.Duration // of one attempt to connect, greeting, TLS and AUTH included: 30 s
 	StepTimeout    time.Duration // of each step before the dot (RFC 5321 §4.5.3.2): 5 min
@@ -45,11 +44,6 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.Hello == "" {
-		if o.Hello, _ = os.Hostname(); o.Hello == "" {
-			o.Hello = "localhost"
-		}
 	}
 	o.AcquireTimeout = cmp.Or(o.AcquireTimeout, 20*time.Second)
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 30*time.Second)

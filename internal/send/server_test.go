@@ -68,6 +68,7 @@ type server struct {
 	accepted    atomic.Int32 // dots that were answered with 250
 	underTLS    atomic.Int32 // messages that came through TLS
 	logins      atomic.Int32
+	greeted     atomic.Value // string: the name in the last EHLO
 	body        atomic.Value // string: the last one, as it came over the wire
 	together    atomic.Int32 // envelopes that came with a dot
 
@@ -205,6 +206,7 @@ func (s *server) converse(c net.Conn) {
 		ok := true
 		switch verb := strings.ToUpper(line[:min(4, len(line))]); verb {
 		case "EHLO", "HELO":
+			s.greeted.Store(strings.TrimPrefix(line[4:], " "))
 			ok, _ = s.at(c, atEHLO, "250-test\r\n250-"+strings.Join(s.ehlo, "\r\n250-")+"\r\n250 HELP")
 		case "MAIL":
 			s.mu.Lock()
