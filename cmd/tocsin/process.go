@@ -82,6 +82,8 @@ func relay(s config.Relay) (send.Relay, error) {
 	switch {
 	case s.Password != "" && r.Password != "":
 		return r, notice.Invalid(s.Origin, "has a password in its url, and password_file too: keep one of the two")
+	case (s.TokenFile != "" || len(s.Token) > 0) && (r.User == "" || r.Password != ""):
+		return r, notice.Invalid(s.Origin, "has an access token, which wants a user and no password in its url: smtp://user@host:587")
 	case s.Password != "" && r.User == "":
 		return r, notice.Invalid(s.Origin, "has a password_file and no user: smtp://user@host:587")
 	case s.Password != "":
@@ -91,6 +93,7 @@ func relay(s config.Relay) (send.Relay, error) {
 		r.Name = s.Name
 	}
 	r.Connections, r.Hello = s.Connections, s.Hello
+	r.Auth, r.TokenFile, r.TokenCommand = s.Auth, s.TokenFile, s.Token
 	return r, nil
 }
 

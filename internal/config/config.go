@@ -24,6 +24,9 @@ type Relay struct {
 	Connections int         // at most so many at once, in each worker
 	Rate        notice.Rate // of all workers together; 0 = no limit
 	Hello       string      // the name in EHLO; "" = that of the setting TOCSIN_HELLO
+	Auth        []string    // SASL mechanisms in the order in which they are tried; none = the strongest that is offered first
+	TokenFile   string      // holds an OAuth access token
+	Token       []string    // the command that prints one, and its arguments
 	Origin      string      // which setting, and where it came from: for error messages
 }
 

@@ -100,8 +100,8 @@ hello: mta.example.net
 work_listen: ":9100"
 max_open_marks: 128
 relays:
-  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s, hello: out.example.net}
-  - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m}
+  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s, hello: out.example.net, auth: "plain, login"}
+  - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m, token_command: [get-token, --for, a b]}
 limits:
   - {domain: Gmail.com, rate: 20/s, connections: 8}
   - {domain: bücher.example, connections: 2}
@@ -125,8 +125,8 @@ limits:
 			From: "Example Status <status@example.net>", ReplyTo: "support@example.org", Zone: "Europe/Amsterdam",
 			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net", Hello: "mta.example.net",
 			Relays: []Relay{
-				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Hello: "out.example.net", Origin: path + ":10"},
-				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Origin: path + ":11"},
+				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Hello: "out.example.net", Auth: []string{"PLAIN", "LOGIN"}, Origin: path + ":10"},
+				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Token: []string{"get-token", "--for", "a b"}, Origin: path + ":11"},
 			},
 		},
 		Limits: []Limit{{Domain: "gmail.com", Rate: 20, Connections: 8}, {Domain: "xn--bcher-kva.example", Connections: 2}},
@@ -152,9 +152,9 @@ func TestRelaysOfTheEnvironmentReplaceThoseOfTheFile(t *testing.T) {
 	}
 }
 
-func TestSecretFromAFileLosesItsNewline(t *testing.T) {
+func TestSecretFromAFileLosesItsLineEnds(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"s3cret", "s3cret\n", "s3cret\r\n"} {
+	for _, text := range []string{"s3cret", "s3cret\n", "s3cret\r\n", "s3cret\n\n", "s3cret\r\n\r\n\n", "\uFEFFs3cret", "\uFEFFs3cret\r\n"} {
 		c, err := settings(t, nil, []string{"TOCSIN_TOKEN_FILE=" + write(t, "token", text)}, "").Client()
 		if err != nil || c.Token() != "s3cret" {
 			t.Errorf("token file %q gives %q, %v", text, c.Token(), err)
@@ -207,6 +207,11 @@ func TestErrors(t *testing.T) {
 		{"relay without a url", nil, nil, "relays:\n- {name: x}\n", []string{"tocsin.yaml:2: the relay has no url"}},
 		{"relay's connections", nil, nil, "relays:\n- {url: smtp://x, connections: many}\n", []string{"tocsin.yaml:2: connections", `"many"`}},
 		{"relay's password file", nil, nil, "relays:\n- {url: smtp://x, password_file: gone}\n", []string{"tocsin.yaml:2: password_file gone"}},
+		{"relay's auth", nil, nil, "relays:\n- {url: smtp://x, auth: [plain, digest-md5]}\n", []string{`tocsin.yaml:2: auth: "digest-md5" is none of SCRAM-SHA-256`}},
+		{"XOAUTH2 with a password", nil, nil, "relays:\n- {url: smtp://x, auth: xoauth2}\n", []string{"tocsin.yaml:2: auth: XOAUTH2 wants a token_file"}},
+		{"a token for PLAIN", nil, nil, "relays:\n- {url: smtp://x, auth: PLAIN, token_command: get-token}\n", []string{"tocsin.yaml:2: auth: an access token is for XOAUTH2"}},
+		{"two tokens", nil, nil, "relays:\n- {url: smtp://x, token_file: /dev/null, token_command: get-token}\n", []string{"tocsin.yaml:2: the relay has a token_file and a token_command"}},
+		{"a token's file is away", nil, nil, "relays:\n- {url: smtp://x, token_file: gone}\n", []string{"tocsin.yaml:2: token_file gone can't be read"}},
 		{"relay's hello", nil, nil, "relays:\n- {url: smtp://x, hello: a b}\n", []string{`tocsin.yaml:2: hello: "a b" is not a host name such as mta.example.net`}},
 		{"hello", nil, []string{"TOCSIN_HELLO=mta_1.example.net"}, "", []string{"TOCSIN_HELLO (environment)", "mta.example.net"}},
 		{"relays of one name", nil, nil, "relays:\n- {name: a, url: smtp://x}\n- {name: a, url: smtp://y}\n", []string{"tocsin.yaml:3: another relay in line 2"}},

@@ -74,54 +74,6 @@ func (f *file) readRelays() ([]Relay, error) {
 	return relays, errors.Join(errs...)
 }
 
-func (f *file) relay(v yaml.Value) (Relay, error) {
-	r := Relay{Connections: defaultConnections, Origin: v.Place()}
-	passwordFile := ""
-	err := v.Fields("field of a relay", "a relay such as {name: main, url: smtp://smtp.example.net}", relayFields(&r, &passwordFile))
-	if err == nil && r.URL == "" {
-		err = v.Wrong("the relay has no url; it is something like smtp://smtp.example.net:587")
-	}
-	if err != nil || passwordFile == "" {
-		return r, err
-	}
-	if r.Password, err = readSecret(f.beside(passwordFile)); err != nil {
-		return r, v.Wrong("password_file %s %v", passwordFile, err)
-	}
-	return r, nil
-}
-
-// relayFields are the fields of a relay.
-func relayFields(r *Relay, passwordFile *string) yaml.Fields {
-	return yaml.Fields{
-		"name":          yaml.Text(&r.Name),
-		"password_file": yaml.Text(passwordFile),
-		"url": func(v yaml.Value) (err error) {
-			if r.URL, err = v.Text(); err != nil {
-				return err
-			}
-			if err := isSMTPURL(r.URL); err != nil {
-				return v.Wrong("url %v", err)
-			}
-			return nil
-		},
-		"connections": connections(&r.Connections),
-		"rate":        rate(&r.Rate),
-		"hello":       checked(&r.Hello, isHello),
-	}
-}
-
-// checked returns a reader that keeps a text that check has nothing against. Its error completes "the field …".
-func checked(to *string, check func(string) error) func(yaml.Value) error {
-	return func(v yaml.Value) (err error) {
-		if *to, err = v.Text(); err == nil && *to != "" {
-			if err := check(*to); err != nil {
-				return v.Wrong("%s: %q %v", v.Name(), *to, err)
-			}
-		}
-		return err
-	}
-}
-
 // beside resolves a path in the file from the directory of the file, so that it does not matter where
 // Tocsin is started.
 func (f *file) beside(path string) string {

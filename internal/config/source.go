@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -80,13 +81,16 @@ func (s *Settings) secret(name string) (value, bool, error) {
 	return v, true, nil
 }
 
-// readSecret returns the content of a file, without a newline at its end.
+// readSecret returns the content of a file, without a byte order mark, and without line ends behind it.
 func readSecret(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("can't be read: %w", err)
 	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	if bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff")) {
+		return "", errors.New("is UTF-16; save it as UTF-8")
+	}
+	text := strings.TrimRight(strings.TrimPrefix(string(b), "\uFEFF"), "\r\n")
 	if text == "" {
 		return "", errors.New("is empty")
 	}

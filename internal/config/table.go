@@ -58,7 +58,11 @@ var table = []Setting{
 #    password_file: /run/secrets/smtp
 #    connections: 16 # at once, from each worker
 #    rate: 200/s # of all workers together; also 600/m, 5000/h
-#    hello: mta.example.net # in place of the setting hello`,
+#    hello: mta.example.net # in place of the setting hello
+#    auth: PLAIN # in place of the strongest that is offered; also CRAM-MD5, [LOGIN, PLAIN], …
+#  - name: cloud
+#    url: smtp://user@smtp.example.com:587
+#    token_command: [get-token, smtp] # for XOAUTH2; or token_file: /run/secrets/token`,
 	},
 	{
 		Name: "TOCSIN_HELLO", Value: "NAME", Without: "the host's full name, else the domain of TOCSIN_FROM", Example: "mta.example.net",

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/textproto"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,8 +22,7 @@ const (
 
 // Check tries a relay up to the point where a mail would begin, and never sends one.
 func Check(ctx context.Context, r Relay) (f notice.Findings) {
-	var state *tls.ConnectionState
-	p := New([]Relay{r}, Options{secured: func(s tls.ConnectionState) error { state = &s; return nil }})
+	p := New([]Relay{r}, Options{})
 	ctx, cancel := context.WithTimeout(ctx, p.o.ConnectTimeout)
 	defer cancel()
 	began := time.Now()
@@ -35,25 +33,22 @@ func Check(ctx context.Context, r Relay) (f notice.Findings) {
 	}
 	defer c.quit()
 	f.OK("reached %s and was greeted in %s", r.address(), time.Since(began).Round(time.Millisecond))
-	checkTLS(&f, r, state)
+	checkTLS(&f, c)
 	if r.User != "" {
 		f.OK("it takes the user and password")
 	}
 	c.raw.SetDeadline(time.Now().Add(p.o.ConnectTimeout))
-	// Asked again: what it offers may change with TLS and with AUTH (RFC 3207 §4.2).
-	if err = c.text.PrintfLine("EHLO %s", p.hello(p.relays[0], c.raw)); err == nil {
-		var text string
-		if _, text, err = c.text.ReadResponse(250); err == nil {
-			checkExtensions(&f, text)
-		}
-	}
-	if err != nil {
-		f.Error("ask who runs the relay; its log says more", "it does not answer EHLO: %s", explain(err))
+	// Asked again: what it offers may change with AUTH.
+	if err = c.ehlo(p.hello(p.relays[0], c.raw)); err != nil {
+		f.Error("ask who runs the relay; its log says more", "it does not answer EHLO any more: %s", withoutAddresses(explain(err)))
+	} else {
+		checkExtensions(&f, c)
 	}
 	return f
 }
 
-func checkTLS(f *notice.Findings, r Relay, state *tls.ConnectionState) {
+func checkTLS(f *notice.Findings, c *conn) {
+	r, state := c.relay.Relay, c.state()
 	if state == nil {
 		if loopback(r.Host) {
 			f.OK("no TLS, on this machine alone")
@@ -63,12 +58,9 @@ func checkTLS(f *notice.Findings, r Relay, state *tls.ConnectionState) {
 		return
 	}
 	leaf := state.PeerCertificates[0]
-	if r.TLS == TLSOpportunistic {
-		err := verify(r, state)
-		if err != nil {
-			f.Warning("renew it, and take tls=opportunistic out of its url", "%s, which tls=opportunistic overlooks: %s", tls.VersionName(state.Version), certificateFault(leaf, err))
-			return
-		}
+	if c.unverified != nil {
+		f.Warning("renew it, and take tls=opportunistic out of its url", "%s, which tls=opportunistic overlooks: %s", tls.VersionName(state.Version), certificateFault(leaf, c.unverified))
+		return
 	}
 	left := time.Until(leaf.NotAfter)
 	if left < leastValidity {
@@ -113,14 +105,9 @@ func addresses(ips []net.IP) (texts []string) {
 	return texts
 }
 
-// checkExtensions judges what the relay says behind EHLO, a line an extension after the first.
-func checkExtensions(f *notice.Findings, text string) {
-	offered := map[string]string{}
-	for _, line := range strings.Split(text, "\n")[1:] {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		offered[strings.ToUpper(name)] = value
-	}
-	switch size, err := strconv.ParseInt(offered["SIZE"], 10, 64); {
+// checkExtensions judges what the relay offers.
+func checkExtensions(f *notice.Findings, c *conn) {
+	switch size, err := strconv.ParseInt(c.offered["SIZE"], 10, 64); {
 	case err != nil || size == 0: // RFC 1870 §4: 0 is no limit
 		f.OK("it names no largest mail (SIZE)")
 	case size < leastSize:
@@ -128,12 +115,12 @@ func checkExtensions(f *notice.Findings, text string) {
 	default:
 		f.OK("it takes mails of up to %d MiB (SIZE)", size>>20)
 	}
-	if _, ok := offered["PIPELINING"]; ok {
+	if c.offers("PIPELINING") {
 		f.OK("it takes commands ahead of its answers (PIPELINING)")
 	} else {
 		f.Warning("switch it on where the relay can; without it each mail waits for more round trips", "it does not offer PIPELINING")
 	}
-	if _, ok := offered["SMTPUTF8"]; !ok {
+	if !c.offers("SMTPUTF8") {
 		f.Warning("switch it on where the relay can", "it does not offer SMTPUTF8: mailboxes with other letters than ASCII can't be reached through it")
 	}
 }
@@ -151,8 +138,8 @@ func refusedBy(f *notice.Findings, r Relay, err error) {
 	said := withoutAddresses(explain(err))
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
-	reply, isReply := errors.AsType[*textproto.Error](err)
-	login := strings.HasPrefix(err.Error(), "AUTH")
+	reply, isReply := errors.AsType[*refusal](err)
+	login, isLogin := errors.AsType[*authFailure](err)
 	switch {
 	case isDNS && dns.IsNotFound:
 		f.Error("mend the host in its url, or the DNS", "the name %s is not known", r.Host)
@@ -162,17 +149,54 @@ func refusedBy(f *notice.Findings, r Relay, err error) {
 		f.Error("start the relay, or mend host and port in its url", "nothing listens at %s", r.address())
 	case noTLS:
 		f.Error("write smtp:// for STARTTLS, or name the port that speaks TLS from the first byte (465)", "%s does not speak TLS from the first byte, as smtps:// wants", r.address())
-	case login && isReply && reply.Code/100 == 5:
-		f.Error("mend user and password in its url, or in its password_file", "it refuses the password of the user (%d)", reply.Code)
-	case login:
-		f.Error("have it offer PLAIN, LOGIN, CRAM-MD5 or SCRAM under TLS, or take the user out of its url", "%s", said)
+	case isLogin:
+		refusedLogin(f, r, login)
+	case strings.HasPrefix(said, "AUTH"):
+		f.Error("have it offer STARTTLS with a certificate that verifies, or take the user out of its url", "%s", said)
 	case isReply:
-		f.Error("ask who runs the relay whether this machine may send through it", "it refuses this machine: %d %s", reply.Code, withoutAddresses(printable(strings.Trim(reply.Msg, `"`))))
+		refusedStep(f, reply)
 	case errors.Is(err, context.DeadlineExceeded):
 		f.Error("see whether a firewall is in between; many networks block port 25", "%s can't be reached, or does not greet, in time", r.address())
 	case strings.Contains(said, "STARTTLS"):
 		f.Error("have it offer STARTTLS; or write smtps:// with its TLS port; or, where the line is safe, ?tls=opportunistic", "%s", said)
 	default:
 		f.Error("see that it runs and that no firewall is in between", "no connection to %s: %s", r.address(), said)
+	}
+}
+
+// refusedStep says what a relay's refusal before AUTH means.
+func refusedStep(f *notice.Findings, r *refusal) {
+	said := withoutAddresses(strings.TrimPrefix(r.Error(), r.step+": "))
+	switch {
+	case r.step == "EHLO":
+		f.Error("set TOCSIN_HELLO, or hello of the relay, to a name that the DNS knows", "it refuses the name in EHLO: %s", said)
+	case r.step == "STARTTLS":
+		f.Error("see its log: its key or certificate may not be readable", "it offers STARTTLS and refuses it: %s", said)
+	default:
+		f.Error("ask who runs the relay whether this machine may send through it", "it refuses this machine: %s", said)
+	}
+}
+
+// refusedLogin says why the relay does not let the user in.
+func refusedLogin(f *notice.Findings, r Relay, login *authFailure) {
+	offered := strings.Join(login.offered, " ")
+	said := withoutAddresses(explain(login))
+	code, refused := login.refused(535, 530, 550, 554)
+	_, busy := login.refused(454, 421)
+	switch {
+	case len(login.tried) == 0 && offered == "":
+		f.Error("have it offer PLAIN, LOGIN, CRAM-MD5 or SCRAM under TLS, or take the user out of its url", "it offers no mechanism to log in with")
+	case len(login.tried) == 0 && len(r.Auth) > 0:
+		f.Error("mend auth, or leave it out", "it does not offer %s, which auth wants, but %s", strings.Join(r.Auth, " or "), offered)
+	case len(login.tried) == 0:
+		f.Error("have it offer PLAIN, LOGIN, CRAM-MD5 or SCRAM under TLS; XOAUTH2 takes a token_file or token_command", "it offers no mechanism that can be used here, but %s", offered)
+	case refused && r.Password == "":
+		f.Error("see that the token is for this user and has not ended", "it refuses the access token of the user (%d)", code)
+	case refused:
+		f.Error("mend user and password in its url, or in its password_file", "it refuses the password of the user (%d)", code)
+	case busy:
+		f.Error("see its log: what it asks for passwords does not answer", "it can't check passwords just now: %s", said)
+	default:
+		f.Error("name one that works with auth, such as auth: PLAIN; its log says more", "it can't use what it offers to log in with (%s): %s", offered, said)
 	}
 }

@@ -2,19 +2,13 @@ package send
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/textproto"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/wneessen/go-mail/smtp"
 )
 
 // conn is one connection to a relay, past EHLO, TLS and AUTH, and the jobs that it has in hand. One goroutine uses it;
@@ -23,12 +17,16 @@ type conn struct {
 	relay      *relayState
 	o          *Options
 	raw        net.Conn        // the socket: its deadlines hold for TLS too
+	wire       net.Conn        // the socket, or TLS above it
 	socket     syscall.RawConn // to look at it without reading
 	text       *textproto.Conn // what is read and written, above TLS where there is any
 	secure     bool            // under TLS
-	eightBit   bool            // the relay offers 8BITMIME
-	utf8       bool            // the relay offers SMTPUTF8
-	pipelining bool            // the relay offers PIPELINING
+	unverified error           // why the certificate does not verify, where that is overlooked
+
+	offered    map[string]string // what the relay said to EHLO: parameters by keyword, in capitals
+	eightBit   bool              // the relay offers 8BITMIME
+	utf8       bool              // the relay offers SMTPUTF8
+	pipelining bool              // the relay offers PIPELINING
 
 	ready    *task  // its envelope was accepted: the relay waits for its message
 	out      []byte // what is written next
@@ -78,96 +76,6 @@ func (p *Pool) dial(ctx context.Context, r *relayState) (*conn, error) {
 	}
 	raw.SetDeadline(time.Time{})
 	return c, nil
-}
-
-// converse takes a new connection through greeting, EHLO, TLS and AUTH.
-func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn, error) {
-	config := &tls.Config{
-		ServerName:         r.Host,
-		RootCAs:            r.RootCAs,
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: r.TLS == TLSOpportunistic, // RFC 7435: better than plain text, which is the alternative
-		VerifyConnection:   p.o.secured,
-	}
-	c := &conn{relay: r, o: &p.o, raw: raw, swift: true, inbox: make(chan *task, 1), gone: make(chan struct{})}
-	if s, ok := raw.(syscall.Conn); ok {
-		c.socket, _ = s.SyscallConn()
-	}
-	wire := raw
-	if r.TLS == TLSImplicit {
-		secured := tls.Client(raw, config)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			return nil, fmt.Errorf("TLS: %w", err)
-		}
-		wire, c.secure = secured, true
-	}
-	client, err := smtp.NewClient(wire, r.Host)
-	if err != nil {
-		return nil, fmt.Errorf("greeting: %w", err)
-	}
-	if err := client.Hello(p.hello(r, raw)); err != nil {
-		return nil, fmt.Errorf("EHLO: %w", err)
-	}
-	if !c.secure {
-		if c.secure, err = startTLS(client, r.TLS, config); err != nil {
-			return nil, err
-		}
-	}
-	if err := authenticate(client, r.Relay, c.secure); err != nil {
-		return nil, err
-	}
-	c.text = client.Text
-	c.eightBit, _ = client.Extension("8BITMIME")
-	c.utf8, _ = client.Extension("SMTPUTF8")
-	c.pipelining, _ = client.Extension("PIPELINING")
-	return c, nil
-}
-
-func startTLS(client *smtp.Client, mode TLSMode, config *tls.Config) (secure bool, err error) {
-	if offered, _ := client.Extension("STARTTLS"); !offered {
-		if mode == TLSRequired {
-			return false, errors.New("the relay does not offer STARTTLS")
-		}
-		return false, nil
-	}
-	if err := client.StartTLS(config); err != nil {
-		_, declined := errors.AsType[*textproto.Error](err)
-		if declined && mode == TLSOpportunistic {
-			return false, nil
-		}
-		return false, fmt.Errorf("STARTTLS: %w", err)
-	}
-	return true, nil
-}
-
-// authenticate logs in with the strongest mechanism that the relay offers, where the relay has a user.
-func authenticate(client *smtp.Client, r Relay, secure bool) error {
-	if r.User == "" {
-		return nil
-	}
-	if !secure && !loopback(r.Host) {
-		return errors.New("AUTH: the password is not sent over a connection without TLS")
-	}
-	_, offer := client.Extension("AUTH")
-	offered := strings.Fields(strings.ToUpper(offer))
-	for _, m := range []struct {
-		name string
-		auth smtp.Auth
-	}{
-		{"SCRAM-SHA-256", smtp.ScramSHA256Auth(r.User, r.Password)},
-		{"SCRAM-SHA-1", smtp.ScramSHA1Auth(r.User, r.Password)},
-		{"CRAM-MD5", smtp.CRAMMD5Auth(r.User, r.Password)},
-		{"PLAIN", smtp.PlainAuth("", r.User, r.Password, r.Host, true)},
-		{"LOGIN", smtp.LoginAuth(r.User, r.Password, r.Host, true)},
-	} {
-		if slices.Contains(offered, m.name) {
-			if err := client.Auth(m.auth); err != nil {
-				return fmt.Errorf("AUTH %s: %w", m.name, err)
-			}
-			return nil
-		}
-	}
-	return errors.New("AUTH: the relay offers no mechanism that is known here")
 }
 
 // quiet reports whether the relay has said nothing that was not read, and has not hung up. It never waits.

@@ -20,6 +20,8 @@ const lostInARow = 3
 // relayState is a relay with its connections and its health, guarded by the pool's mutex.
 type relayState struct {
 	Relay
+	tokens tokens
+
 	busy     int     // connections, and those being opened
 	opening  int     // of these
 	between  int     // connections that have just done with a job, and are about to take another

@@ -39,6 +39,11 @@ type Relay struct {
 	Connections int            // at most so many at once; 0 is DefaultConnections
 	RootCAs     *x509.CertPool // nil: the system's
 	Hello       string         // the name in EHLO; "" = that of the Options
+	Auth        []string       // SASL mechanisms in the order in which they are tried; none: the strongest that is offered first
+
+	// Where an OAuth access token for XOAUTH2 comes from, in place of a password: a file, or what a command prints.
+	TokenFile    string
+	TokenCommand []string
 }
 
 // ParseRelay reads a relay's URL: smtp://user:password@host:port or smtps://…. The port is 25 for smtp and

@@ -31,7 +31,10 @@ type reply struct {
 var errMalformed = errors.New("the relay's answer is no SMTP reply")
 
 // readReply reads one reply, all lines of it, and nothing beyond.
-func readReply(r *bufio.Reader) (reply, error) {
+func readReply(r *bufio.Reader) (reply, error) { return readLines(r, nil) }
+
+// readLines reads one reply; heard, where it is not nil, is given the text of each line as it stands.
+func readLines(r *bufio.Reader, heard func(string)) (reply, error) {
 	var rep reply
 	for n := range maxLines {
 		line, err := r.ReadSlice('\n')
@@ -46,6 +49,9 @@ func readReply(r *bufio.Reader) (reply, error) {
 		code, last, rest, ok := parseLine(strings.TrimRight(string(line), "\r\n"))
 		if !ok || n > 0 && code != rep.code {
 			return reply{}, errMalformed
+		}
+		if heard != nil {
+			heard(rest)
 		}
 		enhanced, rest := cutEnhanced(code, rest)
 		if n == 0 {

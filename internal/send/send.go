@@ -9,7 +9,6 @@ package send
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,8 +36,6 @@ type Options struct {
 	IdleTimeout    time.Duration // after which an unused connection is closed: 60 s
 
 	patience time.Duration // how long a mail waits behind the dot of another before it goes to another connection: 1 s
-
-	secured func(tls.ConnectionState) error // hears of each TLS handshake; nil: nobody does
 }
 
 func (o Options) withDefaults() Options {

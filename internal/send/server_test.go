@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"net"
 	"strconv"
@@ -21,6 +20,7 @@ import (
 const (
 	atGreeting = "greeting"
 	atEHLO     = "EHLO"
+	atSTARTTLS = "STARTTLS"
 	atMAIL     = "MAIL"
 	atRCPT     = "RCPT"
 	atDATA     = "DATA"
@@ -61,6 +61,7 @@ type server struct {
 	mu       sync.Mutex
 	fired    map[string]bool
 	said     []string // MAIL commands
+	tried    []string // mechanisms of AUTH
 	conns    map[net.Conn]bool
 
 	connections atomic.Int32
@@ -84,7 +85,12 @@ func serve(t *testing.T, script map[string]act) *server {
 
 func newServer(t *testing.T, script map[string]act) *server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return newServerAt(t, "127.0.0.1:0", script)
+}
+
+func newServerAt(t *testing.T, address string, script map[string]act) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,11 +250,14 @@ func (s *server) converse(c net.Conn) {
 			s.at(c, atQUIT, "221 2.0.0 bye")
 			return
 		case "STAR":
-			c.Write([]byte("220 2.0.0 go on\r\n"))
+			var taken bool
+			if ok, taken = s.at(c, atSTARTTLS, "220 2.0.0 go on"); !taken {
+				break
+			}
 			c = tls.Server(c, s.tls)
 			r = bufio.NewReader(c)
 		case "AUTH":
-			ok, _ = s.at(c, atAUTH, s.login(line))
+			ok = s.auth(c, r, strings.Fields(line)[1:])
 		default:
 			c.Write([]byte("500 5.5.1 what?\r\n"))
 		}
@@ -256,15 +265,6 @@ func (s *server) converse(c net.Conn) {
 			return
 		}
 	}
-}
-
-// login checks AUTH PLAIN of the user "ada" with the password "secret".
-func (s *server) login(line string) string {
-	if strings.TrimPrefix(line, "AUTH PLAIN ") != base64.StdEncoding.EncodeToString([]byte("\x00ada\x00secret")) {
-		return "535 5.7.8 ada@example.net is not known"
-	}
-	s.logins.Add(1)
-	return "235 2.7.0 welcome"
 }
 
 func (s *server) message(c net.Conn, r *bufio.Reader, to string) bool {

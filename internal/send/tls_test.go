@@ -136,12 +136,3 @@ func TestAnEarlyReplyIsSeenThroughTLS(t *testing.T) {
 		t.Error("a dot went out")
 	}
 }
-
-func TestNoPasswordGoesOverAnOpenLine(t *testing.T) {
-	t.Parallel()
-	// The client is nil: nothing may be said at all.
-	err := authenticate(nil, Relay{Host: "192.0.2.25", User: "ada", Password: "secret"}, false)
-	if err == nil || strings.Contains(err.Error(), "secret") {
-		t.Errorf("error is %v", err)
-	}
-}
