@@ -27,6 +27,8 @@ type Options struct {
 	// Unsafe saves Postgres the waiting for the disk. Commits then survive a crash of Postgres, but not one of
 	// the machine.
 	Unsafe bool
+	// Dir is where the servers' private directory goes if it can; otherwise it goes to the temporary directory.
+	Dir string
 	// Log takes a line for each thing of note; nil drops them.
 	Log io.Writer
 }
@@ -80,6 +82,9 @@ func start(ctx context.Context, o Options, m machine) (s *Services, err error) {
 	}
 	if err := plan.make(ctx, m, o.Log); err != nil {
 		return s, err
+	}
+	if o.Dir != "" {
+		m.temp = append([]string{o.Dir}, m.temp...)
 	}
 	if s.home, err = newHome(m); err != nil {
 		return s, err

@@ -75,7 +75,7 @@ func unsafeSettings(unsafe bool) []string {
 	if !unsafe {
 		return nil
 	}
-	return []string{"fsync=off", "full_page_writes=off"}
+	return []string{"fsync=off", "full_page_writes=off", "max_wal_size=256MB"}
 }
 
 func pingPostgres(ctx context.Context, url string) error {

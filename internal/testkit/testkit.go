@@ -23,7 +23,7 @@ import (
 // The servers that the tests of this process share, started when first asked for.
 var (
 	postgres = sync.OnceValues(func() (server, error) {
-		return start("DATABASE_URL", local.Options{NoRedis: true, Unsafe: true})
+		return start("DATABASE_URL", local.Options{NoRedis: true, Unsafe: true, Dir: memory()})
 	})
 	redis = sync.OnceValues(func() (server, error) {
 		return start("REDIS_URL", local.Options{NoPostgres: true})
@@ -149,7 +149,7 @@ func Redis(t testing.TB) string {
 // end with the test. Where no private servers are to be had, only servers that somebody named, the test is skipped.
 func OwnServices(t testing.TB) *local.Services {
 	t.Helper()
-	s := own(t, local.Options{Unsafe: true}, "DATABASE_URL")
+	s := own(t, local.Options{Unsafe: true, Dir: memory()}, "DATABASE_URL")
 	if _, err := ledger.Migrate(t.Context(), s.DatabaseURL); err != nil {
 		t.Fatal(err)
 	}
