@@ -30,6 +30,9 @@ func newJob(w *Worker, r *run, due pending, leave *pace.Leave) *job {
 // Via names the relay whose rate the mail was counted against.
 func (j *job) Via() string { return j.leave.Relay() }
 
+// Shuns names the relay that refused the mail at the last attempt, though another may take it.
+func (j *job) Shuns() string { return j.due.Shuns }
+
 // Mail renders what is sent.
 func (j *job) Mail() (notice.Mail, bool) {
 	m, err := j.worker.mail(j.run.program, j.due)
@@ -116,9 +119,9 @@ func (w *Worker) outcome(at ledger.Attempt, p *program, due ledger.Due, a notice
 		o.State = notice.DeliveryDeferred
 		tried := due.Tries + 1
 		switch {
-		case atOnce || a.Code == 0 && tried == 1:
+		case atOnce || (a.Code == 0 || a.OfRelay) && tried == 1:
 			// No fault of the mailbox: at once due.
-		case p.ExpiresAt == nil && due.Waited > w.GiveUp && tried >= leastTries:
+		case !a.OfRelay && p.ExpiresAt == nil && due.Waited > w.GiveUp && tried >= leastTries:
 			o.State, o.Reason = notice.DeliveryFailed, notice.ReasonTooLong
 		default:
 			o.Delay = w.backoff(w.FirstRetry, 15*time.Minute, tried)

@@ -31,6 +31,8 @@ func TestAnAnswerDecidesWhatBecomesOfTheDelivery(t *testing.T) {
 		"450 for long, with expires_at":   {answer: notice.Answer{Outcome: notice.OutcomeLater, Code: 450}, due: ledger.Due{Waited: 5 * time.Hour}, expires: &expires, want: notice.DeliveryDeferred, delay: [2]time.Duration{15 * time.Second, 45 * time.Second}},
 		"connection lost at first":        {answer: notice.Answer{Outcome: notice.OutcomeLater, NoDot: true}, want: notice.DeliveryDeferred},
 		"connection lost again":           {answer: notice.Answer{Outcome: notice.OutcomeLater, NoDot: true}, due: ledger.Due{Tries: 1}, want: notice.DeliveryDeferred, delay: [2]time.Duration{30 * time.Second, 90 * time.Second}},
+		"553 to MAIL at first":            {answer: notice.Answer{Outcome: notice.OutcomeLater, OfRelay: true, NoDot: true, Code: 553}, want: notice.DeliveryDeferred},
+		"553 to MAIL for long":            {answer: notice.Answer{Outcome: notice.OutcomeLater, OfRelay: true, NoDot: true, Code: 553}, due: ledger.Due{Tries: 9, Waited: 5 * time.Hour}, want: notice.DeliveryDeferred, delay: [2]time.Duration{7 * time.Minute, 23 * time.Minute}},
 		"mark refused":                    {answer: notice.Answer{Outcome: notice.OutcomeLater, NoDot: true}, due: ledger.Due{Tries: 9, Waited: 5 * time.Hour}, refused: true, want: notice.DeliveryDeferred},
 	}
 	for name, tt := range tests {

@@ -29,6 +29,7 @@ type Due struct {
 	Waited    time.Duration // since it has been owed
 	Text      string        // the language of the mail
 	InReplyTo string
+	Shuns     string // the relay that refused it with a 5xx though another may take it; "" = none
 	Recipient notice.Recipient
 }
 
@@ -117,6 +118,7 @@ type claimed struct {
 type tried struct {
 	tries  int
 	waited time.Duration
+	shuns  string
 	due    bool
 }
 
@@ -125,11 +127,12 @@ type tried struct {
 func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due, err error) {
 	outcomes := map[int]tried{}
 	rows, _ := tx.Query(ctx, named(`
-		SELECT seq, tries, clock_timestamp() - coalesce(owed_at, $4), coalesce(state IN ({queued}, {deferred}) AND due_at <= clock_timestamp(), false)
+		SELECT seq, tries, clock_timestamp() - coalesce(owed_at, $4),
+			CASE WHEN state = {deferred} AND code >= 500 AND enhanced NOT LIKE '4%' THEN relay ELSE '' END, coalesce(state IN ({queued}, {deferred}) AND due_at <= clock_timestamp(), false)
 		FROM outcome WHERE notice_id = $1 AND seq >= $2 AND seq < $3`), noticeID, p.lo, p.lo+p.size, p.owedAt)
 	var seq int
 	var t tried
-	if _, err = pgx.ForEachRow(rows, []any{&seq, &t.tries, &t.waited, &t.due}, func() error { outcomes[seq] = t; return nil }); err != nil {
+	if _, err = pgx.ForEachRow(rows, []any{&seq, &t.tries, &t.waited, &t.shuns, &t.due}, func() error { outcomes[seq] = t; return nil }); err != nil {
 		return nil, err
 	}
 	rows, err = tx.Query(ctx, `
@@ -149,7 +152,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 			return nil, err
 		}
 		if t, ok := outcomes[d.Seq]; ok {
-			d.Tries, d.Waited = t.tries, t.waited
+			d.Tries, d.Waited, d.Shuns = t.tries, t.waited, t.shuns
 			if !t.due {
 				continue
 			}

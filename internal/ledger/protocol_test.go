@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -329,5 +330,29 @@ func TestAChunkThatIsGivenBackRests(t *testing.T) {
 	d.must(err)
 	if len(work.Chunks) != 1 || !work.Chunks[0].Urgent {
 		t.Errorf("swept %+v, want the chunk of an outage", work.Chunks)
+	}
+}
+
+// A delivery that a relay refused although another may take it goes there at its next attempt.
+func TestAClaimNamesTheRelayThatRefused(t *testing.T) {
+	t.Parallel()
+	d := release(t, 4)
+	a := d.claim("a")
+	for seq, answer := range []notice.Answer{
+		{Relay: "main", Code: 554, Enhanced: "5.7.1"},
+		{Relay: "main", Code: 450, Enhanced: "4.2.1"},
+		{Relay: "main", Code: 550, Enhanced: "4.2.1"},
+	} {
+		at := attempt(a, seq)
+		d.mark(at)
+		d.record(ledger.Outcome{Attempt: at, State: notice.DeliveryDeferred, Answer: answer})
+	}
+	d.closeChunk(a)
+	var got []string
+	for _, due := range d.claim("b").Due {
+		got = append(got, due.Shuns)
+	}
+	if want := []string{"main", "", "", ""}; !slices.Equal(got, want) {
+		t.Errorf("they shun %q, want %q", got, want)
 	}
 }

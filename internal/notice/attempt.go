@@ -32,9 +32,13 @@ func (o Outcome) String() string {
 
 // Answer is what is known of an attempt after it.
 type Answer struct {
-	Outcome  Outcome
-	NoDot    bool   // it is certain that no dot was written
-	Relay    string // the relay's name
+	Outcome Outcome
+	NoDot   bool   // it is certain that no dot was written
+	Relay   string // the relay's name
+	// OfRelay says, of an OutcomeLater, that the relay may refuse everybody's mail, or that another relay is to be asked:
+	// the delivery stays owed.
+	OfRelay  bool
+	Command  string // the command that was answered: "MAIL", "RCPT", "DATA" or "the end of the message"; "" if none was
 	Code     int    // the SMTP reply code that settled it, 0 if none was heard
 	Enhanced string // RFC 3463 status code such as "4.2.1", "" if none
 	Text     string // the reply's text, or what went wrong where no reply was heard
@@ -63,6 +67,7 @@ type Permit interface {
 type Job interface {
 	Permit
 	Via() string   // the relay whose rate it is counted against, if there are several; empty = any
+	Shuns() string // a relay that refused it before, which gets it only where no other is up; empty = none
 	Refused() bool // the leave was refused already: nothing needs to be begun
 	// Mail makes the message, once. Where it returns false there is none: the job has ended by itself.
 	Mail() (Mail, bool)

@@ -97,9 +97,9 @@ func (b *burst) verdict(err error) notice.Answer {
 	case r.code == 0:
 		text = "the end of the message was not answered: " + explain(err)
 	case r.code < 300:
-		return r.answer(notice.OutcomeSent, false)
+		return r.answer(cmdDot, notice.OutcomeSent)
 	default:
-		return r.answer(r.refusal(), false)
+		return r.refusal(cmdDot)
 	}
 	return notice.Answer{Outcome: notice.OutcomeUncertain, Text: printable(text)}
 }

@@ -81,13 +81,13 @@ func (c *conn) enveloped(p *Pool, t *task, b *burst, err error) {
 	case b.refused.code != 0:
 		c.broken = c.broken || err != nil || b.refused.code == 421 || b.refuser == cmdRSET
 		switch {
-		case b.refuser == cmdRSET, b.refuser == cmdMAIL && b.refused.code == 421 && (c.used || c.answered):
+		case judge(b.refuser, b.refused) == afresh && (b.refuser == cmdRSET || c.used || c.answered):
 			p.requeue(t) // that was about the connection
 		case b.lone():
 			c.loneDot(p, t, b)
 		default:
 			c.dirty = b.refuser != cmdMAIL
-			c.end(p, t, b.refused.answer(b.refused.refusal(), true))
+			c.refuse(p, t, b.refuser, b.refused)
 		}
 	case err != nil:
 		c.broken = true
@@ -104,6 +104,22 @@ func (c *conn) enveloped(p *Pool, t *task, b *burst, err error) {
 	}
 }
 
+// refuse ends a job that the relay refused, or gives it to the next relay.
+func (c *conn) refuse(p *Pool, t *task, cmd command, r reply) {
+	a := r.refusal(cmd)
+	m := judge(cmd, r)
+	if m == ofRelay || m == elsewhere {
+		moved := p.refused(c, t, m, a)
+		if moved && a.NoDot {
+			return
+		}
+		if moved {
+			a.Outcome, a.OfRelay = notice.OutcomeLater, true // the next attempt goes there
+		}
+	}
+	c.end(p, t, a)
+}
+
 // loneDot ends the message for nobody that a relay asks for though it refused the recipient (RFC 2920 §3.1). A relay
 // that takes it is one whose replies mean something else.
 func (c *conn) loneDot(p *Pool, t *task, b *burst) {
@@ -113,14 +129,14 @@ func (c *conn) loneDot(p *Pool, t *task, b *burst) {
 	if err == nil {
 		err = c.hear(p, &end)
 	}
-	a := b.refused.answer(b.refused.refusal(), true)
 	if err != nil || end.misfit != "" || end.answer.code < 400 {
 		c.broken = true
 		if end.answer.code != 0 || end.misfit != "" {
-			a = notice.Answer{Outcome: notice.OutcomeUncertain, Text: printable("the relay refused the recipient and took the message: " + end.answer.text)}
+			c.end(p, t, notice.Answer{Outcome: notice.OutcomeUncertain, Text: printable("the relay refused the recipient and took the message: " + end.answer.text)})
+			return
 		}
 	}
-	c.end(p, t, a)
+	c.refuse(p, t, b.refuser, b.refused)
 }
 
 // message sends the message of t, its dot, and with that the envelope of the next job.
@@ -169,7 +185,11 @@ func (c *conn) message(p *Pool, t *task) {
 	c.broken = c.broken || err != nil || b.misfit != "" || b.answer.code == 421
 	next = c.detach()
 	c.answered = b.answer.code != 0 && b.misfit == ""
-	c.end(p, t, b.verdict(err))
+	if c.answered && b.answer.code >= 400 {
+		c.refuse(p, t, cmdDot, b.answer)
+	} else {
+		c.end(p, t, b.verdict(err))
+	}
 	switch {
 	case next == nil:
 		c.broken = c.broken || b.n > 1 // the relay waits for a message that has gone another way
@@ -295,7 +315,7 @@ func (c *conn) end(p *Pool, t *task, a notice.Answer) {
 	a.Relay = c.relay.Name
 	stopped := c.leaveDot()
 	c.used = c.used || !c.broken
-	p.account(c, t, c.broken && !c.ours && !stopped && (a.Code == 0 || a.Code == 421), a.Text)
+	p.account(c, t, c.broken && !c.ours && !stopped && (a.Code == 0 || a.Code == 421), a)
 	t.Done(a, nil)
 }
 
@@ -312,7 +332,9 @@ func (c *conn) outOfTurn() notice.Answer {
 	if err != nil {
 		return noDot(explain(err))
 	}
-	return r.answer(notice.OutcomeLater, true)
+	a := r.answer(cmdDATA, notice.OutcomeLater)
+	a.Command = ""
+	return a
 }
 
 // reached reports whether until has come, by the monotonic clock or the wall clock: the former stands still while

@@ -33,6 +33,7 @@ type ringJob struct {
 
 func (j *ringJob) Ask()          { j.asked++ }
 func (j *ringJob) Via() string   { return "" }
+func (j *ringJob) Shuns() string { return "" }
 func (j *ringJob) Refused() bool { return false }
 func (j *ringJob) Wait(context.Context) (time.Time, error) {
 	if j.refused {

@@ -22,17 +22,38 @@ type relayState struct {
 	Relay
 	tokens tokens
 
-	busy     int     // connections, and those being opened
-	opening  int     // of these
-	between  int     // connections that have just done with a job, and are about to take another
-	idle     []*conn // those that wait for a job; the most recently used last
-	lost     int     // transactions that broke off since the last that did not
-	resting  bool    // no new connection is opened, but by a probe
-	downs    int     // how often it went down since the last mail that it answered
-	failedAt time.Time
-	since    time.Time // when it went up or down
-	error    string    // the last failure, without addresses
-	probe    *time.Timer
+	busy      int     // connections, and those being opened
+	opening   int     // of these
+	between   int     // connections that have just done with a job, and are about to take another
+	idle      []*conn // those that wait for a job; the most recently used last
+	hands     int     // jobs that its connections have in hand
+	lost      int     // transactions that broke off since the last that did not
+	suspected int     // mails that it refused, and that another relay was to be asked to take, since it took one
+	resting   bool    // no new connection is opened, but by a probe
+	doubted   bool    // it refuses everybody's mail, as it seems: one mail at a time, until it takes one
+	downs     int     // how often it went down since the last mail that it answered
+	failedAt  time.Time
+	since     time.Time // when it went up or down
+	error     string    // the last failure, without addresses
+	probe     *time.Timer
+}
+
+// up reports whether mails go to r; the caller holds the pool's mutex.
+func (r *relayState) up() bool { return !r.resting && !r.doubted }
+
+// named returns the relay of that name, if there is one.
+func (p *Pool) named(name string) []*relayState {
+	for _, r := range p.relays {
+		if r.Name == name {
+			return []*relayState{r}
+		}
+	}
+	return nil
+}
+
+// another reports whether a relay is up that has not refused t; the caller holds the mutex.
+func (p *Pool) another(t *task) bool {
+	return slices.ContainsFunc(p.relays, func(r *relayState) bool { return r.up() && !slices.Contains(t.refused, r) })
 }
 
 // connect opens a connection to r and has it carry jobs as long as there are any; the caller holds the mutex.
@@ -68,7 +89,7 @@ func (p *Pool) open(r *relayState) *conn {
 	if err == nil {
 		p.live++
 		p.conns[c] = true
-		p.up(r)
+		p.reached(r)
 		c.returns(true) // to take its first
 		p.match()
 		return c

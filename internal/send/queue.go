@@ -13,7 +13,7 @@ const (
 	// aheadPerConnection is for how many waiting jobs a connection has the permit asked ahead, so that it is there when
 	// their turn comes.
 	aheadPerConnection = 8
-	// maxMoves is how often a job goes to another connection because of what the relay said to the mail before it.
+	// maxMoves is how often a job goes to another connection because of the answer to the mail before it.
 	maxMoves = 3
 )
 
@@ -23,9 +23,12 @@ type task struct {
 	mail  notice.Mail
 	body  []byte // as it goes over the wire; nil until it was made
 	asked bool   // its permit was asked for
-	moves int    // how often it did so
+	moves int    // how often it went to another connection because of the mail before it
 	since time.Time
-	on    *conn // that has it in hand; guarded by the pool's mutex
+
+	// Guarded by the pool's mutex:
+	on      *conn         // that has it in hand
+	refused []*relayState // they get it only where no other is up
 }
 
 // Submit has a job carried to the first relay that can be reached, and returns at once. A job that no connection was to
@@ -41,6 +44,9 @@ func (p *Pool) submit(t *task) {
 		return
 	}
 	t.since = time.Now()
+	if shunned := t.Shuns(); shunned != "" {
+		t.refused = p.named(shunned)
+	}
 	p.queue = append(p.queue, t)
 	if len(p.queue) == 1 {
 		p.overdue.Reset(p.o.AcquireTimeout)
@@ -71,6 +77,10 @@ func (p *Pool) take(c *conn) *task {
 		p.mu.Lock()
 		c.returns(false)
 		t := p.pop(c)
+		if c.relay.doubted && c.relay.resting {
+			p.mu.Unlock()
+			return nil // a new connection finds out
+		}
 		waits := t == nil && !p.closed
 		if waits {
 			c.relay.idle = append(c.relay.idle, c)
@@ -123,22 +133,15 @@ func (p *Pool) poll(c *conn) *task {
 
 // pop takes the first waiting job that c may carry; the caller holds the mutex.
 func (p *Pool) pop(c *conn) *task {
-	if p.closed || len(p.queue) == 0 {
+	if p.closed || c.relay.doubted && (c.relay.resting || c.relay.hands > 0) {
 		return nil
-	}
-	for _, r := range p.relays {
-		if r == c.relay {
-			break
-		}
-		if !r.resting {
-			return nil // a relay before this one serves
-		}
 	}
 	for i, t := range p.queue {
 		if p.serves(c.relay, t) {
 			p.queue = slices.Delete(p.queue, i, i+1)
 			t.on = c
 			c.hands++
+			c.relay.hands++
 			p.askAhead()
 			return t
 		}
@@ -146,9 +149,21 @@ func (p *Pool) pop(c *conn) *task {
 	return nil
 }
 
-// serves reports whether a relay that no healthy one comes before takes a job. One that takes no more connections may
-// well serve on those that it has: mails that count against its rate go there, others don't.
+// serves reports whether a relay takes a job that no healthy one before it takes. One that takes no more connections may
+// well serve on those that it has: mails that count against its rate go there, others don't. The caller holds the mutex.
 func (p *Pool) serves(r *relayState, t *task) bool {
+	shuns := len(t.refused) > 0 && p.another(t)
+	if shuns && slices.Contains(t.refused, r) {
+		return false
+	}
+	for _, before := range p.relays {
+		if before == r {
+			break
+		}
+		if before.up() && !(shuns && slices.Contains(t.refused, before)) {
+			return false
+		}
+	}
 	via := t.Via()
 	return !r.resting || via == r.Name || via == ""
 }
@@ -201,7 +216,8 @@ func (p *Pool) askAhead() {
 }
 
 // match gives waiting jobs to idle connections, by the order of the relays, and opens others where there are not enough.
-// A healthy relay that is busy is worth waiting for: the next one is for when it is down. The caller holds the mutex.
+// A healthy relay that is busy is worth waiting for: the next one is for when it is down, or has refused a mail. The caller
+// holds the mutex.
 func (p *Pool) match() {
 	for _, r := range p.relays {
 		for n := len(r.idle); n > 0; n = len(r.idle) {
@@ -213,15 +229,30 @@ func (p *Pool) match() {
 			r.idle = r.idle[:n-1]
 			c.inbox <- t
 		}
-		if r.resting {
-			continue
-		}
-		for r.opening+r.between < len(p.queue) && r.busy < r.Connections && !p.closed {
+		for p.mayOpen(r) && p.lacks(r) {
 			p.connect(r)
 		}
-		break
 	}
 	p.askAhead()
+}
+
+// mayOpen reports whether a relay may have one more connection; the caller holds the mutex.
+func (p *Pool) mayOpen(r *relayState) bool {
+	tries := r.doubted && r.hands+r.opening+r.between+len(r.idle) > 0
+	return !p.closed && !r.resting && r.busy < r.Connections && !tries
+}
+
+// lacks reports whether more jobs wait for a relay than connections that will soon take one; the caller holds the mutex.
+func (p *Pool) lacks(r *relayState) bool {
+	soon := r.opening + r.between
+	for _, t := range p.queue {
+		if p.serves(r, t) {
+			if soon--; soon < 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // giveUp ends the jobs that have waited for a connection for too long.
@@ -263,6 +294,7 @@ func (p *Pool) cause() error {
 func (t *task) release() {
 	if t.on != nil {
 		t.on.hands--
+		t.on.relay.hands--
 		t.on = nil
 	}
 }

@@ -147,27 +147,21 @@ func printable(s string) string {
 	return s
 }
 
-// refusal is what a 4xx or 5xx means for the delivery. The enhanced code knows better than the plain one whether
-// trying again can help (RFC 3463 §2). Codes that want authentication or TLS (RFC 4954 §6) are about this side's
-// set-up and say nothing of the recipient; 421 is about the connection.
-func (r reply) refusal() notice.Outcome {
-	switch r.code {
-	case 421, 530, 534, 535, 538:
-		return notice.OutcomeLater
-	}
-	class := byte('0' + r.code/100)
-	if r.enhanced != "" {
-		class = r.enhanced[0]
-	}
-	if class == '5' {
-		return notice.OutcomeNever
-	}
-	return notice.OutcomeLater
+// answer is the end of an attempt by a reply to a command.
+func (r reply) answer(c command, o notice.Outcome) notice.Answer {
+	return notice.Answer{Outcome: o, NoDot: c != cmdDot, Command: c.String(), Code: r.code, Enhanced: r.enhanced, Text: r.text}
 }
 
-// answer is what the reply settles.
-func (r reply) answer(o notice.Outcome, noDot bool) notice.Answer {
-	return notice.Answer{Outcome: o, NoDot: noDot, Code: r.code, Enhanced: r.enhanced, Text: r.text}
+// refusal is the end of an attempt by a refusal, where no other relay is asked.
+func (r reply) refusal(c command) notice.Answer {
+	a := r.answer(c, notice.OutcomeLater)
+	switch judge(c, r) {
+	case refused, elsewhere:
+		a.Outcome = notice.OutcomeNever
+	case ofRelay:
+		a.OfRelay = true
+	}
+	return a
 }
 
 // explain says in a few words why no reply was heard.

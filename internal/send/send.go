@@ -126,6 +126,7 @@ type single struct {
 }
 
 func (s *single) Via() string               { return s.mail.Via }
+func (s *single) Shuns() string             { return "" }
 func (s *single) Refused() bool             { return false }
 func (s *single) Mail() (notice.Mail, bool) { return s.mail, true }
 

@@ -64,7 +64,7 @@ func (c *session) Mail(from string, _ *smtp.MailOptions) error {
 		return &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Authenticate first"}
 	}
 	c.from = quoted(from)
-	return nil
+	return c.sink.o.Refuse("MAIL", "")
 }
 
 // Rcpt adds a recipient, or refuses it as its name says.
@@ -76,6 +76,9 @@ func (c *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	case scripted(to, permFail):
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such mailbox"}
 	}
+	if err := c.sink.o.Refuse("RCPT", to); err != nil {
+		return err
+	}
 	c.to = append(c.to, to)
 	return nil
 }
@@ -85,6 +88,11 @@ func (c *session) Data(r io.Reader) error {
 	if to, ok := c.script(dropBeforeDot); ok && c.sink.first(dropBeforeDot, strings.ToLower(to)) {
 		c.cut()
 		return nil
+	}
+	for _, to := range c.to {
+		if err := c.sink.o.Refuse(".", to); err != nil {
+			return err
+		}
 	}
 	if err := c.take(r); err != nil {
 		return err

@@ -30,14 +30,17 @@ import (
 
 // Options are the settings of a Sink.
 type Options struct {
-	Store       string        // append a line of JSON a mail to this file, which is created where it lacks
-	Discard     bool          // count mails and keep nothing of them
-	Keep        int           // how many mails Mails and the inbox hold, the newest; 0 is 5,000
-	SlowBy      time.Duration // how late "slow…" is answered; 0 is 2 s
-	OnMail      func(Mail)    // called for each mail that was taken, before it is answered; not with Discard
-	TLS         *tls.Config   // offers STARTTLS; nil: plain text only
-	ImplicitTLS bool          // TLS from the first byte instead, as smtps wants it
-	User        string        // where not empty, MAIL wants AUTH PLAIN with this name
+	Store   string        // append a line of JSON a mail to this file, which is created where it lacks
+	Discard bool          // count mails and keep nothing of them
+	Keep    int           // how many mails Mails and the inbox hold, the newest; 0 is 5,000
+	SlowBy  time.Duration // how late "slow…" is answered; 0 is 2 s
+	OnMail  func(Mail)    // called for each mail that was taken, before it is answered; not with Discard
+	// Refuse may refuse a command, "MAIL", "RCPT" or "." (the end of the message), with a *smtp.SMTPError. to is the
+	// recipient, "" at MAIL. Nil refuses nothing.
+	Refuse      func(command, to string) error
+	TLS         *tls.Config // offers STARTTLS; nil: plain text only
+	ImplicitTLS bool        // TLS from the first byte instead, as smtps wants it
+	User        string      // where not empty, MAIL wants AUTH PLAIN with this name
 	Password    string
 	Logger      *slog.Logger // nil: nothing is logged
 }
@@ -79,6 +82,9 @@ func New(o Options) *Sink {
 	o.SlowBy = cmp.Or(o.SlowBy, 2*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Refuse == nil {
+		o.Refuse = func(_, _ string) error { return nil }
 	}
 	s := &Sink{o: o, ended: make(chan struct{}), done: map[string]bool{}}
 	s.server = smtp.NewServer(smtp.BackendFunc(s.session))
