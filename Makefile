@@ -21,6 +21,7 @@ test: lint vulnerabilities race ## all that must be green: style, known vulnerab
 
 test-all: export TOCSIN_TEST_ALL = 1
 test-all: CHAOS_SEED = 11
+test-all: BENCH = -bench.recipients 10000 -bench.rounds 1 -bench.large 0
 test-all: lint vulnerabilities race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
 
 build: ## bin/tocsin
@@ -32,8 +33,8 @@ servers:
 programs:
 	@tools/install tests >/dev/null
 
-bench: build programs ## the throughput of the system as shipped
-	$(GO) test -timeout 20m -run '^$$' -bench System -benchtime 1x ./cmd/tocsin
+bench: build programs ## the throughput of the system as shipped: half an hour
+	$(GO) test -timeout 60m -run '^$$' -bench System -benchtime 1x ./cmd/tocsin $(BENCH)
 
 limits: servers ## how exactly limits are kept, a slow domain beside a fast one, and an outage during a mailing
 	$(GO) test -count=1 -timeout 30m -run '^TestLimits' -v ./cmd/tocsin -limits
@@ -93,7 +94,7 @@ race: ## the tests, with the race detector where it can be had
 	if $(RACE_WORKS); then \
 		$(GO) test -run '^(TestASeedReplaysExactly|TestSimulation)$$' ./internal/delivery || exit 1; \
 		export TOCSIN_TEST_LOG=$$(mktemp); status=0; \
-		CGO_ENABLED=1 GOGC=400 GORACE=atexit_sleep_ms=0 tools/gotest -- -race -vet=off -timeout 20m $(RACED) || status=1; \
+		CGO_ENABLED=1 GOGC=400 GORACE=atexit_sleep_ms=0 tools/gotest -- -race -vet=off -timeout 60m $(RACED) || status=1; \
 		[ -n "$(TOCSIN_TEST_ALL)" ] || tools/gotest -- -vet=off -timeout 20m ./cmd/tocsin || status=1; \
 		tools/gotest slowest; rm -f "$$TOCSIN_TEST_LOG"; exit $$status; \
 	else \

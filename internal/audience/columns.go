@@ -62,8 +62,13 @@ func (h *header) check(i int, name string, fields map[string]bool, asked *mappin
 	if c.kind == ofField {
 		return ""
 	}
-	near := nearField(name)
-	if near != "" && !fields[near] && !asked.said(name) {
+	near := nearField(c.name)
+	switch {
+	case near == "" || fields[near] || asked.attribute[foldName(name)]:
+	case asked.said(name):
+		return fmt.Sprintf("column %d, %s: did you mean --map '%s=%s' (?map=)? %s is no field", i+1, shorten(name), strings.Trim(shorten(name), `"`), near,
+			shorten(c.name))
+	default:
 		return fmt.Sprintf("column %d, %s: did you mean %s? Say --map '%s=%[3]s' (?map=), or --attribute '%[4]s' (?attribute=) if it is an attribute",
 			i+1, shorten(name), near, strings.Trim(shorten(name), `"`))
 	}
