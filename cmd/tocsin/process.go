@@ -93,6 +93,7 @@ func relay(s config.Relay) (send.Relay, error) {
 		r.Name = s.Name
 	}
 	r.Connections, r.Hello = s.Connections, s.Hello
+	r.Family = map[string]string{"ipv4": "ip4", "ipv6": "ip6"}[s.Family]
 	r.Auth, r.TokenFile, r.TokenCommand = s.Auth, s.TokenFile, s.Token
 	return r, nil
 }

@@ -23,6 +23,7 @@ type Relay struct {
 	Password    string      // from password_file
 	Connections int         // at most so many at once, in each worker
 	Rate        notice.Rate // of all workers together; 0 = no limit
+	Family      string      // of its addresses: ipv4 or ipv6; "" = both
 	Hello       string      // the name in EHLO; "" = that of the setting TOCSIN_HELLO
 	Auth        []string    // SASL mechanisms in the order in which they are tried; none = the strongest that is offered first
 	TokenFile   string      // holds an OAuth access token

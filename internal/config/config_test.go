@@ -101,7 +101,7 @@ work_listen: ":9100"
 max_open_marks: 128
 relays:
   - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s, hello: out.example.net, auth: "plain, login"}
-  - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m, token_command: [get-token, --for, a b]}
+  - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m, family: ipv6, token_command: [get-token, --for, a b]}
 limits:
   - {domain: Gmail.com, rate: 20/s, connections: 8}
   - {domain: bücher.example, connections: 2}
@@ -126,7 +126,7 @@ limits:
 			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net", Hello: "mta.example.net",
 			Relays: []Relay{
 				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Hello: "out.example.net", Auth: []string{"PLAIN", "LOGIN"}, Origin: path + ":10"},
-				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Token: []string{"get-token", "--for", "a b"}, Origin: path + ":11"},
+				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Family: "ipv6", Token: []string{"get-token", "--for", "a b"}, Origin: path + ":11"},
 			},
 		},
 		Limits: []Limit{{Domain: "gmail.com", Rate: 20, Connections: 8}, {Domain: "xn--bcher-kva.example", Connections: 2}},
@@ -212,6 +212,7 @@ func TestErrors(t *testing.T) {
 		{"a token for PLAIN", nil, nil, "relays:\n- {url: smtp://x, auth: PLAIN, token_command: get-token}\n", []string{"tocsin.yaml:2: auth: an access token is for XOAUTH2"}},
 		{"two tokens", nil, nil, "relays:\n- {url: smtp://x, token_file: /dev/null, token_command: get-token}\n", []string{"tocsin.yaml:2: the relay has a token_file and a token_command"}},
 		{"a token's file is away", nil, nil, "relays:\n- {url: smtp://x, token_file: gone}\n", []string{"tocsin.yaml:2: token_file gone can't be read"}},
+		{"relay's family", nil, nil, "relays:\n- {url: smtp://x, family: inet}\n", []string{`tocsin.yaml:2: family: "inet" is neither ipv4 nor ipv6`}},
 		{"relay's hello", nil, nil, "relays:\n- {url: smtp://x, hello: a b}\n", []string{`tocsin.yaml:2: hello: "a b" is not a host name such as mta.example.net`}},
 		{"hello", nil, []string{"TOCSIN_HELLO=mta_1.example.net"}, "", []string{"TOCSIN_HELLO (environment)", "mta.example.net"}},
 		{"relays of one name", nil, nil, "relays:\n- {name: a, url: smtp://x}\n- {name: a, url: smtp://y}\n", []string{"tocsin.yaml:3: another relay in line 2"}},

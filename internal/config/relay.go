@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -46,6 +47,7 @@ func (f *file) relayFields(r *Relay, passwordFile *string) yaml.Fields {
 		"url":           checked(&r.URL, isSMTPURL),
 		"connections":   connections(&r.Connections),
 		"rate":          rate(&r.Rate),
+		"family":        checked(&r.Family, isFamily),
 		"hello":         checked(&r.Hello, isHello),
 		"auth":          mechanisms(&r.Auth),
 		"token_command": words(&r.Token),
@@ -100,4 +102,11 @@ func mechanisms(to *[]string) func(yaml.Value) error {
 		}
 		return nil
 	}
+}
+
+func isFamily(text string) error {
+	if text != "ipv4" && text != "ipv6" {
+		return errors.New("is neither ipv4 nor ipv6; without a family both are tried")
+	}
+	return nil
 }

@@ -58,6 +58,7 @@ var table = []Setting{
 #    password_file: /run/secrets/smtp
 #    connections: 16 # at once, from each worker
 #    rate: 200/s # of all workers together; also 600/m, 5000/h
+#    family: ipv4 # of its addresses; else each of them is tried
 #    hello: mta.example.net # in place of the setting hello
 #    auth: PLAIN # in place of the strongest that is offered; also CRAM-MD5, [LOGIN, PLAIN], …
 #  - name: cloud

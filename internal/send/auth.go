@@ -135,7 +135,7 @@ func (c *conn) login(auth smtp.Auth) error {
 		rep, err := c.ask(line, func(text string) { said += text })
 		switch {
 		case err != nil:
-			return fmt.Errorf("%s: %w", step, err)
+			return &silence{step, err}
 		case rep.code == 235:
 			return nil
 		case rep.code != 334:
@@ -148,7 +148,7 @@ func (c *conn) login(auth smtp.Auth) error {
 		}
 		if err != nil {
 			if _, gone := c.ask("*", nil); gone != nil { // takes the exchange back
-				return fmt.Errorf("%s: %w", step, gone)
+				return &silence{step, gone}
 			}
 			return fmt.Errorf("%s: %w", step, errChallenge)
 		}

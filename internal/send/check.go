@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,19 +22,31 @@ const (
 	leastSize     = 1 << 20             // of the largest mail that it takes: our mails are far below, logos are not
 )
 
-// Check tries a relay up to the point where a mail would begin, and never sends one.
-func Check(ctx context.Context, r Relay) (f notice.Findings) {
-	p := New([]Relay{r}, Options{})
+// Check tries a relay up to the point where a mail would begin, at each of its addresses, and never sends one.
+func Check(ctx context.Context, r Relay) notice.Findings { return check(ctx, r, Options{}) }
+
+func check(ctx context.Context, r Relay, o Options) (f notice.Findings) {
+	p := New([]Relay{r}, o)
 	ctx, cancel := context.WithTimeout(ctx, p.o.ConnectTimeout)
 	defer cancel()
 	began := time.Now()
-	c, err := p.dial(ctx, p.relays[0])
+	addresses, err := p.addresses(ctx, p.relays[0])
 	if err != nil {
 		refusedBy(&f, r, err)
 		return f
 	}
+	c, failed := p.tryEach(ctx, addresses)
+	if c == nil {
+		refusedBy(&f, r, telling(failed))
+		return f
+	}
 	defer c.quit()
 	f.OK("reached %s and was greeted in %s", r.address(), time.Since(began).Round(time.Millisecond))
+	for _, a := range failed {
+		var faults notice.Findings
+		refusedBy(&faults, r, a.err)
+		f.Warning(faults[0].Advice, "its address %s is passed over: %s", a.address, faults[0].Message)
+	}
 	checkTLS(&f, c)
 	if r.User != "" {
 		f.OK("it takes the user and password")
@@ -45,6 +59,30 @@ func Check(ctx context.Context, r Relay) (f notice.Findings) {
 		checkExtensions(&f, c)
 	}
 	return f
+}
+
+// tryEach tries all addresses of the one relay at once. It returns a connection, if there is one, and the attempts that failed.
+func (p *Pool) tryEach(ctx context.Context, addresses []netip.Addr) (c *conn, failed []attempt) {
+	attempts := make([]attempt, len(addresses))
+	var trying sync.WaitGroup
+	for i, a := range addresses {
+		trying.Go(func() {
+			c, err := p.dialAddress(ctx, p.relays[0], a)
+			attempts[i] = attempt{a, c, err}
+		})
+	}
+	trying.Wait()
+	for _, a := range attempts {
+		switch {
+		case a.err != nil:
+			failed = append(failed, a)
+		case c == nil:
+			c = a.c
+		default:
+			a.c.quit()
+		}
+	}
+	return c, failed
 }
 
 func checkTLS(f *notice.Findings, c *conn) {

@@ -1,7 +1,6 @@
 package send
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/textproto"
@@ -55,28 +54,6 @@ type conn struct {
 var past = time.Unix(1, 0)
 
 var errStopped = errors.New("stopped before the end of the message")
-
-// dial connects, secures and authenticates. On failure nothing stays open.
-func (p *Pool) dial(ctx context.Context, r *relayState) (*conn, error) {
-	// Without keep-alive: with it the kernel's limit would end the wait for an answer as well (tcp(7), TCP_USER_TIMEOUT).
-	d := net.Dialer{Control: limitUnacknowledged, KeepAlive: -1}
-	raw, err := d.DialContext(ctx, "tcp", r.address())
-	if err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(past) })
-	c, err := p.converse(ctx, r, raw)
-	// Where stop comes too late the deadline may still be set behind the back of the first transaction.
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		raw.Close()
-		return nil, err
-	}
-	raw.SetDeadline(time.Time{})
-	return c, nil
-}
 
 // quiet reports whether the relay has said nothing that was not read, and has not hung up. It never waits.
 // Every layer that may hold bytes is asked: the buffer, the socket, and TLS in between.

@@ -21,6 +21,15 @@ func (e *refusal) Error() string {
 	return strings.Join(strings.Fields(fmt.Sprintf("%s: %d %s %s", e.step, e.code, e.enhanced, e.text)), " ")
 }
 
+// silence is why a step of a handshake, or of a login, got no reply.
+type silence struct {
+	step  string
+	cause error
+}
+
+func (e *silence) Error() string { return e.step + ": " + explain(e.cause) }
+func (e *silence) Unwrap() error { return e.cause }
+
 // converse takes a new connection through greeting, EHLO, TLS and AUTH.
 func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn, error) {
 	c := &conn{relay: r, o: &p.o, raw: raw, swift: true, inbox: make(chan *task, 1), gone: make(chan struct{})}
@@ -34,7 +43,7 @@ func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn
 		}
 	}
 	if rep, err := readReply(c.text.R); err != nil {
-		return nil, fmt.Errorf("greeting: %w", err)
+		return nil, &silence{"greeting", err}
 	} else if rep.code != 220 {
 		return nil, &refusal{"greeting", rep}
 	}
@@ -79,7 +88,7 @@ func (c *conn) ehlo(hello string) error {
 	})
 	switch {
 	case err != nil:
-		return fmt.Errorf("EHLO: %w", err)
+		return &silence{"EHLO", err}
 	case rep.code == 250:
 		return nil
 	}
@@ -118,7 +127,7 @@ func (c *conn) startTLS(ctx context.Context, hello string) error {
 	rep, err := c.ask("STARTTLS", nil)
 	switch {
 	case err != nil:
-		return fmt.Errorf("STARTTLS: %w", err)
+		return &silence{"STARTTLS", err}
 	case rep.code >= 400 && mode == TLSOpportunistic:
 		return nil
 	case rep.code != 220:
@@ -148,7 +157,7 @@ func (c *conn) secureBy(ctx context.Context, step string) error {
 		},
 	})
 	if err := secured.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("%s: %w", step, err)
+		return &silence{step, err}
 	}
 	c.secure = true
 	c.speakOver(secured)

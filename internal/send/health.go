@@ -58,7 +58,8 @@ func (p *Pool) doubt(r *relayState, why string) {
 	r.doubted = true
 }
 
-// try finds out whether a resting relay is back. The connection that shows it is kept.
+// try finds out whether a resting relay is back, and gives it more time than a mail would wait: some greet late. The
+// connection that shows it is kept.
 func (p *Pool) try(r *relayState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +69,7 @@ func (p *Pool) try(r *relayState) {
 		r.resting = false
 		p.match()
 	default:
-		p.connect(r)
+		p.connect(r, greetingTimeout)
 	}
 }
 

@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type relayState struct {
 	since     time.Time // when it went up or down
 	error     string    // the last failure, without addresses
 	probe     *time.Timer
+	bad       map[netip.Addr]time.Time // its addresses that failed, and when
 }
 
 // up reports whether mails go to r; the caller holds the pool's mutex.
@@ -56,13 +58,14 @@ func (p *Pool) another(t *task) bool {
 	return slices.ContainsFunc(p.relays, func(r *relayState) bool { return r.up() && !slices.Contains(t.refused, r) })
 }
 
-// connect opens a connection to r and has it carry jobs as long as there are any; the caller holds the mutex.
-func (p *Pool) connect(r *relayState) {
+// connect opens a connection to r within a time, and has it carry jobs as long as there are any; the caller holds the
+// mutex.
+func (p *Pool) connect(r *relayState, within time.Duration) {
 	r.busy++
 	r.opening++
 	p.dialling.Add(1)
 	go func() {
-		c := p.open(r)
+		c := p.open(r, within)
 		p.dialling.Done()
 		if c == nil {
 			return
@@ -73,9 +76,9 @@ func (p *Pool) connect(r *relayState) {
 }
 
 // open connects to r and keeps account of r's health. It returns nil where there is no connection.
-func (p *Pool) open(r *relayState) *conn {
+func (p *Pool) open(r *relayState, within time.Duration) *conn {
 	began := time.Now()
-	limited, cancel := context.WithTimeout(p.life, p.share(r))
+	limited, cancel := context.WithTimeout(p.life, within)
 	c, err := p.dial(limited, r)
 	cancel()
 

@@ -230,7 +230,7 @@ func (p *Pool) match() {
 			c.inbox <- t
 		}
 		for p.mayOpen(r) && p.lacks(r) {
-			p.connect(r)
+			p.connect(r, p.share(r))
 		}
 	}
 	p.askAhead()

@@ -38,6 +38,7 @@ type Relay struct {
 	Password    string
 	Connections int            // at most so many at once; 0 is DefaultConnections
 	RootCAs     *x509.CertPool // nil: the system's
+	Family      string         // of its addresses: "ip4" or "ip6"; "" = both
 	Hello       string         // the name in EHLO; "" = that of the Options
 	Auth        []string       // SASL mechanisms in the order in which they are tried; none: the strongest that is offered first
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +37,8 @@ type Options struct {
 	IdleTimeout    time.Duration // after which an unused connection is closed: 60 s
 
 	patience time.Duration // how long a mail waits behind the dot of another before it goes to another connection: 1 s
+
+	dns *net.Resolver // for the names of relays: the system's
 }
 
 func (o Options) withDefaults() Options {
@@ -47,6 +50,7 @@ func (o Options) withDefaults() Options {
 	o.StepTimeout = cmp.Or(o.StepTimeout, 5*time.Minute)
 	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 10*time.Minute)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
+	o.dns = cmp.Or(o.dns, net.DefaultResolver)
 	o.patience = cmp.Or(o.patience, time.Second)
 	return o
 }

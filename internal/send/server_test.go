@@ -41,6 +41,7 @@ type act struct {
 	then   func() // afterwards
 
 	after <-chan struct{} // not before this
+	late  time.Duration   // so much later
 }
 
 // server is an SMTP relay that follows a script.
@@ -154,6 +155,12 @@ func (s *server) at(c net.Conn, stage, usual string) (ok, taken bool) {
 	if a.after != nil {
 		select {
 		case <-a.after:
+		case <-s.stopping:
+		}
+	}
+	if a.late > 0 {
+		select {
+		case <-time.After(a.late):
 		case <-s.stopping:
 		}
 	}

@@ -16,6 +16,7 @@ type Zone map[string]Records
 type Records struct {
 	MX     []string // host names; "." is the null MX
 	A      []string
+	AAAA   []string
 	TXT    []string
 	NS     []string
 	Broken bool // the name server answers SERVFAIL
@@ -84,6 +85,10 @@ func (z Zone) answer(m dnsmessage.Message) ([]byte, error) {
 	case dnsmessage.TypeA:
 		for _, ip := range records.A {
 			add(&dnsmessage.AResource{A: [4]byte(net.ParseIP(ip).To4())})
+		}
+	case dnsmessage.TypeAAAA:
+		for _, ip := range records.AAAA {
+			add(&dnsmessage.AAAAResource{AAAA: [16]byte(net.ParseIP(ip).To16())})
 		}
 	case dnsmessage.TypeTXT:
 		for _, text := range records.TXT {
