@@ -153,6 +153,8 @@ func TestNoticesThatWentWrong(t *testing.T) {
 		{"E3", "an audience that says nothing", "", `"audience":{"filter":""},` + plain, "says nobody", 0},
 		{"E4", "an audience that says nothing", "", `"audience":{"notice":""},` + plain, "says nobody", 0},
 		{"E5", "an audience that says nothing", "", `"audience":{"customers":null},` + plain, "says nobody", 0},
+		{"E5", "a member of an audience that says nothing", "null, an empty text or list beside another member", `"audience":{"notice":"x","state":[]},` + plain, "state says nothing", 0},
+		{"E5", "a member of an audience that says nothing", "", `"audience":{"customers":["1"],"filter":null},` + plain, "filter says nothing", 0},
 		{"A2", "an audience that is not there", "", plain, "says nobody", 0},
 		{"E10", "a member that stands twice", "in every body, at any depth, and in other capitals", `"audience":"plan = \"gold\"","audience":"all",` + plain, "twice", 0},
 		{"E12", "a text with a star", "at the begin, the end and within", `"audience":"region = \"EU*\"",` + plain, "", 1},

@@ -84,6 +84,7 @@ func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
 		"filter on an attribute that nobody has": {map[string]string{"notice.yaml": unsaid + "audience: 'plam = \"gold\"'\n", "en.md": text}, []string{"plam", "plan"}},
 		"no audience":                            {map[string]string{"notice.yaml": unsaid, "en.md": text}, []string{"notice.yaml audience", "audience: says nobody", "all for every customer"}},
 		"audience that is a comment":             {map[string]string{"notice.yaml": unsaid + "audience: # plan = \"gold\"\n", "en.md": text}, []string{"notice.yaml:4 audience", "says nobody"}},
+		"states that are none":                   {map[string]string{"notice.yaml": unsaid + "audience: {notice: k, state: []}\n", "en.md": text}, []string{"notice.yaml:4 audience", "state says nothing"}},
 		"audience of an empty mapping":           {map[string]string{"notice.yaml": unsaid + "audience: {filter: }\n", "en.md": text}, []string{"notice.yaml:4 audience", "says nobody"}},
 		"audience of nobody":                     {map[string]string{"notice.yaml": unsaid + "audience: 'plan = \"lead\"'\n", "en.md": text}, []string{"nobody"}},
 		"field that can't exist":                 {map[string]string{"notice.yaml": good, "en.md": "---\nsubject: s\n---\nDear {{.Customer.Nmae}},\n"}, []string{"en.md", "Nmae"}},

@@ -57,6 +57,9 @@ func unambiguous(b notice.Body, zone string) error {
 	if !b.Audience.Given() {
 		return notice.Invalid("audience", "says nobody: write a filter such as server = \"s639\", a list of customers or an earlier notice, or %s for every customer", notice.Everybody)
 	}
+	if b.Audience.Empty != "" {
+		return notice.Invalid("audience", "%s says nothing: give it a value, or leave it out", b.Audience.Empty)
+	}
 	if len(b.Windows) > maxWindows {
 		return notice.Invalid("windows", "are %d, and a notice has %d at most", len(b.Windows), maxWindows)
 	}

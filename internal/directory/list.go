@@ -33,6 +33,7 @@ func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 			"include_new": yaml.Flag(&to.IncludeNew),
 			"state":       readStates(&to.State),
 		})
+		to.Empty = sayingNothing(v, *to)
 		switch {
 		case err != nil:
 			return err
@@ -45,6 +46,19 @@ func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 		}
 		return nil
 	}
+}
+
+// sayingNothing returns the name of a member of the mapping v that was given and says nothing, "" for none.
+func sayingNothing(v yaml.Value, a notice.Audience) string {
+	for _, member := range []struct {
+		name  string
+		empty bool
+	}{{"filter", a.Filter == ""}, {"customers", a.Customers == nil}, {"notice", a.Notice == ""}, {"state", a.State == nil}} {
+		if _, line := v.Find(member.name); member.empty && line > 0 {
+			return member.name
+		}
+	}
+	return ""
 }
 
 // readStates reads the states of deliveries: a list, or one alone.

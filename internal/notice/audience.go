@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,9 @@ const Everybody = "all"
 // A body is kept without All: the zero Audience of a body that is kept is every customer.
 type Audience struct {
 	All bool `json:"-"` // every customer, said in so many words
+	// Empty is the name of a member of the object that was given and says nothing, such as a state of []. A new notice
+	// is refused then: without the member it would go to more customers.
+	Empty string `json:"-"`
 
 	Filter    string   `json:"filter,omitempty"`
 	Customers []string `json:"customers,omitempty"` // external ids
@@ -43,7 +47,7 @@ func (a Audience) Given() bool {
 
 // Kept returns the body as it is kept and compared: with the digest of its list in the place of the ids.
 func (b Body) Kept() Body {
-	b.Audience.All, b.Audience.Customers = false, nil
+	b.Audience.All, b.Audience.Customers, b.Audience.Empty = false, nil, ""
 	return b
 }
 
@@ -67,10 +71,27 @@ func (a Audience) MarshalJSON() ([]byte, error) {
 	if a.All {
 		return json.Marshal(Everybody)
 	}
+	if a.Empty != "" {
+		return a.marshalEmpty()
+	}
 	if a.Customers == nil && a.Notice == "" && !a.IncludeNew && a.State == nil && a.Digest == "" {
 		return json.Marshal(a.Filter)
 	}
 	return json.Marshal(bareAudience(a))
+}
+
+// marshalEmpty writes an object with the member that says nothing as null.
+func (a Audience) marshalEmpty() ([]byte, error) {
+	text, err := json.Marshal(bareAudience(a))
+	if err != nil {
+		return nil, err
+	}
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, err
+	}
+	members[a.Empty] = json.RawMessage("null")
+	return json.Marshal(members)
 }
 
 // UnmarshalJSON reads all three forms.
@@ -83,5 +104,18 @@ func (a *Audience) UnmarshalJSON(text []byte) error {
 		*a = Audience{All: true}
 		return nil
 	}
-	return json.Unmarshal(text, (*bareAudience)(a))
+	if err := json.Unmarshal(text, (*bareAudience)(a)); err != nil {
+		return err
+	}
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(text, &members); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if slices.Contains([]string{"null", `""`, "[]"}, string(members[name])) {
+			a.Empty = name
+			break
+		}
+	}
+	return nil
 }
