@@ -180,10 +180,21 @@ func listPlace(dir, field string) (place, id string, ok bool) {
 	return fmt.Sprintf("%s:%d", path, list[i].Line), list[i].ID, true
 }
 
+// stands reports whether a field, or the mapping that it is in, stands in the manifest of a directory.
+func stands(dir, field string) bool {
+	top, _, _ := strings.Cut(field, ".")
+	_, line := readManifest(dir).Find(top)
+	return line > 0
+}
+
 // manifestPlace turns the API's name of a field, audience.notice, into its line of the manifest and its name; into the
 // manifest and the name where the field does not stand there.
 func manifestPlace(dir, field string) string {
-	if _, line := readManifest(dir).Find(field); line > 0 {
+	_, line := readManifest(dir).Find(field)
+	if line == 0 && field == "broken_domains" {
+		_, line = readManifest(dir).Find("broken.domains")
+	}
+	if line > 0 {
 		return fmt.Sprintf("%s:%d %s", filepath.Join(dir, manifest), line, field)
 	}
 	return fmt.Sprintf("%s %s", filepath.Join(dir, manifest), field)

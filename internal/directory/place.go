@@ -19,7 +19,7 @@ var inText = regexp.MustCompile(`^texts\.([A-Za-z0-9-]+)\.(subject|body)(?::(\d+
 // inDetails is how the API names a place in the paragraph of a ready text.
 var inDetails = regexp.MustCompile(`^details\.([A-Za-z0-9-]+)(:\d+)$`)
 
-// inManifest is how the API names the fields that stand in the manifest by lines.
+// inManifest is how the API names the fields that are the manifest's even where they don't stand there.
 var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains|audience_at|max_recipients|send_at|expires_at)(\.|$)`)
 
 // Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
@@ -38,8 +38,7 @@ func Locate(dir string, err error) error {
 }
 
 // Place turns the API's name of a place in a notice's texts into one in the files of its directory: texts.nl.body:3
-// into nl.md:7, below four lines of front matter. It turns a field of the
-// manifest, such as audience, broken or send_at, into the field's line there. A name of
+// into nl.md:7, below four lines of front matter. It turns a field of the manifest into the field's line there. A name of
 // no such place is returned as it is.
 func Place(dir, field string) string {
 	if m := inDetails.FindStringSubmatch(field); m != nil {
@@ -49,7 +48,7 @@ func Place(dir, field string) string {
 		return filepath.Join(dir, manifest) + " details." + m[1]
 	}
 	m := inText.FindStringSubmatch(field)
-	if m == nil && inManifest.MatchString(field) {
+	if m == nil && (inManifest.MatchString(field) || stands(dir, field)) {
 		return manifestPlace(dir, field)
 	}
 	if m == nil {

@@ -9,11 +9,12 @@ import (
 	"tocsin/internal/notice"
 )
 
-func TestAPlaceInATextIsNamedByFileAndLine(t *testing.T) {
+func TestAPlaceIsNamedByFileAndLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	text := "---\nsubject: s\n---\nfirst line\nsecond line\n"
-	for name, file := range map[string]string{"en.md": text, "pt-BR.md": "\ufeff---\r\nsubject: s\r\n---\r\nfirst\r\n"} {
+	for name, file := range map[string]string{"en.md": text, "pt-BR.md": "\ufeff---\r\nsubject: s\r\n---\r\nfirst\r\n",
+		manifest: "kind: outage\nbroken:\n  domains: [a.example]\nparameters:\n  x: y\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(file), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -22,7 +23,11 @@ func TestAPlaceInATextIsNamedByFileAndLine(t *testing.T) {
 		"texts.en.body:2":    filepath.Join(dir, "en.md:5"),
 		"texts.pt-BR.body:1": filepath.Join(dir, "pt-BR.md:4"),
 		"texts.en.subject":   filepath.Join(dir, "en.md subject"),
-		"kind":               "kind",
+		"kind":               filepath.Join(dir, "notice.yaml:1 kind"),
+		"broken_domains":     filepath.Join(dir, "notice.yaml:3 broken_domains"),
+		"parameters.x":       filepath.Join(dir, "notice.yaml:5 parameters.x"),
+		"audience":           filepath.Join(dir, "notice.yaml audience"),
+		"search":             "search",
 	} {
 		err := Locate(dir, notice.Invalid(field, "is wrong"))
 		if e, ok := errors.AsType[*notice.Error](err); !ok || e.Field != want || e.Code != notice.CodeInvalid {
