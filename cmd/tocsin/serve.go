@@ -51,6 +51,9 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}()
 	go drop(ctx, "old rows", set.Retention, retentionEvery, db.DropOldRows, logger)
 	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
+	if set.Mail.From == "" {
+		logger.Warn("TOCSIN_FROM is not set: plans keep no mails, and the workers compile them")
+	}
 	desk := deskOf(db, tasks, set.Mail, logger)
 	if len(set.Mail.Relays) > 0 {
 		relays, err := pool(ctx, set.Mail, logger)

@@ -17,13 +17,17 @@ type prepared struct {
 	choice  ledger.Choice
 	broken  ledger.Broken
 	program *render.Program
-	zone    string // of times that name none
+	pins    ledger.Pins // nil: this process does not know the sender, and the workers compile the mails
+	zone    string      // of times that name none
 }
 
 // compile makes what a body says; its texts are resolved already.
 func (d *Desk) compile(b notice.Body, texts map[string]notice.Text) (p prepared, err error) {
 	p = prepared{body: b, texts: texts, zone: cmp.Or(b.Zone, d.Zone)}
 	p.program, err = d.Set.Compile(render.SourceOf(b, texts, d.from(), d.ReplyTo, d.Zone))
+	if d.From != "" {
+		p.pins = render.NewPins(p.program)
+	}
 	return p, err
 }
 
@@ -66,6 +70,6 @@ func (d *Desk) from() string {
 func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
 		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,
-		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Suppressed: look.pass, Judge: look.judge,
+		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Suppressed: look.pass, Judge: look.judge, Pins: p.pins,
 	}
 }

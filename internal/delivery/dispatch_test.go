@@ -13,6 +13,7 @@ import (
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 	"tocsin/internal/pace"
+	"tocsin/internal/render"
 )
 
 // oneClaim is a ledger with one claim to give, which grants and takes all, on a simulated clock.
@@ -166,7 +167,8 @@ func workChunk(t *testing.T, l *oneClaim, takes, every map[string]time.Duration,
 		}
 		b.Worker = w
 		w.notices.load = func(context.Context, int64) (*program, error) {
-			return &program{Notice: ledger.Notice{ID: 1, Key: "n1", Body: simBody("n1"), MessageDomain: "example.net"}, Program: stage.program}, nil
+			return &program{Notice: ledger.Notice{ID: 1, Key: "n1", Body: simBody("n1"), MessageDomain: "example.net"},
+				compile: func() (*render.Program, error) { return stage.program, nil }}, nil
 		}
 		ctx, end := context.WithCancel(t.Context())
 		var writing sync.WaitGroup

@@ -9,7 +9,6 @@ import (
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 	"tocsin/internal/pace"
-	"tocsin/internal/render"
 )
 
 // job is one attempt of one delivery, which holds one of the worker's open marks' places until its outcome is
@@ -35,7 +34,7 @@ func (j *job) Shuns() string { return j.due.Shuns }
 
 // Mail renders what is sent.
 func (j *job) Mail() (notice.Mail, bool) {
-	m, err := j.worker.mail(j.run.program, j.due)
+	m, err := j.worker.mail(j.run, j.due)
 	if err == nil {
 		return m, true
 	}
@@ -73,23 +72,17 @@ func (j *job) Done(a notice.Answer, err error) {
 func (j *job) acknowledged() { j.worker.settled(j.run) }
 
 // mail renders what a delivery sends: the same bytes each time.
-func (w *Worker) mail(p *program, due pending) (notice.Mail, error) {
+func (w *Worker) mail(r *run, due pending) (notice.Mail, error) {
 	if due.wrong != nil {
 		return notice.Mail{}, notice.Invalid("address", "%v", due.wrong)
 	}
-	largest := p.largest.Load()
-	raw, err := p.Render(make([]byte, 0, largest), due.Recipient, due.Text, render.Stamp{
-		MessageID: p.MessageID(due.Seq),
-		InReplyTo: due.InReplyTo,
-		NoticeKey: p.Key,
-		ListID:    p.Incident + "." + p.MessageDomain,
-		Date:      p.date(),
-	})
+	largest := r.program.largest.Load()
+	raw, err := r.program.message(make([]byte, 0, largest), r.mails[due.Mail], due.Due)
 	if err != nil {
 		return notice.Mail{}, err
 	}
 	if size := int64(len(raw)); size > largest {
-		p.largest.Store(size)
+		r.program.largest.Store(size)
 	}
 	return notice.Mail{From: w.returnPath, To: due.to.Wire(), Raw: raw}, nil
 }

@@ -2,6 +2,9 @@ package delivery
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,14 +13,17 @@ import (
 	"tocsin/internal/render"
 )
 
-// program is a notice that can be rendered.
+// program is a notice and the mails that are made of it.
 type program struct {
 	ledger.Notice
-	*render.Program
-	largest atomic.Int64 // bytes of a mail so far
+	compile func() (*render.Program, error) // its texts, for recipients whose compiled mail was not kept
+	largest atomic.Int64                    // bytes of a mail so far
+
+	mu    sync.Mutex
+	mails map[int]*render.Mail // the compiled mails that were read so far; a plan bounds how many it keeps
 }
 
-// programs keeps the notices that were compiled last: what was released does not change.
+// programs keeps the notices that were worked last: what was released does not change.
 type programs struct {
 	load func(ctx context.Context, id int64) (*program, error)
 	mu   sync.Mutex
@@ -49,6 +55,73 @@ func (s *programs) get(ctx context.Context, id int64) (*program, error) {
 	return p, nil
 }
 
+// load reads a notice.
+func (w *Worker) load(ctx context.Context, id int64) (*program, error) {
+	n, err := w.ledger.Notice(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &program{Notice: n, compile: sync.OnceValues(func() (*render.Program, error) {
+		return w.set.Compile(render.SourceOf(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
+	})}, nil
+}
+
+// prepare returns the compiled mails that a claim's plan has kept for its deliveries, by number, and compiles the texts if
+// there is a delivery without one. A mail of a version that this program does not know is an error: it is left to a worker
+// that does.
+func (w *Worker) prepare(ctx context.Context, c ledger.Claim) (p *program, mails map[int]*render.Mail, err error) {
+	if p, err = w.notices.get(ctx, c.NoticeID); err != nil {
+		return nil, nil, err
+	}
+	mails, missing := p.known(c.Due)
+	if slices.ContainsFunc(c.Due, func(d ledger.Due) bool { return d.Mail == 0 }) {
+		if _, err := p.compile(); err != nil {
+			return nil, nil, fmt.Errorf("compile the texts: %w", err)
+		}
+	}
+	if len(missing) == 0 {
+		return p, mails, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	encoded, err := w.ledger.Mails(ctx, c.NoticeID, missing)
+	if err != nil {
+		return nil, nil, err
+	}
+	for number, m := range encoded {
+		if mails[number], err = render.Decode(m); err != nil {
+			return nil, nil, fmt.Errorf("mail %d of the plan: %w", number, err)
+		}
+	}
+	p.keep(mails)
+	return p, mails, nil
+}
+
+// known returns the compiled mails of deliveries, and the numbers of those that were not read yet.
+func (p *program) known(all []ledger.Due) (mails map[int]*render.Mail, missing []int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	mails = map[int]*render.Mail{}
+	for _, d := range all {
+		if _, seen := mails[d.Mail]; seen || d.Mail == 0 {
+			continue
+		}
+		if mails[d.Mail] = p.mails[d.Mail]; mails[d.Mail] == nil {
+			missing = append(missing, d.Mail)
+		}
+	}
+	return mails, missing
+}
+
+func (p *program) keep(mails map[int]*render.Mail) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mails == nil {
+		p.mails = map[int]*render.Mail{}
+	}
+	maps.Copy(p.mails, mails)
+}
+
 // date is the Date of the notice's mails: when it was released, or was to leave if that is later. Both are stored, so
 // that each attempt of a delivery sends the same bytes.
 func (p *program) date() (at time.Time) {
@@ -58,4 +131,23 @@ func (p *program) date() (at time.Time) {
 		}
 	}
 	return at.UTC()
+}
+
+// message appends the message of a delivery to buf. m is its compiled mail; without one its texts are compiled here.
+func (p *program) message(buf []byte, m *render.Mail, d ledger.Due) ([]byte, error) {
+	stamp := render.Stamp{
+		MessageID: p.MessageID(d.Seq),
+		InReplyTo: d.InReplyTo,
+		NoticeKey: p.Key,
+		ListID:    p.Incident + "." + p.MessageDomain,
+		Date:      p.date(),
+	}
+	if m != nil {
+		return m.Append(buf, d.Recipient, stamp)
+	}
+	texts, err := p.compile()
+	if err != nil {
+		return buf, err
+	}
+	return texts.Render(buf, d.Recipient, d.Text, stamp)
 }

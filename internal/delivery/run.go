@@ -6,14 +6,16 @@ import (
 	"time"
 
 	"tocsin/internal/ledger"
+	"tocsin/internal/render"
 )
 
 // run is one claim being worked. The worker's mutex guards what changes.
 type run struct {
 	claim   ledger.Claim
 	program *program
-	begun   chan struct{} // closed when its task's place is given back
-	end     func()        // has it given back to the ledger
+	mails   map[int]*render.Mail // the compiled mails of its deliveries, by number
+	begun   chan struct{}        // closed when its task's place is given back
+	end     func()               // has it given back to the ledger
 
 	line     line
 	lined    bool // the dispatcher has it
@@ -45,7 +47,7 @@ func (w *Worker) chunk(life context.Context, id int64) error {
 	r := &run{claim: claim, begun: make(chan struct{}), end: end, progress: time.Now()}
 	go w.keep(life, working, r)
 	if len(claim.Due) > 0 {
-		if r.program, err = w.notices.get(working, claim.NoticeID); err != nil {
+		if r.program, r.mails, err = w.prepare(working, claim); err != nil {
 			w.Logger.Error("prepare notice", slog.Int64("notice_id", claim.NoticeID), slog.Any("error", err))
 		}
 	}

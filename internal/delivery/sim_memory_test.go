@@ -20,6 +20,7 @@ type memory struct {
 	chunkSize int
 	backwards bool // of the outcomes in a batch, the last is recorded first
 	againSets bool // a second ask sets the mark where the first was never committed
+	pins      simPins
 	mutant    mutant
 	watch     *checker // told of each mark, and of more; may be nil
 
@@ -169,7 +170,8 @@ func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 		if (c.sent|c.stopped)&c.bit(seq) != 0 || o != nil && (!o.state.Owed() || o.dueAt.After(now)) {
 			continue
 		}
-		due := ledger.Due{Seq: seq, Text: "en", Recipient: c.notice.plan.recipients[seq].Recipient}
+		r := c.notice.plan.recipients[seq]
+		due := ledger.Due{Seq: seq, Text: "en", Mail: r.mail, Recipient: r.Recipient}
 		if o != nil {
 			due.Tries = o.tries
 			if !o.owedAt.IsZero() {

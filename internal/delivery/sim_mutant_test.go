@@ -83,6 +83,7 @@ const (
 	releaseIgnoresPlan      mutant = "a release does not ask for the plan's state"
 	releaseIgnoresBody      mutant = "a release does not ask for the body"
 	collectorDeletesFirst   mutant = "a plan's rows go before it is dropped"
+	erasedKeepsMail         mutant = "a mailbox of which a customer was erased keeps the mail of all"
 	suppressForgetsReleased mutant = "a suppression does not stop what is released"
 )
 
@@ -114,7 +115,7 @@ var mutants = []mutant{
 	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
 	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, uncertainPassedOver, stoppedSupersedes, cancelledNotSuperseded, fenceAtStartOnly,
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
-	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased,
+	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased, erasedKeepsMail,
 	takesBackWhatBegan, takesBackWhatMayHaveLeft, takenBackKeepsOutcomes,
 	migrationForgets, migrationRequeues, oldWorkersGoOn,
 }
@@ -130,5 +131,5 @@ var caughtBy = map[mutant]uint64{
 	requeueSupersedesNothing: 37, fenceAtStartOnly: 2751, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 66,
 	freezeInTwo: 14, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 4126, releaseWithoutLock: 7,
 	releaseIgnoresPlan: 902, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 156,
-	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 21, claimForgetsList: 406, uncertainPassedOver: 1277,
+	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 21, claimForgetsList: 406, uncertainPassedOver: 1277, erasedKeepsMail: 18,
 }

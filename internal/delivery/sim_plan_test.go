@@ -37,12 +37,25 @@ type recipientRow struct {
 	key    string // of the address; with a tab where there is none
 	reason string
 	erased bool
+	mail   int             // the number of its compiled mail; 0: none is kept
 	joins  []notice.Frozen // slices by customer alone: who joins with a later slice
 }
 
 func (r *recipientRow) keyed() bool {
 	return !r.erased && (r.reason == "" || r.reason == notice.ReasonSuppressionList)
 }
+
+// simPins are the compiled mails of all plans: that to one customer, to two who share a mailbox, and so on.
+type simPins [][]byte
+
+func (p simPins) Number(r notice.Recipient, _ string) int {
+	if n := len(r.Customers); n <= len(p) {
+		return n
+	}
+	return 0
+}
+
+func (p simPins) Encoded() [][]byte { return p }
 
 // draft keeps a draft, and returns its number.
 func (m *memory) draft(b notice.Body, texts map[string]notice.Text) int64 {
@@ -70,7 +83,11 @@ func (m *memory) freeze(id int64, f frozen) *planRow {
 	p := &planRow{id: int64(len(m.plans) + 1), notice: m.notice(id), body: f.body, state: planFrozen, recipients: f.recipients, customers: f.customers}
 	var digest strings.Builder
 	digest.WriteString(f.body)
-	for _, r := range p.recipients {
+	for seq := range p.recipients {
+		r := &p.recipients[seq]
+		if r.keyed() {
+			r.mail = m.pins.Number(r.Recipient, "en")
+		}
 		fmt.Fprint(&digest, "\n", r.key, r.reason, r.Customers)
 	}
 	p.digest = digest.String()
@@ -218,6 +235,9 @@ func (m *memory) erase(p *planRow, c *chunkRow, id string) {
 	r := &p.recipients[seq]
 	r.Customers = slices.DeleteFunc(slices.Clone(r.Customers), func(f notice.Frozen) bool { return f.ID == id })
 	if len(r.Customers) > 0 {
+		if m.mutant != erasedKeepsMail {
+			r.mail = 0
+		}
 		return
 	}
 	r.erased, r.Address = true, ""

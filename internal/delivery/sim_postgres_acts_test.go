@@ -53,7 +53,7 @@ func (p *pair) release(n int64) error {
 	m, mErr := p.s.Release(p.ctx, n, everybody, ledger.Press{Domain: "example.net", Who: "op"})
 	a := everybody
 	a.Body = p.memory.notice(n).Body
-	a.Choice.Customers = []string{}
+	a.Choice.Customers, a.Pins = []string{}, pairPins
 	for _, c := range p.memory.customers {
 		a.Choice.Customers = append(a.Choice.Customers, c.id)
 	}
@@ -87,7 +87,7 @@ func (p *pair) claim(n int64) error {
 	p.claims = append(p.claims, twoClaims{m, pg})
 	due := func(c ledger.Claim) (all []string) {
 		for _, d := range c.Due {
-			all = append(all, fmt.Sprintf("%d after %d, to %s", d.Seq, d.Tries, d.Recipient.Address))
+			all = append(all, fmt.Sprintf("%d after %d, mail %d to %s", d.Seq, d.Tries, d.Mail, d.Recipient.Address))
 		}
 		return all
 	}

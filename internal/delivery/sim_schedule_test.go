@@ -33,6 +33,7 @@ var simTexts = map[string]notice.Text{"en": {Subject: "Outage", Body: "{{range .
 type stage struct {
 	set     *render.Set
 	program *render.Program
+	pins    simPins
 }
 
 func newStage(t testing.TB) stage {
@@ -42,7 +43,16 @@ func newStage(t testing.TB) stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stage{set, p}
+	s, r := stage{set: set, program: p}, notice.Recipient{Language: "en"}
+	for range 2 {
+		r.Customers = append(r.Customers, notice.Frozen{ID: "c"})
+		m, err := p.Compiled(r, "en")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.pins = append(s.pins, m.Encode())
+	}
+	return s
 }
 
 func simBody(key string) notice.Body {
@@ -68,7 +78,7 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	w := &world{rng: rng, profile: profileOf(seed), set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
 	w.checker = newChecker(w)
 	w.memory = &memory{now: time.Now, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate}, mutant: broken,
-		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, againSets: rng.IntN(2) == 0, watch: w.checker,
+		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, againSets: rng.IntN(2) == 0, watch: w.checker, pins: s.pins,
 		tables: tables{listed: map[string]time.Time{}, home: 1}}
 	w.memory.database.Store(1)
 	w.relay = &simRelay{world: w, copies: map[mailbox]int{}, possible: map[mailbox]int{}, said: map[mailbox]bool{}, dots: map[ledger.Attempt]bool{}, never: map[ledger.Attempt]bool{}}

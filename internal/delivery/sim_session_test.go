@@ -19,7 +19,7 @@ type session struct {
 
 func newSession(m *memory, transact func(ctx context.Context, kind string, a, b int64, do func() error) error) *session {
 	s := &session{memory: m, transact: transact, forgotten: map[ledger.Attempt]bool{}}
-	s.clerk = clerk{books: m, opts: m.opts, tx: s.tx}
+	s.clerk = clerk{books: m, opts: m.opts, pins: m.pins, tx: s.tx}
 	return s
 }
 

@@ -219,7 +219,7 @@ func (w *world) start() {
 		if err == nil && time.Now().Before(w.down) {
 			err = errAway
 		}
-		return &program{Notice: n, Program: w.program}, err
+		return &program{Notice: n, compile: func() (*render.Program, error) { return w.program, nil }}, err
 	}
 	worker.writer.gather = func(ctx context.Context, _ time.Duration) {
 		_ = w.park(&simCall{ctx: ctx, actor: a, kind: "gather", do: func() error { return nil }})

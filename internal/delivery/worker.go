@@ -111,7 +111,7 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 		dispatcher: dispatcher{pacer: o.Pacer, places: o.Chunks}, runs: map[*line]*run{}}
 	w.writer = newWriter(l, o.Logger, w.places/2)
 	w.writer.backoff = o.backoff
-	w.notices = &programs{load: w.compile}
+	w.notices = &programs{load: w.load}
 	return w, nil
 }
 
@@ -243,18 +243,5 @@ const sweepAfter = 10 * time.Millisecond
 
 // askTimeout bounds one question to the ledger: a Postgres that drops packets answers nothing for a long time.
 const askTimeout = 10 * time.Second
-
-// compile makes the program of a notice.
-func (w *Worker) compile(ctx context.Context, id int64) (*program, error) {
-	n, err := w.ledger.Notice(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	p, err := w.set.Compile(render.SourceOf(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
-	if err != nil {
-		return nil, fmt.Errorf("compile notice %d: %w", id, err)
-	}
-	return &program{Notice: n, Program: p}, nil
-}
 
 var errDraining = errors.New("the worker is draining")

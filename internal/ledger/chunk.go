@@ -28,6 +28,7 @@ type Due struct {
 	Tries     int           // attempts so far
 	Waited    time.Duration // since it has been owed
 	Text      string        // the language of the mail
+	Mail      int           // the number of its compiled mail; 0: none is kept
 	InReplyTo string
 	Shuns     string // the relay that refused it with a 5xx though another may take it; "" = none
 	Recipient notice.Recipient
@@ -136,7 +137,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 		return nil, err
 	}
 	rows, err = tx.Query(ctx, `
-		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, clock_timestamp() - $4::timestamptz
+		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, coalesce(mail, 0), clock_timestamp() - $4::timestamptz
 		FROM recipient WHERE plan_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, p.plan, p.lo, p.lo+p.size, p.owedAt)
 	if err != nil {
 		return nil, err
@@ -147,7 +148,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 		var d Due
 		var mailbox string
 		var customers []byte
-		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Waited)
+		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Mail, &d.Waited)
 		if err != nil {
 			return nil, err
 		}

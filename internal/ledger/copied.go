@@ -47,6 +47,11 @@ func (c *copied) int32(n int) {
 	c.b = binary.BigEndian.AppendUint32(c.b, uint32(n))
 }
 
+func (c *copied) int16(n int) {
+	c.size(2)
+	c.b = binary.BigEndian.AppendUint16(c.b, uint16(n))
+}
+
 // cut returns the rows so far, and begins anew.
 func (c *copied) cut() copied {
 	rows := *c

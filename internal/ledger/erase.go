@@ -143,7 +143,8 @@ func keepOthers(ctx context.Context, tx pgx.Tx, plan int64, r row) error {
 			return fmt.Errorf("look for another spelling: %w", err)
 		}
 	}
-	_, err := tx.Exec(ctx, `UPDATE recipient SET customers = $3, address = $4, erased = erased + 1 WHERE plan_id = $1 AND seq = $2`,
+	// Its compiled mail was for all of them.
+	_, err := tx.Exec(ctx, `UPDATE recipient SET customers = $3, address = $4, mail = NULL, erased = erased + 1 WHERE plan_id = $1 AND seq = $2`,
 		plan, r.Seq, r.Customers, address)
 	if err != nil {
 		return fmt.Errorf("take them off a shared row: %w", err)

@@ -23,6 +23,8 @@ type Audience struct {
 	Match func(want string) (text string, exact bool)
 	// Each is called for every recipient to be mailed, in the order of seq. Its error ends the planning.
 	Each func(r notice.Recipient, text string) error
+	// Pins, where there are any, number the compiled mails that Freeze keeps with the plan.
+	Pins Pins
 	// Suppressed, where there is one, is called for every recipient that is not to be mailed, before all who are.
 	Suppressed func(r notice.Recipient, reason string)
 	// Judge says after the last of them why the notice must not go out like this: such a plan is not kept.
@@ -65,7 +67,7 @@ func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, 
 		if err != nil {
 			return err
 		}
-		s := survey{audience: a, texts: n.Texts, rows: &frozenRows{tx: tx, plan: plan}}
+		s := survey{audience: a, texts: n.Texts, rows: &frozenRows{tx: tx, plan: plan}, pins: a.Pins}
 		if p, err = s.run(ctx, read); err != nil {
 			return err
 		}
@@ -80,6 +82,9 @@ func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, 
 		}
 		if p.Customers == 0 || a.Judge() != nil {
 			return errDryRun
+		}
+		if err := keepPins(ctx, tx, plan, a.Pins); err != nil {
+			return err
 		}
 		p.Digest = hex.EncodeToString(s.digest())
 		return keepPlan(ctx, tx, n, plan, p, s.digest())

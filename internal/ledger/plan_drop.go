@@ -45,6 +45,9 @@ func collectPlan(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	if _, rows, err = dropRows(ctx, tx, plan); err != nil || rows > 0 {
 		return rows, true, err
 	}
+	if err := dropPins(ctx, tx, plan); err != nil {
+		return 0, false, err
+	}
 	_, err = tx.Exec(ctx, `DELETE FROM plan WHERE id = $1`, plan)
 	return 0, true, err
 }

@@ -33,7 +33,7 @@ type frozenRows struct {
 }
 
 func (f *frozenRows) add(r *recipient) {
-	f.rows.begin(10)
+	f.rows.begin(11)
 	f.rows.int64(f.plan)
 	f.rows.int32(r.seq)
 	if r.reason == "" || r.reason == notice.ReasonSuppressionList {
@@ -45,6 +45,11 @@ func (f *frozenRows) add(r *recipient) {
 		f.rows.text(column)
 	}
 	f.rows.jsonb(r.frozen)
+	if r.mail > 0 {
+		f.rows.int16(r.mail)
+	} else {
+		f.rows.null()
+	}
 	for i := range r.Customers {
 		f.members.begin(3)
 		f.members.text(r.Customers[i].ID)
@@ -56,7 +61,7 @@ func (f *frozenRows) add(r *recipient) {
 func (f *frozenRows) batch() func(context.Context) error {
 	rows, members := f.rows.cut(), f.members.cut()
 	return func(ctx context.Context) error {
-		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers)")
+		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers, mail)")
 		if err == nil {
 			err = members.into(ctx, f.tx, "member (customer_id, plan_id, seq)")
 		}

@@ -25,6 +25,7 @@ type survey struct {
 	audience Audience
 	texts    map[string]notice.Text // the draft's, a part of the digest
 	rows     keeper
+	pins     Pins // nil: none are wanted
 
 	plan  notice.Plan
 	sum   hash.Hash
@@ -130,6 +131,9 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func
 		if err := s.audience.Each(r.Recipient, want.text); err != nil {
 			return err
 		}
+	}
+	if s.pins != nil && (r.reason == "" || r.reason == notice.ReasonSuppressionList) {
+		r.mail = s.pins.Number(r.Recipient, r.text)
 	}
 	if s.rows.add(&r); s.plan.Recipients%surveyBatch != 0 {
 		return nil

@@ -61,13 +61,13 @@ func dropRows(ctx context.Context, tx pgx.Tx, plan int64) (last, rows int, err e
 // keepSummary writes the sums of the next old notice into the notice, and drops its chunks: from then on nothing of it
 // can change.
 func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, more bool, err error) {
-	var id int64
+	var id, plan int64
 	err = tx.QueryRow(ctx, `
-		SELECT id FROM notice n
+		SELECT id, coalesce(plan_id, 0) FROM notice n
 		WHERE rows_dropped_at IS NULL AND state IN ('sent', 'cancelled') AND greatest(released_at, send_at) < clock_timestamp() - $1::interval
 			AND NOT EXISTS (SELECT FROM chunk WHERE notice_id = n.id
 				AND (open OR lease_until > clock_timestamp() OR last_sent_at >= clock_timestamp() - $1::interval))
-		ORDER BY id LIMIT 1`, keep).Scan(&id)
+		ORDER BY id LIMIT 1`, keep).Scan(&id, &plan)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -83,7 +83,7 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	if err := recount(ctx, tx, chunks); err != nil {
 		return 0, false, err
 	}
-	_, err = tx.Exec(ctx, `
+	dropped, err := tx.Exec(ctx, `
 		UPDATE notice n SET rows_dropped_at = clock_timestamp(), kept_first_sent_at = k.first, kept_last_sent_at = k.last,
 			kept_counts = k.counts
 		FROM (SELECT min(first_sent_at) AS first, max(last_sent_at) AS last, bool_or(open OR coalesce(lease_until > clock_timestamp(), false)) AS busy,
@@ -93,13 +93,15 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	if err != nil {
 		return 0, false, err
 	}
+	if dropped.RowsAffected() == 0 {
+		return 0, true, nil
+	}
 	for _, table := range []string{"answer", "chunk"} {
-		_, err = tx.Exec(ctx, `DELETE FROM `+table+` c USING notice n WHERE n.id = $1 AND c.notice_id = n.id AND n.rows_dropped_at IS NOT NULL`, id)
-		if err != nil {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE notice_id = $1`, id); err != nil {
 			return 0, false, err
 		}
 	}
-	return 0, true, nil
+	return 0, true, dropPins(ctx, tx, plan)
 }
 
 // rowsDropped says that a notice is too old for a request.

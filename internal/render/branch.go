@@ -53,16 +53,12 @@ func chained(nodes []node) bool {
 // Taken sets, in taken, the numbers of the branches that the texts of a recipient's mail take, and returns the languages
 // of these texts.
 func (p *Program) Taken(r notice.Recipient, text string, taken []bool) (languages []string, err error) {
-	reader, err := p.reader(readerKey{text, r.Language, r.TimeZone})
+	reader, sections, err := p.readerOf(r, text)
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range reader.texts {
 		languages = append(languages, t.key)
-	}
-	sections, err := p.sections(reader, r)
-	if err != nil {
-		return nil, err
 	}
 	for _, part := range parts(r, sections) {
 		if _, err = p.trace(nil, reader, part, taken); err != nil {

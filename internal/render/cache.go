@@ -46,22 +46,37 @@ type reader struct {
 // Compiled returns the compiled mail that a recipient's message is made with; text is the language that Match gave. Its
 // error is the *notice.Error of a hole that all recipients of that mail have.
 func (p *Program) Compiled(r notice.Recipient, text string) (*Mail, error) {
-	if len(r.Customers) == 0 {
-		return nil, errors.New("render for a recipient without customers")
-	}
-	reader, err := p.reader(readerKey{text, r.Language, r.TimeZone})
-	if err != nil {
-		return nil, err
-	}
-	sections, err := p.sections(reader, r)
+	reader, sections, err := p.readerOf(r, text)
 	if err != nil {
 		return nil, err
 	}
 	return p.compiled(reader, r, sections)
 }
 
+// readerOf returns the reader that a recipient is, and the sections of the mail.
+func (p *Program) readerOf(r notice.Recipient, text string) (*reader, [][]int, error) {
+	if len(r.Customers) == 0 {
+		return nil, nil, errors.New("render for a recipient without customers")
+	}
+	reader, err := p.reader(readerKey{text, r.Language, r.TimeZone})
+	if err != nil {
+		return nil, nil, err
+	}
+	sections, err := p.sections(reader, r)
+	return reader, sections, err
+}
+
 // compiled returns the mail to a recipient with sections for customers by number, or with none.
 func (p *Program) compiled(reader *reader, r notice.Recipient, sections [][]int) (*Mail, error) {
+	key, err := p.key(reader, r, sections)
+	if err != nil {
+		return nil, err
+	}
+	return p.kept(key, reader, r, sections)
+}
+
+// key returns the key that the mail to a recipient is kept under.
+func (p *Program) key(reader *reader, r notice.Recipient, sections [][]int) (mailKey, error) {
 	var space [64]byte
 	trace, err := p.trace(space[:0], reader, r, nil)
 	for i := 0; err == nil && i < len(sections); i++ {
@@ -70,15 +85,17 @@ func (p *Program) compiled(reader *reader, r notice.Recipient, sections [][]int)
 		}
 		trace, err = p.trace(trace, reader, section(r, sections[i]), nil)
 	}
-	if err != nil {
-		return nil, err
-	}
+	return mailKey{reader.key, string(trace)}, err
+}
+
+// kept returns the mail of a key, compiled the first time.
+func (p *Program) kept(key mailKey, reader *reader, r notice.Recipient, sections [][]int) (*Mail, error) {
 	p.cache.mu.RLock()
-	c, ok := p.cache.mails[mailKey{reader.key, string(trace)}]
+	c, ok := p.cache.mails[key]
 	p.cache.mu.RUnlock()
 	if !ok {
 		c.mail, c.err = p.compile(reader, r, sections)
-		p.cache.keep(mailKey{reader.key, string(trace)}, c)
+		p.cache.keep(key, c)
 	}
 	return c.mail, c.err
 }

@@ -2,7 +2,6 @@ package render
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,8 @@ import (
 )
 
 // mailVersion is the version of the encoding of a Mail. It goes up with each change after which a program that knows
-// the version before would make other bytes, or none.
+// the version before would make other bytes, or none. Decode has to read the versions before then too: their mails may
+// still be owed.
 const mailVersion = 2
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
@@ -23,9 +23,6 @@ func (m *Mail) Encode() []byte {
 	}
 	return b.Bytes()
 }
-
-// Digest returns the SHA-256 digest of the encoding, by which a mail is named.
-func (m *Mail) Digest() [sha256.Size]byte { return sha256.Sum256(m.Encode()) }
 
 // Decode reads what Encode returned. Its error says that it is not that, or of a version that this program does not
 // know.

@@ -8,7 +8,7 @@
 // a message.
 //
 // In reading order: vet, run and expr (texts); markdown, nesting and unfold (Markdown); piece, plain and line (parts);
-// assemble, mail, writer and header (messages); cache and encode (mails that are kept).
+// assemble, mail, writer and header (messages); cache, encode and pins (mails that are kept).
 //
 // Dates, times and numbers follow CLDR for some 90 languages, in the locale's own calendar where that is the Gregorian,
 // the Persian or the Buddhist one; for all other locales they are written as ISO 8601 has them.
