@@ -219,12 +219,18 @@ type settleCmd struct {
 	Requeue      bool   `xor:"what" required:"" help:"Send them again: they did not arrive, or may arrive twice."`
 	Address      string `xor:"which" required:"" placeholder:"A" help:"Only the mail to this address."`
 	AllUncertain bool   `xor:"which" required:"" help:"All mails that may or may not have arrived."`
+	State        string `xor:"which" required:"" placeholder:"S" help:"All mails in this state: failed or uncertain."`
+	Code         int    `placeholder:"N" help:"Of the failed mails, those refused with this SMTP code."`
+	Relay        string `placeholder:"NAME" help:"Of the mails in that state, those that this relay answered."`
 	Yes          bool   `help:"Requeue without asking."`
 	JSON         bool   `name:"json" help:"Print what was done as JSON."`
 }
 
 // Run fails when mails that it names can't be settled so, or not yet. That there are none is no failure.
 func (c *settleCmd) Run(ctx context.Context, a *app) error {
+	if err := c.settlement().Check(); err != nil {
+		return usage(err)
+	}
 	client, err := a.client()
 	if err != nil {
 		return err
@@ -238,7 +244,7 @@ func (c *settleCmd) Run(ctx context.Context, a *app) error {
 			return err
 		}
 	}
-	done, err := client.Settle(ctx, c.Key, notice.Settlement{Sent: c.Sent, Requeue: c.Requeue, Address: c.Address, AllUncertain: c.AllUncertain})
+	done, err := client.Settle(ctx, c.Key, c.settlement())
 	if err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
@@ -253,15 +259,20 @@ func (c *settleCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
+func (c *settleCmd) settlement() notice.Settlement {
+	return notice.Settlement{Sent: c.Sent, Requeue: c.Requeue, Address: c.Address, AllUncertain: c.AllUncertain,
+		State: c.State, Code: c.Code, Relay: c.Relay}
+}
+
 // announce says what will be done, and to how many, before it is done.
 func (c *settleCmd) announce(ctx context.Context, a *app, client *api.Client) error {
 	which := "the mail to this address"
-	if c.AllUncertain {
+	if state, bulk := c.settlement().Bulk(); bulk {
 		st, err := client.Status(ctx, c.Key, 0)
 		if err != nil {
 			return fmt.Errorf("look up the notice: %w", err)
 		}
-		which = many(st.Counts[notice.DeliveryUncertain.String()], "mail") + " that may have arrived or not"
+		which = c.which(many(st.Counts[state.String()], "mail"), state)
 	}
 	what := "to be settled as sent"
 	if c.Requeue {
@@ -269,6 +280,26 @@ func (c *settleCmd) announce(ctx context.Context, a *app, client *api.Client) er
 	}
 	sentence(a.stderr, "Of %s: %s, %s.", c.Key, which, what)
 	return nil
+}
+
+// which describes the mails of a state that are to be settled.
+func (c *settleCmd) which(all string, state notice.DeliveryState) string {
+	if state == notice.DeliveryUncertain {
+		all += " that may have arrived or not"
+	} else {
+		all += " that failed"
+	}
+	if c.Code == 0 && c.Relay == "" {
+		return all
+	}
+	with := ""
+	if c.Code != 0 {
+		with += fmt.Sprintf(" with %d", c.Code)
+	}
+	if c.Relay != "" {
+		with += " at " + shown(c.Relay)
+	}
+	return all + ", those" + with
 }
 
 func (c *settleCmd) print(w io.Writer, done notice.Settled) {

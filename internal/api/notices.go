@@ -238,20 +238,20 @@ type settlementBody struct {
 	Requeue      bool   `json:"requeue,omitempty" doc:"send (again): uncertain, failed or suppressed → queued"`
 	Address      string `json:"address,omitempty" doc:"the delivery to this mailbox"`
 	AllUncertain bool   `json:"all_uncertain,omitempty" doc:"every uncertain delivery"`
+	State        string `json:"state,omitempty" doc:"every delivery in this state" enum:"failed,uncertain"`
+	Code         int    `json:"code,omitempty" doc:"of the failed ones, those with this SMTP code" minimum:"0" maximum:"599"`
+	Relay        string `json:"relay,omitempty" doc:"of those in the state, the ones that this relay answered"`
 }
 
 func (s *Server) settle(ctx context.Context, in *struct {
 	ID   string `path:"id" doc:"the notice's key or number"`
 	Body settlementBody
 }) (*answer[notice.Settled], error) {
-	b := in.Body
-	if b.Sent == b.Requeue {
-		return nil, notice.Invalid("sent", "say either sent or requeue")
+	what := notice.Settlement(in.Body)
+	if err := what.Check(); err != nil {
+		return nil, err
 	}
-	if (b.Address != "") == b.AllUncertain {
-		return nil, notice.Invalid("address", "say either address or all_uncertain")
-	}
-	return ok(s.desk.Settle(ctx, in.ID, notice.Settlement(b), requestOf(ctx).who))
+	return ok(s.desk.Settle(ctx, in.ID, what, requestOf(ctx).who))
 }
 
 // tidyStatus makes a status fit to be read by a program: no null where there is a map, times in UTC.

@@ -159,11 +159,8 @@ func (d *Desk) Unhold(ctx context.Context, ref string, u notice.Unholding, who s
 
 // Settle carries out what an operator decided about deliveries that are uncertain, failed or suppressed.
 func (d *Desk) Settle(ctx context.Context, ref string, s notice.Settlement, who string) (done notice.Settled, err error) {
-	if s.Sent == s.Requeue {
-		return done, notice.Invalid("sent", "say either that they were sent or that they are to be requeued")
-	}
-	if (s.Address != "") == s.AllUncertain {
-		return done, notice.Invalid("address", "name either one address or all that are uncertain")
+	if err := s.Check(); err != nil {
+		return done, err
 	}
 	id, err := d.Ledger.Find(ctx, ref)
 	if err != nil {

@@ -66,10 +66,11 @@ func (m *memory) settle(id int64, s notice.Settlement, key, who string, seen map
 		return done, notice.Conflict("notice %d is %s: nothing of it can be requeued", id, n.State)
 	}
 	found := 0
+	state, bulk := s.Bulk()
 	for _, c := range m.chunksOf(n) {
 		for seq := c.lo; seq < c.hi; seq++ {
 			d := c.view(seq)
-			if s.AllUncertain && d.state != notice.DeliveryUncertain || !s.AllUncertain && (d.key == "" || d.key != key) {
+			if bulk && (d.state != state || s.Code != 0 && c.row(seq).code != s.Code) || !bulk && (d.key == "" || d.key != key) {
 				continue
 			}
 			found++

@@ -220,7 +220,12 @@ func (p *pair) settle(n int64) error {
 	s := notice.Settlement{Requeue: p.draw("requeue", 4) > 0}
 	s.Sent = !s.Requeue
 	key := ""
-	if s.AllUncertain = p.draw("all", 3) == 0; !s.AllUncertain {
+	switch p.draw("all", 4) {
+	case 0:
+		s.AllUncertain = true
+	case 1:
+		s.State, s.Code = notice.DeliveryFailed.String(), p.draw("code", 3) // answers have 1
+	default:
 		key = p.mailbox()
 		s.Address = key
 	}

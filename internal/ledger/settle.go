@@ -34,12 +34,31 @@ func (db *DB) settle(ctx context.Context, tx pgx.Tx, id int64, s notice.Settleme
 	if s.Requeue && !n.requeues() {
 		return done, notice.Conflict("notice %d is %s: nothing of it can be requeued", id, n.State)
 	}
-	rows, chunks, err := db.lockUnsettled(ctx, tx, n, s, key)
-	if err != nil {
-		return done, err
+	p := pick{key: key, code: s.Code, relay: s.Relay}
+	if state, ok := s.Bulk(); ok {
+		p.state = &state
 	}
-	if len(rows) == 0 && s.Address != "" {
-		return done, notice.NotFound("notice %d owes nothing to that address", id)
+	done, found, err := db.settlePicked(ctx, tx, n, s, p, who)
+	if err == nil && found == 0 && s.Address != "" {
+		err = notice.NotFound("notice %d owes nothing to that address", id)
+	}
+	return done, err
+}
+
+// pick says which deliveries of a notice are settled: that to a mailbox, or all in a state.
+type pick struct {
+	key   string
+	state *notice.DeliveryState
+	code  int     // 0: any
+	relay string  // "": any
+	seqs  []int32 // among these alone; nil: among all
+}
+
+// settlePicked settles deliveries of a notice, and records who did. found is how many were picked.
+func (db *DB) settlePicked(ctx context.Context, tx pgx.Tx, n Notice, s notice.Settlement, p pick, who string) (done notice.Settled, found int, err error) {
+	rows, chunks, err := db.lockUnsettled(ctx, tx, n, s.Requeue, p)
+	if err != nil {
+		return done, 0, err
 	}
 	var sent, again rowSet
 	for _, r := range rows {
@@ -47,7 +66,9 @@ func (db *DB) settle(ctx context.Context, tx pgx.Tx, id int64, s notice.Settleme
 		switch {
 		case why != "":
 			done.Skipped++
-			done.Reasons = append(done.Reasons, why)
+			if !slices.Contains(done.Reasons, why) {
+				done.Reasons = append(done.Reasons, why)
+			}
 		case s.Sent:
 			sent.add(r.ChunkID, r.Seq)
 		case r.TooEarly:
@@ -61,19 +82,19 @@ func (db *DB) settle(ctx context.Context, tx pgx.Tx, id int64, s notice.Settleme
 	}
 	done.Changed = len(sent.seqs) + len(again.seqs)
 	if done.Changed == 0 {
-		return done, nil
+		return done, len(rows), nil
 	}
 	if err := settleSent(ctx, tx, n.ID, sent, who); err != nil {
-		return done, err
+		return done, 0, err
 	}
 	if err := requeue(ctx, tx, n, again, "requeued by "+who, db.opts.DotGrace); err != nil {
-		return done, err
+		return done, 0, err
 	}
 	what := map[bool]string{true: "requeue", false: "settle as sent"}[s.Requeue]
-	if err := recordAct(ctx, tx, id, who, what, fmt.Sprintf("%d deliveries", done.Changed)); err != nil {
-		return done, err
+	if err := recordAct(ctx, tx, n.ID, who, what, p.told(done.Changed)); err != nil {
+		return done, 0, err
 	}
-	return done, recountAndReopen(ctx, tx, chunks)
+	return done, len(rows), recountAndReopen(ctx, tx, chunks)
 }
 
 // requeues reports whether a notice still sends its mails, so that something can be requeued.
@@ -95,18 +116,41 @@ type unsettled struct {
 	Later    bool // a later phase goes to its mailbox, or may have gone
 }
 
-// lockUnsettled locks the chunks of the deliveries that a settlement names, and those of the same mailboxes in other
+// told says for the log of acts how many deliveries were settled, and which.
+func (p pick) told(n int) string {
+	text := fmt.Sprintf("%d deliveries", n)
+	if p.state != nil {
+		text += ", " + p.state.String()
+	}
+	if p.code != 0 {
+		text += fmt.Sprintf(" with %d", p.code)
+	}
+	if p.relay != "" {
+		text += " at " + p.relay
+	}
+	return text
+}
+
+// pickedSQL is the condition that "delivery d" is picked by state, code and relay, the parameters from the first on.
+func pickedSQL(first int) string {
+	return fmt.Sprintf(`($%[1]d::smallint IS NULL OR d.state = $%[1]d) AND ($%[2]d::int = 0 OR d.code = $%[2]d)
+		AND ($%[3]d::text = '' OR d.relay = $%[3]d)`, first, first+1, first+2)
+}
+
+// lockUnsettled locks the chunks of the deliveries that are picked, and those of the same mailboxes in other
 // notices of the incident, then reads the former as they now stand. It returns the chunks of the notice.
-func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, s notice.Settlement, key string) ([]unsettled, []int64, error) {
+func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bool, p pick) ([]unsettled, []int64, error) {
 	var found rowSet
 	var err error
-	if s.AllUncertain {
-		found, err = findRows(ctx, tx, named(`
-			SELECT d.notice_id, d.seq FROM chunk k CROSS JOIN LATERAL (SELECT notice_id, seq, state FROM delivery WHERE chunk_id = k.id OFFSET 0) d
-			WHERE k.notice_id = $1 AND (k.counts[{uncertain} + 1] > 0 OR k.lease_until IS NOT NULL) AND d.state = {uncertain}`), n.ID)
+	if p.state != nil {
+		found, err = findRows(ctx, tx, `
+			SELECT d.notice_id, d.seq FROM chunk k
+			CROSS JOIN LATERAL (SELECT notice_id, seq, state, code, relay FROM delivery WHERE chunk_id = k.id OFFSET 0) d
+			WHERE k.notice_id = $1 AND (k.counts[$2::smallint + 1] > 0 OR k.lease_until IS NOT NULL) AND `+pickedSQL(2)+`
+				AND ($5::int[] IS NULL OR d.seq = ANY($5))`, n.ID, p.state, p.code, p.relay, p.seqs)
 	} else {
 		found, err = findRows(ctx, tx, `SELECT n.id, r.seq FROM notice n
-			CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = $2 OFFSET 0) r WHERE n.id = $1`, n.ID, key)
+			CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = $2 OFFSET 0) r WHERE n.id = $1`, n.ID, p.key)
 	}
 	if err != nil || len(found.seqs) == 0 {
 		return nil, nil, err
@@ -117,12 +161,12 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, s notice.S
 	rows, _ := tx.Query(ctx, named(`
 		SELECT d.seq, c.id, d.state, d.reason, d.at + $5::interval, d.state = {uncertain} AND d.at + $5 >= clock_timestamp(),
 			coalesce(d.address_key LIKE 'erased:%', false), get_bit(c.stopped, d.seq - c.lo) = 1, coalesce(c.lease_until > clock_timestamp(), false),
-			$7 AND `+owedLaterSQL("d.address_key")+`
+			$6 AND `+owedLaterSQL("d.address_key")+`
 		FROM unnest($3::bigint[], $4::int[]) AS m(chunk_id, seq)
 		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE id = m.chunk_id OFFSET 0) c
 		CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = m.chunk_id AND seq = m.seq OFFSET 0) d
-		WHERE NOT $6 OR d.state = {uncertain} ORDER BY d.seq`),
-		n.ID, notice.Phases[n.Body.Kind], found.chunkOf, found.seqs, db.opts.Gate, s.AllUncertain, s.Requeue)
+		WHERE `+pickedSQL(7)+` ORDER BY d.seq`),
+		n.ID, notice.Phases[n.Body.Kind], found.chunkOf, found.seqs, db.opts.Gate, requeue, p.state, p.code, p.relay)
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[unsettled])
 	if err != nil {
 		return nil, nil, fmt.Errorf("read what is to be settled: %w", err)

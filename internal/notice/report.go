@@ -186,6 +186,48 @@ type Settlement struct {
 	Requeue      bool   `json:"requeue"` // send (again): uncertain, failed or suppressed → queued
 	Address      string `json:"address,omitempty"`
 	AllUncertain bool   `json:"all_uncertain,omitempty"`
+	State        string `json:"state,omitempty"` // all in this state, "failed" or "uncertain",
+	Code         int    `json:"code,omitempty"`  // of these with this SMTP code alone, of failed ones; 0 = with any
+	Relay        string `json:"relay,omitempty"` // and of this relay; "" = of any
+}
+
+// Check returns an *Error unless the settlement says what is to be done, and to which deliveries, each once.
+func (s Settlement) Check() error {
+	named := 0
+	for _, one := range []bool{s.Address != "", s.AllUncertain, s.State != ""} {
+		if one {
+			named++
+		}
+	}
+	failed := s.State == DeliveryFailed.String()
+	switch {
+	case s.Sent == s.Requeue:
+		return Invalid("sent", "say either sent or requeue")
+	case named != 1:
+		return Invalid("address", "say either address, all_uncertain or state")
+	case s.State != "" && !failed && s.State != DeliveryUncertain.String():
+		return Invalid("state", "%q can't be settled together: there are failed and uncertain; name others by their address", s.State)
+	case failed && s.Sent:
+		return Invalid("state", "failed mails were refused, so they can be requeued alone")
+	case s.Code != 0 && !failed:
+		return Invalid("code", "goes with the state failed")
+	case s.Code != 0 && (s.Code < 400 || s.Code > 599):
+		return Invalid("code", "is not the SMTP code of a refusal, such as 554")
+	case s.Relay != "" && s.State == "":
+		return Invalid("relay", "goes with a state")
+	}
+	return nil
+}
+
+// Bulk is the state of the deliveries that are settled together; false: it is one that is named by its address.
+func (s Settlement) Bulk() (DeliveryState, bool) {
+	switch {
+	case s.AllUncertain || s.State == DeliveryUncertain.String():
+		return DeliveryUncertain, true
+	case s.State == DeliveryFailed.String():
+		return DeliveryFailed, true
+	}
+	return 0, false
 }
 
 // Releasing is what an operator decides about a draft.
