@@ -17,7 +17,8 @@ import (
 type program struct {
 	ledger.Notice
 	compile func() (*render.Program, error) // its texts, for recipients whose compiled mail was not kept
-	largest atomic.Int64                    // bytes of a mail so far
+	listID  string
+	largest atomic.Int64 // bytes of a mail so far
 
 	mu    sync.Mutex
 	mails map[int]*render.Mail // the compiled mails that were read so far; a plan bounds how many it keeps
@@ -61,7 +62,7 @@ func (w *Worker) load(ctx context.Context, id int64) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &program{Notice: n, compile: sync.OnceValues(func() (*render.Program, error) {
+	return &program{Notice: n, listID: render.ListID(w.From), compile: sync.OnceValues(func() (*render.Program, error) {
 		return w.set.Compile(render.SourceOf(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
 	})}, nil
 }
@@ -139,7 +140,7 @@ func (p *program) message(buf []byte, m *render.Mail, d ledger.Due) ([]byte, err
 		MessageID: p.MessageID(d.Seq),
 		InReplyTo: d.InReplyTo,
 		NoticeKey: p.Key,
-		ListID:    p.Incident + "." + p.MessageDomain,
+		ListID:    p.listID,
 		Date:      p.date(),
 	}
 	if m != nil {

@@ -154,12 +154,13 @@ func (b *block) write(doc ast.Node, md []byte) {
 // head returns the headers that come before those of the parts.
 func (p *Program) head(languages []string) (head []piece) {
 	line := func(name, value string) piece { return piece{Text: string(appendHeader(nil, name, value))} }
-	head = add(head, line("From", p.from.String()), piece{Field: fieldTo})
+	head = add(head, line("From", nameAddr(p.from)), piece{Field: fieldTo})
 	if p.replyTo != nil {
-		head = add(head, line("Reply-To", p.replyTo.String()))
+		head = add(head, line("Reply-To", nameAddr(p.replyTo)))
 	}
 	return add(head, piece{Field: fieldDate}, piece{Field: fieldSubject}, piece{Field: fieldMessageID}, piece{Field: fieldReplies},
 		line("Content-Language", strings.Join(languages, ", ")), line("Auto-Submitted", "auto-generated"),
+		line("X-Auto-Response-Suppress", "OOF, AutoReply"), // as Exchange wants it said
 		piece{Field: fieldNotice}, piece{Field: fieldListID}, line("MIME-Version", "1.0"))
 }
 

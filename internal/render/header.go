@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/base64"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -118,6 +119,15 @@ func encodeHeader(s string) string {
 	return string(words)
 }
 
+// nameAddr writes an address with its name so that it can be folded: a name with a word longer than a line should be is
+// encoded as a whole, since a line may have 998 bytes at most (RFC 5322 §2.1.1).
+func nameAddr(a *mail.Address) string {
+	if !slices.ContainsFunc(strings.Fields(a.Name), func(word string) bool { return len(word) > 60 }) {
+		return a.String()
+	}
+	return encodeHeader(a.Name) + " " + (&mail.Address{Address: a.Address}).String()
+}
+
 // mailbox returns an address as it stands in a header, with the ASCII form of its domain.
 func mailbox(s string) (string, error) {
 	if usual(s) {
@@ -170,8 +180,18 @@ func parseMailbox(s string) (*mail.Address, error) {
 	return &mail.Address{Name: strings.Join(strings.Fields(clean(a.Name)), " "), Address: local + "@" + domain}, nil
 }
 
-// listID makes a list-id of s (RFC 2919): labels of atext with a dot between each two. A notice's key may hold dots
-// where no label is.
+// ListID returns the list-id of all mails from a sender (RFC 2919): receivers filter by it, so that it stays the same from
+// notice to notice. It is "" where from is no address.
+func ListID(from string) string {
+	a, err := parseMailbox(from)
+	if err != nil {
+		return ""
+	}
+	return listID(strings.ReplaceAll(a.Address, "@", "."))
+}
+
+// listID makes a list-id of s (RFC 2919): labels of atext with a dot between each two. A local part may hold dots where
+// no label is.
 func listID(s string) string {
 	foreign := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)

@@ -225,6 +225,7 @@ func referenceMessage(p *Program, r notice.Recipient, subject, text, page string
 	m.SetGenHeader(gomail.HeaderReferences, st.InReplyTo)
 	m.SetGenHeader(gomail.HeaderContentLang, strings.Join(languages, ", "))
 	m.SetGenHeader("Auto-Submitted", "auto-generated")
+	m.SetGenHeader("X-Auto-Response-Suppress", "OOF, AutoReply")
 	m.SetGenHeader("X-Notice", st.NoticeKey)
 	m.SetGenHeader("List-Id", "<"+listID(st.ListID)+">")
 	m.SetBodyString(gomail.TypeTextPlain, text)

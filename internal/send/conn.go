@@ -159,11 +159,13 @@ func (c *conn) detach() *task {
 	return next
 }
 
-// quit takes leave and closes the connection.
+// quit takes leave and closes the connection, TLS with its close_notify: without, the relay can't tell the end from a cut
+// (RFC 8446 §6.1). A connection whose state is not known has neither.
 func (c *conn) quit() {
 	defer c.raw.Close()
 	c.raw.SetDeadline(time.Now().Add(2 * time.Second))
 	if c.text.PrintfLine("QUIT") == nil {
 		readReply(c.text.R)
 	}
+	c.wire.Close()
 }

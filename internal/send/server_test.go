@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -254,7 +255,10 @@ func (s *server) converse(c net.Conn) {
 			mailed, addressed = false, false
 			ok, _ = s.at(c, atRSET, "250 2.0.0 ok")
 		case "QUIT":
-			s.at(c, atQUIT, "221 2.0.0 bye")
+			if ok, _ := s.at(c, atQUIT, "221 2.0.0 bye"); ok {
+				c.SetReadDeadline(time.Now().Add(time.Second))
+				io.Copy(io.Discard, r) // the client hangs up
+			}
 			return
 		case "STAR":
 			var taken bool

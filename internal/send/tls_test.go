@@ -1,12 +1,14 @@
 package send
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"math/big"
 	"net"
 	"strings"
@@ -134,5 +136,61 @@ func TestAnEarlyReplyIsSeenThroughTLS(t *testing.T) {
 	s.stop()
 	if s.dots.Load() != 0 {
 		t.Error("a dot went out")
+	}
+}
+
+// recording keeps all that is read from its connections, one after the other.
+type recording struct {
+	net.Listener
+	read   bytes.Buffer
+	closed chan struct{}
+}
+
+func (l *recording) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return recorded{c, l}, err
+}
+
+type recorded struct {
+	net.Conn
+	by *recording
+}
+
+func (c recorded) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.by.read.Write(b[:n])
+	return n, err
+}
+
+func (c recorded) Close() error {
+	select {
+	case c.by.closed <- struct{}{}:
+	default:
+	}
+	return c.Conn.Close()
+}
+
+// A relay can tell whether a connection under TLS was ended or cut: the last record is an alert.
+func TestTLSEndsWithItsCloseNotify(t *testing.T) {
+	t.Parallel()
+	config, roots := certificate(t, time.Now().Add(time.Hour))
+	config.MaxVersion = tls.VersionTLS12 // 1.3 hides the types of records
+	s := newServer(t, map[string]act{atQUIT: {say: "221 bye"}})
+	listener := &recording{Listener: s.listener, closed: make(chan struct{}, 1)}
+	s.tls, s.implicit, s.listener = config, true, listener
+	s.start()
+	r := s.relay()
+	r.TLS, r.RootCAs = TLSImplicit, roots
+	p := pool(t, usual, r)
+	mustSend(t, p)
+	p.Close()
+	<-listener.closed
+	last := byte(0)
+	for b := listener.read.Bytes(); len(b) >= 5; {
+		last = b[0]
+		b = b[min(len(b), 5+int(binary.BigEndian.Uint16(b[3:]))):]
+	}
+	if last != 21 {
+		t.Errorf("the last record has type %d, want 21", last)
 	}
 }
