@@ -62,6 +62,9 @@ func TestAnAudienceIsResolvedWhenItLeaves(t *testing.T) {
 	d.exec(`UPDATE notice SET send_at = clock_timestamp()`)
 	d.sweep()
 	d.wantLeaving(false)
+	d.must(d.Leave(t.Context(), d.id, a)) // a process that asked just before the pause
+	d.wantNotice(notice.Paused)
+	d.wantCounts(map[string]int{})
 	d.must(d.Resume(t.Context(), d.id, "ann"))
 	d.sweep()
 	d.wantNotice(notice.Scheduled) // it has nothing to send yet

@@ -75,9 +75,13 @@ func TestAScheduledNoticeIsMoved(t *testing.T) {
 	d.wantNotice(notice.Paused)
 	d.must(d.Resume(t.Context(), d.id, "ann"))
 	d.wantNotice(notice.Sending)
+	d.must(d.Pause(t.Context(), d.id, "ann")) // it has begun
+	d.wantConflict(d.Move(t.Context(), d.id, to, nil, "ann"))
+	d.wantConflict(d.TakeBack(t.Context(), d.id, "ann"))
+	d.must(d.Resume(t.Context(), d.id, "ann"))
 	d.deliver()
 	d.wantCounts(map[string]int{"sent": 3})
-	want := []string{"ann: pause: ", fmt.Sprintf("ann: move: from %s to %s, allowed: past", b.SendAt, notice.At(to)), "ann: resume: "}
+	want := []string{"ann: pause: ", fmt.Sprintf("ann: move: from %s to %s, allowed: past", b.SendAt, notice.At(to)), "ann: resume: ", "ann: pause: ", "ann: resume: "}
 	if diff := cmp.Diff(want, d.acts()); diff != "" {
 		t.Errorf("the log (-want +got):\n%s", diff)
 	}
