@@ -60,30 +60,14 @@ func (db *DB) Leave(ctx context.Context, id int64, a Audience) error {
 		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(2, $1::int)`, id).Scan(&mine); err != nil || !mine {
 			return err
 		}
-		return db.planAndLeave(ctx, id, a)
-	})
-}
-
-func (db *DB) planAndLeave(ctx context.Context, id int64, a Audience) error {
-	a.Unseen = true
-	for range pressTries {
-		plan, err := db.Freeze(ctx, id, a)
-		switch {
-		case errors.Is(err, errReleased):
+		err := db.planAndTake(ctx, id, a, notice.Conflict("nobody matches its audience"), func(digest string) error {
+			return db.takeToLeave(ctx, id, Press{Digest: digest, Who: leaver})
+		})
+		if errors.Is(err, errReleased) || errors.Is(err, errReplanned) { // customers on it are being erased: again
 			return nil
-		case err != nil:
-			return err
-		case plan.Customers == 0:
-			return notice.Conflict("nobody matches its audience")
 		}
-		if err := a.Judge(); err != nil {
-			return err
-		}
-		if err = db.takeToLeave(ctx, id, Press{Digest: plan.Digest, Who: leaver}); notice.CodeOf(err) != notice.CodePlanChanged {
-			return err
-		}
-	}
-	return nil // customers on it are being erased: again
+		return err
+	})
 }
 
 // takeToLeave takes the plan under the locks of a release. It does nothing if an

@@ -31,27 +31,40 @@ const pressTries = 3
 // Release plans a draft, as Freeze does, and takes that plan. A notice that was released before is left as it is, and
 // released is false. The digest of p is not used.
 func (db *DB) Release(ctx context.Context, id int64, a Audience, p Press) (released bool, err error) {
+	err = db.planAndTake(ctx, id, a, notice.Invalid("audience", "nobody matches it: no customer would be told"), func(digest string) (err error) {
+		p.Digest = digest
+		released, err = db.Take(ctx, id, p)
+		return err
+	})
+	if errors.Is(err, errReleased) {
+		return false, nil
+	}
+	return released, err
+}
+
+// planAndTake freezes a plan, judges it, and has it taken by its digest: again where it was replaced or dropped before that.
+// nobody is the error for a plan without customers.
+func (db *DB) planAndTake(ctx context.Context, id int64, a Audience, nobody error, take func(digest string) error) error {
 	a.Unseen = true
 	for range pressTries {
 		plan, err := db.Freeze(ctx, id, a)
 		switch {
-		case errors.Is(err, errReleased):
-			return false, nil
 		case err != nil:
-			return false, err
+			return err
 		case plan.Customers == 0:
-			return false, notice.Invalid("audience", "nobody matches it: no customer would be told")
+			return nobody
 		}
 		if err := a.Judge(); err != nil {
-			return false, err
+			return err
 		}
-		p.Digest = plan.Digest
-		if released, err = db.Take(ctx, id, p); notice.CodeOf(err) != notice.CodePlanChanged {
-			return released, err
+		if err := take(plan.Digest); notice.CodeOf(err) != notice.CodePlanChanged {
+			return err
 		}
 	}
-	return false, notice.Conflict("the notice was planned by others all the while: release it again")
+	return errReplanned
 }
+
+var errReplanned = notice.Conflict("the notice was planned by others all the while: release it again")
 
 // Take lets a draft go to the plan with that digest: nobody is added or lost since the plan was frozen. The time that it takes
 // grows with the number of chunks alone. The list of suppressions is asked again. A notice that was released before
