@@ -179,9 +179,8 @@ func spellings(ctx context.Context, tx pgx.Tx, names map[string]string) (map[str
 
 // AttributeNames returns the name of every attribute that some customer has, sorted bytewise. It reads all customers.
 func (db *DB) AttributeNames(ctx context.Context) ([]string, error) {
-	rows, _ := db.pool.Query(ctx, `
+	names, err := collect[string](ctx, db.pool, `
 		SELECT name FROM (SELECT DISTINCT jsonb_object_keys(attributes) AS name FROM customer) k ORDER BY name COLLATE "C"`)
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return nil, fmt.Errorf("list the attributes: %w", err)
 	}

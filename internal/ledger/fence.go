@@ -139,10 +139,9 @@ func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string) error {
 		SELECT id FROM notice WHERE state IN ('scheduled', 'sending', 'paused', 'held') ORDER BY id FOR NO KEY UPDATE`); err != nil {
 		return fmt.Errorf("lock what is unfinished: %w", err)
 	}
-	rows, _ := tx.Query(ctx, `
+	held, err := collect[int64](ctx, tx, `
 		UPDATE notice SET state = 'held', reason = $1, held_until = NULL
 		WHERE state IN ('scheduled', 'sending', 'paused', 'held') RETURNING id`, notice.ReasonRestored)
-	held, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
 		return fmt.Errorf("hold what is unfinished: %w", err)
 	}
@@ -295,19 +294,15 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 				return fmt.Errorf("lock the chunks of notice %d: %w", id, err)
 			}
 		}
-		var state notice.State
-		var until *time.Time
-		var planned bool
-		err := tx.QueryRow(ctx, `SELECT state, held_until, plan_id IS NOT NULL FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state, &until, &planned)
-		if err != nil {
-			return fmt.Errorf("lock notice %d: %w", id, err)
-		}
+		n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")
 		switch {
-		case state != notice.Held:
-			return notice.Conflict("notice %d is %s: nothing holds it", id, state)
-		case until != nil:
-			return notice.Conflict("notice %d is held until %s by a planned hold; what is due leaves then", id, until.Format(time.RFC3339))
-		case !planned && !send:
+		case err != nil:
+			return err
+		case n.State != notice.Held:
+			return notice.Conflict("notice %d is %s: nothing holds it", id, n.State)
+		case n.HeldUntil != nil:
+			return notice.Conflict("notice %d is held until %s by a planned hold; what is due leaves then", id, n.HeldUntil.Format(time.RFC3339))
+		case !n.Planned && !send:
 			return notice.Conflict("notice %d had not left when the backup was made, and whom it may have gone to since is not known: cancel it, or send it if it did not leave", id)
 		}
 		return db.unhold(ctx, tx, id, send, lift, who)

@@ -27,8 +27,10 @@ type Notice struct {
 	MessageToken  string
 	MessageDomain string
 	ReleasedAt    *time.Time
+	Began         bool // it was sending once
 	SendAt        *time.Time
 	ExpiresAt     *time.Time
+	HeldUntil     *time.Time         // by a planned hold
 	Planned       bool               // it has taken a plan
 	MaxRecipients int                // where the audience is resolved at sending; 0: the release takes the plan
 	FilterRules   notice.FilterRules // by which the filters of the body are read
@@ -205,10 +207,8 @@ func (db *DB) State(ctx context.Context, ref string) (s notice.State, err error)
 	if err != nil {
 		return "", err
 	}
-	if err := db.pool.QueryRow(ctx, `SELECT state FROM notice WHERE id = $1`, id).Scan(&s); err != nil {
-		return "", fmt.Errorf("read the state of notice %d: %w", id, err)
-	}
-	return s, nil
+	n, err := db.Notice(ctx, id)
+	return n.State, err
 }
 
 // Notice returns a notice by its number.
@@ -225,9 +225,9 @@ type querier interface {
 func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice, err error) {
 	err = q.QueryRow(ctx, `
 		SELECT n.id, n.key, i.key, n.state, n.reason, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at, n.filter_rules, n.rows_dropped_at,
-			n.plan_id IS NOT NULL, coalesce(n.max_recipients, 0)
+			n.began_at IS NOT NULL, n.held_until, n.plan_id IS NOT NULL, coalesce(n.max_recipients, 0)
 		FROM notice n JOIN incident i ON i.id = n.incident_id WHERE n.id = $1 `+lock, id).
-		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Reason, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.FilterRules, &n.RowsDroppedAt, &n.Planned, &n.MaxRecipients)
+		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Reason, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.FilterRules, &n.RowsDroppedAt, &n.Began, &n.HeldUntil, &n.Planned, &n.MaxRecipients)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return n, notice.NotFound("there is no notice %d", id)
 	}

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -65,23 +64,16 @@ func (db *DB) Resume(ctx context.Context, id int64, who string) error {
 // goal is left as it is; any other state that the update does not apply to is a conflict.
 func (db *DB) transition(ctx context.Context, id int64, who, what, update string, to notice.State) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
-		var state notice.State
-		err := tx.QueryRow(ctx, `SELECT state FROM notice WHERE id = $1 FOR NO KEY UPDATE`, id).Scan(&state)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return notice.NotFound("there is no notice %d", id)
-		}
-		if err != nil {
-			return fmt.Errorf("lock notice %d: %w", id, err)
-		}
-		if state == to || to == notice.Sending && state == notice.Scheduled {
-			return nil
+		n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")
+		if err != nil || n.State == to || to == notice.Sending && n.State == notice.Scheduled {
+			return err
 		}
 		tag, err := tx.Exec(ctx, update, id)
 		if err != nil {
 			return fmt.Errorf("%s notice %d: %w", what, id, err)
 		}
 		if tag.RowsAffected() == 0 {
-			return notice.Conflict("notice %d is %s: there is nothing to %s", id, state, what)
+			return notice.Conflict("notice %d is %s: there is nothing to %s", id, n.State, what)
 		}
 		if to == notice.Sending {
 			if err := db.begin(ctx, tx, id); err != nil {

@@ -94,12 +94,8 @@ func lockWaiting(ctx context.Context, tx pgx.Tx, id int64, what string, states .
 	if n, err = readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n"); err != nil {
 		return n, err
 	}
-	var began bool
-	if err := tx.QueryRow(ctx, `SELECT began_at IS NOT NULL FROM notice WHERE id = $1`, id).Scan(&began); err != nil {
-		return n, fmt.Errorf("ask whether notice %d has begun: %w", id, err)
-	}
 	unresolved := n.State == notice.Held && !n.Planned && n.Reason != notice.ReasonRestored
-	if !slices.Contains(states, n.State) && !(unresolved && what == takingBack) || began || n.SendAt == nil {
+	if !slices.Contains(states, n.State) && !(unresolved && what == takingBack) || n.Began || n.SendAt == nil {
 		return n, notice.Conflict("notice %q is %s: there is nothing to %s", n.Key, n.State, what)
 	}
 	for _, rows := range []string{`plan WHERE notice_id = $1 AND state <> 'dropped'`, `chunk WHERE notice_id = $1`} {
