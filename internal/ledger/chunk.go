@@ -136,12 +136,9 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 	if _, err = pgx.ForEachRow(rows, []any{&seq, &t.tries, &t.waited, &t.shuns, &t.due}, func() error { outcomes[seq] = t; return nil }); err != nil {
 		return nil, err
 	}
-	rows, err = tx.Query(ctx, `
+	rows, _ = tx.Query(ctx, `
 		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, coalesce(mail, 0), clock_timestamp() - $4::timestamptz
 		FROM recipient WHERE plan_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, p.plan, p.lo, p.lo+p.size, p.owedAt)
-	if err != nil {
-		return nil, err
-	}
 	defer rows.Close()
 	known, newcomers := interned{}, map[string]int{} // by mailbox, the places in all
 	for rows.Next() {

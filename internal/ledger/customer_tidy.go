@@ -69,20 +69,15 @@ func sameStored(a, b notice.StoredCustomer) bool {
 // CustomerFaults lists what earlier versions kept and today's rules refuse, most of each kind at most: addresses, ids
 // with which judge finds fault, and notices' keys that differ by case alone.
 func (db *DB) CustomerFaults(ctx context.Context, most int, judge func(id string) string) ([]notice.CustomerFault, error) {
-	faults := []notice.CustomerFault{}
-	rows, err := db.pool.Query(ctx, `
+	rows, _ := db.pool.Query(ctx, `
 		SELECT id, field, fault FROM customer CROSS JOIN LATERAL (
 			VALUES ('email', email_fault), ('alternate_email', alternate_email_fault)) AS f(field, fault)
 		WHERE (email_fault <> '' OR alternate_email_fault <> '') AND fault <> '' ORDER BY id, field DESC LIMIT $1`, most)
-	if err == nil {
-		faults, err = pgx.AppendRows(faults, rows, pgx.RowToStructByPos[notice.CustomerFault])
-	}
+	faults, err := pgx.AppendRows([]notice.CustomerFault{}, rows, pgx.RowToStructByPos[notice.CustomerFault])
 	if err != nil {
 		return nil, fmt.Errorf("list the addresses that are refused: %w", err)
 	}
-	if rows, err = db.pool.Query(ctx, `SELECT id FROM customer ORDER BY id`); err != nil {
-		return nil, fmt.Errorf("list the ids that are refused: %w", err)
-	}
+	rows, _ = db.pool.Query(ctx, `SELECT id FROM customer ORDER BY id`)
 	var id string
 	found := 0
 	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
@@ -95,11 +90,9 @@ func (db *DB) CustomerFaults(ctx context.Context, most int, judge func(id string
 	if err != nil {
 		return nil, fmt.Errorf("list the ids that are refused: %w", err)
 	}
-	rows, err = db.pool.Query(ctx, `
+	rows, _ = db.pool.Query(ctx, `
 		SELECT max(key), 'key', 'differs by case alone from notice ' || min(key) FROM notice GROUP BY lower(key) HAVING count(*) > 1 ORDER BY 1 LIMIT $1`, most)
-	if err == nil {
-		faults, err = pgx.AppendRows(faults, rows, pgx.RowToStructByPos[notice.CustomerFault])
-	}
+	faults, err = pgx.AppendRows(faults, rows, pgx.RowToStructByPos[notice.CustomerFault])
 	if err != nil {
 		return nil, fmt.Errorf("list the keys that differ by case: %w", err)
 	}

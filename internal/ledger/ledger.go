@@ -11,6 +11,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -34,21 +35,11 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Lease == 0 {
-		o.Lease = 60 * time.Second
-	}
-	if o.DotGrace == 0 {
-		o.DotGrace = o.Lease / 3
-	}
-	if o.Gate == 0 {
-		o.Gate = 15 * time.Minute
-	}
-	if o.MaxConns == 0 {
-		o.MaxConns = 8
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o.Lease = cmp.Or(o.Lease, 60*time.Second)
+	o.DotGrace = cmp.Or(o.DotGrace, o.Lease/3)
+	o.Gate = cmp.Or(o.Gate, 15*time.Minute)
+	o.MaxConns = max(2, cmp.Or(o.MaxConns, 8))
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o
 }
 
@@ -73,7 +64,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the Postgres URL: %w", err)
 	}
-	cfg.MaxConns = max(2, opts.MaxConns)
+	cfg.MaxConns = opts.MaxConns
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	setSession(cfg.ConnConfig.RuntimeParams)
 	db := &DB{opts: opts, planners: make(chan struct{}, max(1, cfg.MaxConns/4)), fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}

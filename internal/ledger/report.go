@@ -79,10 +79,7 @@ func (db *DB) EachDelivery(ctx context.Context, noticeID int64, state *notice.De
 	// Closing the rows would read on to the last of them; a cancelled context drops the connection instead.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rows, err := db.pool.Query(ctx, reportSQL, noticeID, -1, state)
-	if err != nil {
-		return fmt.Errorf("read the deliveries of notice %d: %w", noticeID, err)
-	}
+	rows, _ := db.pool.Query(ctx, reportSQL, noticeID, -1, state)
 	defer rows.Close()
 	for rows.Next() {
 		d, err := scanDelivery(rows)

@@ -35,10 +35,8 @@ func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err erro
 	if err != nil {
 		return s, err
 	}
-	rows, err := db.pool.Query(ctx, statusSQL+`WHERE n.id = $1`, id)
-	if err == nil {
-		s, err = pgx.CollectExactlyOneRow(rows, scanStatus)
-	}
+	rows, _ := db.pool.Query(ctx, statusSQL+`WHERE n.id = $1`, id)
+	s, err = pgx.CollectExactlyOneRow(rows, scanStatus)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, notice.NotFound("there is no notice %q", ref)
 	}

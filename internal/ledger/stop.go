@@ -22,17 +22,12 @@ func (s *rowSet) add(chunk int64, seq int32) {
 // findRows looks for the chunks of the deliveries (notice_id, seq) that a query selects. Where there is no chunk, the
 // notice is not released or its rows were dropped.
 func findRows(ctx context.Context, tx pgx.Tx, query string, args ...any) (found rowSet, err error) {
-	rows, err := tx.Query(ctx, `
+	rows, _ := tx.Query(ctx, `
 		SELECT c.id, d.seq FROM (`+query+`) AS d(notice_id, seq)
 		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = d.notice_id AND lo <= d.seq AND hi > d.seq ORDER BY lo DESC LIMIT 1) c`, args...)
-	if err == nil {
-		var chunk int64
-		var seq int32
-		_, err = pgx.ForEachRow(rows, []any{&chunk, &seq}, func() error {
-			found.add(chunk, seq)
-			return nil
-		})
-	}
+	var chunk int64
+	var seq int32
+	_, err = pgx.ForEachRow(rows, []any{&chunk, &seq}, func() error { found.add(chunk, seq); return nil })
 	if err != nil {
 		return found, fmt.Errorf("look for the chunks of deliveries: %w", err)
 	}

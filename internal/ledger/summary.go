@@ -59,9 +59,7 @@ func (db *DB) report(ctx context.Context, which string, arg any) (r notice.Repor
 		for _, st := range notices {
 			ids = append(ids, st.Number)
 		}
-		if rows, err = tx.Query(ctx, outcomesSQL, ids, notice.ReasonRetried); err != nil {
-			return err
-		}
+		rows, _ = tx.Query(ctx, outcomesSQL, ids, notice.ReasonRetried)
 		var language string
 		var o notice.Outcomes
 		_, err = pgx.ForEachRow(rows, []any{&language, &o.State, &o.Reason, &o.Relay, &o.SMTPCode, &o.Enhanced, &o.SMTPText, &o.Count}, func() error {

@@ -65,7 +65,7 @@ func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	if err := db.advanceNotices(ctx); err != nil {
 		return w, err
 	}
-	rows, err := db.pool.Query(ctx, `
+	rows, _ := db.pool.Query(ctx, `
 		WITH due AS (
 			SELECT c.*, n.urgent FROM (
 				-- as notice.Body.Urgent has it
@@ -81,19 +81,17 @@ func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 		(SELECT id, epoch, overdue, urgent, turn FROM due WHERE urgent ORDER BY turn, due_at, id LIMIT $2)
 		UNION ALL
 		(SELECT id, epoch, overdue, urgent, turn FROM due WHERE NOT urgent ORDER BY turn, due_at, id LIMIT $2)`, sweepTurns, sweepLimit)
+	var c DueChunk
+	var turn int
 	more := false
-	if err == nil {
-		var c DueChunk
-		var turn int
-		_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Epoch, &c.Overdue, &c.Urgent, &turn}, func() error {
-			if turn > sweepTurns {
-				more = true
-			} else {
-				w.Chunks = append(w.Chunks, c)
-			}
-			return nil
-		})
-	}
+	_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Epoch, &c.Overdue, &c.Urgent, &turn}, func() error {
+		if turn > sweepTurns {
+			more = true
+		} else {
+			w.Chunks = append(w.Chunks, c)
+		}
+		return nil
+	})
 	if err != nil {
 		return w, fmt.Errorf("look for chunks that are due: %w", err)
 	}
