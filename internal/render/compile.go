@@ -47,7 +47,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 		return nil, err
 	}
 	p.layouts, p.converter = s.layouts, s.converter
-	texts, err := canonicalTexts(src.Texts)
+	texts, err := canonicalKeys("texts", src.Texts)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	// parameters: then any parameter may be absent, and a hole is found when a mail is written.
 	files, ready := map[string]textFile{}, src.Body.Template != ""
 	var optional map[string]string
-	own, err := canonicalTexts(src.Body.Texts)
+	own, err := canonicalKeys("texts", src.Body.Texts)
 	if err != nil {
 		return nil, err
 	}

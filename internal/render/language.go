@@ -26,18 +26,19 @@ func undetermined(tag language.Tag) bool {
 	return base.String() == "und"
 }
 
-// canonicalTexts returns texts under the canonical forms of their languages.
-func canonicalTexts(texts map[string]notice.Text) (map[string]notice.Text, error) {
-	out := make(map[string]notice.Text, len(texts))
-	for _, name := range slices.Sorted(maps.Keys(texts)) {
+// canonicalKeys returns the values of a field under the canonical forms of their languages. It refuses a name that is no
+// language, and one that is given twice.
+func canonicalKeys[V any](field string, values map[string]V) (map[string]V, error) {
+	out := make(map[string]V, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		key, _, err := canonical(name)
 		if err != nil {
-			return nil, notice.Invalid("texts."+name, "%v", err)
+			return nil, notice.Invalid(field+"."+name, "%v", err)
 		}
 		if _, twice := out[key]; twice {
-			return nil, notice.Invalid("texts."+name, "%s is given twice, under two spellings", key)
+			return nil, notice.Invalid(field+"."+name, "%s is given twice, under two spellings", key)
 		}
-		out[key] = texts[name]
+		out[key] = values[name]
 	}
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
+	"io"
 	"strings"
 	"text/template"
 
@@ -83,15 +84,12 @@ func layoutError(name string, err error) error {
 	return notice.Invalid(name, "%s", strings.TrimSpace(message))
 }
 
-func (l layouts) page(d layoutData) (string, error) {
-	var b strings.Builder
-	err := l.html.Execute(&b, d)
-	return b.String(), err
-}
+func (l layouts) page(d layoutData) (string, error)  { return execute(l.html, d) }
+func (l layouts) plain(d layoutData) (string, error) { return execute(l.text, d) }
 
-func (l layouts) plain(d layoutData) (string, error) {
+func execute(t interface{ Execute(io.Writer, any) error }, d layoutData) (string, error) {
 	var b strings.Builder
-	err := l.text.Execute(&b, d)
+	err := t.Execute(&b, d)
 	return b.String(), err
 }
 

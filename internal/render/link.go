@@ -69,10 +69,10 @@ func leads(address string) bool {
 	return false
 }
 
-// relative reports whether an address names no scheme.
-func relative(address string) bool {
+// barred reports whether an address has a scheme that no mail may link to.
+func barred(address string) bool {
 	scheme, _, found := strings.Cut(address, ":")
-	return !found || strings.ContainsAny(scheme, "/?#")
+	return found && !strings.ContainsAny(scheme, "/?#") && !leads(address)
 }
 
 func (s *site) leadsNowhere() error {
@@ -158,7 +158,7 @@ func (p *Program) links(src source, t *text, w whole) {
 		switch why := astray(address); {
 		case known && why != "":
 			p.doubts = append(p.doubts, notice.Invalid(src.find(t.tokens, string(raw)), "the address %q of a link %s: %s", address, why, linkAdvice))
-		case !known && relative(address) && address != "" && !strings.Contains(address, ":"):
+		case !known && address != "" && !strings.Contains(address, ":"):
 			p.doubts = append(p.doubts, notice.Invalid(src.find(t.tokens, string(raw)), "the address of a link begins with %q: %s", address, linkAdvice))
 		}
 	})

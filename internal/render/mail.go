@@ -140,7 +140,7 @@ func (m *Mail) fill(f *filling, r notice.Recipient, doubt *error) error {
 		f.values = append(f.values, result{s, v.kind == kindText, e.RTL})
 	}
 	for _, l := range m.Links {
-		if s := f.plain(l.Pieces); !leads(string(s)) && !relative(string(s)) {
+		if barred(string(f.plain(l.Pieces))) {
 			return l.At.leadsNowhere()
 		}
 	}

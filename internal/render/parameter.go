@@ -49,18 +49,8 @@ func checkLanguages(field string, p notice.Parameter) error {
 	if p.ByLanguage != nil && len(p.ByLanguage) == 0 {
 		return notice.Invalid(field, "has no value in any language")
 	}
-	seen := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(p.ByLanguage)) {
-		key, _, err := canonical(name)
-		if err != nil {
-			return notice.Invalid(field+"."+name, "%v", err)
-		}
-		if seen[key] {
-			return notice.Invalid(field+"."+name, "%s is given twice, under two spellings", key)
-		}
-		seen[key] = true
-	}
-	return nil
+	_, err := canonicalKeys(field, p.ByLanguage)
+	return err
 }
 
 // detailsName is the part of a ready text that the notice itself gives.

@@ -167,7 +167,7 @@ func (b *block) look(doc ast.Node, md []byte) error {
 		case len(pieces) > 0 && settled(pieces[0].Text):
 		case len(pieces) > 1 || len(pieces) == 1 && !pieces[0].constant():
 			b.values.mail.Links = append(b.values.mail.Links, link{pieces, at})
-		case token != "" && len(pieces) == 1 && !leads(pieces[0].Text) && !relative(pieces[0].Text):
+		case token != "" && len(pieces) == 1 && barred(pieces[0].Text):
 			bad = cmp.Or(bad, at.leadsNowhere())
 		case b.values.mail.doubt == nil:
 			fixed := ""

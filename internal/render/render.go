@@ -51,7 +51,7 @@ func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
 	if err := checkLanguages(detailsName, b.Details); err != nil {
 		return nil, err
 	}
-	own, err := canonicalTexts(b.Texts)
+	own, err := canonicalKeys("texts", b.Texts)
 	if err != nil {
 		return nil, err
 	}
