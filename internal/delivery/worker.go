@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,23 +45,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	set := func(n *int, d int) {
-		if *n == 0 {
-			*n = d
-		}
-	}
-	wait := func(t *time.Duration, d time.Duration) {
-		if *t == 0 {
-			*t = d
-		}
-	}
-	set(&o.Chunks, 4)
-	set(&o.Connections, 16)
-	set(&o.OpenMarks, 64)
-	wait(&o.SweepEvery, 10*time.Second)
-	wait(&o.Drain, 30*time.Second)
-	wait(&o.GiveUp, 4*time.Hour)
-	wait(&o.FirstRetry, 30*time.Second)
+	o.Chunks, o.Connections, o.OpenMarks = cmp.Or(o.Chunks, 4), cmp.Or(o.Connections, 16), cmp.Or(o.OpenMarks, 64)
+	o.SweepEvery, o.Drain = cmp.Or(o.SweepEvery, 10*time.Second), cmp.Or(o.Drain, 30*time.Second)
+	o.GiveUp, o.FirstRetry = cmp.Or(o.GiveUp, 4*time.Hour), cmp.Or(o.FirstRetry, 30*time.Second)
 	if o.Pacer == nil {
 		o.Pacer = unpaced{}
 	}

@@ -166,10 +166,6 @@ func keepList(ctx context.Context, tx pgx.Tx, id int64, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `
+	return exec(ctx, tx, fmt.Sprintf("keep the list of notice %d", id), `
 		INSERT INTO listed SELECT $1, c.id FROM customer c WHERE c.id = ANY($2::text[]) ON CONFLICT DO NOTHING`, id, ids)
-	if err != nil {
-		return fmt.Errorf("keep the list of notice %d: %w", id, err)
-	}
-	return nil
 }

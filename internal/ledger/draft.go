@@ -49,8 +49,6 @@ func dropIncident(ctx context.Context, tx pgx.Tx, key string) error {
 	if err != nil {
 		return fmt.Errorf("lock incident %q: %w", key, err)
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM incident WHERE id = $1 AND NOT EXISTS (SELECT FROM notice WHERE incident_id = $1)`, id); err != nil {
-		return fmt.Errorf("delete incident %q: %w", key, err)
-	}
-	return nil
+	return exec(ctx, tx, fmt.Sprintf("delete incident %q", key),
+		`DELETE FROM incident WHERE id = $1 AND NOT EXISTS (SELECT FROM notice WHERE incident_id = $1)`, id)
 }

@@ -18,10 +18,7 @@ const erasureLock = 0x746f6373696e01
 // delayErasures has erasures wait until the transaction ends. It comes before any lock on a row: an erasure that waits makes
 // those wait who ask after it.
 func delayErasures(ctx context.Context, tx pgx.Tx) error {
-	if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, erasureLock); err != nil {
-		return fmt.Errorf("keep erasures waiting: %w", err)
-	}
-	return nil
+	return exec(ctx, tx, "keep erasures waiting", `SELECT pg_advisory_xact_lock_shared($1)`, erasureLock)
 }
 
 // DeleteCustomer erases a customer; a notice.Error of class not_found where nothing is known of them. On the rows of

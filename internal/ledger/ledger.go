@@ -124,3 +124,11 @@ func (db *DB) DotGrace() time.Duration { return db.opts.DotGrace }
 func (db *DB) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, db.pool, f)
 }
+
+// exec executes a statement; does says what that does, for an error.
+func exec(ctx context.Context, tx pgx.Tx, does, sql string, args ...any) error {
+	if _, err := tx.Exec(ctx, sql, args...); err != nil {
+		return fmt.Errorf("%s: %w", does, err)
+	}
+	return nil
+}

@@ -248,8 +248,6 @@ func (db *DB) RecordTest(ctx context.Context, key, who, detail string) error {
 }
 
 func recordAct(ctx context.Context, tx pgx.Tx, id int64, who, what, detail string) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO act (notice_id, who, what, detail) VALUES ($1, $2, $3, $4)`, id, who, what, detail); err != nil {
-		return fmt.Errorf("record who did %q: %w", what, err)
-	}
-	return nil
+	return exec(ctx, tx, fmt.Sprintf("record who did %q", what),
+		`INSERT INTO act (notice_id, who, what, detail) VALUES ($1, $2, $3, $4)`, id, who, what, detail)
 }

@@ -171,19 +171,13 @@ func keepPlan(ctx context.Context, tx pgx.Tx, seen Notice, plan int64, p notice.
 	if err := dropPlan(ctx, tx, n.ID, plan); err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
+	return exec(ctx, tx, fmt.Sprintf("keep the plan of notice %d", n.ID), `
 		UPDATE plan SET digest = $2, customers = $3, recipients = $4, by_language = $5, suppressed = $6 WHERE id = $1`,
 		plan, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed)
-	if err != nil {
-		return fmt.Errorf("keep the plan of notice %d: %w", n.ID, err)
-	}
-	return nil
 }
 
 // dropPlan drops the plan of a draft, unless it is that one. The draft is locked.
 func dropPlan(ctx context.Context, tx pgx.Tx, noticeID, but int64) error {
-	if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE notice_id = $1 AND state = 'frozen' AND id <> $2`, noticeID, but); err != nil {
-		return fmt.Errorf("drop the earlier plan of notice %d: %w", noticeID, err)
-	}
-	return nil
+	return exec(ctx, tx, fmt.Sprintf("drop the earlier plan of notice %d", noticeID),
+		`UPDATE plan SET state = 'dropped' WHERE notice_id = $1 AND state = 'frozen' AND id <> $2`, noticeID, but)
 }

@@ -23,10 +23,7 @@ var cancelStoppedSQL = named(`
 	WHERE o.ctid = x.place`)
 
 func cancelStopped(ctx context.Context, tx pgx.Tx, chunks []int64) error {
-	if _, err := tx.Exec(ctx, cancelStoppedSQL, chunks); err != nil {
-		return fmt.Errorf("cancel what was stopped: %w", err)
-	}
-	return nil
+	return exec(ctx, tx, "cancel what was stopped", cancelStoppedSQL, chunks)
 }
 
 // countedSQL counts the deliveries of some chunks, from their bits and outcomes: of each chunk its counts by state,
@@ -69,10 +66,7 @@ var (
 // twice is counted once. A leased chunk is open: one that others settle while its holder dies would keep its lease for
 // ever.
 func recount(ctx context.Context, tx pgx.Tx, chunks []int64) error {
-	if _, err := tx.Exec(ctx, recountSQL, chunks); err != nil {
-		return fmt.Errorf("recount chunks: %w", err)
-	}
-	return nil
+	return exec(ctx, tx, "recount chunks", recountSQL, chunks)
 }
 
 // recountAndReopen cancels the stopped deliveries of locked chunks, recounts them, and has their notices sent again where a
@@ -92,22 +86,15 @@ func recountAndReopen(ctx context.Context, tx pgx.Tx, chunks []int64) error {
 	if err != nil {
 		return fmt.Errorf("lock the end of the notices: %w", err)
 	}
-	_, err = tx.Exec(ctx, `
+	return exec(ctx, tx, "reopen notices", `
 		UPDATE notice SET state = 'sending'
 		WHERE state = 'sent' AND id IN (SELECT notice_id FROM chunk WHERE id = ANY($1) AND open)`, chunks)
-	if err != nil {
-		return fmt.Errorf("reopen notices: %w", err)
-	}
-	return nil
 }
 
 // lockChunks locks chunks for a change by somebody other than their holder, in a statement of its own: the next one
 // sees them as they then are.
 func lockChunks(ctx context.Context, tx pgx.Tx, ids []int64) error {
-	if _, err := tx.Exec(ctx, lockSQL+`FOR UPDATE`, ids); err != nil {
-		return fmt.Errorf("lock the chunks: %w", err)
-	}
-	return nil
+	return exec(ctx, tx, "lock the chunks", lockSQL+`FOR UPDATE`, ids)
 }
 
 // finishLock and a notice's number are the advisory lock under which its end is decided.

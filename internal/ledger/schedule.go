@@ -46,10 +46,8 @@ func reschedule(ctx context.Context, tx pgx.Tx, id int64, to string, args ...any
 	if _, err := tx.Exec(ctx, `UPDATE notice SET send_at = `+to+` WHERE id = $1`, args...); err != nil {
 		return fmt.Errorf("change when notice %d leaves: %w", id, err)
 	}
-	if _, err := tx.Exec(ctx, `UPDATE chunk SET due_at = send_at FROM notice n WHERE n.id = $1 AND notice_id = $1`, id); err != nil {
-		return fmt.Errorf("change when the chunks of notice %d are due: %w", id, err)
-	}
-	return nil
+	return exec(ctx, tx, fmt.Sprintf("change when the chunks of notice %d are due", id),
+		`UPDATE chunk SET due_at = send_at FROM notice n WHERE n.id = $1 AND notice_id = $1`, id)
 }
 
 const takingBack = "take back"

@@ -205,14 +205,10 @@ func (r unsettled) refused(s notice.Settlement) string {
 
 // settleSent makes locked uncertain deliveries sent, as an operator says that they are.
 func settleSent(ctx context.Context, tx pgx.Tx, id int64, rows rowSet, who string) error {
-	_, err := tx.Exec(ctx, named(`
+	return exec(ctx, tx, fmt.Sprintf("settle deliveries of notice %d", id), named(`
 		UPDATE outcome SET state = {sent}, sent_at = coalesce(sent_at, at), at = clock_timestamp(), code = 0, enhanced = '', reply = '',
 			reason = 'settled by ' || $3::text
 		WHERE notice_id = $1 AND seq = ANY($2) AND state = {uncertain}`), id, rows.seqs, who)
-	if err != nil {
-		return fmt.Errorf("settle deliveries of notice %d: %w", id, err)
-	}
-	return nil
 }
 
 // requeue has locked deliveries owed again: they can be marked again, and supersede those of earlier notices, anew. An

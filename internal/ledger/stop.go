@@ -46,15 +46,11 @@ func reviveRows(ctx context.Context, tx pgx.Tx, rows rowSet) error {
 }
 
 func setStopped(ctx context.Context, tx pgx.Tx, stopped string, rows rowSet) error {
-	_, err := tx.Exec(ctx, `
+	return exec(ctx, tx, "stop deliveries", `
 		UPDATE chunk c SET stopped = `+stopped+`, stopped_at = clock_timestamp()
 		FROM (SELECT c.id, bit_or(set_bit(c.dots & ~c.dots, m.seq - c.lo, 1))::varbit AS bits
 			FROM unnest($1::bigint[], $2::int[]) AS m(chunk_id, seq) JOIN chunk c ON c.id = m.chunk_id GROUP BY c.id) x
 		WHERE c.id = x.id`, rows.chunkOf, rows.seqs)
-	if err != nil {
-		return fmt.Errorf("stop deliveries: %w", err)
-	}
-	return nil
 }
 
 // stopAll stops all that some chunks of a notice owe, and has them looked at at once.

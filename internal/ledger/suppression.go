@@ -77,14 +77,10 @@ func unhide(ctx context.Context, tx pgx.Tx, keys []string) error {
 
 // hide puts hashes in the place of those keys that no customer has any more.
 func hide(ctx context.Context, tx pgx.Tx, keys []string) error {
-	_, err := tx.Exec(ctx, `
+	return exec(ctx, tx, "hide suppressions", `
 		UPDATE suppression s SET address_key = `+erasedSQL("s.address_key")+`
 		WHERE s.address_key = ANY($1) AND s.address_key <> '' AND NOT EXISTS (SELECT FROM customer c
 			WHERE c.email_key = s.address_key AND c.email_key <> '' OR c.alternate_email_key = s.address_key AND c.alternate_email_key <> '')`, keys)
-	if err != nil {
-		return fmt.Errorf("hide suppressions: %w", err)
-	}
-	return nil
 }
 
 // Unsuppress takes an address key off the list, in clear or as a hash; a notice.Error of class not_found where it
@@ -213,17 +209,13 @@ func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID int64) error {
 // suppressRows makes suppressed those of some rows that were never tried, an earlier notice's dot for which they wait
 // included. One that an operator requeued has a reason.
 func suppressRows(ctx context.Context, tx pgx.Tx, rows rowSet) error {
-	_, err := tx.Exec(ctx, named(`
+	return exec(ctx, tx, "suppress what is owed", named(`
 		INSERT INTO outcome (notice_id, seq, state, reason)
 		SELECT c.notice_id, m.seq, {suppressed}, 'suppression_list'
 		FROM unnest($1::bigint[], $2::int[]) AS m(chunk_id, seq) JOIN chunk c ON c.id = m.chunk_id
 		WHERE get_bit(c.sent | c.stopped | c.dots, m.seq - c.lo) = 0
 		ON CONFLICT (notice_id, seq) DO UPDATE SET state = {suppressed}, due_at = NULL, at = excluded.at, reason = excluded.reason
 		WHERE outcome.state = {queued} AND outcome.tries = 0 AND outcome.reason = ''`), rows.chunkOf, rows.seqs)
-	if err != nil {
-		return fmt.Errorf("suppress what is owed: %w", err)
-	}
-	return nil
 }
 
 // suppressReleased stops the deliveries of unfinished notices to mailboxes on the list; which is a condition on
