@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -75,8 +74,5 @@ func (s *runs) of(ctx context.Context, q querier, ids []int64) (map[int64]run, e
 		s.keep(id, r)
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("look up chunks: %w", err)
-	}
-	return found, nil
+	return found, wrap(err, "look up chunks")
 }

@@ -139,10 +139,7 @@ func (db *DB) UnknownCustomers(ctx context.Context, ids []string) (first, n int,
 	err = db.pool.QueryRow(ctx, `
 		SELECT coalesce(min(i), 0) - 1, count(*) FROM unnest($1::text[]) WITH ORDINALITY AS l(id, i)
 		WHERE NOT EXISTS (SELECT FROM customer c WHERE c.id = l.id)`, ids).Scan(&first, &n)
-	if err != nil {
-		return -1, 0, fmt.Errorf("look for unknown customers: %w", err)
-	}
-	return first, n, nil
+	return first, n, wrap(err, "look for unknown customers")
 }
 
 // Listed returns the list of customers that a draft goes to, or a notice that has not begun, by id; never nil. A customer
@@ -151,10 +148,7 @@ func (db *DB) UnknownCustomers(ctx context.Context, ids []string) (first, n int,
 func (db *DB) Listed(ctx context.Context, id int64) ([]string, error) {
 	rows, _ := db.pool.Query(ctx, `SELECT customer_id FROM listed WHERE notice_id = $1 ORDER BY customer_id`, id)
 	ids, err := pgx.AppendRows([]string{}, rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("read the list of notice %d: %w", id, err)
-	}
-	return ids, nil
+	return ids, wrap(err, "read the list of notice %d", id)
 }
 
 // keepList makes these the customers that a draft is listed for, in the place of all earlier ones. Erasures are delayed

@@ -30,10 +30,7 @@ func readCustomer(ctx context.Context, q querier, id, lock string) (c notice.Cus
 	if errors.Is(err, pgx.ErrNoRows) {
 		return c, noCustomer()
 	}
-	if err != nil {
-		return c, fmt.Errorf("read a customer: %w", err)
-	}
-	return c, nil
+	return c, wrap(err, "read a customer")
 }
 
 // PutCustomer keeps a customer, in the place of the one with the same id if there is one, and reports whether it
@@ -50,10 +47,7 @@ func (db *DB) PutCustomer(ctx context.Context, row notice.CustomerRow) (kept not
 		created, err = upsert(ctx, tx, row)
 		return err
 	})
-	if err != nil {
-		return kept, false, fmt.Errorf("keep a customer: %w", err)
-	}
-	return row.Customer, created, nil
+	return row.Customer, created, wrap(err, "keep a customer")
 }
 
 func upsert(ctx context.Context, tx pgx.Tx, row notice.CustomerRow) (created bool, err error) {
@@ -81,10 +75,7 @@ func (db *DB) PatchCustomer(ctx context.Context, row notice.CustomerRow) (kept n
 		kept, err = patch(ctx, tx, row)
 		return err
 	})
-	if err != nil {
-		return kept, fmt.Errorf("change a customer: %w", err)
-	}
-	return kept, nil
+	return kept, wrap(err, "change a customer")
 }
 
 func patch(ctx context.Context, tx pgx.Tx, row notice.CustomerRow) (notice.Customer, error) {
@@ -171,20 +162,14 @@ func spellings(ctx context.Context, tx pgx.Tx, names map[string]string) (map[str
 		first[f] = name
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read the names of attributes: %w", err)
-	}
-	return first, nil
+	return first, wrap(err, "read the names of attributes")
 }
 
 // AttributeNames returns the name of every attribute that some customer has, sorted bytewise. It reads all customers.
 func (db *DB) AttributeNames(ctx context.Context) ([]string, error) {
 	names, err := collect[string](ctx, db.pool, `
 		SELECT name FROM (SELECT DISTINCT jsonb_object_keys(attributes) AS name FROM customer) k ORDER BY name COLLATE "C"`)
-	if err != nil {
-		return nil, fmt.Errorf("list the attributes: %w", err)
-	}
-	return names, nil
+	return names, wrap(err, "list the attributes")
 }
 
 // Anybody reports whether a filter holds for any customer.

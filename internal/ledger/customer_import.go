@@ -273,10 +273,7 @@ func countCleared(ctx context.Context, tx pgx.Tx, report *notice.ImportReport) e
 		report.Cleared[field] = n
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("count what a customer file takes away: %w", err)
-	}
-	return nil
+	return wrap(err, "count what a customer file takes away")
 }
 
 // retire deletes the customers who are not in the file; what they were told stays. Its error is a notice.Error where

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,8 +22,5 @@ func (db *DB) Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Cu
 			AND ($3 = '' OR email_key = $3 OR alternate_email_key = $3)
 		ORDER BY id LIMIT $4`, p.After, p.Text, p.AddressKey, p.Limit)
 	all, err := pgx.AppendRows([]notice.Customer{}, rows, pgx.RowToStructByPos[notice.Customer])
-	if err != nil {
-		return nil, fmt.Errorf("list customers: %w", err)
-	}
-	return all, nil
+	return all, wrap(err, "list customers")
 }

@@ -72,10 +72,7 @@ func (db *DB) onConnect(ctx context.Context, conn *pgx.Conn) error {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42P01" {
 		return nil // no such table: the schema is older than the fence, and Ready says so
 	}
-	if err != nil {
-		return fmt.Errorf("check that the ledger is not a restored one: %w", err)
-	}
-	return nil
+	return wrap(err, "check that the ledger is not a restored one")
 }
 
 func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, err error) {
@@ -119,10 +116,7 @@ func markNumbers(ctx context.Context, q querier) (map[string]int64, error) {
 	var worker string
 	var number int64
 	_, err := pgx.ForEachRow(rows, []any{&worker, &number}, func() error { numbers[worker] = number; return nil })
-	if err != nil {
-		return nil, fmt.Errorf("read the numbers of marks: %w", err)
-	}
-	return numbers, nil
+	return numbers, wrap(err, "read the numbers of marks")
 }
 
 // raise holds unfinished notices, and the releases to come. The ledger's identity becomes that of the database it

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -59,8 +58,5 @@ func (db *DB) History(ctx context.Context, idOrAddress string, addressKey string
 		e.Delivery, err = scanDelivery(row, &e.Number, &e.Key, &e.Kind, &e.Phase, &e.Subject)
 		return e, err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read a history: %w", err)
-	}
-	return all, nil
+	return all, wrap(err, "read a history")
 }

@@ -33,10 +33,7 @@ func (db *DB) SetHolds(ctx context.Context, holds []Hold) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("set the planned holds: %w", err)
-	}
-	return nil
+	return wrap(err, "set the planned holds")
 }
 
 // holdNow is the planned hold that a dot marked now could fall into; $1 is the dot's grace.

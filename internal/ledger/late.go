@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,10 +24,7 @@ func (db *DB) recordLate(ctx context.Context, outcomes []Outcome) error {
 		}
 		return recountAndReopen(ctx, tx, chunks)
 	})
-	if err != nil {
-		return fmt.Errorf("record late outcomes: %w", err)
-	}
-	return nil
+	return wrap(err, "record late outcomes")
 }
 
 // sentLateSQL sets the bit of a 250 of any epoch, unless one was heard before.

@@ -45,10 +45,7 @@ func (db *DB) Leaving(ctx context.Context) ([]int64, error) {
 	ids, err := collect[int64](ctx, db.pool, `
 		SELECT id FROM notice WHERE state = 'scheduled' AND plan_id IS NULL AND send_at <= clock_timestamp()
 			AND (expires_at IS NULL OR expires_at > clock_timestamp()) ORDER BY id`)
-	if err != nil {
-		return nil, fmt.Errorf("look for notices that are to leave: %w", err)
-	}
-	return ids, nil
+	return ids, wrap(err, "look for notices that are to leave")
 }
 
 // Leave plans a notice that is due, as Freeze does, and takes that plan. It is a conflict where nobody is on the audience,

@@ -127,8 +127,14 @@ func (db *DB) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 
 // exec executes a statement; does says what that does, for an error.
 func exec(ctx context.Context, tx pgx.Tx, does, sql string, args ...any) error {
-	if _, err := tx.Exec(ctx, sql, args...); err != nil {
-		return fmt.Errorf("%s: %w", does, err)
+	_, err := tx.Exec(ctx, sql, args...)
+	return wrap(err, "%s", does)
+}
+
+// wrap adds to an error, if it is one, what was being done.
+func wrap(err error, does string, args ...any) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s: %w", fmt.Sprintf(does, args...), err)
 }

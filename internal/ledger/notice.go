@@ -129,10 +129,7 @@ func (db *DB) Released(ctx context.Context, b notice.Body) (released, same bool,
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, false, nil
 	}
-	if err != nil {
-		return false, false, fmt.Errorf("look up notice %q: %w", b.Key, err)
-	}
-	return released, same, nil
+	return released, same, wrap(err, "look up notice %q", b.Key)
 }
 
 // uniqueKey refuses a new key that is another in other capitals: both would be taken for one, and each would send. Keys
@@ -195,10 +192,7 @@ func (db *DB) Find(ctx context.Context, ref string) (id int64, err error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, notice.NotFound("there is no notice %q", ref)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("look up notice %q: %w", ref, err)
-	}
-	return id, nil
+	return id, wrap(err, "look up notice %q", ref)
 }
 
 // State returns where a notice stands, by its key or number.
@@ -231,20 +225,14 @@ func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice
 	if errors.Is(err, pgx.ErrNoRows) {
 		return n, notice.NotFound("there is no notice %d", id)
 	}
-	if err != nil {
-		return n, fmt.Errorf("read notice %d: %w", id, err)
-	}
-	return n, nil
+	return n, wrap(err, "read notice %d", id)
 }
 
 // RecordTest keeps that the notice of that key was tested, also where there is no draft of it.
 func (db *DB) RecordTest(ctx context.Context, key, who, detail string) error {
 	_, err := db.pool.Exec(ctx, `
 		INSERT INTO act (notice_id, notice_key, who, what, detail) VALUES ((SELECT id FROM notice WHERE key = $1), $1, $2, 'test', $3)`, key, who, detail)
-	if err != nil {
-		return fmt.Errorf("record a test of notice %s: %w", key, err)
-	}
-	return nil
+	return wrap(err, "record a test of notice %s", key)
 }
 
 func recordAct(ctx context.Context, tx pgx.Tx, id int64, who, what, detail string) error {

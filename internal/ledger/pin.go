@@ -66,10 +66,7 @@ func (db *DB) Mails(ctx context.Context, noticeID int64, numbers []int) (map[int
 	if err == nil && len(mails) < len(numbers) {
 		err = fmt.Errorf("%d of %d are missing", len(numbers)-len(mails), len(numbers))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the compiled mails of notice %d: %w", noticeID, err)
-	}
-	return mails, nil
+	return mails, wrap(err, "read the compiled mails of notice %d", noticeID)
 }
 
 // dropPins lets go of a plan's compiled mails, and drops those that no other plan has.
@@ -81,8 +78,5 @@ func dropPins(ctx context.Context, tx pgx.Tx, plan int64) error {
 	if err == nil { // a later statement: it sees the pins of a plan that held the lock meanwhile
 		_, err = tx.Exec(ctx, `DELETE FROM mail m WHERE digest = ANY($1) AND NOT EXISTS (SELECT FROM pin WHERE digest = m.digest)`, digests)
 	}
-	if err != nil {
-		return fmt.Errorf("drop the compiled mails of plan %d: %w", plan, err)
-	}
-	return nil
+	return wrap(err, "drop the compiled mails of plan %d", plan)
 }

@@ -136,10 +136,7 @@ func startPlan(ctx context.Context, tx pgx.Tx, id int64, a Audience) (n Notice, 
 	err = tx.QueryRow(ctx, `
 		INSERT INTO plan (notice_id, state, body, customers, recipients, by_language, suppressed)
 		SELECT id, 'frozen', body, 0, 0, '{}', '{}' FROM notice WHERE id = $1 RETURNING id`, id).Scan(&plan)
-	if err != nil {
-		return n, 0, fmt.Errorf("make the plan of notice %d: %w", id, err)
-	}
-	return n, plan, nil
+	return n, plan, wrap(err, "make the plan of notice %d", id)
 }
 
 var errReleased = notice.Conflict("the notice is released already")

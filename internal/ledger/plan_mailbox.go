@@ -78,10 +78,7 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 		return nil, err
 	}
 	rows, err := tx.Query(ctx, fmt.Sprintf(audienceSQL, down, broken, alternate, where, suppressedSQL("mailbox")), args...)
-	if err != nil {
-		return nil, fmt.Errorf("find the audience: %w", err)
-	}
-	return rows, nil
+	return rows, wrap(err, "find the audience")
 }
 
 // placed is a customer of an audience, with the mailbox at which they are told.

@@ -71,10 +71,7 @@ func (db *DB) Uncertain(ctx context.Context, ref string, after, limit int) ([]Un
 		u.LogFrom, u.LogUntil, u.RequeueFrom = u.LogFrom.UTC(), u.LogUntil.UTC(), u.RequeueFrom.UTC()
 		return u, err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read what is uncertain of notice %d: %w", id, err)
-	}
-	return all, nil
+	return all, wrap(err, "read what is uncertain of notice %d", id)
 }
 
 // Reconciliation is the finding of a relay's log about uncertain deliveries of a notice.

@@ -112,8 +112,5 @@ func (db *DB) Finish(ctx context.Context, id int64) error {
 			WHERE id = $1 AND state = 'sending' AND NOT EXISTS (SELECT FROM chunk WHERE notice_id = $1 AND open)`, id)
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("finish notice %d: %w", id, err)
-	}
-	return nil
+	return wrap(err, "finish notice %d", id)
 }

@@ -229,10 +229,7 @@ func askListAgain(ctx context.Context, tx pgx.Tx, p *frozenPlan) (late []int32, 
 	if err == nil {
 		err = p.setReason(ctx, tx, gone, "", -1)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("look for suppressions that have gone: %w", err)
-	}
-	return late, nil
+	return late, wrap(err, "look for suppressions that have gone")
 }
 
 // setReason gives rows of the plan a reason, and counts each of them as suppressed (1) or as not any more (-1).

@@ -67,10 +67,7 @@ func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryP
 	page, err := pgx.AppendRows([]notice.Delivery{}, rows, func(row pgx.CollectableRow) (notice.Delivery, error) {
 		return scanDelivery(row)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read the deliveries of notice %d: %w", noticeID, err)
-	}
-	return page, nil
+	return page, wrap(err, "read the deliveries of notice %d", noticeID)
 }
 
 // EachDelivery calls fn with every row of a notice's report, by seq, or with those in one state. All of it is of one

@@ -168,10 +168,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bo
 		WHERE `+pickedSQL(7)+` ORDER BY d.seq`),
 		n.ID, notice.Phases[n.Body.Kind], found.chunkOf, found.seqs, db.opts.Gate, requeue, p.state, p.code, p.relay)
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[unsettled])
-	if err != nil {
-		return nil, nil, fmt.Errorf("read what is to be settled: %w", err)
-	}
-	return all, found.chunks, nil
+	return all, found.chunks, wrap(err, "read what is to be settled")
 }
 
 // lockWithLater locks the chunks of some deliveries, and of those to the same mailboxes in the other notices of the

@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/jackc/pgx/v5"
@@ -40,10 +39,7 @@ func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err erro
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, notice.NotFound("there is no notice %q", ref)
 	}
-	if err != nil {
-		return s, fmt.Errorf("read the status of notice %d: %w", id, err)
-	}
-	return s, nil
+	return s, wrap(err, "read the status of notice %d", id)
 }
 
 // Notices returns a page of notices by number, the newest first.
@@ -51,10 +47,7 @@ func (db *DB) Notices(ctx context.Context, p notice.Page) ([]notice.Status, erro
 	rows, _ := db.pool.Query(ctx, statusSQL+`
 		WHERE ($1 = 0 OR n.id < $1) AND ($2 = '' OR i.key = $2) ORDER BY n.id DESC LIMIT $3`, p.Before, p.Incident, p.Limit)
 	all, err := pgx.CollectRows(rows, scanStatus)
-	if err != nil {
-		return nil, fmt.Errorf("list the notices: %w", err)
-	}
-	return all, nil
+	return all, wrap(err, "list the notices")
 }
 
 func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {

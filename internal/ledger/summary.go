@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -68,8 +67,5 @@ func (db *DB) report(ctx context.Context, which string, arg any) (r notice.Repor
 		})
 		return err
 	})
-	if err != nil {
-		return r, fmt.Errorf("read a report: %w", err)
-	}
-	return r, nil
+	return r, wrap(err, "read a report")
 }
