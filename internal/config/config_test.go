@@ -225,6 +225,7 @@ func TestErrors(t *testing.T) {
 		{"secret's file is away", nil, []string{"TOCSIN_TOKEN_FILE=/does/not/exist"}, "", []string{"TOCSIN_TOKEN (file /does/not/exist, named by TOCSIN_TOKEN_FILE)"}},
 		{"three tokens", nil, []string{"TOCSIN_TOKEN=hidden1,b,c"}, "", []string{"TOCSIN_TOKEN (environment)", "3 tokens"}},
 		{"relay URL", nil, []string{"TOCSIN_SMTP_URL=smtp://ok,smtp://u:hidden/word@host:25"}, "", []string{"TOCSIN_SMTP_URL (environment)", "relay 2", "percent-encoded"}},
+		{"relay URL with a comma", nil, []string{"TOCSIN_SMTP_URL=smtp://ok,smtp://u:12,hidden@host:25"}, "", []string{"TOCSIN_SMTP_URL (environment)", "relay 2", "%2C"}},
 		{"database URL", nil, []string{"DATABASE_URL=postgres://u:hidden#@db:x/y"}, "", []string{"DATABASE_URL (environment)", "postgres://tocsin:password@"}},
 		{"Redis URL", nil, []string{"REDIS_URL=http://:hidden@cache"}, "", []string{"REDIS_URL (environment)", "redis://"}},
 		{"public URL", nil, []string{"TOCSIN_PUBLIC_URL=tocsin.example.net"}, "", []string{"TOCSIN_PUBLIC_URL (environment)", "https://"}},

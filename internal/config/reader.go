@@ -107,6 +107,10 @@ func (r *reader) relays() []Relay {
 	}
 	var relays []Relay
 	for i, u := range urls {
+		if i+1 < len(urls) && !strings.Contains(urls[i+1], "://") {
+			r.add(v.wrong("relay %d is cut at a comma, which parts relays: write one in a password as %%2C", i+1))
+			return nil
+		}
 		if err := isSMTPURL(u); err != nil {
 			r.add(v.wrong("relay %d %v", i+1, err))
 			continue

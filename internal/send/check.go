@@ -5,12 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"tocsin/internal/notice"
@@ -27,6 +24,7 @@ func Check(ctx context.Context, r Relay) notice.Findings { return check(ctx, r, 
 
 func check(ctx context.Context, r Relay, o Options) (f notice.Findings) {
 	p := New([]Relay{r}, o)
+	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, p.o.ConnectTimeout)
 	defer cancel()
 	began := time.Now()
@@ -38,6 +36,10 @@ func check(ctx context.Context, r Relay, o Options) (f notice.Findings) {
 	c, failed := p.tryEach(ctx, addresses)
 	if c == nil {
 		refusedBy(&f, r, telling(failed))
+		if _, silent := errors.AsType[*silence](telling(failed)); silent && r.TLS != TLSImplicit && speaksTLS(outer, r.address()) {
+			f = nil
+			f.Error("write smtps:// in its url, or name the port for STARTTLS (587 or 25)", "%s speaks TLS from the first byte, which smtp:// does not", r.address())
+		}
 		return f
 	}
 	defer c.quit()
@@ -88,9 +90,12 @@ func (p *Pool) tryEach(ctx context.Context, addresses []netip.Addr) (c *conn, fa
 func checkTLS(f *notice.Findings, c *conn) {
 	r, state := c.relay.Relay, c.state()
 	if state == nil {
-		if loopback(r.Host) {
+		switch {
+		case loopback(r.Host):
 			f.OK("no TLS, on this machine alone")
-		} else {
+		case c.declined != nil:
+			f.Warning("see its log: its key or certificate may not be readable", "mails go to it without TLS, which it offers and refuses: %s", withoutAddresses(c.declined.Error()))
+		default:
 			f.Warning("have it offer STARTTLS, and take tls=opportunistic out of its url", "mails go to it without TLS")
 		}
 		return
@@ -119,30 +124,6 @@ func verify(r Relay, state *tls.ConnectionState) error {
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
-// certificateFault says in a few words what is wrong with a certificate.
-func certificateFault(leaf *x509.Certificate, err error) string {
-	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
-		if time.Now().Before(e.Cert.NotBefore) {
-			return "its certificate is valid from " + day(e.Cert.NotBefore) + " on"
-		}
-		return "its certificate expired on " + day(e.Cert.NotAfter)
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return "its certificate is signed by an authority that is not known here (" + leaf.Issuer.CommonName + ")"
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return "its certificate is for " + strings.Join(append(leaf.DNSNames, addresses(leaf.IPAddresses)...), ", ")
-	}
-	return printable(err.Error())
-}
-
-func addresses(ips []net.IP) (texts []string) {
-	for _, ip := range ips {
-		texts = append(texts, ip.String())
-	}
-	return texts
-}
-
 // checkExtensions judges what the relay offers.
 func checkExtensions(f *notice.Findings, c *conn) {
 	switch size, err := strconv.ParseInt(c.offered["SIZE"], 10, 64); {
@@ -160,81 +141,5 @@ func checkExtensions(f *notice.Findings, c *conn) {
 	}
 	if !c.offers("SMTPUTF8") {
 		f.Warning("switch it on where the relay can", "it does not offer SMTPUTF8: mailboxes with other letters than ASCII can't be reached through it")
-	}
-}
-
-// refusedBy says why there is no connection that a mail could be sent on.
-func refusedBy(f *notice.Findings, r Relay, err error) {
-	if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		advice := "have a certificate issued that this machine trusts for " + r.Host + ", or put its authority among the system's"
-		if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
-			advice = "renew it on the relay; nothing is sent there until then"
-		}
-		f.Error(advice, "%s", certificateFault(bad.UnverifiedCertificates[0], bad.Err))
-		return
-	}
-	said := withoutAddresses(explain(err))
-	dns, isDNS := errors.AsType[*net.DNSError](err)
-	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
-	reply, isReply := errors.AsType[*refusal](err)
-	login, isLogin := errors.AsType[*authFailure](err)
-	switch {
-	case isDNS && dns.IsNotFound:
-		f.Error("mend the host in its url, or the DNS", "the name %s is not known", r.Host)
-	case isDNS:
-		f.Error("see whether this machine's name servers work", "the name %s can't be looked up: %s", r.Host, said)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		f.Error("start the relay, or mend host and port in its url", "nothing listens at %s", r.address())
-	case noTLS:
-		f.Error("write smtp:// for STARTTLS, or name the port that speaks TLS from the first byte (465)", "%s does not speak TLS from the first byte, as smtps:// wants", r.address())
-	case isLogin:
-		refusedLogin(f, r, login)
-	case strings.HasPrefix(said, "AUTH"):
-		f.Error("have it offer STARTTLS with a certificate that verifies, or take the user out of its url", "%s", said)
-	case isReply:
-		refusedStep(f, reply)
-	case errors.Is(err, context.DeadlineExceeded):
-		f.Error("see whether a firewall is in between; many networks block port 25", "%s can't be reached, or does not greet, in time", r.address())
-	case strings.Contains(said, "STARTTLS"):
-		f.Error("have it offer STARTTLS; or write smtps:// with its TLS port; or, where the line is safe, ?tls=opportunistic", "%s", said)
-	default:
-		f.Error("see that it runs and that no firewall is in between", "no connection to %s: %s", r.address(), said)
-	}
-}
-
-// refusedStep says what a relay's refusal before AUTH means.
-func refusedStep(f *notice.Findings, r *refusal) {
-	said := withoutAddresses(strings.TrimPrefix(r.Error(), r.step+": "))
-	switch {
-	case r.step == "EHLO":
-		f.Error("set TOCSIN_HELLO, or hello of the relay, to a name that the DNS knows", "it refuses the name in EHLO: %s", said)
-	case r.step == "STARTTLS":
-		f.Error("see its log: its key or certificate may not be readable", "it offers STARTTLS and refuses it: %s", said)
-	default:
-		f.Error("ask who runs the relay whether this machine may send through it", "it refuses this machine: %s", said)
-	}
-}
-
-// refusedLogin says why the relay does not let the user in.
-func refusedLogin(f *notice.Findings, r Relay, login *authFailure) {
-	offered := strings.Join(login.offered, " ")
-	said := withoutAddresses(explain(login))
-	code, refused := login.refused(535, 530, 550, 554)
-	_, busy := login.refused(454, 421)
-	switch {
-	case len(login.tried) == 0 && offered == "":
-		f.Error("have it offer PLAIN, LOGIN, CRAM-MD5 or SCRAM under TLS, or take the user out of its url", "it offers no mechanism to log in with")
-	case len(login.tried) == 0 && len(r.Auth) > 0:
-		f.Error("mend auth, or leave it out", "it does not offer %s, which auth wants, but %s", strings.Join(r.Auth, " or "), offered)
-	case len(login.tried) == 0:
-		f.Error("have it offer PLAIN, LOGIN, CRAM-MD5 or SCRAM under TLS; XOAUTH2 takes a token_file or token_command", "it offers no mechanism that can be used here, but %s", offered)
-	case refused && r.Password == "":
-		f.Error("see that the token is for this user and has not ended", "it refuses the access token of the user (%d)", code)
-	case refused:
-		f.Error("mend user and password in its url, or in its password_file", "it refuses the password of the user (%d)", code)
-	case busy:
-		f.Error("see its log: what it asks for passwords does not answer", "it can't check passwords just now: %s", said)
-	default:
-		f.Error("name one that works with auth, such as auth: PLAIN; its log says more", "it can't use what it offers to log in with (%s): %s", offered, said)
 	}
 }

@@ -16,6 +16,11 @@ func TestARelayIsTriedAndNothingIsSent(t *testing.T) {
 	t.Parallel()
 	good, roots := certificate(t, time.Now().Add(90*24*time.Hour))
 	ending, endingRoots := certificate(t, time.Now().Add(3*24*time.Hour+time.Minute))
+	nameless, namelessRoots := certificateFor(t, time.Now().Add(90*24*time.Hour))
+	foreign := good.Clone()
+	foreign.MaxVersion, foreign.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_RC4_128_SHA}
+	old := good.Clone()
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	expired, expiredRoots := certificate(t, time.Now().Add(-time.Hour))
 	offer := []string{"STARTTLS", "AUTH PLAIN", "PIPELINING", "SIZE 52428800", "SMTPUTF8"}
 	fine := []string{"ok reached", "ok TLS 1.3", "ok user and password", "ok up to 50 MiB", "ok PIPELINING"}
@@ -31,6 +36,7 @@ func TestARelayIsTriedAndNothingIsSent(t *testing.T) {
 		password string
 		host     string // "" is that of the server
 		away     bool
+		timeout  time.Duration
 		want     []string
 	}{
 		{name: "all is well", ehlo: offer, config: good, roots: roots, user: "ada", password: "secret", want: fine},
@@ -46,6 +52,23 @@ func TestARelayIsTriedAndNothingIsSent(t *testing.T) {
 		{name: "another host's certificate", ehlo: offer, config: good, roots: roots, host: "localhost", want: []string{"error its certificate is for 127.0.0.1"}},
 		{name: "no STARTTLS", ehlo: offer[1:], want: []string{"error does not offer STARTTLS"}},
 		{name: "no TLS on a TLS port", mode: TLSImplicit, ehlo: offer, want: []string{"error does not speak TLS from the first byte"}},
+		{name: "TLS on a plain port", mode: TLSRequired, implicit: true, ehlo: offer, config: good, roots: roots, timeout: 300 * time.Millisecond,
+			want: []string{"error speaks TLS from the first byte, which smtp:// does not"}},
+		{name: "no greeting", mode: TLSRequired, script: map[string]act{atGreeting: {silent: true}}, timeout: 300 * time.Millisecond,
+			want: []string{"error takes the connection, and then: greeting: the relay did not answer in time"}},
+		{name: "a certificate without a host", ehlo: offer, config: nameless, roots: namelessRoots, want: []string{"error names no host where clients look for it (subjectAltName), only CN=relay"}},
+		{name: "no common cipher", ehlo: offer, config: foreign, roots: roots, want: []string{"error no TLS version or cipher in common"}},
+		{name: "no common version", mode: TLSImplicit, implicit: true, ehlo: offer, config: old, roots: roots, want: []string{"error no TLS version or cipher in common"}},
+		{name: "STARTTLS is refused", ehlo: offer, script: map[string]act{atSTARTTLS: {say: "454 4.7.0 TLS not available"}},
+			want: []string{"error it offers STARTTLS and refuses it: 454 4.7.0 TLS not available"}},
+		{name: "the name in EHLO is refused", script: map[string]act{atEHLO: {say: "504 5.5.2 <x>: Helo command rejected"}},
+			want: []string{"error it refuses the name in EHLO: 504 5.5.2"}},
+		{name: "a mechanism that nobody knows", ehlo: []string{"STARTTLS", "AUTH GSSAPI NTLM"}, config: good, roots: roots, user: "ada", password: "secret",
+			want: []string{"error no mechanism that can be used here, but GSSAPI NTLM"}},
+		{name: "a mechanism that does not work", ehlo: []string{"STARTTLS", "AUTH PLAIN"}, config: good, roots: roots, user: "ada", password: "secret",
+			script: map[string]act{"AUTH PLAIN": {say: "504 5.5.4 not known"}}, want: []string{"error it can't use what it offers to log in with (PLAIN): AUTH PLAIN: 504"}},
+		{name: "passwords can't be checked", ehlo: []string{"STARTTLS", "AUTH PLAIN"}, config: good, roots: roots, user: "ada", password: "secret",
+			script: map[string]act{"AUTH PLAIN": {say: "454 4.7.0 no"}}, want: []string{"error it can't check passwords just now"}},
 		{name: "little is offered", mode: TLSOpportunistic, ehlo: []string{"SIZE 100000"},
 			want: []string{"ok reached", "ok no TLS", "warning at most 100000 bytes", "warning PIPELINING", "warning SMTPUTF8"}},
 		{name: "a refusing greeting", mode: TLSOpportunistic, script: map[string]act{atGreeting: {say: "554 5.7.1 go away ada@example.net"}},
@@ -66,7 +89,7 @@ func TestARelayIsTriedAndNothingIsSent(t *testing.T) {
 			if c.away {
 				s.stop()
 			}
-			got := Check(t.Context(), r)
+			got := check(t.Context(), r, Options{ConnectTimeout: c.timeout})
 			testkit.Findings(t, got, c.want...)
 			if c.password != "" && strings.Contains(fmt.Sprintf("%+v", got), c.password) {
 				t.Errorf("it tells the password: %+v", got)

@@ -20,6 +20,7 @@ type conn struct {
 	socket     syscall.RawConn // to look at it without reading
 	text       *textproto.Conn // what is read and written, above TLS where there is any
 	secure     bool            // under TLS
+	declined   *refusal        // of STARTTLS, though it was offered
 	unverified error           // why the certificate does not verify, where that is overlooked
 
 	offered    map[string]string // what the relay said to EHLO: parameters by keyword, in capitals

@@ -129,6 +129,7 @@ func (c *conn) startTLS(ctx context.Context, hello string) error {
 	case err != nil:
 		return &silence{"STARTTLS", err}
 	case rep.code >= 400 && mode == TLSOpportunistic:
+		c.declined = &refusal{"STARTTLS", rep}
 		return nil
 	case rep.code != 220:
 		return &refusal{"STARTTLS", rep}

@@ -166,6 +166,9 @@ func (r reply) refusal(c command) notice.Answer {
 
 // explain says in a few words why no reply was heard.
 func explain(err error) string {
+	if s, ok := errors.AsType[*silence](err); ok {
+		return printable(s.Error())
+	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "the relay closed the connection in the middle of a reply"

@@ -21,6 +21,11 @@ import (
 // certificate makes a CA and a server's certificate for 127.0.0.1 that is valid until then.
 func certificate(t *testing.T, until time.Time) (*tls.Config, *x509.CertPool) {
 	t.Helper()
+	return certificateFor(t, until, net.IPv4(127, 0, 0, 1))
+}
+
+func certificateFor(t *testing.T, until time.Time, hosts ...net.IP) (*tls.Config, *x509.CertPool) {
+	t.Helper()
 	make := func(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
@@ -44,7 +49,7 @@ func certificate(t *testing.T, until time.Time) (*tls.Config, *x509.CertPool) {
 		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
 	}, nil, nil)
 	leaf, key := make(&x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "relay"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "relay"}, IPAddresses: hosts,
 		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
 	}, ca, caKey)
 	roots := x509.NewCertPool()
