@@ -99,7 +99,7 @@ func (d *Desk) sendTests(ctx context.Context, b notice.Body, p prepared, readers
 func (d *Desk) stamp(name string, b notice.Body) render.Stamp {
 	return render.Stamp{
 		MessageID: "<" + name + "." + rand.Text() + "@" + d.domain() + ">",
-		NoticeKey: b.Key, ListID: render.ListID(d.From), Date: time.Now(),
+		NoticeKey: b.Key, Date: time.Now(),
 	}
 }
 

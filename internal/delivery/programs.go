@@ -17,8 +17,7 @@ import (
 type program struct {
 	ledger.Notice
 	compile func() (*render.Program, error) // its texts, for recipients whose compiled mail was not kept
-	listID  string
-	largest atomic.Int64 // bytes of a mail so far
+	largest atomic.Int64                    // bytes of a mail so far
 
 	mu    sync.Mutex
 	mails map[int]*render.Mail // the compiled mails that were read so far; a plan bounds how many it keeps
@@ -62,7 +61,7 @@ func (w *Worker) load(ctx context.Context, id int64) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &program{Notice: n, listID: render.ListID(w.From), compile: sync.OnceValues(func() (*render.Program, error) {
+	return &program{Notice: n, compile: sync.OnceValues(func() (*render.Program, error) {
 		return w.set.Compile(render.SourceOf(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
 	})}, nil
 }
@@ -140,7 +139,6 @@ func (p *program) message(buf []byte, m *render.Mail, d ledger.Due) ([]byte, err
 		MessageID: p.MessageID(d.Seq),
 		InReplyTo: d.InReplyTo,
 		NoticeKey: p.Key,
-		ListID:    p.listID,
 		Date:      p.date(),
 	}
 	if m != nil {

@@ -11,7 +11,7 @@ import (
 // mailVersion is the version of the encoding of a Mail. It goes up with each change after which a program that knows
 // the version before would make other bytes, or none. Decode has to read the versions before then too: their mails may
 // still be owed.
-const mailVersion = 2
+const mailVersion = 3
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
 func (m *Mail) Encode() []byte {

@@ -42,8 +42,8 @@ func TestAMailOfAnotherVersionIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded := strings.Replace(string(m.Encode()), `{"version":2,`, `{"version":3,`, 1)
-	if _, err := Decode([]byte(encoded)); err == nil || err.Error() != "the compiled mail has version 3, this program knows 2" {
+	encoded := strings.Replace(string(m.Encode()), `{"version":3,`, `{"version":4,`, 1)
+	if _, err := Decode([]byte(encoded)); err == nil || err.Error() != "the compiled mail has version 4, this program knows 3" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -23,7 +23,6 @@ const (
 	fieldMessageID
 	fieldReplies // In-Reply-To and References
 	fieldNotice
-	fieldListID
 	fieldBoundary  // of multiparts, but for the number of each
 	fieldTitle     // the subject in the HTML part
 	fieldTextTitle // and in the text part
@@ -51,10 +50,6 @@ func (w *writer) field(f field, to string, subject []byte, st *Stamp) {
 		}
 	case fieldNotice:
 		w.header("X-Notice: ", st.NoticeKey)
-	case fieldListID:
-		if st.ListID != "" {
-			w.header("List-Id: ", "<", listID(st.ListID), ">")
-		}
 	case fieldTitle:
 		w.value(result{s: string(subject)}, formHTML)
 	case fieldTextTitle:
@@ -180,26 +175,13 @@ func parseMailbox(s string) (*mail.Address, error) {
 	return &mail.Address{Name: strings.Join(strings.Fields(clean(a.Name)), " "), Address: local + "@" + domain}, nil
 }
 
-// ListID returns the list-id of all mails from a sender (RFC 2919): receivers filter by it, so that it stays the same from
-// notice to notice. It is "" where from is no address.
-func ListID(from string) string {
-	a, err := parseMailbox(from)
-	if err != nil {
-		return ""
-	}
-	return listID(strings.ReplaceAll(a.Address, "@", "."))
-}
-
-// listID makes a list-id of s (RFC 2919): labels of atext with a dot between each two. A local part may hold dots where
-// no label is.
-func listID(s string) string {
+// listID returns the list-id of all mails from a sender (RFC 2919), labels of atext with a dot between each two: receivers
+// filter by it, so that it stays the same from notice to notice. A local part may hold dots where no label is.
+func listID(from *mail.Address) string {
 	foreign := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
 	}
-	if strings.Trim(s, ".") == s && !strings.Contains(s, "..") && !strings.ContainsFunc(strings.ReplaceAll(s, ".", ""), foreign) {
-		return s
-	}
-	return strings.Join(strings.FieldsFunc(s, foreign), ".")
+	return strings.Join(strings.FieldsFunc(from.Address, foreign), ".")
 }
 
 // part is a part of a message, or parts of one (RFC 2045, RFC 2046).

@@ -47,7 +47,6 @@ type Stamp struct {
 	InReplyTo string    // Message-ID of the incident's first mail to this mailbox, with angle brackets; empty = none
 	NoticeKey string    // X-Notice
 	Mark      string    // before the subject in the header, such as "[Test] "; empty = none
-	ListID    string    // List-Id (RFC 2919), such as status.example.net; made valid and put in brackets; empty = none
 	Date      time.Time // Date, in the zone that it is to be written in
 }
 

@@ -124,7 +124,7 @@ func TestAMessageHasTheHeadersOfADelivery(t *testing.T) {
 		"Auto-Submitted":   "auto-generated",
 
 		"X-Auto-Response-Suppress": "OOF, AutoReply",
-		"List-Id":                  "<notices.example.net>",
+		"List-Id":                  "<status.example.net>",
 		"X-Notice":                 "mail-2026-11-09.first",
 		"Mime-Version":             "1.0",
 	}

@@ -91,8 +91,8 @@ func recipient(name string, attributes map[string]string) notice.Recipient {
 
 func stamp() Stamp {
 	return Stamp{MessageID: "<4f0c9a.17@example.net>", InReplyTo: "<77aa01.17@example.net>",
-		NoticeKey: "mail-2026-11-09.first", ListID: "notices.example.net",
-		Date: time.Date(2026, 11, 9, 3, 14, 7, 0, time.FixedZone("", 3600))}
+		NoticeKey: "mail-2026-11-09.first",
+		Date:      time.Date(2026, 11, 9, 3, 14, 7, 0, time.FixedZone("", 3600))}
 }
 
 func preview(t testing.TB, p *Program, r notice.Recipient) Message {
