@@ -27,6 +27,8 @@ type conn struct {
 	eightBit   bool              // the relay offers 8BITMIME
 	utf8       bool              // the relay offers SMTPUTF8
 	pipelining bool              // the relay offers PIPELINING
+	sizes      bool              // the relay offers SIZE
+	size       int               // bytes of the largest mail that it takes; 0 = it names none
 
 	ready    *task  // its envelope was accepted: the relay waits for its message
 	out      []byte // what is written next

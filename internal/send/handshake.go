@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -60,6 +61,8 @@ func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn
 		return nil, err
 	}
 	c.eightBit, c.utf8, c.pipelining = c.offers("8BITMIME"), c.offers("SMTPUTF8"), c.offers("PIPELINING")
+	c.sizes = c.offers("SIZE")
+	c.size, _ = strconv.Atoi(c.offered["SIZE"])
 	return c, nil
 }
 

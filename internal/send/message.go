@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -21,11 +23,22 @@ func (c *conn) carries(m notice.Mail) error {
 	if m.To == "" {
 		return errors.New("there is no address to send to")
 	}
-	if !c.utf8 && !(ascii(m.From) && ascii(m.To)) {
-		return errors.New("the relay does not offer SMTPUTF8, which the address needs")
+	if !c.utf8 && international(&m) {
+		return shortfall("the relay does not offer SMTPUTF8, which the address needs")
+	}
+	if c.size > 0 && len(m.Raw) > c.size {
+		return shortfall(fmt.Sprintf("the mail has %d bytes, and the relay takes %d at most (SIZE)", len(m.Raw), c.size))
 	}
 	return nil
 }
+
+// shortfall says that a relay does not offer what a mail needs. Another may.
+type shortfall string
+
+func (s shortfall) Error() string { return string(s) }
+
+// international reports whether an address of m needs SMTPUTF8 (RFC 6531).
+func international(m *notice.Mail) bool { return !(ascii(m.From) && ascii(m.To)) }
 
 // appendCommand appends a command with its line end.
 func (c *conn) appendCommand(out []byte, cmd command, m *notice.Mail) []byte {
@@ -37,8 +50,11 @@ func (c *conn) appendCommand(out []byte, cmd command, m *notice.Mail) []byte {
 		if c.eightBit && !sevenBit(m.Raw) { // RFC 6152
 			out = append(out, " BODY=8BITMIME"...)
 		}
-		if !(ascii(m.From) && ascii(m.To)) { // RFC 6531
+		if international(m) {
 			out = append(out, " SMTPUTF8"...)
+		}
+		if c.sizes { // RFC 1870: a relay can refuse before the message is sent
+			out = strconv.AppendInt(append(out, " SIZE="...), int64(len(m.Raw)), 10)
 		}
 	case cmdRCPT:
 		out = append(append(append(out, "RCPT TO:<"...), m.To...), '>')

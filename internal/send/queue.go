@@ -183,6 +183,10 @@ func (p *Pool) prepare(c *conn, t *task) bool {
 		}
 	}
 	err := c.carries(t.mail)
+	if lacks, ok := errors.AsType[shortfall](err); ok {
+		p.passOn(c, t, lacks)
+		return false
+	}
 	if err == nil && t.body == nil {
 		t.body, err = stuff(t.mail.Raw)
 	}
@@ -196,6 +200,26 @@ func (p *Pool) prepare(c *conn, t *task) bool {
 		t.Ask()
 	}
 	return true
+}
+
+// passOn has another relay carry a job for which c's does not offer what it needs. Where none does, the job has failed; one
+// that rests may.
+func (p *Pool) passOn(c *conn, t *task, lacks shortfall) {
+	p.mu.Lock()
+	t.refused = append(t.refused, c.relay)
+	up := p.another(t)
+	resting := slices.ContainsFunc(p.relays, func(r *relayState) bool { return !slices.Contains(t.refused, r) })
+	p.mu.Unlock()
+	a := notice.Answer{Outcome: notice.OutcomeNever, NoDot: true, Relay: c.relay.Name, Text: lacks.Error()}
+	switch {
+	case up:
+		p.requeue(t)
+		return
+	case resting:
+		a.Outcome, a.Text = notice.OutcomeLater, a.Text+"; another relay may, and rests"
+	}
+	p.finished(t)
+	t.Done(a, nil)
 }
 
 // finished notes that no connection has a job in hand any more.
