@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"slices"
 	"time"
 
 	"tocsin/internal/audience"
@@ -79,12 +78,20 @@ func lanesOf(all []ledger.Due) (lanes []*lane) {
 	return lanes
 }
 
+// standing is a line's relation to the task's place that its chunk came with.
+type standing uint8
+
+const (
+	resting standing = iota // the place is given back, and the rest of the line is put back when nothing of it is under way
+	placed                  // it has the place
+	aside                   // the place is given back, and the line is worked on along with those that have one
+)
+
 // line is a run as the dispatcher sees it: the deliveries of a claim that were not begun.
 type line struct {
 	lanes   []*lane
 	urgent  bool
-	placed  bool          // it has a task's place
-	aside   bool          // it has no place, and is worked on along with those that have
+	stands  standing
 	begun   int           // in a row
 	since   time.Time     // it came to the front for the first time, or again after a rest
 	until   time.Time     // nothing of it is begun before: its domains' limits, or a rest
@@ -122,7 +129,7 @@ func place(urgent bool) int {
 
 // add takes a line in. It gives its task's place back when all of it is begun or put back.
 func (d *dispatcher) add(l *line, now time.Time) {
-	l.placed, l.since, l.limited = true, now, now
+	l.stands, l.since, l.limited = placed, now, now
 	d.lines[place(l.urgent)] = append(d.lines[place(l.urgent)], l)
 }
 
@@ -190,14 +197,14 @@ func (d *dispatcher) try(l *line, now time.Time) step {
 		l.limited = now.Add(refusal.Wait)
 		d.makeWay(l, false, false)
 	}
-	crowded := refusal.Domain && l.placed && d.placed(l.urgent) > d.places
-	homeless := !l.placed && !l.aside
+	crowded := refusal.Domain && l.stands == placed && d.count(l.urgent, placed) > d.places
+	homeless := l.stands == resting
 	switch {
 	case refusal.Wait > lingers:
 		return d.putBack(l, now, min(refusal.Wait, restsMost))
 	case crowded && l.waited > d.patience(l, now):
-		if d.aside() < asides {
-			l.placed, l.aside, l.until = false, true, now.Add(refusal.Wait)
+		if d.count(false, aside)+d.count(true, aside) < asides {
+			l.stands, l.until = aside, now.Add(refusal.Wait)
 			return step{line: l, aside: true}
 		}
 		return d.putBack(l, now, restOf(l.lanes, refusal))
@@ -278,26 +285,16 @@ func (d *dispatcher) standInLine(l *line, now time.Time) (wait time.Duration) {
 // putBack has a line rest, and takes its task's place away.
 func (d *dispatcher) putBack(l *line, now time.Time, rest time.Duration) step {
 	d.makeWay(l, false, true)
-	l.placed, l.aside, l.held = false, false, false
+	l.stands, l.held = resting, false
 	l.until, l.waited = now.Add(rest), 0
 	l.since, l.limited = l.until, l.until
 	return step{line: l, rest: rest}
 }
 
-// placed is how many lines of a sort have a task's place.
-func (d *dispatcher) placed(urgent bool) (n int) {
+// count is how many lines of a sort stand so.
+func (d *dispatcher) count(urgent bool, s standing) (n int) {
 	for _, l := range d.lines[place(urgent)] {
-		if l.placed {
-			n++
-		}
-	}
-	return n
-}
-
-// aside is how many lines are worked on without a task's place.
-func (d *dispatcher) aside() (n int) {
-	for _, l := range slices.Concat(d.lines[0], d.lines[1]) {
-		if l.aside {
+		if l.stands == s {
 			n++
 		}
 	}
@@ -310,7 +307,7 @@ func (d *dispatcher) patience(l *line, now time.Time) time.Duration {
 	held := 0
 	for _, lines := range d.lines {
 		for _, other := range lines {
-			if other != l && other.held && other.placed {
+			if other != l && other.held && other.stands == placed {
 				held++
 			}
 		}

@@ -135,8 +135,8 @@ func TestWhatYieldsForLongIsPutBack(t *testing.T) {
 	for waited := time.Duration(0); ; waited += yieldFor {
 		s := d.next(now.Add(waited), true)
 		if s.rest > 0 {
-			if s.rest != restsLeast || waited <= lingers || waited > lingers+2*yieldFor || l.placed {
-				t.Errorf("rests for %v after %v, with a place: %v", s.rest, waited, l.placed)
+			if s.rest != restsLeast || waited <= lingers || waited > lingers+2*yieldFor || l.stands != resting {
+				t.Errorf("rests for %v after %v, as %d", s.rest, waited, l.stands)
 			}
 			return
 		}
@@ -166,8 +166,8 @@ func TestCrowdedLinesAreSetAside(t *testing.T) {
 			looks++
 		}
 	}
-	if set != asides || d.placed(false) != 1 {
-		t.Errorf("%d are set aside, and %d have a place", set, d.placed(false))
+	if set != asides || d.count(false, placed) != 1 {
+		t.Errorf("%d are set aside, and %d have a place", set, d.count(false, placed))
 	}
 	p.refuses = nil
 	if s := d.next(now.Add(time.Minute), true); s.leave == nil {
@@ -209,7 +209,7 @@ func TestALimitedDomainIsNeverIdle(t *testing.T) {
 				queue = append(queue, l)
 			}
 		}
-		for len(queue) > 0 && d.placed(false) < places+1 {
+		for len(queue) > 0 && d.count(false, placed) < places+1 {
 			d.add(queue[0], p.now)
 			seen[queue[0]] = true
 			queue = queue[1:]

@@ -79,14 +79,14 @@ func (w *Worker) look(r *run) {
 		delete(w.runs, &r.line)
 		r.lined = false
 	}
-	if !r.lined || !r.line.placed {
+	if !r.lined || r.line.stands != placed {
 		select {
 		case <-r.begun:
 		default:
 			close(r.begun)
 		}
 	}
-	if r.underway > 0 || r.over || r.lined && (r.line.placed || r.line.aside) {
+	if r.underway > 0 || r.over || r.lined && r.line.stands != resting {
 		return
 	}
 	r.over = true
@@ -164,7 +164,7 @@ func (w *Worker) giveBack(life context.Context, r *run) {
 	owed := w.closeChunk(life, r.claim)
 	w.mu.Lock()
 	stopped, draining := r.stopped, w.draining
-	idle := w.dispatcher.placed(false)+w.dispatcher.placed(true) < w.Chunks
+	idle := w.dispatcher.count(false, placed)+w.dispatcher.count(true, placed) < w.Chunks
 	w.mu.Unlock()
 	if (owed || idle) && !stopped {
 		w.sweepSoon()
