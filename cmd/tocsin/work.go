@@ -2,18 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"runtime/debug"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tocsin/internal/api"
 	"tocsin/internal/config"
@@ -90,7 +85,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	measure.OpenMarks(worker.Open, set.MaxOpenMarks)
 	measure.Limits(relays.Health, pacer.Throttled)
 	if set.Listen != "" {
-		stop, err := watch(set.Listen, set.Tokens, readiness(db.Ready, tasks.Ready), reg, logger)
+		stop, err := watch(set.Listen, api.Options{Tokens: set.Tokens, Ready: readiness(db.Ready, tasks.Ready), Registry: reg, Log: logger, Version: version(), Drain: time.Second})
 		if err != nil {
 			return err
 		}
@@ -128,33 +123,21 @@ func holder() string {
 }
 
 // watch serves a worker's health and metrics until stop is called.
-func watch(addr string, tokens []string, ready func(context.Context) error, reg *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
-	if err := api.CheckListen(addr, tokens); err != nil {
+func watch(addr string, o api.Options) (stop func(), err error) {
+	if err := api.CheckListen(addr, o.Tokens); err != nil {
 		return nil, usage(err)
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("serve health and metrics: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-		defer cancel()
-		if err := ready(ctx); err != nil {
-			logger.Warn("not ready", slog.Any("error", err))
-			http.Error(w, "not ready: the log says why", http.StatusServiceUnavailable)
-			return
+	ctx, cancel := context.WithCancel(context.Background()) // a worker that drains is watched too
+	var served sync.WaitGroup
+	served.Go(func() {
+		if err := api.NewProbes(o).Serve(ctx, ln); err != nil {
+			o.Log.Error("health and metrics are not served any more", slog.Any("error", err))
 		}
-		fmt.Fprintln(w, "ok")
 	})
-	mux.Handle("GET /metrics", api.RequireToken(tokens, promhttp.HandlerFor(reg, promhttp.HandlerOpts{})))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("health and metrics are not served any more", slog.Any("error", err))
-		}
-	}()
-	logger.Info("health and metrics", slog.String("listen", ln.Addr().String()))
-	return func() { server.Close() }, nil
+	o.Log.Info("health and metrics", slog.String("listen", ln.Addr().String()))
+	return func() { cancel(); served.Wait() }, nil
 }

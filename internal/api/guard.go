@@ -85,21 +85,6 @@ func isKnown(token string, tokens [][32]byte) bool {
 	return known == 1
 }
 
-// RequireToken hands on to next only the requests that hold one of the tokens, all of them where there is none.
-func RequireToken(tokens []string, next http.Handler) http.Handler {
-	hashes := sums(tokens)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if len(hashes) > 0 {
-			if p := admitToken(r, hashes); p != nil {
-				w.Header().Set("WWW-Authenticate", "Bearer")
-				http.Error(w, p.Detail, p.Status)
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
 // admitLocal stands in for the token on a loopback listener, where any web page in a browser of this machine could
 // send requests: by a name that it makes resolve to here (DNS rebinding), or from its own origin.
 func admitLocal(r *http.Request) *Problem {

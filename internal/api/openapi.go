@@ -24,8 +24,8 @@ const maxBody = 1 << 20
 // strictNames has huma take the name of a member in its own case alone, as it takes every name but that of a field.
 var strictNames = sync.OnceFunc(func() { huma.ValidateStrictCasing = true })
 
-// describe registers every operation and returns the OpenAPI 3.1 document of them all.
-func (s *Server) describe(version string) []byte {
+// describe registers the operations of those parts and returns the OpenAPI 3.1 document of them all.
+func (s *Server) describe(version string, parts ...func(huma.API)) []byte {
 	strictNames()
 	config := huma.DefaultConfig("Tocsin", version)
 	config.Info.Description = "Mails an incident or maintenance notice to every customer who must know, once, and proves afterwards who got it."
@@ -48,11 +48,9 @@ func (s *Server) describe(version string) []byte {
 	}}
 	api := humago.New(s.mux, config)
 	api.UseMiddleware(refuseRepeated)
-	s.describeNotices(api)
-	s.describeCustomers(api)
-	s.describeCustomerLists(api)
-	s.describeSuppressions(api)
-	s.describeProcess(api)
+	for _, part := range parts {
+		part(api)
+	}
 	refine(config.Components.Schemas.Map())
 	document, err := json.Marshal(api.OpenAPI())
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := &request{
 		id:   r.Header.Get("X-Request-Id"),
 		who:  cleanOperator(r.Header.Get(operatorHeader)),
-		body: &timedBody{ReadCloser: r.Body, wire: wire, stall: s.stall, until: begin.Add(s.stall)},
+		body: &timedBody{ReadCloser: r.Body, wire: wire, stall: s.stall, patience: s.stall, whole: r.Body == http.NoBody},
 	}
 	if !sane.MatchString(req.id) {
 		req.id = rand.Text()
@@ -53,7 +53,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
 	r.Body = req.body
-	out := &timedWriter{ResponseWriter: w, wire: wire, stall: s.stall}
+	req.body.allow(s.stall)
+	out := &timedWriter{ResponseWriter: w, wire: wire, stall: s.stall, linger: s.linger, rest: req.body}
 	h := out.Header()
 	h.Set("X-Request-Id", req.id)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -134,13 +135,17 @@ func stringOf(crash any) string {
 	return "a panic of another kind"
 }
 
-// timedBody is a request's body whose reads have a deadline of their own: the handler behind it may take longer.
+// leastRate is how fast a body has to come on average, in bytes a second. Only a file may come as slowly as it likes.
+const leastRate = 1 << 10
+
+// timedBody is a request's body whose reads have deadlines of their own: the handler behind it may take longer.
 type timedBody struct {
 	io.ReadCloser
-	wire    *http.ResponseController
-	stall   time.Duration
-	until   time.Time // of the whole body
-	rolling bool      // each read has its own time instead: a file may take as long as it keeps coming
+	wire     *http.ResponseController
+	stall    time.Duration
+	patience time.Duration // how long the next read may take: waiting uses it up, what comes adds to it, up to stall
+	rolling  bool          // each read has all of stall: a file may take as long as it keeps coming
+	whole    bool          // read to its end
 }
 
 // brokenBody is a body that did not arrive whole.
@@ -149,20 +154,31 @@ type brokenBody struct{ error }
 func (b brokenBody) Unwrap() error { return b.error }
 
 func (b *timedBody) Read(p []byte) (int, error) {
-	until := b.until
-	if b.rolling {
-		until = time.Now().Add(b.stall)
-	}
-	_ = b.wire.SetReadDeadline(until) // fails only on a closed connection, as the read does then
+	begin := time.Now()
+	_ = b.wire.SetReadDeadline(begin.Add(b.patience)) // fails only on a closed connection, as the read does then
 	n, err := b.ReadCloser.Read(p)
+	b.patience += time.Duration(n)*time.Second/leastRate - time.Since(begin)
+	if b.rolling || b.patience > b.stall {
+		b.patience = b.stall
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		// Left standing it would end the handler's context where there was no body: the server reads on behind it.
 		_ = b.wire.SetReadDeadline(time.Time{})
+		b.whole = true
 	case err != nil:
 		err = brokenBody{err}
 	}
 	return n, err
+}
+
+// allow gives what the handler does not read of the body that long to come: net/http reads on before it writes the answer,
+// and after it, and would wait for ever. It reports whether something is still to come.
+func (b *timedBody) allow(d time.Duration) bool {
+	if !b.whole {
+		_ = b.wire.SetReadDeadline(time.Now().Add(d)) // fails only on a closed connection
+	}
+	return !b.whole
 }
 
 // timedWriter gives each write a deadline, so that a stream may last but a client cannot stall it, and remembers
@@ -171,6 +187,8 @@ type timedWriter struct {
 	http.ResponseWriter
 	wire   *http.ResponseController
 	stall  time.Duration
+	linger time.Duration
+	rest   *timedBody
 	status int
 	bytes  int64
 }
@@ -178,18 +196,26 @@ type timedWriter struct {
 // Unwrap lets http.ResponseController through.
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (w *timedWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
+// begin notes the status that is answered first. A connection with the rest of a body in it is closed behind the answer, so that
+// net/http does not wait for that rest before it answers.
+func (w *timedWriter) begin(status int) {
+	if w.status != 0 {
+		return
 	}
+	w.status = status
+	if w.rest.allow(w.linger) {
+		w.Header().Set("Connection", "close")
+	}
+}
+
+func (w *timedWriter) WriteHeader(status int) {
+	w.begin(status)
 	_ = w.wire.SetWriteDeadline(time.Now().Add(w.stall)) // fails only on a closed connection, as the write does then
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *timedWriter) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
+	w.begin(http.StatusOK)
 	_ = w.wire.SetWriteDeadline(time.Now().Add(w.stall)) // fails only on a closed connection, as the write does then
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)

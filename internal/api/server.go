@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Options are what a Server is made of. Desk, Book and Log are needed.
+// Options are what a Server is made of. Log is needed, and Desk and Book but for NewProbes.
 type Options struct {
 	Desk Desk
 	Book Book
@@ -45,7 +45,9 @@ type Server struct {
 	ready    func(ctx context.Context) error
 	registry *prometheus.Registry
 	drain    time.Duration
-	stall    time.Duration // how long a peer may keep the server waiting for the next bytes, and how long a JSON body may take
+	stall    time.Duration // how long a peer may keep the server waiting for the next bytes
+	linger   time.Duration // how long a client may go on sending a body that nobody wants before it reads the answer
+	most     int           // connections at once
 	mux      *http.ServeMux
 	seconds  *prometheus.HistogramVec
 	stopping chan struct{} // closed when Serve begins to drain
@@ -53,6 +55,23 @@ type Server struct {
 
 // NewServer returns a server that is ready to Serve.
 func NewServer(o Options) *Server {
+	s := newServer(o)
+	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSuppressions, s.describeProcess)
+	if o.Queues != nil {
+		s.serveQueues(o.Queues)
+	}
+	s.mux.HandleFunc("GET /openapi.json", serveDocument(document))
+	return s
+}
+
+// NewProbes returns a server that answers for the process alone: /healthz, /readyz and /metrics.
+func NewProbes(o Options) *Server {
+	s := newServer(o)
+	s.describe(o.Version, s.describeProcess)
+	return s
+}
+
+func newServer(o Options) *Server {
 	s := &Server{
 		desk:     o.Desk,
 		book:     o.Book,
@@ -63,6 +82,8 @@ func NewServer(o Options) *Server {
 		registry: o.Registry,
 		drain:    o.Drain,
 		stall:    30 * time.Second,
+		linger:   5 * time.Second,
+		most:     mostConnections,
 		mux:      http.NewServeMux(),
 		stopping: make(chan struct{}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -79,25 +100,23 @@ func NewServer(o Options) *Server {
 	}
 	s.registry.MustRegister(s.seconds)
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	if o.Queues != nil {
-		s.serveQueues(o.Queues)
-	}
-	s.mux.HandleFunc("GET /openapi.json", serveDocument(s.describe(o.Version)))
 	return s
 }
 
 // Serve answers on ln until ctx ends, then lets running requests finish for Options.Drain. It closes ln and may be
 // called once. A drain that was cut short is an error.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	all := newCrowd(ln, s.most)
 	srv := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ConnState:         all.note,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ln) }()
+	go func() { ended <- srv.Serve(all) }()
 	select {
 	case err := <-ended:
 		return err
