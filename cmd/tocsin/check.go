@@ -117,7 +117,17 @@ func checkSettings(serve config.Serve, errs ...error) (f notice.Findings) {
 	if len(f) == 0 {
 		f.OK("all that serve and work need is set")
 	}
+	if shortToken(serve.Tokens) {
+		f.Warning("take one of openssl rand -hex 24, or of `tocsin tokens add`", "TOCSIN_TOKEN has fewer than %d characters: it may be guessed", leastToken)
+	}
 	return f.Of("settings")
+}
+
+// leastToken is how many characters a token of the settings should have.
+const leastToken = 20
+
+func shortToken(tokens []string) bool {
+	return slices.ContainsFunc(tokens, func(t string) bool { return len(t) < leastToken })
 }
 
 func wrongSetting(err error) (f notice.Findings) {

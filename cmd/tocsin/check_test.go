@@ -53,7 +53,7 @@ func inOrder(t *testing.T, changes ...string) (env []string) {
 	relay := relaySink(t, sink.Options{User: "ada", Password: "s3cret"})
 	return append([]string{
 		"DATABASE_URL=" + s.DatabaseURL, "REDIS_URL=" + s.RedisURL, "TOCSIN_SMTP_URL=smtp://ada:s3cret@" + relay,
-		"TOCSIN_FROM=Example Status <status@tocsin.net>", "TOCSIN_TOKEN=t0ken", "TOCSIN_HELLO=mta.tocsin.net",
+		"TOCSIN_FROM=Example Status <status@tocsin.net>", "TOCSIN_TOKEN=t0ken-t0ken-t0ken-t0ken", "TOCSIN_HELLO=mta.tocsin.net",
 	}, changes...)
 }
 
@@ -95,7 +95,7 @@ func TestCheckNamesEachFaultAndWhatToDo(t *testing.T) {
 	certs := newCertificates(t)
 	expired := relaySink(t, sink.Options{ImplicitTLS: true, TLS: &tls.Config{Certificates: []tls.Certificate{certs.expired}}})
 	token := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte("t0ken\n"), 0o600); err != nil {
+	if err := os.WriteFile(token, []byte("t0ken-t0ken-t0ken-t0ken\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	env := inOrder(t, "TOCSIN_ZONE=Europe/Nowhere", "TOCSIN_TOKEN=", "TOCSIN_TOKEN_FILE="+token, "TOCSIN_HELLO=web1")

@@ -278,7 +278,7 @@ func (s *system) logged(taken int) {
 	for _, row := range s.report("outage-1") {
 		if strings.HasPrefix(row.Reason, "relay log, queue id ") {
 			rows++
-			if row.State != notice.DeliverySent || row.SMTPCode != 0 || row.SentAt == nil || !strings.HasSuffix(row.Reason, ", by "+operator()) || row.SMTPText == "" {
+			if row.State != notice.DeliverySent || row.SMTPCode != 0 || row.SentAt == nil || !strings.HasSuffix(row.Reason, ", by "+notice.Actor(notice.FixedToken, operator())) || row.SMTPText == "" {
 				s.t.Errorf("settled by the log: %+v", row)
 			}
 		}
@@ -289,7 +289,7 @@ func (s *system) logged(taken int) {
 	conn := s.connect()
 	defer conn.Close(s.t.Context())
 	var acts int
-	err := conn.QueryRow(s.t.Context(), `SELECT count(*) FROM act WHERE what = 'reconcile' AND who = $1`, operator()).Scan(&acts)
+	err := conn.QueryRow(s.t.Context(), `SELECT count(*) FROM act WHERE what = 'reconcile' AND who = 'TOCSIN_TOKEN' AND note = $1`, operator()).Scan(&acts)
 	if err != nil || acts != 2 {
 		s.t.Errorf("%d acts (%v), want one for what was found and one for what was requeued", acts, err)
 	}

@@ -89,9 +89,9 @@ func TestATestMailIsMarked(t *testing.T) {
 		t.Errorf("subjects %v", subjects)
 	}
 	// There is no draft of it yet.
-	var who, detail string
-	err := s.connect().QueryRow(t.Context(), `SELECT who, detail FROM act WHERE what = 'test' AND notice_id IS NULL AND notice_key = 'look'`).Scan(&who, &detail)
-	if err != nil || who != operator() || detail != "3 mails to example.com: ar sent, en sent, nl sent" {
+	var who, note, detail string
+	err := s.connect().QueryRow(t.Context(), `SELECT who, note, detail FROM act WHERE what = 'test' AND notice_id IS NULL AND notice_key = 'look'`).Scan(&who, &note, &detail)
+	if err != nil || who != notice.FixedToken || note != operator() || detail != "3 mails to example.com: ar sent, en sent, nl sent" {
 		t.Errorf("the log has %q, %q, %v", who, detail, err)
 	}
 }

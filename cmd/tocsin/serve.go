@@ -28,6 +28,9 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	logger := a.logger(set.Log)
+	if shortToken(set.Tokens) {
+		logger.Warn("TOCSIN_TOKEN is short and may be guessed", slog.Int("least_characters", leastToken))
+	}
 	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Logger: logger})
 	if err != nil {
 		return usage(err)
@@ -76,6 +79,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Pace:     pacers.Pace,
 		Log:      logger,
 		Tokens:   set.Tokens,
+		Keys:     db.Keys,
 		Ready:    readiness(db.Ready, tasks.Ready),
 		Registry: reg,
 		Queues:   tasks.Pages("/queues"),

@@ -85,7 +85,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	measure.OpenMarks(worker.Open, set.MaxOpenMarks)
 	measure.Limits(relays.Health, pacer.Throttled)
 	if set.Listen != "" {
-		stop, err := watch(set.Listen, api.Options{Tokens: set.Tokens, Ready: readiness(db.Ready, tasks.Ready), Registry: reg, Log: logger, Version: version(), Drain: time.Second})
+		stop, err := watch(set.Listen, api.Options{Tokens: set.Tokens, Keys: db.Keys, Ready: readiness(db.Ready, tasks.Ready), Registry: reg, Log: logger, Version: version(), Drain: time.Second})
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 )
 
 // Desk takes an operator's decisions about notices; package control implements it. A ref is a notice's key or
-// its number, who the operator's name. Errors that are the caller's fault are *notice.Error.
+// its number, who a notice.Actor. Errors that are the caller's fault are *notice.Error.
 type Desk interface {
 	// Draft makes a draft, or replaces the one of the same key. After release the same body answers with
 	// created false, and another body is a conflict.
@@ -86,6 +86,12 @@ type Book interface {
 	Unsuppress(ctx context.Context, key string) error
 	UnsuppressNumber(ctx context.Context, number int64) error
 	ImportSuppressions(ctx context.Context, rows ledger.SuppressionRows, who string) (notice.ImportReport, error)
+	// Tokens are all that there ever were. AddToken keeps one with the SHA-256 of its text.
+	Tokens(ctx context.Context) ([]notice.Token, error)
+	AddToken(ctx context.Context, t notice.Token, hash [32]byte, who string) (notice.Token, error)
+	RevokeToken(ctx context.Context, name, who string) (notice.Token, error)
+	// Acts is a page of the log of who did what, the newest first.
+	Acts(ctx context.Context, p notice.ActPage) ([]notice.Act, error)
 }
 
 // Receipt is the status document of a notice and whether the call made the difference: created the draft, or

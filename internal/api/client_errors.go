@@ -36,7 +36,7 @@ func (cl *Client) explain(resp *http.Response, err error) error {
 	case resp.StatusCode == http.StatusUnauthorized && cl.token == "":
 		return fmt.Errorf("the server at %s wants a token: set TOCSIN_TOKEN", cl.base)
 	case resp.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("the server at %s does not know this token: check TOCSIN_TOKEN", cl.base)
+		return fmt.Errorf("the server at %s refuses: %s; check TOCSIN_TOKEN", cl.base, p.Detail)
 	case resp.StatusCode >= 500:
 		return fmt.Errorf("the server at %s answered %d: %s; its log has more under request %s", cl.base, p.Status, p.Detail, p.RequestID)
 	}

@@ -42,6 +42,8 @@ type fake struct {
 	options    notice.ImportOptions     // of the last import
 	fail       error                    // what the next calls return
 	onRow      func(notice.CustomerRow) // hears every imported row
+	keys       []ledger.Key
+	acts       []notice.Act // the newest first
 }
 
 func newFake() *fake {
@@ -345,6 +347,9 @@ type bundle struct {
 
 const testToken = "t0ken-t0ken-t0ken"
 
+// pressed is who acts with the client of a bundle.
+const pressed = "TOCSIN_TOKEN (Ada)"
+
 func setup(t *testing.T, change ...func(*Options)) *bundle {
 	t.Helper()
 	b := &bundle{fake: newFake(), log: &lockedBuffer{}}
@@ -480,4 +485,46 @@ func (f *fake) ImportSuppressions(ctx context.Context, rows ledger.SuppressionRo
 		}
 		r.Inserted++
 	}
+}
+
+func (f *fake) Keys(context.Context) ([]ledger.Key, error) {
+	defer f.lock()()
+	return slices.Clone(f.keys), f.fail
+}
+
+func (f *fake) Tokens(context.Context) (all []notice.Token, err error) {
+	defer f.lock()()
+	for _, k := range f.keys {
+		all = append(all, k.Token)
+	}
+	return all, f.fail
+}
+
+func (f *fake) AddToken(_ context.Context, t notice.Token, hash [32]byte, who string) (notice.Token, error) {
+	defer f.lock()()
+	t.CreatedBy = who
+	f.keys = append(f.keys, ledger.Key{Token: t, Hash: hash})
+	return t, f.fail
+}
+
+func (f *fake) RevokeToken(_ context.Context, name, who string) (notice.Token, error) {
+	defer f.lock()()
+	for i := range f.keys {
+		if k := &f.keys[i]; k.Name == name {
+			at := time.Date(2026, 11, 9, 3, 14, 7, 0, time.UTC)
+			k.RevokedAt, k.RevokedBy = &at, who
+			return k.Token, f.fail
+		}
+	}
+	return notice.Token{}, notice.NotFound("there is no token of that name")
+}
+
+func (f *fake) Acts(_ context.Context, p notice.ActPage) (page []notice.Act, err error) {
+	defer f.lock()()
+	for _, a := range f.acts {
+		if (p.Before == 0 || a.Number < p.Before) && (p.Notice == "" || a.Notice == p.Notice) && len(page) < p.Limit {
+			page = append(page, a)
+		}
+	}
+	return page, f.fail
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// operatorHeader names who pressed; the ledger keeps it.
+// operatorHeader is what a client calls the person at it. It stands beside the name of the token, which says who acted.
 const operatorHeader = "X-Operator"
 
 // CheckListen reports why a server with these tokens must not listen on addr (host:port): without a token only a
@@ -48,41 +47,41 @@ func sums(tokens []string) (hashes [][32]byte) {
 	return hashes
 }
 
-// admit returns why r may not pass, nil if it may. It looks at nothing that routing would tell, so that an
+// admit returns who asks, and why r may not pass, nil if it may. It looks at nothing that routing would tell, so that an
 // outsider cannot tell either.
-func (s *Server) admit(r *http.Request) *Problem {
+func (s *Server) admit(r *http.Request) (caller, *Problem) {
 	switch r.URL.Path {
 	case "/healthz", "/readyz", "/openapi.json":
-		return nil
+		return caller{}, nil
 	}
-	if len(s.tokens) == 0 {
-		return admitLocal(r)
+	token, given := tokenOf(r)
+	refusal := "a bearer token is needed: Authorization: Bearer …"
+	if given {
+		var who caller
+		if who, refusal = s.keys.find(r.Context(), token); refusal == "" {
+			return who, nil
+		}
 	}
-	if isQueues(r.URL.Path) {
-		return admitBrowser(r, s.tokens)
+	needed, err := s.keys.needed(r.Context())
+	switch {
+	case err != nil && r.URL.Path != "/metrics":
+		return caller{}, s.classify(r.Context(), err)
+	case !needed:
+		return caller{role: notice.RoleAdmin}, admitLocal(r)
+	case given && !s.wrong.wait(r):
+		return caller{}, plain(http.StatusTooManyRequests, "too many wrong tokens come from this address")
 	}
-	return admitToken(r, s.tokens)
+	return caller{}, plain(http.StatusUnauthorized, refusal)
 }
 
-// admitToken returns why r may not pass where one of the tokens is wanted (RFC 6750), nil if it may.
-func admitToken(r *http.Request, tokens [][32]byte) *Problem {
+// tokenOf returns the token that r shows (RFC 6750). A browser can't send a bearer token, but asks for a password, which is the
+// token then. It goes to the pages of the queue alone, since a browser also sends it along with what other sites make it ask for.
+func tokenOf(r *http.Request) (token string, given bool) {
+	if _, password, ok := r.BasicAuth(); ok && isQueues(r.URL.Path) {
+		return password, password != ""
+	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return plain(http.StatusUnauthorized, "a bearer token is needed: Authorization: Bearer …")
-	}
-	if !isKnown(token, tokens) {
-		return plain(http.StatusUnauthorized, "this token is not known here")
-	}
-	return nil
-}
-
-// isKnown takes equal time for all tokens of a length.
-func isKnown(token string, tokens [][32]byte) bool {
-	given, known := sha256.Sum256([]byte(strings.TrimSpace(token))), 0
-	for _, sum := range tokens {
-		known |= subtle.ConstantTimeCompare(given[:], sum[:])
-	}
-	return known == 1
+	return token, strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != ""
 }
 
 // admitLocal stands in for the token on a loopback listener, where any web page in a browser of this machine could
@@ -110,4 +109,16 @@ func cleanOperator(name string) string {
 		name = name[:len(name)-n]
 	}
 	return strings.TrimSpace(name)
+}
+
+// actor is who acts, for the log. Without any token it is the note alone, unless that would pass for Tocsin's own acts.
+func actor(who caller, note string) string {
+	base, _ := notice.SplitActor(note)
+	switch {
+	case who.name != "":
+		return notice.Actor(who.name, note)
+	case note != "" && !strings.EqualFold(base, notice.System):
+		return note
+	}
+	return notice.Actor(notice.NoToken, note)
 }

@@ -47,7 +47,7 @@ func TestANoticeFromDraftToCancelled(t *testing.T) {
 			t.Errorf("want %s: %+v, %v", step.want, st, err)
 		}
 	}
-	if want := (notice.Moving{SendAt: "2026-11-09T21:00", Allow: []string{"past"}}); b.who != "Ada" || !reflect.DeepEqual(b.moved, want) {
+	if want := (notice.Moving{SendAt: "2026-11-09T21:00", Allow: []string{"past"}}); b.who != pressed || !reflect.DeepEqual(b.moved, want) {
 		t.Errorf("pressed by %q, moved to %+v", b.who, b.moved)
 	}
 	notices, err := all(b.client.Notices(ctx, ""))
@@ -123,7 +123,7 @@ func TestAStatusDocumentHasNoNullsAndUTC(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	resp, text := b.send(t, "POST", "/v1/notices", `{"key":"k","kind":"outage","phase":"resolved"}`, "X-Operator", "")
-	if resp.StatusCode != http.StatusCreated || b.who != "api" {
+	if resp.StatusCode != http.StatusCreated || b.who != "TOCSIN_TOKEN" {
 		t.Errorf("status %d, pressed by %q", resp.StatusCode, b.who)
 	}
 	var got map[string]any
@@ -133,7 +133,7 @@ func TestAStatusDocumentHasNoNullsAndUTC(t *testing.T) {
 	want := map[string]any{
 		"number": 1.0, "key": "k", "incident": "", "kind": "outage", "phase": "resolved", "state": "draft", "created": true,
 		"customers": 0.0, "recipients": 0.0, "counts": map[string]any{}, "by_language": map[string]any{}, "suppressed": map[string]any{},
-		"created_at": "2026-11-09T02:14:07Z", "created_by": "api",
+		"created_at": "2026-11-09T02:14:07Z", "created_by": "TOCSIN_TOKEN",
 		"released_at": nil, "first_sent_at": nil, "last_sent_at": nil, "rate_per_s": 0.0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -95,12 +95,13 @@ func register[I, O any](s *Server, api huma.API, op huma.Operation, handle func(
 	op.MaxBodyBytes, op.BodyReadTimeout = op.MaxBodyBytes+1, -1 // huma refuses a body of exactly its limit
 	if op.Security == nil {
 		op.Security = []map[string][]string{{"token": {}}}
-		failures = append(failures, http.StatusUnauthorized)
+		failures = append(failures, http.StatusUnauthorized, http.StatusForbidden)
+		op.Extensions = map[string]any{"x-least-role": leastRole[op.Method+" "+op.Path]}
 	}
 	document(api, &op, append(failures, http.StatusInternalServerError))
 	if op.Method != http.MethodGet {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: operatorHeader, In: "header", Schema: &huma.Schema{Type: "string"},
-			Description: "who asks, at most 100 bytes; kept with every decision about a notice"})
+			Description: "a note about the person at the client, at most 100 bytes; it stands in the log beside the name of the token"})
 	}
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

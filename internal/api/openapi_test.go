@@ -64,6 +64,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /metrics",
 		"GET /openapi.json",
 		"GET /readyz",
+		"GET /v1/acts",
 		"GET /v1/attributes",
 		"GET /v1/customer-faults",
 		"GET /v1/customers",
@@ -77,6 +78,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/notices/{id}/report",
 		"GET /v1/notices/{id}/uncertain",
 		"GET /v1/suppressions",
+		"GET /v1/tokens",
 		"PATCH /v1/customers/{id}",
 		"POST /v1/customers/find",
 		"POST /v1/customers/import",
@@ -97,6 +99,8 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/suppressions",
 		"POST /v1/suppressions/import",
 		"POST /v1/suppressions/remove",
+		"POST /v1/tokens",
+		"POST /v1/tokens/{name}/revoke",
 		"PUT /v1/customers/{id}",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

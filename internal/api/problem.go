@@ -155,7 +155,7 @@ func unmigrated(err error) bool {
 // away reports whether err says that Postgres or Redis cannot be reached, or is going down, rather than that the
 // request went wrong.
 func away(err error) bool {
-	if _, ok := errors.AsType[*net.OpError](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, ok := errors.AsType[*net.OpError](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
 	if e, ok := errors.AsType[interface {

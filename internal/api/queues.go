@@ -23,12 +23,3 @@ func (s *Server) serveQueues(pages http.Handler) {
 }
 
 func isQueues(path string) bool { return path == queuesPath || strings.HasPrefix(path, queuesPath+"/") }
-
-// admitBrowser is admitToken for pages: a browser can't send a bearer token, but asks for a password, which is the
-// token then. It goes to these pages alone, since a browser also sends it along with what other sites make it ask for.
-func admitBrowser(r *http.Request, tokens [][32]byte) *Problem {
-	if _, password, ok := r.BasicAuth(); ok && isKnown(password, tokens) {
-		return nil
-	}
-	return admitToken(r, tokens)
-}

@@ -84,7 +84,7 @@ func TestReconcileGoesOverInParts(t *testing.T) {
 			t.Errorf("span %v to %v", r.LogFrom, r.LogUntil)
 		}
 	}
-	if diff := cmp.Diff(in, got); diff != "" || b.who != "Ada" {
+	if diff := cmp.Diff(in, got); diff != "" || b.who != pressed {
 		t.Errorf("by %q (-want +got):\n%s", b.who, diff)
 	}
 }

@@ -19,7 +19,7 @@ import (
 // request is what the server keeps of a request while it lasts.
 type request struct {
 	id    string
-	who   string // who pressed
+	who   string // who acts, as the log names them
 	route string // the pattern that it was routed by, "" for none
 	body  *timedBody
 }
@@ -42,14 +42,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = wire.SetWriteDeadline(time.Time{})
 	req := &request{
 		id:   r.Header.Get("X-Request-Id"),
-		who:  cleanOperator(r.Header.Get(operatorHeader)),
 		body: &timedBody{ReadCloser: r.Body, wire: wire, stall: s.stall, patience: s.stall, whole: r.Body == http.NoBody},
 	}
 	if !sane.MatchString(req.id) {
 		req.id = rand.Text()
-	}
-	if req.who == "" {
-		req.who = "api"
 	}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
 	r.Body = req.body
@@ -61,15 +57,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 
 	defer s.finish(out, r, req, begin)
-	if p := s.admit(r); p != nil {
+	who, p := s.admit(r)
+	if p != nil {
 		p.write(out, r)
 		return
 	}
-	s.dispatch(out, r, req)
+	req.who = actor(who, cleanOperator(r.Header.Get(operatorHeader)))
+	s.dispatch(out, r, req, who)
 }
 
-// dispatch routes r. What the mux would answer itself, in plain text, becomes a problem.
-func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, req *request) {
+// dispatch routes r, if the one who asks may use the route. What the mux would answer itself, in plain text, becomes a problem.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, req *request, who caller) {
 	if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped || !storable(r.URL.Path) {
 		plain(http.StatusNotFound, "there is nothing at this path").write(w, r)
 		return
@@ -77,6 +75,10 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, req *request) 
 	h, pattern := s.mux.Handler(r)
 	if pattern != "" {
 		req.route = pattern
+		if p := permit(who, pattern); p != nil {
+			p.write(w, r)
+			return
+		}
 		s.mux.ServeHTTP(w, r)
 		return
 	}

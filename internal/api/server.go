@@ -5,11 +5,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 )
 
@@ -20,9 +22,11 @@ type Options struct {
 	Log  *slog.Logger
 	// Pace says what paces the workers; nil, or its error, leaves that out of a status.
 	Pace func(ctx context.Context) (*notice.Pace, error)
-	// Tokens are the bearer tokens that are accepted, two while rotating. Without any, requests are answered
-	// that name a loopback host and come from no foreign web page; see CheckListen.
+	// Tokens are the bearer tokens of the settings, two while rotating: they may do everything. Keys returns those of the
+	// ledger; nil = there are none. Without any token, requests are answered that name a loopback host and come from no
+	// foreign web page; see CheckListen.
 	Tokens []string
+	Keys   func(ctx context.Context) ([]ledger.Key, error)
 	// Ready says what keeps the server from doing its work, nil for nothing. Its error is logged, never shown.
 	Ready func(ctx context.Context) error
 	// Registry holds the metrics of the process; the server adds its own. nil = those alone.
@@ -41,14 +45,15 @@ type Server struct {
 	book     Book
 	pace     func(ctx context.Context) (*notice.Pace, error)
 	log      *slog.Logger
-	tokens   [][32]byte
+	keys     *keys
+	wrong    *throttle
 	ready    func(ctx context.Context) error
 	registry *prometheus.Registry
 	drain    time.Duration
 	stall    time.Duration // how long a peer may keep the server waiting for the next bytes
 	linger   time.Duration // how long a client may go on sending a body that nobody wants before it reads the answer
 	most     int           // connections at once
-	mux      *http.ServeMux
+	mux      *routes
 	seconds  *prometheus.HistogramVec
 	stopping chan struct{} // closed when Serve begins to drain
 }
@@ -56,7 +61,8 @@ type Server struct {
 // NewServer returns a server that is ready to Serve.
 func NewServer(o Options) *Server {
 	s := newServer(o)
-	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSuppressions, s.describeProcess)
+	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSuppressions,
+		s.describeAccess, s.describeProcess)
 	if o.Queues != nil {
 		s.serveQueues(o.Queues)
 	}
@@ -77,14 +83,15 @@ func newServer(o Options) *Server {
 		book:     o.Book,
 		pace:     o.Pace,
 		log:      o.Log,
-		tokens:   sums(o.Tokens),
+		keys:     &keys{fixed: sums(o.Tokens), load: o.Keys, log: o.Log},
+		wrong:    &throttle{seen: map[netip.Prefix]wrongs{}},
 		ready:    o.Ready,
 		registry: o.Registry,
 		drain:    o.Drain,
 		stall:    30 * time.Second,
 		linger:   5 * time.Second,
 		most:     mostConnections,
-		mux:      http.NewServeMux(),
+		mux:      &routes{ServeMux: http.NewServeMux()},
 		stopping: make(chan struct{}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tocsin_http_request_duration_seconds",

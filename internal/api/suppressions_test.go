@@ -18,7 +18,7 @@ func TestSuppressionsThroughTheClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := notice.Suppression{Number: 1, Address: "anna@xn--bcher-kva.example", Reason: "request", AddedBy: "Ada", AddedAt: got.AddedAt}
+	want := notice.Suppression{Number: 1, Address: "anna@xn--bcher-kva.example", Reason: "request", AddedBy: pressed, AddedAt: got.AddedAt}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -33,7 +33,7 @@ func TestSuppressionsThroughTheClient(t *testing.T) {
 		t.Errorf("the report is %+v", report)
 	}
 	all, err := b.client.Suppressions(ctx)
-	if err != nil || len(all) != 3 || all[1].Reason != "bounced" || all[2].Reason != "old list" || all[2].AddedBy != "Ada" {
+	if err != nil || len(all) != 3 || all[1].Reason != "bounced" || all[2].Reason != "old list" || all[2].AddedBy != pressed {
 		t.Errorf("%+v, %v", all, err)
 	}
 	for _, remove := range []func() error{

@@ -227,15 +227,3 @@ func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice
 	}
 	return n, wrap(err, "read notice %d", id)
 }
-
-// RecordTest keeps that the notice of that key was tested, also where there is no draft of it.
-func (db *DB) RecordTest(ctx context.Context, key, who, detail string) error {
-	_, err := db.pool.Exec(ctx, `
-		INSERT INTO act (notice_id, notice_key, who, what, detail) VALUES ((SELECT id FROM notice WHERE key = $1), $1, $2, 'test', $3)`, key, who, detail)
-	return wrap(err, "record a test of notice %s", key)
-}
-
-func recordAct(ctx context.Context, tx pgx.Tx, id int64, who, what, detail string) error {
-	return exec(ctx, tx, fmt.Sprintf("record who did %q", what),
-		`INSERT INTO act (notice_id, who, what, detail) VALUES ($1, $2, $3, $4)`, id, who, what, detail)
-}

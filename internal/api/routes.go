@@ -1,0 +1,96 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+
+	"tocsin/internal/notice"
+)
+
+// anyone is the least role of a route that wants no token.
+const anyone = notice.TokenRole("")
+
+// leastRole says for each route the least role that may use it. A route that is not here is refused to everybody.
+var leastRole = map[string]notice.TokenRole{
+	"GET /healthz":      anyone,
+	"GET /readyz":       anyone,
+	"GET /openapi.json": anyone,
+
+	"GET /metrics": notice.RoleMetrics,
+
+	"GET /queues":                       notice.RoleViewer,
+	"GET /queues/{path...}":             notice.RoleViewer,
+	"GET /v1/acts":                      notice.RoleViewer,
+	"GET /v1/attributes":                notice.RoleViewer,
+	"GET /v1/customer-faults":           notice.RoleViewer,
+	"GET /v1/customers":                 notice.RoleViewer,
+	"POST /v1/customers/find":           notice.RoleViewer,
+	"GET /v1/customers/{id}":            notice.RoleViewer,
+	"GET /v1/customers/{id}/deliveries": notice.RoleViewer,
+	"GET /v1/incidents/{id}/report":     notice.RoleViewer,
+	"GET /v1/notices":                   notice.RoleViewer,
+	"GET /v1/notices/{id}":              notice.RoleViewer,
+	"GET /v1/notices/{id}/deliveries":   notice.RoleViewer,
+	"GET /v1/notices/{id}/planning":     notice.RoleViewer,
+	"GET /v1/notices/{id}/report":       notice.RoleViewer,
+	"GET /v1/notices/{id}/uncertain":    notice.RoleViewer,
+	"GET /v1/suppressions":              notice.RoleViewer,
+
+	"POST /v1/customers/import":       notice.RoleSender,
+	"PUT /v1/customers/{id}":          notice.RoleSender,
+	"PATCH /v1/customers/{id}":        notice.RoleSender,
+	"POST /v1/notices":                notice.RoleSender,
+	"POST /v1/notices/preview":        notice.RoleSender,
+	"POST /v1/notices/test":           notice.RoleSender,
+	"POST /v1/notices/{id}/preview":   notice.RoleSender,
+	"POST /v1/notices/{id}/release":   notice.RoleSender,
+	"POST /v1/notices/{id}/pause":     notice.RoleSender,
+	"POST /v1/notices/{id}/resume":    notice.RoleSender,
+	"POST /v1/notices/{id}/cancel":    notice.RoleSender,
+	"POST /v1/notices/{id}/send-now":  notice.RoleSender,
+	"POST /v1/notices/{id}/move":      notice.RoleSender,
+	"POST /v1/notices/{id}/take-back": notice.RoleSender,
+	"DELETE /v1/notices/{id}":         notice.RoleSender,
+	"POST /v1/suppressions":           notice.RoleSender,
+	"POST /v1/suppressions/import":    notice.RoleSender,
+
+	"DELETE /v1/customers/{id}":        notice.RoleApprover,
+	"POST /v1/notices/{id}/unhold":     notice.RoleApprover,
+	"POST /v1/notices/{id}/settle":     notice.RoleApprover,
+	"POST /v1/notices/{id}/reconcile":  notice.RoleApprover,
+	"POST /v1/suppressions/remove":     notice.RoleApprover,
+	"DELETE /v1/suppressions/{number}": notice.RoleApprover,
+
+	"GET /v1/tokens":                notice.RoleAdmin,
+	"POST /v1/tokens":               notice.RoleAdmin,
+	"POST /v1/tokens/{name}/revoke": notice.RoleAdmin,
+}
+
+// routes is a mux that knows its patterns.
+type routes struct {
+	*http.ServeMux
+	patterns []string
+}
+
+// Handle registers a handler, as http.ServeMux does.
+func (m *routes) Handle(pattern string, h http.Handler) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.Handle(pattern, h)
+}
+
+// HandleFunc registers a handler, as http.ServeMux does.
+func (m *routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
+	m.Handle(pattern, http.HandlerFunc(h))
+}
+
+// permit returns why the one who asks may not use a route, nil if they may.
+func permit(who caller, pattern string) *Problem {
+	least, listed := leastRole[pattern]
+	switch {
+	case listed && (least == anyone || who.role.Covers(least)):
+		return nil
+	case !listed:
+		return plain(http.StatusForbidden, "no role may do this")
+	}
+	return plain(http.StatusForbidden, fmt.Sprintf("this token's role is %s, and this wants %s", who.role, least))
+}

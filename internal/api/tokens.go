@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"tocsin/internal/notice"
+)
+
+// tokenPrefix lets people, and programs that look for secrets in files, recognise a token.
+const tokenPrefix = "tocsin_"
+
+// FreshToken is a token that was just made, with its text, which is shown this once.
+type FreshToken struct {
+	notice.Token
+	Secret string `json:"token" doc:"the token itself; it is not kept"`
+}
+
+type (
+	tokenList struct {
+		Tokens []notice.Token `json:"tokens"`
+	}
+	tokenBody struct {
+		Name      string           `json:"name" doc:"of a person or a service; it stands in the log, and is never used again"`
+		Role      notice.TokenRole `json:"role" enum:"viewer,sender,approver,admin,metrics,bounces"`
+		ExpiresAt *time.Time       `json:"expires_at,omitempty" doc:"absent: never"`
+	}
+	actList struct {
+		Acts []notice.Act `json:"acts"`
+		Next *int64       `json:"next" doc:"the number to go on before; null at the end"`
+	}
+)
+
+func (s *Server) describeAccess(api huma.API) {
+	op := func(id, method, path, summary string) huma.Operation {
+		return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"access"}}
+	}
+	register(s, api, op("list-tokens", http.MethodGet, "/v1/tokens", "The tokens, revoked ones too; never the secrets"),
+		func(ctx context.Context, _ *struct{}) (*answer[tokenList], error) {
+			all, err := s.book.Tokens(ctx)
+			return ok(tokenList{orEmpty(all)}, err)
+		})
+	add := op("add-token", http.MethodPost, "/v1/tokens", "Make a token; the answer is the only place where it is shown")
+	add.DefaultStatus = http.StatusCreated
+	register(s, api, add, s.addToken, 400, 409, 413, 415, 422)
+	register(s, api, op("revoke-token", http.MethodPost, "/v1/tokens/{name}/revoke", "End a token for ever"),
+		func(ctx context.Context, in *struct {
+			Name string `path:"name"`
+		}) (*answer[notice.Token], error) {
+			defer s.keys.stale()
+			return ok(s.book.RevokeToken(ctx, in.Name, requestOf(ctx).who))
+		}, 404)
+	register(s, api, op("list-acts", http.MethodGet, "/v1/acts", "Who did what, the newest first"), s.acts, 422)
+}
+
+func (s *Server) addToken(ctx context.Context, in *struct{ Body tokenBody }) (*answer[FreshToken], error) {
+	t := notice.Token{Name: in.Body.Name, Role: in.Body.Role, ExpiresAt: inUTC(in.Body.ExpiresAt)}
+	if err := t.Check(time.Now()); err != nil {
+		return nil, err
+	}
+	secret := tokenPrefix + rand.Text()
+	kept, err := s.book.AddToken(ctx, t, sha256.Sum256([]byte(secret)), requestOf(ctx).who)
+	s.keys.stale()
+	out, err := ok(FreshToken{kept, secret}, err)
+	if err == nil {
+		out.Status = http.StatusCreated
+	}
+	return out, err
+}
+
+// acts reads one more than asked for, which tells whether there is a next page.
+func (s *Server) acts(ctx context.Context, in *struct {
+	Before int64  `query:"before" minimum:"0" doc:"only acts with a smaller number; 0 = all"`
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"at most so many"`
+	Notice string `query:"notice" maxLength:"100" doc:"only those about the notice with this key or number"`
+}) (*answer[actList], error) {
+	all, err := s.book.Acts(ctx, notice.ActPage{Before: in.Before, Notice: in.Notice, Limit: in.Limit + 1})
+	list := actList{Acts: orEmpty(all)}
+	if len(all) > in.Limit {
+		list.Acts = all[:in.Limit]
+		list.Next = &all[in.Limit-1].Number
+	}
+	return ok(list, err)
+}
+
+// Tokens returns the tokens, revoked ones too.
+func (cl *Client) Tokens(ctx context.Context) ([]notice.Token, error) {
+	var list tokenList
+	err := cl.do(ctx, call{method: http.MethodGet, path: "/v1/tokens", again: untilReached}, &list)
+	return list.Tokens, err
+}
+
+// AddToken makes a token of that name and role; expires is nil for one that does not end.
+func (cl *Client) AddToken(ctx context.Context, name string, role notice.TokenRole, expires *time.Time) (t FreshToken, err error) {
+	body := tokenBody{Name: name, Role: role, ExpiresAt: expires}
+	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/tokens", body: body}, &t)
+	return t, err
+}
+
+// RevokeToken ends a token for ever.
+func (cl *Client) RevokeToken(ctx context.Context, name string) (t notice.Token, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/tokens/" + url.PathEscape(name) + "/revoke"}, &t)
+	return t, err
+}
+
+// Acts returns a page of the log, the newest first, and the number to go on before, 0 at the end.
+func (cl *Client) Acts(ctx context.Context, p notice.ActPage) (acts []notice.Act, next int64, err error) {
+	query := url.Values{"limit": {strconv.Itoa(p.Limit)}, "before": {strconv.FormatInt(p.Before, 10)}}
+	if p.Notice != "" {
+		query.Set("notice", p.Notice)
+	}
+	var list actList
+	err = cl.do(ctx, call{method: http.MethodGet, path: "/v1/acts", query: query, again: untilReached}, &list)
+	if list.Next != nil {
+		next = *list.Next
+	}
+	return list.Acts, next, err
+}
