@@ -69,13 +69,6 @@ func (cl *Client) DeleteCustomer(ctx context.Context, id string) error {
 	return cl.do(ctx, call{method: http.MethodDelete, path: customerPath(id, "")}, nil)
 }
 
-// History lists what the customer with that id, or the mailbox with that address, was to be told, and what became of it.
-func (cl *Client) History(ctx context.Context, idOrAddress string) ([]notice.HistoryEntry, error) {
-	var l historyList
-	err := cl.do(ctx, call{method: http.MethodGet, path: customerPath(idOrAddress, "/deliveries"), again: untilReached}, &l)
-	return l.Deliveries, err
-}
-
 // Healthy returns nil once the server's process answers.
 func (cl *Client) Healthy(ctx context.Context) error {
 	return cl.do(ctx, call{method: http.MethodGet, path: "/healthz", again: untilReached}, nil)

@@ -157,13 +157,13 @@ type DeliveryQuery struct {
 
 // Deliveries goes through the notice's deliveries by seq, a page at a time. It ends at the first error.
 func (cl *Client) Deliveries(ctx context.Context, ref string, q DeliveryQuery) iter.Seq2[notice.Delivery, error] {
+	if q.Search != "" {
+		return cl.searched(ctx, ref, q)
+	}
 	return func(yield func(notice.Delivery, error) bool) {
 		query := url.Values{"limit": {strconv.Itoa(maxPage)}}
 		if q.State != nil {
 			query.Set("state", q.State.String())
-		}
-		if q.Search != "" {
-			query.Set("search", q.Search)
 		}
 		for {
 			var page deliveryList
@@ -181,6 +181,21 @@ func (cl *Client) Deliveries(ctx context.Context, ref string, q DeliveryQuery) i
 				return
 			}
 			query.Set("after", strconv.Itoa(*page.Next))
+		}
+	}
+}
+
+// searched is Deliveries of one address or customer, which goes into the body of a request.
+func (cl *Client) searched(ctx context.Context, ref string, q DeliveryQuery) iter.Seq2[notice.Delivery, error] {
+	return func(yield func(notice.Delivery, error) bool) {
+		_, told, err := cl.Search(ctx, q.Search, ref)
+		if err != nil {
+			yield(notice.Delivery{}, err)
+		}
+		for _, e := range told {
+			if (q.State == nil || e.Delivery.State == *q.State) && !yield(e.Delivery, nil) {
+				return
+			}
 		}
 	}
 }

@@ -53,7 +53,11 @@ func (s *Server) describeCustomers(api huma.API) {
 			return nil, s.book.DeleteCustomer(ctx, in.ID)
 		}, 404)
 	register(s, api, op("customer-deliveries", http.MethodGet, "/v1/customers/{id}/deliveries", "What a customer, or an address, was to be told"),
-		s.history, 404)
+		func(ctx context.Context, in *struct {
+			ID string `path:"id" doc:"the customer's external id, or an address"`
+		}) (*answer[historyList], error) {
+			return s.history(ctx, in.ID)
+		})
 	imports := op("import-customers", http.MethodPost, "/v1/customers/import", "Take in a customer file of any size")
 	imports.Description = "A field that the file does not have stays as it is; an empty cell empties it. Good rows are kept and bad ones " +
 		"listed, the first 1,000 of them. Of 100 rows or more nothing is kept where more than a twentieth is bad, unless keep_good says so; " +
@@ -134,20 +138,6 @@ func (s *Server) customer(ctx context.Context, id string) (notice.Customer, erro
 		return s.book.Customer(ctx, canonical)
 	}
 	return c, err
-}
-
-func (s *Server) history(ctx context.Context, in *struct {
-	ID string `path:"id" doc:"the customer's external id, or an address"`
-}) (*answer[historyList], error) {
-	var key string
-	if a, err := audience.ParseAddress(in.ID); err == nil {
-		key = a.Key()
-	}
-	entries, err := s.book.History(ctx, in.ID, key)
-	for i := range entries {
-		tidyDelivery(&entries[i].Delivery)
-	}
-	return ok(historyList{Deliveries: orEmpty(entries)}, err)
 }
 
 // importInput takes hold of the body before anything reads it whole.

@@ -226,4 +226,3 @@ func TestTheLogComesInPages(t *testing.T) {
 		t.Errorf("%v, %v", acts, err)
 	}
 }
-

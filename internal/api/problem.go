@@ -114,6 +114,9 @@ func (s *Server) classify(ctx context.Context, err error) *Problem {
 	if unmigrated(err) {
 		return plain(http.StatusServiceUnavailable, "the database is not migrated: run `tocsin migrate`")
 	}
+	if sqlState(err) == "25006" {
+		return plain(http.StatusServiceUnavailable, "the database can only be read now: it is a standby, or its transactions are read-only")
+	}
 	if away(err) {
 		return plain(http.StatusServiceUnavailable, "a server that Tocsin depends on cannot be reached now; try again")
 	}
@@ -145,11 +148,19 @@ func domainProblem(e *notice.Error) *Problem {
 
 // unmigrated reports whether err says that a table, a column or a function is not there.
 func unmigrated(err error) bool {
+	return slices.Contains([]string{"42P01", "42703", "42883"}, sqlState(err))
+}
+
+// sqlState is the code of an error that Postgres answered with, "" for any other.
+func sqlState(err error) string {
 	e, ok := errors.AsType[interface {
 		error
 		SQLState() string
 	}](err)
-	return ok && slices.Contains([]string{"42P01", "42703", "42883"}, e.SQLState())
+	if !ok {
+		return ""
+	}
+	return e.SQLState()
 }
 
 // away reports whether err says that Postgres or Redis cannot be reached, or is going down, rather than that the
@@ -158,13 +169,8 @@ func away(err error) bool {
 	if _, ok := errors.AsType[*net.OpError](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
-	if e, ok := errors.AsType[interface {
-		error
-		SQLState() string
-	}](err); ok {
-		return strings.HasPrefix(e.SQLState(), "08") || strings.HasPrefix(e.SQLState(), "57P")
-	}
-	return false
+	state := sqlState(err)
+	return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P")
 }
 
 // invalid is the problem document of what huma found wrong before any handler ran. Huma repeats the values that

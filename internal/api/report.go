@@ -174,8 +174,7 @@ func defuse(cell string) string {
 		return r
 	}, strings.ToValidUTF8(cell, "\uFFFD"))
 	// Some programs trim before they look.
-	bare := strings.TrimLeft(clean, " \u00a0\ufeff")
-	if bare != "" && strings.ContainsRune("=+-@\t", rune(bare[0])) {
+	if strings.IndexAny(strings.TrimLeft(clean, " \u00a0\u3000\ufeff"), audience.FormulaStarts) == 0 {
 		return "'" + clean
 	}
 	return clean

@@ -25,6 +25,8 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /v1/customer-faults":           notice.RoleViewer,
 	"GET /v1/customers":                 notice.RoleViewer,
 	"POST /v1/customers/find":           notice.RoleViewer,
+	"POST /v1/customers/history":        notice.RoleViewer,
+	"POST /v1/search":                   notice.RoleViewer,
 	"GET /v1/customers/{id}":            notice.RoleViewer,
 	"GET /v1/customers/{id}/deliveries": notice.RoleViewer,
 	"GET /v1/incidents/{id}/report":     notice.RoleViewer,

@@ -61,7 +61,7 @@ type Server struct {
 // NewServer returns a server that is ready to Serve.
 func NewServer(o Options) *Server {
 	s := newServer(o)
-	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSuppressions,
+	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSearch, s.describeSuppressions,
 		s.describeAccess, s.describeProcess)
 	if o.Queues != nil {
 		s.serveQueues(o.Queues)

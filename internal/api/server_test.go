@@ -41,9 +41,14 @@ func TestReadiness(t *testing.T) {
 func TestTheLogAndTheMetricsNameRoutesOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for _, path := range []string{"/v1/customers/bob@example.org/deliveries", "/v1/bob@example.org"} {
+	for _, path := range []string{"/v1/customers/bob@example.org/deliveries", "/v1/bob@example.org", "/v1/customers?after=bob", "/v1/customers/bob",
+		"/v1/notices/k/deliveries?search=bob@example.org", "/v1/notices?bob=1", "/v1/notices?incident=bob;bob", "/v1/customers/bob?%62ob"} {
 		b.send(t, "GET", path, "")
 	}
+	b.fail = errors.New("it broke at bob@example.org")
+	b.send(t, "GET", "/v1/customers/bob@example.org/deliveries?x=bob", "")
+	b.send(t, "POST", "/v1/search", `{"text": "bob"}`)
+	b.fail = nil
 	_, metrics := b.send(t, "GET", "/metrics", "")
 	for _, want := range []string{
 		`tocsin_http_request_duration_seconds_count{code="200",route="GET /v1/customers/{id}/deliveries"} 1`,

@@ -69,10 +69,14 @@ func JoinIDs(ids []string) string {
 	return strings.Join(written, " ")
 }
 
+// FormulaStarts are the characters with which a spreadsheet takes a cell for a formula: full-width ones too, in Japanese and
+// Chinese ones; and the semicolon, with which one that separates there begins a cell.
+const FormulaStarts = "=+-@\t;＝＋－＠"
+
 // splitIDs reads a cell that JoinIDs has written. The apostrophe that a report puts before a cell which a spreadsheet
 // would run is left out. A row whose customers were all erased has none.
 func splitIDs(cell string) (ids []string, bad string) {
-	if bare, guarded := strings.CutPrefix(cell, "'"); guarded && strings.IndexAny(strings.TrimLeft(bare, " \u00a0\ufeff"), "=+-@\t") == 0 {
+	if bare, guarded := strings.CutPrefix(cell, "'"); guarded && strings.IndexAny(strings.TrimLeft(bare, " \u00a0\u3000\ufeff"), FormulaStarts) == 0 {
 		cell = bare
 	}
 	for cell = strings.TrimSpace(cell); cell != ""; cell = strings.TrimSpace(cell) {

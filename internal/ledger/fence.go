@@ -58,6 +58,9 @@ const checkTimeout = 5 * time.Second
 func (db *DB) onConnect(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	if standby, err := inRecovery(ctx, conn); err != nil || standby {
+		return err // nothing can be written there; useable looks again when it is not one any more
+	}
 	raised := false
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
 		raised, err = db.checkFence(ctx, tx)

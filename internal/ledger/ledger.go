@@ -68,7 +68,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	setSession(cfg.ConnConfig.RuntimeParams)
 	db := &DB{opts: opts, planners: make(chan struct{}, max(1, cfg.MaxConns/4)), fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
-	cfg.AfterConnect = db.onConnect
+	cfg.AfterConnect, cfg.PrepareConn = db.onConnect, useable
 	if opts.Worker != "" {
 		planOnce(cfg.ConnConfig.RuntimeParams)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,15 +82,27 @@ func (s *Sink) Handler() http.Handler {
 	return guarded(mux)
 }
 
-// guarded sets what every answer of the inbox has.
+// guarded sets the headers of every answer of the inbox, and answers to the names of this machine alone: a page elsewhere could
+// make a name of its own resolve to here, and read the mails (DNS rebinding).
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
+		if !local(r) {
+			http.Error(w, "the inbox is asked for by 127.0.0.1, [::1] or localhost", http.StatusForbidden)
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// local reports whether a request names a loopback address.
+func local(r *http.Request) bool {
+	host := (&url.URL{Host: r.Host}).Hostname()
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // numbered is a mail with its number: 1 is the first that came.

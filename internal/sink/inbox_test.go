@@ -163,3 +163,26 @@ func TestBodies(t *testing.T) {
 		}
 	}
 }
+
+func TestTheInboxAnswersToNamesOfThisMachineAlone(t *testing.T) {
+	t.Parallel()
+	web := inbox(t, Options{})
+	for host, want := range map[string]int{
+		"127.0.0.1:80": 200, "localhost": 200, "[::1]:8025": 200, "LOCALHOST:1": 200,
+		"evil.example": 403, "evil.example:80": 403, "127.0.0.1.evil.example": 403, "192.0.2.1": 403,
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, web.URL+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		answer, err := web.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("asked for by %s: status %d, want %d", host, answer.StatusCode, want)
+		}
+	}
+}

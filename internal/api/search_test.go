@@ -1,0 +1,70 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"tocsin/internal/notice"
+)
+
+// seen remembers the URLs of requests.
+type seen struct {
+	http.RoundTripper
+	urls []string
+}
+
+func (s *seen) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.urls = append(s.urls, r.URL.String())
+	return s.RoundTripper.RoundTrip(r)
+}
+
+func TestTheClientPutsNoAddressIntoAURL(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	withDeliveries(t, b, 3)
+	b.customers["7"] = notice.Customer{ID: "7", Email: "anna@example.org"}
+	watch := &seen{RoundTripper: b.client.http.Transport}
+	b.client.http.Transport = watch
+	const address = "Anna@Example.ORG"
+
+	told, err := b.client.History(t.Context(), address)
+	if err != nil || len(told) != 1 || b.key != "anna@example.org" {
+		t.Errorf("history: %+v (%q), %v", told, b.key, err)
+	}
+	people, told, err := b.client.Search(t.Context(), address, "")
+	if err != nil || len(people) != 1 || len(told) != 1 || b.page.AddressKey != "anna@example.org" || b.page.Text != "" {
+		t.Errorf("search: %+v, %+v (%+v), %v", people, told, b.page, err)
+	}
+	if _, told, err = b.client.Search(t.Context(), "c1@example.org", "k"); err != nil || len(told) != 1 || told[0].Key != "k" || told[0].Delivery.Seq != 1 {
+		t.Errorf("search in a notice: %+v, %v", told, err)
+	}
+	if _, _, err = b.client.Search(t.Context(), "Anna", ""); err != nil || b.page.Text != "Anna" || b.page.AddressKey != "" {
+		t.Errorf("search for a text: %+v, %v", b.page, err)
+	}
+	if _, _, err = b.client.Search(t.Context(), address, "gone"); notice.CodeOf(err) != notice.CodeNotFound {
+		t.Errorf("search in a notice that is not there: %v", err)
+	}
+	for _, err := range b.client.Deliveries(t.Context(), "k", DeliveryQuery{Search: address}) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := b.client.CustomersAt(t.Context(), address); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.client.Suppress(t.Context(), address, ""); err != nil {
+		t.Error(err)
+	}
+	if err := b.client.Unsuppress(t.Context(), address); err != nil {
+		t.Error(err)
+	}
+	for _, url := range watch.urls {
+		if strings.Contains(strings.ToLower(url), "example.org") {
+			t.Errorf("asked for %s", url)
+		}
+	}
+	if len(watch.urls) != 9 {
+		t.Errorf("%d requests were seen", len(watch.urls))
+	}
+}
