@@ -91,7 +91,7 @@ func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, err error
 		return false, err
 	}
 	if changed {
-		return true, db.raise(ctx, tx, "the ledger stands in another database than the one it was written in")
+		return true, db.raise(ctx, tx, "the ledger stands in another database than the one it was written in", nil)
 	}
 	known := db.fence.remembered()
 	if len(known) == 0 {
@@ -101,15 +101,21 @@ func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, err error
 	if err != nil {
 		return false, err
 	}
-	for worker, number := range known {
-		if inside[worker] < number {
-			if err := db.raise(ctx, tx, "the ledger has lost marks that this process knows of"); err != nil {
-				return true, err
-			}
-			return true, takeOver(ctx, tx, known)
+	if len(beyond(inside, known)) == 0 {
+		return false, nil
+	}
+	return true, db.raise(ctx, tx, "the ledger has lost marks that this process knows of", known)
+}
+
+// beyond returns the numbers that are above those which are had, by worker.
+func beyond(had, numbers map[string]int64) map[string]int64 {
+	more := map[string]int64{}
+	for worker, number := range numbers {
+		if had[worker] < number {
+			more[worker] = number
 		}
 	}
-	return false, nil
+	return more
 }
 
 // markNumbers returns how many marks the ledger knows of each worker.
@@ -123,8 +129,9 @@ func markNumbers(ctx context.Context, q querier) (map[string]int64, error) {
 }
 
 // raise holds unfinished notices, and the releases to come. The ledger's identity becomes that of the database it
-// is found in, so that this happens once.
-func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string) error {
+// is found in, and numbers of marks that it lacks are noted: the same loss is not found again, after an operator has let
+// go of the notices.
+func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string, numbers map[string]int64) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE fence SET system_identifier = is_system, timeline = is_timeline, database_oid = is_oid,
 			up = true, reason = $1, changed_at = clock_timestamp()
@@ -145,6 +152,14 @@ func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string) error {
 	for _, id := range held {
 		if err := recordAct(ctx, tx, id, "tocsin", "hold", reason); err != nil {
 			return err
+		}
+	}
+	for worker, number := range numbers {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO mark_number (worker, number) VALUES ($1, $2)
+			ON CONFLICT (worker) DO UPDATE SET number = greatest(mark_number.number, excluded.number)`, worker, number)
+		if err != nil {
+			return fmt.Errorf("take over the number of marks: %w", err)
 		}
 	}
 	db.fence.logger.Error("the ledger was restored from a backup: unfinished notices and new releases are held; see notice unhold",
@@ -222,57 +237,22 @@ func (db *DB) compareMarks(ctx context.Context, ledger string, m Mirror) error {
 	if err != nil {
 		return err
 	}
-	behind := map[string]int64{}
-	for worker, number := range inside {
-		if outside[worker] < number {
-			behind[worker] = number
-		}
-	}
-	lost := map[string]int64{}
-	for worker, number := range outside {
-		if inside[worker] < number {
-			lost[worker] = number
-		}
-	}
-	if len(lost) > 0 {
-		if err := db.raiseForLost(ctx, lost); err != nil {
+	if lost := beyond(inside, outside); len(lost) > 0 {
+		err := db.inTx(ctx, func(tx pgx.Tx) error {
+			return db.raise(ctx, tx, "the ledger has fewer marks than its workers have made", lost)
+		})
+		if err != nil {
 			return err
 		}
 		db.fence.forget()
 	} else {
 		db.fence.remember(inside)
 	}
+	behind := beyond(outside, inside)
 	if len(behind) == 0 {
 		return nil
 	}
-	if err := m.KeepMarks(ctx, ledger, behind); err != nil {
-		return fmt.Errorf("write the mirror of marks: %w", err)
-	}
-	return nil
-}
-
-// raiseForLost raises the fence and takes the numbers over, so that the same loss is not found again.
-func (db *DB) raiseForLost(ctx context.Context, lost map[string]int64) error {
-	return db.inTx(ctx, func(tx pgx.Tx) error {
-		if err := db.raise(ctx, tx, "the ledger has fewer marks than its workers have made"); err != nil {
-			return err
-		}
-		return takeOver(ctx, tx, lost)
-	})
-}
-
-// takeOver notes numbers of marks that the ledger lacks: the same loss is not found again, after an operator has let go
-// of what it held.
-func takeOver(ctx context.Context, tx pgx.Tx, numbers map[string]int64) error {
-	for worker, number := range numbers {
-		_, err := tx.Exec(ctx, `
-			INSERT INTO mark_number (worker, number) VALUES ($1, $2)
-			ON CONFLICT (worker) DO UPDATE SET number = greatest(mark_number.number, excluded.number)`, worker, number)
-		if err != nil {
-			return fmt.Errorf("take over the number of marks: %w", err)
-		}
-	}
-	return nil
+	return wrap(m.KeepMarks(ctx, ledger, behind), "write the mirror of marks")
 }
 
 // Unhold lets go of a notice that the fence holds: its owed deliveries are sent (send), or become uncertain, to be

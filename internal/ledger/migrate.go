@@ -101,12 +101,10 @@ func Migrate(ctx context.Context, url string) (applied int, err error) {
 const leaseHeld = "55006"
 
 func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	}
 }

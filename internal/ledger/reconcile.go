@@ -185,14 +185,7 @@ func attempted[T any](n Notice, field string, list []T, of func(T) (string, int6
 
 // seqOf is the inverse of MessageID.
 func (n Notice) seqOf(messageID string) (int32, bool) {
-	inner, ok := strings.CutPrefix(messageID, "<"+n.MessageToken+".")
-	if !ok {
-		return 0, false
-	}
-	digits, ok := strings.CutSuffix(inner, "@"+n.MessageDomain+">")
-	if !ok {
-		return 0, false
-	}
+	digits := strings.TrimSuffix(strings.TrimPrefix(messageID, "<"+n.MessageToken+"."), "@"+n.MessageDomain+">")
 	seq, err := strconv.ParseInt(digits, 10, 32)
 	return int32(seq), err == nil && n.MessageID(int(seq)) == messageID
 }
