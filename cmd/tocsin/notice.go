@@ -17,7 +17,7 @@ type noticeCmd struct {
 	Send    sendCmd    `cmd:"" help:"Send a notice; sending it again does nothing."`
 	Status  statusCmd  `cmd:"" help:"Say where a notice stands."`
 	Pause   pauseCmd   `cmd:"" help:"Stop the sending until it is resumed."`
-	Resume  resumeCmd  `cmd:"" help:"Go on after a pause."`
+	Resume  resumeCmd  `cmd:"" help:"Go on after a pause, or after a relay refused everybody."`
 	Cancel  cancelCmd  `cmd:"" help:"End the sending for good."`
 	Delete  draftCmd   `cmd:"" help:"Delete a draft; its key can be used again."`
 	Unhold  unholdCmd  `cmd:"" help:"Let go of a notice that is held."`

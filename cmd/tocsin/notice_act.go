@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"tocsin/internal/api"
@@ -15,7 +16,10 @@ import (
 type (
 	statusCmd struct{ one }
 	pauseCmd  struct{ one }
-	resumeCmd struct{ one }
+	resumeCmd struct {
+		one
+		LeaveFailed bool `help:"Held since a relay refused everybody: do not send again the mails that it refused."`
+	}
 	cancelCmd struct {
 		one
 		Yes bool `help:"Cancel without asking."`
@@ -32,7 +36,9 @@ func (c *pauseCmd) Run(ctx context.Context, a *app) error {
 }
 
 func (c *resumeCmd) Run(ctx context.Context, a *app) error {
-	return c.act(ctx, a, "resume", func(client *api.Client) (notice.Status, error) { return client.Resume(ctx, c.Key) })
+	return c.act(ctx, a, "resume", func(client *api.Client) (notice.Status, error) {
+		return client.Resume(ctx, c.Key, notice.Resuming{LeaveFailed: c.LeaveFailed})
+	})
 }
 
 // Run returns when at most the mails that a worker has marked already may still leave.
@@ -120,6 +126,10 @@ func standing(w io.Writer, st notice.Status) *grid {
 		fmt.Fprint(w, "The ledger was restored from a backup. It does not know which mails left after\nthat backup, and nothing leaves now.\n")
 		fmt.Fprintf(w, "If nothing of this notice left:\n  tocsin notice unhold %[1]s --send\nIf it may have:\n  tocsin notice unhold %[1]s --uncertain\n\n", st.Key)
 	}
+	if braked(st) {
+		fmt.Fprintf(w, "A relay refuses everybody, so nothing more of this notice is tried. When that is mended:\n  tocsin notice resume %s\n"+
+			"That sends again the mails it refused; with --leave-failed they stay failed.\n\n", st.Key)
+	}
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s\nNumber\t%d\nKind\t%s\n", st.Key, st.Number, sort(st.Kind, st.Phase))
 	fmt.Fprintf(t, "State\t%s\n", stateAndReason(st))
@@ -147,6 +157,11 @@ func standing(w io.Writer, st notice.Status) *grid {
 	}
 	fmt.Fprintf(t, "Customers\t%s\nRecipients\t%s\n", count(st.Customers), count(st.Recipients))
 	return t
+}
+
+// braked reports whether a notice is held since a relay refuses everybody.
+func braked(st notice.Status) bool {
+	return st.State == notice.Held && strings.HasPrefix(st.Reason, notice.ReasonRefused)
 }
 
 // printPace says what keeps mails from leaving faster: relays that rest, and domains that asked for fewer mails.

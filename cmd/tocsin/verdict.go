@@ -90,6 +90,9 @@ func standstill(st notice.Status) string {
 	case notice.Paused:
 		return "it is paused; go on with: tocsin notice resume " + st.Key
 	case notice.Held:
+		if braked(st) {
+			return "it is held, since a relay refuses everybody; go on with: tocsin notice resume " + st.Key
+		}
 		return "it is held: " + shown(st.Reason)
 	case notice.Scheduled:
 		return "it goes out at " + when(st.SendAt)

@@ -31,7 +31,7 @@ type Desk interface {
 	Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error)
 	// Pause, Resume and Cancel return once no more mail is marked against the decision.
 	Pause(ctx context.Context, ref, who string) (notice.Status, error)
-	Resume(ctx context.Context, ref, who string) (notice.Status, error)
+	Resume(ctx context.Context, ref string, r notice.Resuming, who string) (notice.Status, error)
 	Cancel(ctx context.Context, ref, who string) (notice.Status, error)
 	DeleteDraft(ctx context.Context, ref, who string) error
 	SendNow(ctx context.Context, ref, who string) (notice.Status, error)

@@ -63,9 +63,10 @@ func (cl *Client) Pause(ctx context.Context, ref string) (notice.Status, error) 
 	return cl.decide(ctx, ref, "/pause")
 }
 
-// Resume goes on after Pause.
-func (cl *Client) Resume(ctx context.Context, ref string) (notice.Status, error) {
-	return cl.decide(ctx, ref, "/resume")
+// Resume goes on after Pause, or after a relay refused everybody.
+func (cl *Client) Resume(ctx context.Context, ref string, r notice.Resuming) (st notice.Status, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/resume"), body: r}, &st)
+	return st, err
 }
 
 // Cancel ends the sending for good; at most what is already marked still leaves.

@@ -136,7 +136,7 @@ func (f *fake) Pause(_ context.Context, ref, who string) (notice.Status, error) 
 	return f.decide(ref, who, notice.Paused)
 }
 
-func (f *fake) Resume(_ context.Context, ref, who string) (notice.Status, error) {
+func (f *fake) Resume(_ context.Context, ref string, _ notice.Resuming, who string) (notice.Status, error) {
 	return f.decide(ref, who, notice.Sending)
 }
 

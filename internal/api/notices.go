@@ -65,7 +65,6 @@ func (s *Server) describeNotices(api huma.API) {
 		act           func(ctx context.Context, ref, who string) (notice.Status, error)
 	}{
 		{"pause", "Stop the sending until it is resumed", s.desk.Pause},
-		{"resume", "Go on after a pause", s.desk.Resume},
 		{"cancel", "End the sending for good", s.desk.Cancel},
 		{"send-now", "Send a scheduled notice at once", s.desk.SendNow},
 		{"take-back", "Make a draft again of a notice that has not begun to leave", s.desk.TakeBack},
@@ -77,6 +76,8 @@ func (s *Server) describeNotices(api huma.API) {
 				return ok(tidyStatus(st), err)
 			}, 404, 409)
 	}
+	register(s, api, op("resume-notice", http.MethodPost, "/v1/notices/{id}/resume", "Go on after a pause, or after a relay refused everybody"),
+		s.resume, 400, 404, 409, 413, 415, 422)
 	register(s, api, op("move-notice", http.MethodPost, "/v1/notices/{id}/move", "Have a notice that has not begun leave at another time"),
 		s.move, 400, 404, 409, 413, 415, 422)
 	register(s, api, op("delete-draft", http.MethodDelete, "/v1/notices/{id}", "Delete a draft; its key can be used again"),
@@ -196,6 +197,23 @@ func (s *Server) ended(ctx context.Context, ref string) (bool, error) {
 	}
 	st, err := s.book.Status(ctx, ref)
 	return st.Settled(), err
+}
+
+// resumingBody is notice.Resuming.
+type resumingBody struct {
+	LeaveFailed bool `json:"leave_failed,omitempty" doc:"the mails for whose refusal the notice is held stay failed; without it they are sent again"`
+}
+
+func (s *Server) resume(ctx context.Context, in *struct {
+	ID   string `path:"id" doc:"the notice's key or number"`
+	Body *resumingBody
+}) (*answer[notice.Status], error) {
+	var r notice.Resuming
+	if in.Body != nil {
+		r = notice.Resuming(*in.Body)
+	}
+	st, err := s.desk.Resume(ctx, in.ID, r, requestOf(ctx).who)
+	return ok(tidyStatus(st), err)
 }
 
 // movingBody is notice.Moving with an optional allow.

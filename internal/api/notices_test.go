@@ -39,7 +39,9 @@ func TestANoticeFromDraftToCancelled(t *testing.T) {
 	for _, step := range []struct {
 		act  func(context.Context, string) (notice.Status, error)
 		want notice.State
-	}{{b.client.Pause, notice.Paused}, {b.client.Resume, notice.Sending}, {b.client.TakeBack, notice.Draft},
+	}{{b.client.Pause, notice.Paused}, {func(ctx context.Context, ref string) (notice.Status, error) {
+		return b.client.Resume(ctx, ref, notice.Resuming{})
+	}, notice.Sending}, {b.client.TakeBack, notice.Draft},
 		{func(ctx context.Context, ref string) (notice.Status, error) {
 			return b.client.Move(ctx, ref, notice.Moving{SendAt: "2026-11-09T21:00", Allow: []string{"past"}})
 		}, notice.Scheduled}, {b.client.SendNow, notice.Sending}, {b.client.Cancel, notice.Cancelled}} {

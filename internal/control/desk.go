@@ -37,7 +37,7 @@ type Register interface {
 	Release(ctx context.Context, id int64, a ledger.Audience, p ledger.Press) (released bool, err error)
 	Take(ctx context.Context, id int64, p ledger.Press) (released bool, err error)
 	Pause(ctx context.Context, id int64, who string) error
-	Resume(ctx context.Context, id int64, who string) error
+	Resume(ctx context.Context, id int64, leaveFailed bool, who string) error
 	Cancel(ctx context.Context, id int64, who string) error
 	DeleteDraft(ctx context.Context, id int64, who string) error
 	SendNow(ctx context.Context, id int64, who string) error
@@ -106,9 +106,11 @@ func (d *Desk) Pause(ctx context.Context, ref, who string) (notice.Status, error
 	return d.change(ctx, ref, who, d.Ledger.Pause)
 }
 
-// Resume has a paused notice sent again.
-func (d *Desk) Resume(ctx context.Context, ref, who string) (notice.Status, error) {
-	return d.change(ctx, ref, who, d.Ledger.Resume)
+// Resume has a notice sent again that is paused, or held since a relay refused everybody.
+func (d *Desk) Resume(ctx context.Context, ref string, r notice.Resuming, who string) (notice.Status, error) {
+	return d.change(ctx, ref, who, func(ctx context.Context, id int64, who string) error {
+		return d.Ledger.Resume(ctx, id, r.LeaveFailed, who)
+	})
 }
 
 // Cancel stops a notice for good; at most what was marked before may still leave.

@@ -19,6 +19,7 @@ type Ledger interface {
 	Claim(ctx context.Context, chunkID int64, holder string) (ledger.Claim, bool, error)
 	Renew(ctx context.Context, chunkID, epoch int64) (bool, error)
 	Commit(ctx context.Context, marks []ledger.Attempt, outcomes []ledger.Outcome) (granted []bool, err error)
+	Brake(ctx context.Context, noticeID int64, r notice.Refusals, first time.Duration) (held bool, err error)
 	CloseChunk(ctx context.Context, c ledger.Claim) (owed bool, err error)
 	Lease() time.Duration
 	DotGrace() time.Duration

@@ -61,6 +61,7 @@ func (j *job) Done(a notice.Answer, err error) {
 		}
 		a = notice.Answer{Outcome: notice.OutcomeLater, NoDot: true, Text: err.Error()}
 	}
+	w.count(j, a)
 	refused := j.Refused()
 	if refused {
 		w.stop(j.run)
@@ -162,6 +163,9 @@ func (m *mark) Wait(ctx context.Context) (time.Time, error) {
 		return time.Time{}, ctx.Err()
 	}
 }
+
+// Refused reports whether nothing needs to be begun: the ledger refused the mark, or is being asked to hold the notice.
+func (j *job) Refused() bool { return j.mark.Refused() || j.worker.brake.stops(j.at.NoticeID) }
 
 // Refused reports whether the ledger refused the mark.
 func (m *mark) Refused() bool {

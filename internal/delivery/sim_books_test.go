@@ -127,7 +127,7 @@ func (c *clerk) stop(ctx context.Context, id int64, what string, to notice.State
 	return c.tx(ctx, "barrier", id, 0, func() error { c.barrier(id, to); return nil })
 }
 
-func (c *clerk) Resume(ctx context.Context, id int64, _ string) error {
+func (c *clerk) Resume(ctx context.Context, id int64, _ bool, _ string) error {
 	err := c.tx(ctx, "resume", id, 0, func() error { return c.transition(id, "resume", notice.Sending, notice.Paused) })
 	if err != nil {
 		return err

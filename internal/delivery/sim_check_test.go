@@ -18,6 +18,7 @@ import (
 //	marked      a mark commits only under the chunk's current epoch and lease, in a notice that is being sent (marked)
 //	stopped     no mark commits after a pause, a cancel, a suppression or an erasure has returned (marked)
 //	heard       a 250 that was recorded stays, and nothing is marked after it (heard, marked)
+//	braked      the brake holds a notice only after enough refusals in a row; a resume has them owed again (braked, putBack)
 //	superseded  after a later phase began, no mark of an earlier one commits, and none of its dots follows the later
 //	            one's mark; a stopped delivery is not owed unless a dot may still come (marked, dotted, stopped rows)
 //	planned     a release takes the plan that was shown, and it alone: nobody is added, and nobody lost (taken, planned)
@@ -33,6 +34,8 @@ type checker struct {
 	requeues map[mailbox]int     // and all requeues of what was uncertain
 	order    int                 // of marks
 	marks    map[ledger.Attempt]int
+	inARow   map[[2]int64]int     // refusals of a notice that a worker heard without a 250 between
+	most     map[int64]int        // by notice, since the brake last held it
 	last     map[mailbox]int      // the last mark of a mailbox
 	until    []time.Time          // until when dots may be written
 	pairs    map[[3]string]bool   // a notice, a later one that has superseded it, and the mailbox
@@ -63,7 +66,7 @@ type showing struct {
 
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
-		marks: map[ledger.Attempt]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
+		marks: map[ledger.Attempt]int{}, inARow: map[[2]int64]int{}, most: map[int64]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
 		silent: map[string]time.Time{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}, released: map[string]bool{}}
 }
 

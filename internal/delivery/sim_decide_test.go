@@ -187,7 +187,8 @@ var everybody = ledger.Audience{DefaultLanguage: "en", Match: func(string) (stri
 	Each: func(notice.Recipient, string) error { return nil }, Judge: func() error { return nil }}
 
 func (w *world) resume(n *noticeRow) {
-	w.operate("resume", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Resume(ctx, n.Key, "op"); return err })
+	r := notice.Resuming{LeaveFailed: n.braked() && w.rng.IntN(4) == 0}
+	w.operate("resume", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Resume(ctx, n.Key, r, "op"); return err })
 }
 
 func (w *world) unhold(n *noticeRow) {
@@ -204,7 +205,7 @@ func (w *world) lookAfter() (busy bool) {
 		case n.State == notice.Draft:
 			w.release(n)
 			busy = true
-		case n.State == notice.Paused:
+		case n.State == notice.Paused || n.braked():
 			w.resume(n)
 			busy = true
 		case n.State == notice.Held:
@@ -224,7 +225,10 @@ func (w *world) decideOld() {
 	case 1:
 		w.operate("pause", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Pause(ctx, n.Key, "op"); return err })
 	case 2:
-		w.operate("resume", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Resume(ctx, n.Key, "op"); return err })
+		w.operate("resume", false, func(ctx context.Context, d *control.Desk) error {
+			_, err := d.Resume(ctx, n.Key, notice.Resuming{}, "op")
+			return err
+		})
 	default:
 		s := notice.Settlement{Requeue: true, AllUncertain: true}
 		w.operate("requeue blindly", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err })

@@ -34,8 +34,10 @@ type simCustomer struct{ id, address string }
 type noticeRow struct {
 	ledger.Notice
 	reason    string
-	plan      *planRow // taken by its release
-	begun     int      // its number among the notices that have begun to be sent; 0: not yet
+	brake     *brakeRow // nil: the brake does not hold it
+	resumed   time.Time // the last time
+	plan      *planRow  // taken by its release
+	begun     int       // its number among the notices that have begun to be sent; 0: not yet
 	customers int
 	outcomes  map[int]*outcomeRow // by seq
 }

@@ -70,6 +70,12 @@ const (
 	fenceAtStartOnly         mutant = "a restore is looked for at the start alone"
 )
 
+// The brake.
+const (
+	putsNothingBack     mutant = "a resume forgets the row of refusals"
+	resumeLiftsTheFence mutant = "a resume lets go of what a restore holds"
+)
+
 // A plan.
 const (
 	keyDropped              mutant = "a mailbox is owed more than once"
@@ -114,6 +120,7 @@ var mutants = []mutant{
 	sweepSkipsLeased, sweepSkipsStopped,
 	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
 	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, uncertainPassedOver, stoppedSupersedes, cancelledNotSuperseded, fenceAtStartOnly,
+	putsNothingBack, resumeLiftsTheFence,
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased, erasedKeepsMail,
 	takesBackWhatBegan, takesBackWhatMayHaveLeft, takenBackKeepsOutcomes,
@@ -131,5 +138,5 @@ var caughtBy = map[mutant]uint64{
 	requeueSupersedesNothing: 37, fenceAtStartOnly: 2751, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 66,
 	freezeInTwo: 14, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 4126, releaseWithoutLock: 7,
 	releaseIgnoresPlan: 902, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 156,
-	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 21, claimForgetsList: 406, uncertainPassedOver: 1277, erasedKeepsMail: 18,
+	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 21, claimForgetsList: 406, uncertainPassedOver: 1277, putsNothingBack: 13, erasedKeepsMail: 18,
 }

@@ -21,7 +21,7 @@ func (p *pair) act() error {
 		{"claim", p.claim}, {"claim", p.claim}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit},
 		{"close", p.close}, {"time", p.time}, {"time", p.time}, {"release", p.release}, {"renew", p.renew}, {"sweep", p.sweep},
 		{"stop", p.stop}, {"resume", p.resume}, {"settle", p.settle}, {"settle", p.settle}, {"suppress", p.suppress}, {"erase", p.erase}, {"restore", p.restore},
-		{"reschedule", p.reschedule},
+		{"reschedule", p.reschedule}, {"brake", p.brake},
 	}
 	op := ops[p.draw("act", len(ops))]
 	p.did = append(p.did, fmt.Sprintf("%s %d", op.name, n))
@@ -183,7 +183,7 @@ func (p *pair) time(int64) error {
 	p.note("%v", d)
 	p.skip += d
 	for table, columns := range map[string][]string{"chunk": {"lease_until", "due_at"}, "outcome": {"due_at", "at", "owed_at"},
-		"notice": {"released_at", "send_at", "expires_at", "began_at"}, "suppression": {"added_at"}} {
+		"notice": {"released_at", "send_at", "expires_at", "began_at", "brake_since"}, "act": {"at"}, "suppression": {"added_at"}} {
 		for _, c := range columns {
 			if _, err := p.pool.Exec(p.ctx, `UPDATE `+table+` SET `+c+` = `+c+` - $1::interval`, d); err != nil {
 				return err
@@ -208,7 +208,22 @@ func (p *pair) stop(n int64) error {
 }
 
 func (p *pair) resume(n int64) error {
-	return refused(p.s.Resume(p.ctx, n, "op"), p.db.Resume(p.ctx, p.notices[n-1], "op"))
+	leave := p.draw("leave failed", 2) == 0
+	p.note("leave failed %v", leave)
+	return refused(p.s.Resume(p.ctx, n, leave, "op"), p.db.Resume(p.ctx, p.notices[n-1], leave, "op"))
+}
+
+// brake holds a notice for refusals like all that commit has heard, and has it go on most often.
+func (p *pair) brake(n int64) error {
+	r := notice.Refusals{RefusedAlike: notice.RefusedAlike{Code: 1}, N: 20, Broad: p.draw("broad", 3) > 0}
+	first := time.Duration(p.draw("first", 2)) * time.Hour
+	p.note("broad %v since %v", r.Broad, first)
+	m, _ := p.s.Brake(p.ctx, n, r, first)
+	pg, err := p.db.Brake(p.ctx, p.notices[n-1], r, first)
+	if err := refusedOr(err, "held", m, pg); err != nil || p.draw("resume", 3) == 0 {
+		return err
+	}
+	return p.resume(n)
 }
 
 // mailbox is one of those that there were at first.

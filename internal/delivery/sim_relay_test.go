@@ -100,6 +100,12 @@ func (r *simRelay) before(x *exchange) error {
 		x.answer = noDot("stopped")
 		return errOver
 	}
+	if w.refusesEverybody() {
+		w.fault("relay: refuses everybody")
+		r.never[x.at] = true
+		x.answer = notice.Answer{Outcome: notice.OutcomeNever, NoDot: true, Command: "RCPT", Code: 554, Text: "relay access denied"}
+		return errOver
+	}
 	if !w.oneIn(8) {
 		return nil
 	}

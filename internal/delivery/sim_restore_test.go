@@ -67,7 +67,7 @@ func (m *memory) checkFence() {
 	for _, n := range m.notices {
 		switch n.State {
 		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
-			n.State, n.reason = notice.Held, notice.ReasonRestored
+			n.State, n.reason, n.brake = notice.Held, notice.ReasonRestored, nil
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (m *memory) doubt(c *chunkRow, seq int, d delivery) {
 // unhold lets go of a notice: its mails are sent, or are uncertain until it is known which left before the restore.
 func (m *memory) unhold(id int64, send, lift bool) error {
 	n := m.notice(id)
-	if n.State != notice.Held {
+	if n.State != notice.Held || n.braked() {
 		return notice.Conflict("notice %d is %s: nothing holds it", id, n.State)
 	}
 	for _, c := range m.chunksOf(n) {

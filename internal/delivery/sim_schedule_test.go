@@ -75,7 +75,7 @@ func simulate(t *testing.T, s stage, seed uint64, broken mutant, tell func(strin
 
 func newWorld(s stage, seed uint64, broken mutant) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	w := &world{rng: rng, profile: profileOf(seed), set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
+	w := &world{rng: rng, seed: seed, profile: profileOf(seed), set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
 	w.checker = newChecker(w)
 	w.memory = &memory{now: time.Now, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate}, mutant: broken,
 		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, againSets: rng.IntN(2) == 0, watch: w.checker, pins: s.pins,

@@ -284,6 +284,11 @@ var scripts = map[mutant]func(p *script){
 		_ = p.s.Unhold(context.Background(), 1, false, false, "op")
 		p.must(!p.takeBack(1), "it was taken back, and its next release sends again what may have left")
 	},
+	resumeLiftsTheFence: func(p *script) {
+		p.release(1)
+		p.memory.notice(1).State, p.memory.notice(1).reason = notice.Held, notice.ReasonRestored
+		p.must(p.s.Resume(context.Background(), 1, false, "op") != nil, "a resume let go of what may have left before the restore")
+	},
 	takenBackKeepsOutcomes: func(p *script) {
 		p.tomorrow(1)
 		p.memory.list("m0@0.example.com")

@@ -145,7 +145,7 @@ func (s *simSender) connection(j notice.Job) {
 		case errors.Is(err, errDead):
 			return
 		case errors.Is(err, errOver):
-			j.Done(x.answer, nil)
+			s.done(j, x.answer)
 			continue
 		case err != nil:
 			j.Done(notice.Answer{}, err)
@@ -173,17 +173,17 @@ func (s *simSender) message(x *exchange) (next *exchange, dead bool) {
 		return nil, true
 	}
 	if x.next = x.detach(s); x.next == nil {
-		x.job.Done(x.answer, nil)
+		s.done(x.job, x.answer)
 		return nil, false
 	}
 	next = x.next
 	if s.world.memory.mutant == ringAnsweredAsOne && x.lost {
 		next.answer = x.answer
 	}
-	x.job.Done(x.answer, nil)
+	s.done(x.job, x.answer)
 	switch {
 	case next.answer.Outcome != 0:
-		next.job.Done(next.answer, nil)
+		s.done(next.job, next.answer)
 	case x.lost:
 		s.requeue(next.job)
 	default:

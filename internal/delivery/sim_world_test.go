@@ -35,6 +35,7 @@ const simTarries = 24
 // when everybody waits; so nothing that happens depends on how goroutines are scheduled.
 type world struct {
 	rng       *rand.Rand
+	seed      uint64
 	memory    *memory
 	rows      *rowMemory // the ledger of the version before; nil: there is none, or it was migrated
 	relay     *simRelay
@@ -213,6 +214,9 @@ func (w *world) start() {
 	worker, err := NewWorker(s, &simTasks{simQueue: w.queue, actor: a}, w.set, w.sender(a), o)
 	if err != nil {
 		panic(err)
+	}
+	if w.braking() {
+		worker.brake.after, worker.brake.late, worker.brake.broad = simBrakeAfter, simBrakeLate, simBrakeBroad
 	}
 	worker.notices.load = func(ctx context.Context, id int64) (*program, error) {
 		n, err := s.Notice(ctx, id)

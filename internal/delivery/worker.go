@@ -70,6 +70,7 @@ type Worker struct {
 	returnPath string // reverse-path
 	writer     *writer
 	notices    *programs
+	brake      brake
 	places     int            // deliveries under way at most
 	owed       chan struct{}  // a chunk was given back, and there may be more to be done
 	kick       chan struct{}  // the dispatcher is to look again
@@ -98,6 +99,7 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 		dispatcher: dispatcher{pacer: o.Pacer, places: o.Chunks}, runs: map[*line]*run{}}
 	w.writer = newWriter(l, o.Logger, w.places/2)
 	w.writer.backoff = o.backoff
+	w.brake = brake{after: brakeAfter, late: brakeLate, broad: brakeBroad, rows: map[int64]*refusals{}}
 	w.notices = &programs{load: w.load}
 	return w, nil
 }

@@ -144,7 +144,7 @@ func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string, numbers map[s
 		return fmt.Errorf("lock what is unfinished: %w", err)
 	}
 	held, err := collect[int64](ctx, tx, `
-		UPDATE notice SET state = 'held', reason = $1, held_until = NULL
+		UPDATE notice SET state = 'held', reason = $1, held_until = NULL, brake = NULL, brake_since = NULL
 		WHERE state IN ('scheduled', 'sending', 'paused', 'held') RETURNING id`, notice.ReasonRestored)
 	if err != nil {
 		return fmt.Errorf("hold what is unfinished: %w", err)
@@ -279,6 +279,8 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 			return notice.Conflict("notice %d is %s: nothing holds it", id, n.State)
 		case n.HeldUntil != nil:
 			return notice.Conflict("notice %d is held until %s by a planned hold; what is due leaves then", id, n.HeldUntil.Format(time.RFC3339))
+		case n.braked():
+			return notice.Conflict("notice %d is held since a relay refuses everybody: mend that, and go on with resume", id)
 		case !n.Planned && !send:
 			return notice.Conflict("notice %d had not left when the backup was made, and whom it may have gone to since is not known: cancel it, or send it if it did not leave", id)
 		}

@@ -65,7 +65,7 @@ func TestAnAudienceIsResolvedWhenItLeaves(t *testing.T) {
 	d.must(d.Leave(t.Context(), d.id, a)) // a process that asked just before the pause
 	d.wantNotice(notice.Paused)
 	d.wantCounts(map[string]int{})
-	d.must(d.Resume(t.Context(), d.id, "ann"))
+	d.must(d.Resume(t.Context(), d.id, false, "ann"))
 	d.sweep()
 	d.wantNotice(notice.Scheduled) // it has nothing to send yet
 	d.wantLeaving(true)

@@ -49,17 +49,6 @@ func barrier(ctx context.Context, tx pgx.Tx, id int64, cancel bool) error {
 	return stopAll(ctx, tx, chunks)
 }
 
-// Resume has a paused notice sent again.
-func (db *DB) Resume(ctx context.Context, id int64, who string) error {
-	err := db.transition(ctx, id, who, "resume", `
-		UPDATE notice SET state = `+goesOn+`
-		WHERE id = $1 AND state = 'paused'`, notice.Sending)
-	if err != nil {
-		return err
-	}
-	return db.Finish(ctx, id)
-}
-
 // transition makes one change of a notice's state and records who made it. A notice that already stands at its
 // goal is left as it is; any other state that the update does not apply to is a conflict.
 func (db *DB) transition(ctx context.Context, id int64, who, what, update string, to notice.State) error {
@@ -73,7 +62,7 @@ func (db *DB) transition(ctx context.Context, id int64, who, what, update string
 			return fmt.Errorf("%s notice %d: %w", what, id, err)
 		}
 		if tag.RowsAffected() == 0 {
-			return notice.Conflict("notice %d is %s: there is nothing to %s", id, n.State, what)
+			return n.unchanged(what)
 		}
 		if to == notice.Sending {
 			if err := db.begin(ctx, tx, id); err != nil {

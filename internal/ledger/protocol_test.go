@@ -271,7 +271,7 @@ func TestPauseKeepsWhatIsOwed(t *testing.T) {
 	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 0 {
 		t.Errorf("a paused notice has %d chunks due (%v), want none", len(w.Chunks), err)
 	}
-	d.must(d.Resume(t.Context(), d.id, "op"))
+	d.must(d.Resume(t.Context(), d.id, false, "op"))
 	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 1 {
 		t.Errorf("a resumed notice has %d chunks due (%v), want one", len(w.Chunks), err)
 	}

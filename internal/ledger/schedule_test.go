@@ -73,12 +73,12 @@ func TestAScheduledNoticeIsMoved(t *testing.T) {
 	d.wantConflict(d.SendNow(t.Context(), d.id, "ann")) // it is paused
 	d.sweep()
 	d.wantNotice(notice.Paused)
-	d.must(d.Resume(t.Context(), d.id, "ann"))
+	d.must(d.Resume(t.Context(), d.id, false, "ann"))
 	d.wantNotice(notice.Sending)
 	d.must(d.Pause(t.Context(), d.id, "ann")) // it has begun
 	d.wantConflict(d.Move(t.Context(), d.id, to, nil, "ann"))
 	d.wantConflict(d.TakeBack(t.Context(), d.id, "ann"))
-	d.must(d.Resume(t.Context(), d.id, "ann"))
+	d.must(d.Resume(t.Context(), d.id, false, "ann"))
 	d.deliver()
 	d.wantCounts(map[string]int{"sent": 3})
 	want := []string{"ann: pause: ", fmt.Sprintf("ann: move: from %s to %s, allowed: past", b.SendAt, notice.At(to)), "ann: resume: ", "ann: pause: ", "ann: resume: "}

@@ -14,6 +14,7 @@ type Standing struct {
 	Deliveries notice.Counts        // of unfinished notices, and of those that began within a day
 	OldestOwed time.Duration        // how long a sending notice has owed the oldest of its deliveries; 0: none is owed
 	Overdue    time.Duration        // how long the chunk that has been due for longest waits for a worker; 0: none does
+	Braked     int                  // notices that are held since a relay refuses everybody
 	Fenced     bool                 // the ledger came from a backup, and releases are held
 }
 
@@ -39,7 +40,8 @@ func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 			coalesce((SELECT clock_timestamp() - min(coalesce(c.lease_until, c.due_at)) FROM chunk c JOIN recent n ON n.id = c.notice_id
 				WHERE c.open AND n.state = 'sending' AND c.due_at <= clock_timestamp()
 					AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp())), interval '0'),
-			coalesce((SELECT up FROM fence), false)`)).Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Fenced)
+			(SELECT count(*) FROM notice WHERE `+brakedSQL+`),
+			coalesce((SELECT up FROM fence), false)`)).Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.Fenced)
 	if err != nil {
 		return s, fmt.Errorf("ask how the ledger stands: %w", err)
 	}

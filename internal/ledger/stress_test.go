@@ -235,7 +235,7 @@ func TestPhasesBeginWhileWorkersAndOperatorsAreAtWork(t *testing.T) {
 				r.failed(ctx, d.Pause(ctx, id, "op"))
 				_, _, err := d.Suppress(ctx, address, "request", "op")
 				r.failed(ctx, err)
-				r.failed(ctx, d.Resume(ctx, id, "op"))
+				r.failed(ctx, d.Resume(ctx, id, false, "op"))
 				r.failed(ctx, d.DeleteCustomer(ctx, fmt.Sprintf("c%d", rng.IntN(rows))))
 			}
 		}

@@ -236,6 +236,11 @@ type Releasing struct {
 	Allow []string `json:"allow,omitempty"` // the checks that are overruled, by name
 }
 
+// Resuming is how a notice goes on that was paused, or held since a relay refused everybody.
+type Resuming struct {
+	LeaveFailed bool `json:"leave_failed,omitempty"` // the mails for whose refusal it is held stay failed, and are not sent again
+}
+
 // Moving is another time at which a notice is to leave.
 type Moving struct {
 	SendAt Time     `json:"send_at"`
