@@ -63,7 +63,8 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	}
 	var parts []part
 	if work.DatabaseURL != "" {
-		parts = append(parts, part{"postgres", func() notice.Findings { return ledger.Check(ctx, work.DatabaseURL) }})
+		parts = append(parts, part{"postgres", func() notice.Findings { return ledger.Check(ctx, work.DatabaseURL) }},
+			part{"holds", func() notice.Findings { return ledger.CheckHolds(ctx, work.DatabaseURL, fileHolds(work.Holds)) }})
 	}
 	if work.RedisURL != "" {
 		parts = append(parts, part{"redis", func() notice.Findings { return queue.Check(ctx, work.RedisURL) }})

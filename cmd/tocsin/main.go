@@ -47,6 +47,7 @@ type commands struct {
 	Customers    customersCmd    `cmd:"" help:"Import, look up and delete customers."`
 	Suppressions suppressionsCmd `cmd:"" help:"Keep the list of addresses that are never mailed."`
 	Notice       noticeCmd       `cmd:"" help:"Check, send and follow notices."`
+	Hold         holdCmd         `cmd:"" help:"Keep times in which nothing leaves, or stop everything now."`
 	Acts         actsCmd         `cmd:"" help:"Show who did what."`
 	Tokens       tokensCmd       `cmd:"" help:"Keep the tokens of the API, and what each may do."`
 	Report       reportCmd       `cmd:"" help:"Say what became of every mail of a notice."`

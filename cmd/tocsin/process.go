@@ -98,20 +98,27 @@ func relay(s config.Relay) (send.Relay, error) {
 	return r, nil
 }
 
-// keepHolds makes the planned holds of the settings those of the ledger, as soon as it can be reached. Where the
-// settings do not speak of holds, the ledger's stay.
-func keepHolds(ctx context.Context, db *ledger.DB, holds []config.Hold, logger *slog.Logger) {
-	if holds == nil {
+// fileHolds are the holds of the settings.
+func fileHolds(set []config.Hold) (holds []notice.Hold) {
+	for _, h := range set {
+		holds = append(holds, notice.Hold{From: h.From, Until: &h.Until, Reason: h.Reason})
+	}
+	return holds
+}
+
+// keepHolds adds the holds of the settings to those of the ledger, as soon as it can be reached.
+func keepHolds(ctx context.Context, db *ledger.DB, set []config.Hold, logger *slog.Logger) {
+	if set == nil {
 		return
 	}
-	planned := make([]ledger.Hold, len(holds))
-	for i, h := range holds {
-		planned[i] = ledger.Hold(h)
+	if len(set) == 0 {
+		logger.Warn("an empty list of holds ends none: tocsin hold remove does")
+		return
 	}
 	for {
-		err := db.SetHolds(ctx, planned)
+		added, err := db.KeepFileHolds(ctx, fileHolds(set))
 		if err == nil {
-			logger.Info("planned holds are set", slog.Int("holds", len(planned)))
+			logger.Info("planned holds are set", slog.Int("holds", len(set)), slog.Int64("new", added))
 			return
 		}
 		logger.Warn("set planned holds, trying again", slog.Any("error", err))

@@ -80,6 +80,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Log:      logger,
 		Tokens:   set.Tokens,
 		Keys:     db.Keys,
+		Holds:    fileHolds(set.Holds),
 		Ready:    readiness(db.Ready, tasks.Ready),
 		Registry: reg,
 		Queues:   tasks.Pages("/queues"),

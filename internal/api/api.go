@@ -90,6 +90,10 @@ type Book interface {
 	Tokens(ctx context.Context) ([]notice.Token, error)
 	AddToken(ctx context.Context, t notice.Token, hash [32]byte, who string) (notice.Token, error)
 	RevokeToken(ctx context.Context, name, who string) (notice.Token, error)
+	// Holds are those in force and to come. AddHold returns once no mail is marked any more that could leave in it.
+	Holds(ctx context.Context) ([]notice.Hold, error)
+	AddHold(ctx context.Context, h notice.Hold, who string) (notice.Hold, error)
+	RemoveHold(ctx context.Context, number int64, who string) (notice.Hold, error)
 	// Acts is a page of the log of who did what, the newest first.
 	Acts(ctx context.Context, p notice.ActPage) ([]notice.Act, error)
 }

@@ -44,6 +44,7 @@ type fake struct {
 	onRow      func(notice.CustomerRow) // hears every imported row
 	keys       []ledger.Key
 	acts       []notice.Act // the newest first
+	holds      []notice.Hold
 }
 
 func newFake() *fake {
@@ -527,4 +528,28 @@ func (f *fake) Acts(_ context.Context, p notice.ActPage) (page []notice.Act, err
 		}
 	}
 	return page, f.fail
+}
+
+func (f *fake) Holds(context.Context) ([]notice.Hold, error) {
+	defer f.lock()()
+	return slices.Clone(f.holds), f.fail
+}
+
+func (f *fake) AddHold(_ context.Context, h notice.Hold, who string) (notice.Hold, error) {
+	defer f.lock()()
+	h.Number, h.Owner = int64(len(f.holds)+1), who
+	f.holds = append(f.holds, h)
+	return h, f.fail
+}
+
+func (f *fake) RemoveHold(_ context.Context, number int64, who string) (notice.Hold, error) {
+	defer f.lock()()
+	f.who = who
+	for i, h := range f.holds {
+		if h.Number == number {
+			f.holds = slices.Delete(f.holds, i, i+1)
+			return h, f.fail
+		}
+	}
+	return notice.Hold{}, notice.NotFound("there is no hold %d", number)
 }

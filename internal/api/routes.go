@@ -29,6 +29,7 @@ var leastRole = map[string]notice.TokenRole{
 	"POST /v1/search":                   notice.RoleViewer,
 	"GET /v1/customers/{id}":            notice.RoleViewer,
 	"GET /v1/customers/{id}/deliveries": notice.RoleViewer,
+	"GET /v1/holds":                     notice.RoleViewer,
 	"GET /v1/incidents/{id}/report":     notice.RoleViewer,
 	"GET /v1/notices":                   notice.RoleViewer,
 	"GET /v1/notices/{id}":              notice.RoleViewer,
@@ -41,6 +42,7 @@ var leastRole = map[string]notice.TokenRole{
 	"POST /v1/customers/import":       notice.RoleSender,
 	"PUT /v1/customers/{id}":          notice.RoleSender,
 	"PATCH /v1/customers/{id}":        notice.RoleSender,
+	"POST /v1/holds":                  notice.RoleSender,
 	"POST /v1/notices":                notice.RoleSender,
 	"POST /v1/notices/preview":        notice.RoleSender,
 	"POST /v1/notices/test":           notice.RoleSender,
@@ -57,6 +59,7 @@ var leastRole = map[string]notice.TokenRole{
 	"POST /v1/suppressions/import":    notice.RoleSender,
 
 	"DELETE /v1/customers/{id}":        notice.RoleApprover,
+	"POST /v1/holds/{number}/remove":   notice.RoleApprover,
 	"POST /v1/notices/{id}/unhold":     notice.RoleApprover,
 	"POST /v1/notices/{id}/settle":     notice.RoleApprover,
 	"POST /v1/notices/{id}/reconcile":  notice.RoleApprover,

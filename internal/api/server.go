@@ -27,6 +27,8 @@ type Options struct {
 	// foreign web page; see CheckListen.
 	Tokens []string
 	Keys   func(ctx context.Context) ([]ledger.Key, error)
+	// Holds are those of the settings, to say which hold of the ledger stands there.
+	Holds []notice.Hold
 	// Ready says what keeps the server from doing its work, nil for nothing. Its error is logged, never shown.
 	Ready func(ctx context.Context) error
 	// Registry holds the metrics of the process; the server adds its own. nil = those alone.
@@ -47,6 +49,7 @@ type Server struct {
 	log      *slog.Logger
 	keys     *keys
 	wrong    *throttle
+	holds    []notice.Hold
 	ready    func(ctx context.Context) error
 	registry *prometheus.Registry
 	drain    time.Duration
@@ -62,7 +65,7 @@ type Server struct {
 func NewServer(o Options) *Server {
 	s := newServer(o)
 	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSearch, s.describeSuppressions,
-		s.describeAccess, s.describeProcess)
+		s.describeHolds, s.describeAccess, s.describeProcess)
 	if o.Queues != nil {
 		s.serveQueues(o.Queues)
 	}
@@ -85,6 +88,7 @@ func newServer(o Options) *Server {
 		log:      o.Log,
 		keys:     &keys{fixed: sums(o.Tokens), load: o.Keys, log: o.Log},
 		wrong:    &throttle{seen: map[netip.Prefix]wrongs{}},
+		holds:    o.Holds,
 		ready:    o.Ready,
 		registry: o.Registry,
 		drain:    o.Drain,

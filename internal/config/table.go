@@ -79,8 +79,8 @@ var table = []Setting{
 #    connections: 8`,
 	},
 	{
-		Key: "holds", Without: "those set before", keep: (*file).keepHolds, read: func(r *reader) any { return r.holds() },
-		Doc: "Times in which nothing leaves; the mails that are due leave afterwards. An empty list ends all holds.",
+		Key: "holds", Without: "none", keep: (*file).keepHolds, read: func(r *reader) any { return r.holds() },
+		Doc: "Times in which nothing leaves; the mails that are due leave afterwards. A start adds them; `tocsin hold remove` ends one.",
 		Sample: `#holds:
 #  - from: 2026-11-09T21:00
 #    until: 2026-11-10T00:00

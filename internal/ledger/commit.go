@@ -76,7 +76,7 @@ const markSQL = `
 	FROM unnest($1::bigint[], $2::bigint[], $3::varbit[], $4::varbit[]) AS m(id, epoch, fresh, again), notice n
 	WHERE c.id = m.id AND c.epoch = m.epoch AND c.lease_until > clock_timestamp() + $5
 		AND n.id = c.notice_id AND n.state = 'sending' AND (n.expires_at IS NULL OR n.expires_at > clock_timestamp())
-		AND NOT EXISTS (SELECT FROM hold h WHERE h.from_at < clock_timestamp() + $5 AND h.until_at > clock_timestamp())
+		AND NOT EXISTS (SELECT FROM hold h WHERE h.removed_at IS NULL AND h.from_at < clock_timestamp() + $5 AND h.until_at > clock_timestamp())
 		AND bit_count(c.dots & m.fresh) = 0
 	RETURNING c.id, c.epoch, c.dots & (m.fresh | m.again) & ~(c.stopped | c.sent)`
 

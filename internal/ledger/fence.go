@@ -278,7 +278,7 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 		case n.State != notice.Held:
 			return notice.Conflict("notice %d is %s: nothing holds it", id, n.State)
 		case n.HeldUntil != nil:
-			return notice.Conflict("notice %d is held until %s by a planned hold; what is due leaves then", id, n.HeldUntil.Format(time.RFC3339))
+			return notice.Conflict("notice %d is held by a hold, see `tocsin hold list`; what is due leaves when it ends or is removed", id)
 		case n.braked():
 			return notice.Conflict("notice %d is held since a relay refuses everybody: mend that, and go on with resume", id)
 		case !n.Planned && !send:

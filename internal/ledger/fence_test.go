@@ -171,55 +171,6 @@ func TestAfterARestoreTheOperatorChooses(t *testing.T) {
 	}
 }
 
-func TestAPlannedHold(t *testing.T) {
-	t.Parallel()
-	d := release(t, 2)
-	now := time.Now()
-	d.must(d.SetHolds(t.Context(), []ledger.Hold{{From: now.Add(time.Hour), Until: now.Add(2 * time.Hour), Reason: "later"}}))
-	c := d.claim("a")
-	if !d.mark(attempt(c, 0)) {
-		t.Error("a hold that is still to come refuses a mark")
-	}
-	// Ten seconds before it begins a dot could fall into it: the grace is 20 s.
-	d.must(d.SetHolds(t.Context(), []ledger.Hold{{From: now.Add(10 * time.Second), Until: now.Add(time.Hour), Reason: "power feeds"}}))
-	if d.mark(attempt(c, 1)) {
-		t.Error("a mark was given whose dot could fall into the hold")
-	}
-	d.answer(attempt(c, 0), notice.DeliverySent, 250)
-	d.closeChunk(c)
-	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 0 {
-		t.Errorf("%d chunks are due in a hold (%v)", len(w.Chunks), err)
-	}
-	st, err := d.Status(t.Context(), d.ref)
-	d.must(err)
-	if st.State != notice.Held || st.Reason != "power feeds" || st.HeldUntil == nil {
-		t.Errorf("in a hold the notice is %s (%s) until %v", st.State, st.Reason, st.HeldUntil)
-	}
-	if err := d.Unhold(t.Context(), d.id, true, false, "op"); notice.CodeOf(err) != notice.CodeConflict {
-		t.Errorf("a planned hold was lifted by unhold: %v", err)
-	}
-	d.must(d.SetHolds(t.Context(), nil))
-	if w, err := d.Sweep(t.Context()); err != nil || len(w.Chunks) != 1 {
-		t.Errorf("%d chunks are due after the hold (%v), want 1", len(w.Chunks), err)
-	}
-	d.wantNotice(notice.Sending)
-	d.deliver()
-	d.wantCounts(map[string]int{"sent": 2})
-}
-
-func TestANoticeThatIsReleasedInAPlannedHoldIsHeldAtOnce(t *testing.T) {
-	t.Parallel()
-	d := release(t, 1)
-	d.must(d.SetHolds(t.Context(), []ledger.Hold{{From: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour), Reason: "power feeds"}}))
-	d.send(notice.Body{Key: "in-hold"})
-	d.wantNotice(notice.Held)
-	d.must(d.SetHolds(t.Context(), nil))
-	if _, err := d.Sweep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	d.wantNotice(notice.Sending)
-}
-
 func TestALaterNoticeSupersedesWhatItsRecipientsAreStillOwed(t *testing.T) {
 	t.Parallel()
 	d := release(t, 4)

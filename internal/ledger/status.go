@@ -58,6 +58,7 @@ func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	if err != nil {
 		return s, err
 	}
+	s.HeldUntil = endOf(s.HeldUntil)
 	s.Counts = notice.Counts(counts).ByName()
 	s.RatePerS = rate(s)
 	return s, nil

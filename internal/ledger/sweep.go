@@ -114,7 +114,7 @@ func (db *DB) nextDue(ctx context.Context) (time.Duration, error) {
 		SELECT least((SELECT min(due_at) FROM chunk WHERE open AND due_at > clock_timestamp()),
 			(SELECT min(lease_until) FROM chunk WHERE open AND lease_until > clock_timestamp()),
 			(SELECT min(send_at) FROM notice WHERE state = 'scheduled' AND plan_id IS NOT NULL),
-			(SELECT min(until_at) FROM hold WHERE until_at > clock_timestamp())) - clock_timestamp()`).Scan(&next)
+			(SELECT min(until_at) FROM hold WHERE removed_at IS NULL AND until_at > clock_timestamp())) - clock_timestamp()`).Scan(&next)
 	if err != nil {
 		return -1, fmt.Errorf("look for what falls due next: %w", err)
 	}
