@@ -41,7 +41,7 @@ type report struct {
 // isThrottling reports whether an answer asks for fewer mails (RFC 5321 §4.2.2: 421, 450, 451; RFC 3463 §3.8: X.7.X),
 // and is not about one mailbox (§3.3: X.2.X), or a host that is going down (§3.4: X.3.X).
 func isThrottling(a notice.Answer) bool {
-	if strings.HasPrefix(a.Enhanced, "4.2.") || a.Code == 421 && strings.HasPrefix(a.Enhanced, "4.3.") {
+	if a.OfRelay || strings.HasPrefix(a.Enhanced, "4.2.") || a.Code == 421 && strings.HasPrefix(a.Enhanced, "4.3.") {
 		return false
 	}
 	return a.Code == 421 || a.Code == 450 || a.Code == 451 || strings.HasPrefix(a.Enhanced, "4.7.")

@@ -21,7 +21,7 @@ const (
 // carry takes jobs from the pool until there are none, or the connection is of no more use. One job is at the dot at a
 // time. Where the relay allows it (RFC 2920), the envelope of the next goes out with the dot, in one write.
 func (c *conn) carry(p *Pool) {
-	for !c.broken {
+	for !c.broken && !c.surplus {
 		if t := c.ready; t != nil {
 			c.ready = nil
 			c.message(p, t)
@@ -81,8 +81,11 @@ func (c *conn) enveloped(p *Pool, t *task, b *burst, err error) {
 	case b.refused.code != 0:
 		c.broken = c.broken || err != nil || b.refused.code == 421 || b.refuser == cmdRSET
 		switch {
-		case judge(b.refuser, b.refused) == afresh && (b.refuser == cmdRSET || c.used || c.answered):
+		case judge(b.refuser, b.refused) == afresh && (b.refuser == cmdRSET || c.used || c.answered) && t.moves < maxMoves:
+			t.moves++
 			p.requeue(t) // that was about the connection
+		case b.refused.crowded() && !b.lone() && t.moves < maxMoves:
+			c.tooMany(p, t)
 		case b.lone():
 			c.loneDot(p, t, b)
 		default:
@@ -108,6 +111,9 @@ func (c *conn) enveloped(p *Pool, t *task, b *burst, err error) {
 func (c *conn) refuse(p *Pool, t *task, cmd command, r reply) {
 	a := r.refusal(cmd)
 	m := judge(cmd, r)
+	if cmd == cmdDot && r.code == 421 && c.used {
+		a.OfRelay = true // that was about the connection, which has carried mail: at once again
+	}
 	if m == ofRelay || m == elsewhere {
 		moved := p.refused(c, t, m, a)
 		if moved && a.NoDot {

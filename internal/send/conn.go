@@ -36,6 +36,7 @@ type conn struct {
 	dirty    bool   // there is a transaction to be reset
 	swift    bool   // the last dot was answered soon
 	answered bool   // the dot before the envelope that is looked at was
+	surplus  bool   // the relay says that it is one too many: it takes no more mails
 	broken   bool   // its state is not known: it is closed without QUIT
 	ours     bool   // we broke the last transaction off
 

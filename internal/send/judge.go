@@ -36,8 +36,8 @@ const (
 var meanings = map[command][nClasses]meaning{
 	cmdRSET: {closing: afresh, passing: afresh, lasting: afresh, ofMail: afresh, suspect: afresh, ofSetUp: afresh},
 	cmdMAIL: {closing: afresh, passing: deferred, lasting: ofRelay, ofMail: elsewhere, suspect: ofRelay, ofSetUp: ofRelay},
-	cmdRCPT: {closing: deferred, passing: deferred, lasting: refused, ofMail: refused, suspect: elsewhere, ofSetUp: ofRelay},
-	cmdDATA: {closing: deferred, passing: deferred, lasting: ofRelay, ofMail: elsewhere, suspect: ofRelay, ofSetUp: ofRelay},
+	cmdRCPT: {closing: afresh, passing: deferred, lasting: refused, ofMail: refused, suspect: elsewhere, ofSetUp: ofRelay},
+	cmdDATA: {closing: afresh, passing: deferred, lasting: ofRelay, ofMail: elsewhere, suspect: ofRelay, ofSetUp: ofRelay},
 	cmdDot:  {closing: deferred, passing: deferred, lasting: refused, ofMail: refused, suspect: elsewhere, ofSetUp: ofRelay},
 }
 

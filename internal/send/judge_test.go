@@ -17,8 +17,8 @@ func TestWhatEachReplyMeans(t *testing.T) {
 		say                     string
 		mail, rcpt, data, atDot meaning
 	}{
-		{"421 4.3.2 going down", afresh, deferred, deferred, deferred},
-		{"421 too many messages on this connection", afresh, deferred, deferred, deferred},
+		{"421 4.3.2 going down", afresh, afresh, afresh, deferred},
+		{"421 too many messages on this connection", afresh, afresh, afresh, deferred},
 		{"450 4.2.1 greylisted", deferred, deferred, deferred, deferred},
 		{"451 4.7.1 later", deferred, deferred, deferred, deferred},
 		{"452 too many recipients", deferred, deferred, deferred, deferred},

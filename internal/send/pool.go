@@ -23,16 +23,18 @@ type relayState struct {
 	Relay
 	tokens tokens
 
-	busy      int     // connections, and those being opened
-	opening   int     // of these
-	between   int     // connections that have just done with a job, and are about to take another
-	idle      []*conn // those that wait for a job; the most recently used last
-	hands     int     // jobs that its connections have in hand
-	lost      int     // transactions that broke off since the last that did not
-	suspected int     // mails that it refused, and that another relay was to be asked to take, since it took one
-	resting   bool    // no new connection is opened, but by a probe
-	doubted   bool    // it refuses everybody's mail, as it seems: one mail at a time, until it takes one
-	downs     int     // how often it went down since the last mail that it answered
+	busy      int       // connections, and those being opened
+	opening   int       // of these
+	between   int       // connections that have just done with a job, and are about to take another
+	idle      []*conn   // those that wait for a job; the most recently used last
+	hands     int       // jobs that its connections have in hand
+	lost      int       // transactions that broke off since the last that did not
+	suspected int       // mails that it refused, and that another relay was to be asked to take, since it took one
+	resting   bool      // no new connection is opened, but by a probe
+	doubted   bool      // it refuses everybody's mail, as it seems: one mail at a time, until it takes one
+	most      int       // connections that it took when it last asked for fewer,
+	crowdedAt time.Time // at that time; zero: it never did
+	downs     int       // how often it went down since the last mail that it answered
 	failedAt  time.Time
 	since     time.Time // when it went up or down
 	error     string    // the last failure, without addresses
@@ -99,7 +101,11 @@ func (p *Pool) open(r *relayState, within time.Duration) *conn {
 	}
 	r.busy--
 	// An attempt that was stopped says nothing about the relay; and of attempts that ran side by side one failure counts.
-	if !p.closed && !errors.Is(err, context.Canceled) && !began.Before(r.failedAt) {
+	switch {
+	case p.closed || errors.Is(err, context.Canceled):
+	case isCrowded(err) && r.busy > r.opening:
+		p.crowd(r, 0)
+	case !began.Before(r.failedAt):
 		p.down(r, err.Error())
 	}
 	p.match()

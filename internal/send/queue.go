@@ -263,7 +263,7 @@ func (p *Pool) match() {
 // mayOpen reports whether a relay may have one more connection; the caller holds the mutex.
 func (p *Pool) mayOpen(r *relayState) bool {
 	tries := r.doubted && r.hands+r.opening+r.between+len(r.idle) > 0
-	return !p.closed && !r.resting && r.busy < r.Connections && !tries
+	return !p.closed && !r.resting && r.busy < r.limit() && !tries
 }
 
 // lacks reports whether more jobs wait for a relay than connections that will soon take one; the caller holds the mutex.

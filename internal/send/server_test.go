@@ -56,6 +56,9 @@ type server struct {
 	refuses  string // recipients that begin so
 	// What it says to DATA though there is no recipient; "" = it refuses.
 	forNobody string
+	crowded   string // at this stage it refuses connections beyond room
+	room      int32
+	present   atomic.Int32
 	bursts    bool // replies to commands that came together go out together
 
 	stopping chan struct{}
@@ -114,7 +117,8 @@ func (s *server) start() {
 			s.mu.Unlock()
 			s.done.Go(func() {
 				defer c.Close()
-				s.converse(c)
+				defer s.present.Add(-1)
+				s.over(c, s.present.Add(1) > s.room && s.crowded != "")
 			})
 		}
 	})
@@ -196,6 +200,29 @@ func (s *server) at(c net.Conn, stage, usual string) (ok, taken bool) {
 		a.then()
 	}
 	return !a.hangUp, len(a.say) > 0 && a.say[0] < '4'
+}
+
+// over serves a connection, which may be one too many.
+func (s *server) over(c net.Conn, tooMany bool) {
+	switch {
+	case tooMany && s.crowded == atGreeting:
+		c.Write([]byte("421 4.7.0 too many connections\r\n"))
+	case tooMany:
+		c.Write([]byte("220 test\r\n"))
+		for r := bufio.NewReader(c); ; {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if strings.HasPrefix(line, "EHLO") {
+				c.Write([]byte("250 test\r\n"))
+			} else {
+				c.Write([]byte("432 4.3.2 concurrent connections limit exceeded\r\n"))
+			}
+		}
+	default:
+		s.converse(c)
+	}
 }
 
 func (s *server) converse(c net.Conn) {

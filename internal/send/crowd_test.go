@@ -1,0 +1,90 @@
+package send
+
+import (
+	"sync"
+	"testing"
+
+	"tocsin/internal/notice"
+)
+
+func TestWhichRepliesAskForFewerConnections(t *testing.T) {
+	t.Parallel()
+	for say, want := range map[string]bool{
+		"432 4.3.2 STOREDRV; come back":                            true,
+		"421 4.7.0 Too many concurrent SMTP connections":           true,
+		"421 too many connections from your host":                  true,
+		"451 4.7.1 concurrent connections limit exceeded":          true,
+		"421 4.4.5 connection limit reached":                       true,
+		"421 too many messages on this connection":                 false,
+		"450 4.2.1 too many recipients in this session":            false,
+		"554 5.7.1 too many connections":                           false,
+		"451 4.7.1 greylisted":                                     false,
+		"250 2.0.0 too many connections, and welcome all the same": false,
+	} {
+		if got := replyOf(say).crowded(); got != want {
+			t.Errorf("%s: %v", say, got)
+		}
+	}
+}
+
+// A relay that closes each connection after a mail, by 421, costs no mail a try.
+func TestA421OnAConnectionThatCarriedMailCostsNoTry(t *testing.T) {
+	t.Parallel()
+	for _, stage := range []string{atMAIL, atRCPT, atDATA} {
+		s := serve(t, nil)
+		p := pool(t, usual, s.relay())
+		mustSend(t, p)
+		s.mu.Lock()
+		s.script = map[string]act{stage: {say: "421 4.7.0 too many messages on this connection", hangUp: true, once: true}}
+		clear(s.fired)
+		s.mu.Unlock()
+		mustSend(t, p)
+		if n := s.connections.Load(); n != 2 {
+			t.Errorf("421 to %s: %d connections, want 2", stage, n)
+		}
+	}
+}
+
+func TestA421ToTheDotOfAUsedConnectionIsTriedAtOnce(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	p := pool(t, usual, s.relay())
+	mustSend(t, p)
+	s.mu.Lock()
+	s.script = map[string]act{atDot: {say: "421 4.7.0 too many messages", hangUp: true}}
+	s.mu.Unlock()
+	if a, err := p.Send(t.Context(), mail, &permit{}); err != nil || a.Outcome != notice.OutcomeLater || !a.OfRelay || a.NoDot {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
+// A relay that takes two connections of sixteen, and refuses the others in the greeting or at MAIL, goes on with two.
+func TestARelayTeachesHowManyConnectionsItTakes(t *testing.T) {
+	t.Parallel()
+	for _, stage := range []string{atGreeting, atMAIL} {
+		t.Run(stage, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, nil)
+			s.crowded, s.room = stage, 2
+			s.start()
+			r := s.relay()
+			r.Connections = 16
+			p := pool(t, usual, r)
+			var all sync.WaitGroup
+			for range 16 {
+				all.Go(func() {
+					for range 20 {
+						mustSend(t, p)
+					}
+				})
+			}
+			all.Wait()
+			if h := p.Health(); h[0].State != "up" {
+				t.Errorf("%+v", h)
+			}
+			if n := s.connections.Load(); n > 40 {
+				t.Errorf("%d connections for 320 mails", n)
+			}
+		})
+	}
+}
