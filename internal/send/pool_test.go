@@ -235,7 +235,7 @@ func TestARelayThatTakesFewerConnectionsServesOnThose(t *testing.T) {
 		once.Do(func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.script[atGreeting] = act{say: "421 4.3.2 going down", hangUp: true}
+			s.script[atGreeting] = act{say: "421 4.7.0 too many connections", hangUp: true}
 		})
 	}}}
 	s.start()
@@ -260,7 +260,7 @@ func TestAMailCountsAgainstTheRelayThatItGoesTo(t *testing.T) {
 	s.script = map[string]act{atEHLO: {say: "250 test", once: true, then: func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.script[atGreeting] = act{say: "421 4.7.0 too many connections", hangUp: true}
+		s.script[atGreeting] = act{say: "421 4.3.2 going down", hangUp: true}
 	}}}
 	s.start()
 	first, second := s.relay(), serve(t, nil).relay()
