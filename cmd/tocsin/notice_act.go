@@ -187,8 +187,16 @@ func printPace(t io.Writer, p *notice.Pace) {
 		}
 	}
 	for _, s := range p.Throttled {
-		fmt.Fprintf(t, "%s through %s\tthrottled: %s mails/s now, growing to %s\n", s.Domain, s.Relay, perSecond(s.RatePerS), perSecond(s.UpTo))
+		fmt.Fprintf(t, "%s\tthrottled: %s mails/s now, growing to %s\n", throttled(s), perSecond(s.RatePerS), perSecond(s.UpTo))
 	}
+}
+
+// throttled names a domain that a relay throttles, or the relay that throttles all of them.
+func throttled(s notice.Throttled) string {
+	if s.Domain == "" {
+		return "Relay " + shown(s.Relay)
+	}
+	return shown(s.Domain) + " through " + shown(s.Relay)
 }
 
 // printUncertain says first of a notice that somebody must decide something.

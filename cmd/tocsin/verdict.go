@@ -125,7 +125,7 @@ func standstill(st notice.Status) string {
 		return "limited to " + limits(st.Pace.Limited)
 	case len(st.Pace.Throttled) > 0:
 		t := st.Pace.Throttled[0]
-		return fmt.Sprintf("%s through %s is limited to %s mails/s, since it asked for fewer", t.Domain, t.Relay, perSecond(t.RatePerS))
+		return fmt.Sprintf("%s is limited to %s mails/s, since it asked for fewer", throttled(t), perSecond(t.RatePerS))
 	}
 	return ""
 }

@@ -61,7 +61,7 @@ type RelayHealth struct {
 // Throttled is a domain that asked for fewer mails through a relay.
 type Throttled struct {
 	Relay    string  `json:"relay"`
-	Domain   string  `json:"domain"`
+	Domain   string  `json:"domain"`     // "" = all domains: the relay asked for fewer mails on its own account
 	RatePerS float64 `json:"rate_per_s"` // what is let through now
 	UpTo     float64 `json:"up_to"`      // mails a second to which that grows again
 }

@@ -109,8 +109,8 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	defer p.mu.Unlock()
 	p.asked = now
 	limit := p.limits[domain]
-	var asked [3]*bucket
-	var names [3]notice.Limited // of the buckets that somebody configured
+	var asked [4]*bucket
+	var names [4]notice.Limited // of the buckets that somebody configured
 	buckets := asked[:0]
 	if s, ok := p.slowed[k]; ok {
 		buckets = append(buckets, p.bucket("pair:"+k.relay+":"+domain, s.rate))
@@ -120,8 +120,11 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 		buckets = append(buckets, p.bucket("domain:"+domain, float64(limit.Rate)))
 	}
 	ofDomain := len(buckets)
+	if s, ok := p.slowed[whole(k.relay)]; ok {
+		buckets = append(buckets, p.bucket("pair:"+k.relay+":", s.rate))
+	}
 	if rate := p.o.Relays[k.relay]; rate > 0 {
-		names[ofDomain] = notice.Limited{Relay: k.relay, RatePerS: float64(rate)}
+		names[len(buckets)] = notice.Limited{Relay: k.relay, RatePerS: float64(rate)}
 		buckets = append(buckets, p.bucket("relay:"+k.relay, float64(rate)))
 	}
 	if p.isSlow(domain, now) && p.slow >= max(1, p.o.Connections/2) {

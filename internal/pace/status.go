@@ -37,7 +37,7 @@ func (p *Pacer) health(now time.Time) string {
 	return string(text)
 }
 
-// Throttled is how many pairs of a relay and a domain this worker knows to be throttled.
+// Throttled is how many pairs of a relay and a domain, and relays, this worker knows to be throttled.
 func (p *Pacer) Throttled() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

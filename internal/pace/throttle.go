@@ -27,7 +27,18 @@ type answer struct {
 	sent, throttled, all  int
 	lastSent, lastSeconds float64 // of the window before
 	last                  time.Time
+
+	// Of a relay, whose domains count together: what it says to many of them alike is about itself.
+	alike   notice.RefusedAlike // throttled are those that are equal to it
+	domains map[string]bool     // which it was said to
+	told    time.Time           // when the relay was last found to be throttling
 }
+
+// whole is the pair that stands for all domains of a relay.
+func whole(relay string) pair { return pair{relay: relay} }
+
+// manyDomains is how many domains are told alike by a relay that throttles on its own account.
+const manyDomains = 3
 
 // throttled is the rate that a pair is held to.
 type throttled struct{ rate, upTo float64 }
@@ -49,6 +60,17 @@ func isThrottling(a notice.Answer) bool {
 
 // heard takes an answer into account; the caller holds the mutex.
 func (p *Pacer) heard(k pair, a notice.Answer, now time.Time) {
+	all := p.counted(whole(k.relay), a, now)
+	if isThrottling(a) {
+		all.tells(a.Alike(""), k.domain)
+	}
+	if c := p.counted(k, a, now); isThrottling(a) {
+		c.throttled++
+	}
+}
+
+// counted counts an answer, and returns the window that it stands in; the caller holds the mutex.
+func (p *Pacer) counted(k pair, a notice.Answer, now time.Time) *answer {
 	c := p.pairs[k]
 	if c == nil {
 		c = &answer{since: now}
@@ -57,12 +79,27 @@ func (p *Pacer) heard(k pair, a notice.Answer, now time.Time) {
 	p.judge(k, c, now)
 	c.last = now
 	c.all++
-	switch {
-	case a.Outcome == notice.OutcomeSent:
+	if a.Outcome == notice.OutcomeSent {
 		c.sent++
-	case isThrottling(a):
-		c.throttled++
 	}
+	return c
+}
+
+// tells counts a throttling answer of a relay to a domain, if it is like the others.
+func (c *answer) tells(alike notice.RefusedAlike, domain string) {
+	if c.domains == nil {
+		c.alike, c.domains = alike, map[string]bool{}
+	}
+	if c.alike == alike {
+		c.throttled++
+		c.domains[domain] = true
+	}
+}
+
+// ofRelay reports whether a relay throttles on its own account, or did so a moment ago; the caller holds the mutex.
+func (p *Pacer) ofRelay(relay string, now time.Time) bool {
+	c := p.pairs[whole(relay)]
+	return c != nil && (len(c.domains) >= manyDomains || now.Sub(c.told) < within)
 }
 
 // judge ends a window of answers: was it throttling, or were some mailboxes out of order? What went through is the
@@ -73,7 +110,12 @@ func (p *Pacer) judge(k pair, c *answer, now time.Time) {
 	if seconds < 1 || many && c.throttled < several && seconds < within.Seconds() {
 		return
 	}
-	if many && c.throttled >= several {
+	told := c.told
+	wide := k == whole(k.relay)
+	if many && c.throttled >= several && (wide && len(c.domains) >= manyDomains || !wide && !p.ofRelay(k.relay, now)) {
+		if wide {
+			told = now
+		}
 		took := (float64(c.sent) + c.lastSent) / (seconds + c.lastSeconds)
 		rate := max(floor, max(took, least*float64(c.all)/seconds)*float64(max(1, p.workers)))
 		r := report{pair: k, rate: rate, upTo: p.configured(k)}
@@ -84,7 +126,7 @@ func (p *Pacer) judge(k pair, c *answer, now time.Time) {
 		p.reports = append(p.reports, r)
 		p.nudge()
 	}
-	*c = answer{since: now, last: c.last, lastSent: float64(c.sent), lastSeconds: min(seconds, within.Seconds())}
+	*c = answer{since: now, told: told, last: c.last, lastSent: float64(c.sent), lastSeconds: min(seconds, within.Seconds())}
 }
 
 // slowDown takes over the pairs that Redis says are throttled; the caller holds the mutex.
@@ -100,7 +142,7 @@ func (p *Pacer) slowDown(all []reportWish, now time.Time) {
 		p.slowed[k] = s
 		// What was answered before says nothing about the new rate.
 		if old, ok := before[k]; (!ok || s.rate < old.rate) && p.pairs[k] != nil {
-			*p.pairs[k] = answer{since: now, last: p.pairs[k].last}
+			*p.pairs[k] = answer{since: now, told: p.pairs[k].told, last: p.pairs[k].last}
 		}
 	}
 }
