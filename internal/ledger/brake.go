@@ -34,7 +34,7 @@ func (db *DB) Brake(ctx context.Context, id int64, r notice.Refusals, first time
 }
 
 // Resume has a notice that is paused, or that the brake holds, sent again. Unless leaveFailed, it first puts back the row
-// of refusals for which the brake holds it; what is not for the brake to let go of is a conflict.
+// of refusals for which the brake holds it. A notice that something else holds is a conflict.
 func (db *DB) Resume(ctx context.Context, id int64, leaveFailed bool, who string) error {
 	if !leaveFailed {
 		if err := db.inTx(ctx, func(tx pgx.Tx) error { return db.putBack(ctx, tx, id, who) }); err != nil {
@@ -53,7 +53,7 @@ func (db *DB) Resume(ctx context.Context, id int64, leaveFailed bool, who string
 // brakedSQL is the condition that the brake, and nothing else, holds a notice.
 const brakedSQL = `state = 'held' AND brake IS NOT NULL`
 
-// putBack requeues the row of refusals for which the brake holds a notice. Those to whom a later notice goes stay failed.
+// putBack requeues the row of refusals for which the brake holds a notice. A mailbox that a later notice goes to stays failed.
 func (db *DB) putBack(ctx context.Context, tx pgx.Tx, id int64, who string) error {
 	var brake notice.RefusedAlike
 	var since time.Time

@@ -28,7 +28,7 @@ type answer struct {
 	lastSent, lastSeconds float64 // of the window before
 	last                  time.Time
 
-	// Of a relay, whose domains count together: what it says to many of them alike is about itself.
+	// Of a relay, whose domains count together: the same reply to many of them is about the relay itself.
 	alike   notice.RefusedAlike // throttled are those that are equal to it
 	domains map[string]bool     // which it was said to
 	told    time.Time           // when the relay was last found to be throttling

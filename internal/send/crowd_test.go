@@ -1,6 +1,9 @@
 package send
 
 import (
+	"bufio"
+	"net"
+	"strings"
 	"sync"
 	"testing"
 
@@ -86,5 +89,28 @@ func TestARelayTeachesHowManyConnectionsItTakes(t *testing.T) {
 				t.Errorf("%d connections for 320 mails", n)
 			}
 		})
+	}
+}
+
+// over serves a connection, which may be one too many.
+func (s *server) over(c net.Conn, tooMany bool) {
+	switch {
+	case tooMany && s.crowded == atGreeting:
+		c.Write([]byte("421 4.7.0 too many connections\r\n"))
+	case tooMany:
+		c.Write([]byte("220 test\r\n"))
+		for r := bufio.NewReader(c); ; {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if strings.HasPrefix(line, "EHLO") {
+				c.Write([]byte("250 test\r\n"))
+			} else {
+				c.Write([]byte("432 4.3.2 concurrent connections limit exceeded\r\n"))
+			}
+		}
+	default:
+		s.converse(c)
 	}
 }

@@ -72,8 +72,8 @@ func TestWhatEachReplyMeans(t *testing.T) {
 	}
 }
 
-// refusals are what a relay may say at each step, with what becomes of a mail where there is that relay alone, and
-// whether it then rests.
+// refusals are replies of a relay at each step, with the outcome of a mail where there is that relay alone, and whether it
+// then rests.
 var refusals = []struct {
 	stage, say string
 	alone      notice.Outcome // 0: nothing was tried

@@ -202,29 +202,6 @@ func (s *server) at(c net.Conn, stage, usual string) (ok, taken bool) {
 	return !a.hangUp, len(a.say) > 0 && a.say[0] < '4'
 }
 
-// over serves a connection, which may be one too many.
-func (s *server) over(c net.Conn, tooMany bool) {
-	switch {
-	case tooMany && s.crowded == atGreeting:
-		c.Write([]byte("421 4.7.0 too many connections\r\n"))
-	case tooMany:
-		c.Write([]byte("220 test\r\n"))
-		for r := bufio.NewReader(c); ; {
-			line, err := r.ReadString('\n')
-			if err != nil {
-				return
-			}
-			if strings.HasPrefix(line, "EHLO") {
-				c.Write([]byte("250 test\r\n"))
-			} else {
-				c.Write([]byte("432 4.3.2 concurrent connections limit exceeded\r\n"))
-			}
-		}
-	default:
-		s.converse(c)
-	}
-}
-
 func (s *server) converse(c net.Conn) {
 	if s.implicit {
 		c = tls.Server(c, s.tls)
