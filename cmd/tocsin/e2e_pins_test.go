@@ -2,8 +2,12 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/jackc/pgx/v5"
 
 	"tocsin/internal/notice"
 	"tocsin/templates"
@@ -45,8 +49,19 @@ func TestAWorkerOfAnotherVersionSendsTheMailsOfThePlan(t *testing.T) {
 			if len(mails) != 3 {
 				t.Fatalf("%d mailboxes got a mail", len(mails))
 			}
+			rows, err := s.connect().Query(t.Context(), `SELECT unnest(digests) FROM answer`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			digests, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+			if err != nil {
+				t.Fatal(err)
+			}
 			for address, m := range mails {
 				raw := string(m[0].Raw)
+				if !slices.Contains(digests, int64(xxhash.Sum64String(raw))) {
+					t.Errorf("the digest of the mail to %s is none of %v", address, digests)
+				}
 				if others.MatchString(raw) == test.kept || test.kept && !strings.Contains(raw, "List-Id: <status.example.net>\r\n") {
 					t.Errorf("%s got\n%s", address, raw)
 				}

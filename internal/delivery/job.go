@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 	"tocsin/internal/pace"
@@ -19,6 +21,7 @@ type job struct {
 	run    *run
 	due    pending
 	leave  *pace.Leave
+	digest int64 // of the message
 }
 
 func newJob(w *Worker, r *run, due pending, leave *pace.Leave) *job {
@@ -36,6 +39,7 @@ func (j *job) Shuns() string { return j.due.Shuns }
 func (j *job) Mail() (notice.Mail, bool) {
 	m, err := j.worker.mail(j.run, j.due)
 	if err == nil {
+		j.digest = int64(xxhash.Sum64(m.Raw))
 		return m, true
 	}
 	w := j.worker
@@ -66,7 +70,11 @@ func (j *job) Done(a notice.Answer, err error) {
 	if refused {
 		w.stop(j.run)
 	}
-	w.writer.record(w.outcome(j.at, j.run.program, j.due.Due, a, refused || err != nil), j)
+	o := w.outcome(j.at, j.run.program, j.due.Due, a, refused || err != nil)
+	if !o.NoDot {
+		o.Digest = j.digest
+	}
+	w.writer.record(o, j)
 }
 
 // acknowledged notes that the outcome is durable.

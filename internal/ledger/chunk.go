@@ -104,7 +104,7 @@ var leftMarkedSQL = named(`
 		AND NOT EXISTS (SELECT FROM outcome x WHERE x.notice_id = c.notice_id AND x.seq = s
 			AND (x.epoch >= c.epoch OR x.state NOT IN ({queued}, {deferred})))
 	ON CONFLICT (notice_id, seq) DO UPDATE SET state = {uncertain}, tries = o.tries + 1, epoch = excluded.epoch, at = clock_timestamp(),
-		code = 0, enhanced = '', relay = '', reason = '', due_at = NULL, reply = excluded.reply`)
+		code = 0, enhanced = '', relay = '', reason = '', due_at = NULL, reply = excluded.reply, digest = NULL`)
 
 // claimed is a chunk while it is being claimed.
 type claimed struct {

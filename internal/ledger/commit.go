@@ -33,6 +33,7 @@ type Outcome struct {
 	Heard  time.Time            // when the answer came, on this machine's clock
 	Answer notice.Answer
 	Reason string
+	Digest int64 // of the message, where its dot was written; 0: there is none
 }
 
 // Commit marks deliveries and records outcomes, all in one transaction and one round trip. It returns, per mark,
@@ -92,27 +93,30 @@ const sentSQL = `
 	), answers AS (` + keepAnswersSQL + `)
 	SELECT id, epoch FROM taken`
 
-// keepAnswersSQL keeps the replies $5 to $12 of the chunks in "taken": one array of replies a row, flattened.
+// keepAnswersSQL keeps the replies $5 to $13 of the chunks in "taken": one array of replies a row, flattened.
 const keepAnswersSQL = `
-	INSERT INTO answer (notice_id, chunk_id, epoch, at, relay, code, enhanced, seqs, replies)
-	SELECT t.notice_id, t.id, a.epoch, clock_timestamp() - min(a.age), a.relay, a.code, a.enhanced, array_agg(a.seq), array_agg(
-		CASE WHEN get_bit(t.stopped, a.seq - t.lo) = 1 AND stop_reason(t.notice_id, t.plan_id, a.seq) = 'erased' THEN '' ELSE a.reply END)
-	FROM unnest($5::bigint[], $6::bigint[], $7::int[], $8::interval[], $9::text[], $10::smallint[], $11::text[], $12::text[])
-		AS a(chunk_id, epoch, seq, age, relay, code, enhanced, reply)
+	INSERT INTO answer (notice_id, chunk_id, epoch, at, relay, code, enhanced, seqs, replies, digests)
+	SELECT t.notice_id, t.id, a.epoch, clock_timestamp() - min(a.age), a.relay, a.code, a.enhanced, array_agg(a.seq),
+		array_agg(CASE WHEN e.erased THEN '' ELSE a.reply END), array_agg(CASE WHEN NOT e.erased THEN nullif(a.digest, 0) END)
+	FROM unnest($5::bigint[], $6::bigint[], $7::int[], $8::interval[], $9::text[], $10::smallint[], $11::text[], $12::text[], $13::bigint[])
+		AS a(chunk_id, epoch, seq, age, relay, code, enhanced, reply, digest)
 	JOIN taken t ON t.id = a.chunk_id AND t.epoch = a.epoch
+	CROSS JOIN LATERAL (SELECT CASE WHEN get_bit(t.stopped, a.seq - t.lo) = 1
+		THEN stop_reason(t.notice_id, t.plan_id, a.seq) = 'erased' ELSE false END AS erased) e
 	GROUP BY t.notice_id, t.id, a.epoch, a.relay, a.code, a.enhanced
 	RETURNING 1`
 
 // outcomeSQL (O) has one hole: the conditions on the chunk. Under a stopped bit there is no next try; an erased customer has
 // no reply kept.
 const outcomeSQL = `
-	INSERT INTO outcome AS d (notice_id, seq, state, tries, code, epoch, due_at, reason, relay, enhanced, reply)
+	INSERT INTO outcome AS d (notice_id, seq, state, tries, code, epoch, due_at, reason, relay, enhanced, reply, digest)
 	SELECT c.notice_id, m.seq, CASE WHEN m.state = {deferred} AND s.stopped THEN {cancelled} ELSE m.state END, 1, m.code, m.epoch,
 		CASE WHEN m.state = {deferred} AND NOT s.stopped THEN clock_timestamp() + m.delay END,
-		CASE WHEN m.state = {deferred} AND s.stopped THEN s.why ELSE m.reason END, m.relay, m.enhanced, CASE WHEN s.why = 'erased' THEN '' ELSE m.reply END
+		CASE WHEN m.state = {deferred} AND s.stopped THEN s.why ELSE m.reason END, m.relay, m.enhanced, CASE WHEN s.why = 'erased' THEN '' ELSE m.reply END,
+		CASE WHEN s.why <> 'erased' THEN nullif(m.digest, 0) END
 	FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bool[], $6::interval[],
-			$7::smallint[], $8::text[], $9::text[], $10::text[], $11::text[])
-		AS m(seq, chunk_id, epoch, state, nodot, delay, code, enhanced, relay, reply, reason)
+			$7::smallint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[])
+		AS m(seq, chunk_id, epoch, state, nodot, delay, code, enhanced, relay, reply, reason, digest)
 	JOIN chunk c ON c.id = m.chunk_id
 	CROSS JOIN LATERAL (SELECT get_bit(c.stopped, m.seq - c.lo) = 1 AS stopped,
 		CASE WHEN get_bit(c.stopped, m.seq - c.lo) = 1 THEN stop_reason(c.notice_id, c.plan_id, m.seq) ELSE '' END AS why) s
@@ -124,7 +128,8 @@ const outcomeSQL = `
 		state = CASE WHEN excluded.state = {cancelled} AND d.unresolved NOT IN (0, excluded.epoch) THEN {uncertain} ELSE excluded.state END,
 		reason = CASE WHEN excluded.state = {failed} AND d.unresolved NOT IN (0, excluded.epoch)
 			THEN concat_ws(', ', nullif(excluded.reason, ''), 'an earlier attempt is unresolved') ELSE excluded.reason END,
-		due_at = excluded.due_at, at = excluded.at, code = excluded.code, enhanced = excluded.enhanced, relay = excluded.relay, reply = excluded.reply
+		due_at = excluded.due_at, at = excluded.at, code = excluded.code, enhanced = excluded.enhanced, relay = excluded.relay, reply = excluded.reply,
+		digest = excluded.digest
 	WHERE d.state IN ({queued}, {deferred}) AND d.epoch < excluded.epoch
 		OR d.state = {uncertain} AND d.epoch = excluded.epoch AND excluded.state <> {uncertain}
 	RETURNING d.notice_id, d.seq, d.epoch`
@@ -321,11 +326,13 @@ func replyArgs(outcomes []Outcome) []any {
 	n := len(outcomes)
 	chunks, epochs, seqs, ages := make([]int64, n), make([]int64, n), make([]int32, n), make([]time.Duration, n)
 	relays, codes, enhanced, replies := make([]string, n), make([]int16, n), make([]string, n), make([]string, n)
+	digests := make([]int64, n)
 	for i, o := range outcomes {
 		chunks[i], epochs[i], seqs[i], ages[i] = o.ChunkID, o.Epoch, int32(o.Seq), age(o)
 		relays[i], codes[i], enhanced[i], replies[i] = o.Answer.Relay, int16(o.Answer.Code), o.Answer.Enhanced, o.Answer.Text
+		digests[i] = o.Digest
 	}
-	return []any{chunks, epochs, seqs, ages, relays, codes, enhanced, replies}
+	return []any{chunks, epochs, seqs, ages, relays, codes, enhanced, replies, digests}
 }
 
 func outcomeArgs(outcomes []Outcome) []any {
@@ -333,12 +340,14 @@ func outcomeArgs(outcomes []Outcome) []any {
 	seqs, chunks, epochs := make([]int32, n), make([]int64, n), make([]int64, n)
 	states, nodots, delays, codes := make([]int16, n), make([]bool, n), make([]time.Duration, n), make([]int16, n)
 	enhanced, relays, replies, reasons := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	digests := make([]int64, n)
 	for i, o := range outcomes {
 		seqs[i], chunks[i], epochs[i] = int32(o.Seq), o.ChunkID, o.Epoch
 		states[i], nodots[i], delays[i], codes[i] = int16(o.State), o.NoDot, o.Delay, int16(o.Answer.Code)
 		enhanced[i], relays[i], replies[i], reasons[i] = o.Answer.Enhanced, o.Answer.Relay, o.Answer.Text, o.Reason
+		digests[i] = o.Digest
 	}
-	return []any{seqs, chunks, epochs, states, nodots, delays, codes, enhanced, relays, replies, reasons}
+	return []any{seqs, chunks, epochs, states, nodots, delays, codes, enhanced, relays, replies, reasons, digests}
 }
 
 func chunksOf(marks []Attempt, outcomes []Outcome) (ids []int64) {

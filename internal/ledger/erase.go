@@ -172,13 +172,15 @@ func anonymise(ctx context.Context, tx pgx.Tx, plan int64, r row, found rowSet) 
 	return stopRows(ctx, tx, found)
 }
 
-// changeReplies puts something else in the place of the replies that relays gave for a row.
+// changeReplies puts something else in the place of the replies that relays gave for a row, and forgets the digests of its
+// mails: they can't be made again.
 func changeReplies(ctx context.Context, tx pgx.Tx, r row, with string, args ...any) error {
 	args = append([]any{r.Notice, r.Seq}, args...)
 	for _, statement := range []string{
-		`UPDATE outcome SET reply = ` + with + ` WHERE notice_id = $1 AND seq = $2 AND reply <> ''`,
-		`UPDATE answer SET replies = (SELECT array_agg(CASE WHEN s = $2 THEN ` + with + ` ELSE reply END ORDER BY i)
-			FROM unnest(seqs, replies) WITH ORDINALITY AS u(s, reply, i))
+		`UPDATE outcome SET reply = ` + with + `, digest = NULL WHERE notice_id = $1 AND seq = $2 AND (reply <> '' OR digest IS NOT NULL)`,
+		`UPDATE answer SET (replies, digests) = (SELECT array_agg(CASE WHEN s = $2 THEN ` + with + ` ELSE reply END ORDER BY i),
+				array_agg(CASE WHEN s <> $2 THEN digest END ORDER BY i)
+			FROM unnest(seqs, replies, digests) WITH ORDINALITY AS u(s, reply, digest, i))
 		 WHERE notice_id = $1 AND $2 = ANY (seqs)
 			AND chunk_id = (SELECT id FROM chunk WHERE notice_id = $1 AND lo <= $2 ORDER BY lo DESC LIMIT 1)`,
 	} {
