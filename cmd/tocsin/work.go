@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -54,6 +55,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer db.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
+	go suspend(ctx, db, tasks, logger)
 	go deskOf(db, tasks, set.Mail, logger).Leaving(ctx)
 	pacer, err := pacing(set, relays, logger)
 	if err != nil {
@@ -140,4 +142,28 @@ func watch(addr string, o api.Options) (stop func(), err error) {
 	})
 	o.Log.Info("health and metrics", slog.String("listen", ln.Addr().String()))
 	return func() { cancel(); served.Wait() }, nil
+}
+
+// suspend has the worker mark nothing while Redis is not what it needs. While Redis is only away, claimed chunks finish.
+func suspend(ctx context.Context, db *ledger.DB, tasks *queue.Queue, logger *slog.Logger) {
+	said := ""
+	for {
+		err := tasks.Ready(ctx)
+		why, unready := errors.AsType[notice.Unready](err)
+		if err == nil || unready {
+			db.Suspend(unready)
+		}
+		if err == nil {
+			said = ""
+		}
+		if unready && why.Error() != said {
+			logger.Error("nothing is marked", slog.Any("error", err))
+			said = why.Error()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(5 * time.Second):
+		}
+	}
 }

@@ -111,6 +111,9 @@ func (s *Server) classify(ctx context.Context, err error) *Problem {
 	if ctx.Err() != nil {
 		return plain(statusGone, "the client has gone")
 	}
+	if why, ok := errors.AsType[notice.Unready](err); ok {
+		return plain(http.StatusServiceUnavailable, scrub(why.Error()))
+	}
 	if unmigrated(err) {
 		return plain(http.StatusServiceUnavailable, "the database is not migrated: run `tocsin migrate`")
 	}

@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"tocsin/internal/notice"
 )
 
 type health struct {
@@ -44,6 +47,9 @@ func (s *Server) readiness(ctx context.Context, _ *struct{}) (*answer[health], e
 		defer cancel()
 		if err := s.ready(ctx); err != nil {
 			s.log.Warn("not ready", slog.String("error", scrub(err.Error())))
+			if why, ok := errors.AsType[notice.Unready](err); ok {
+				return nil, plain(http.StatusServiceUnavailable, "not ready: "+scrub(why.Error()))
+			}
 			return nil, plain(http.StatusServiceUnavailable, "not ready: the log says why")
 		}
 	}

@@ -29,7 +29,8 @@ type Options struct {
 	Keys   func(ctx context.Context) ([]ledger.Key, error)
 	// Holds are those of the settings, to say which hold of the ledger stands there.
 	Holds []notice.Hold
-	// Ready says what keeps the server from doing its work, nil for nothing. Its error is logged, never shown.
+	// Ready says what keeps the server from doing its work, nil for nothing. Its error is logged, and shown if it is a
+	// notice.Unready.
 	Ready func(ctx context.Context) error
 	// Registry holds the metrics of the process; the server adds its own. nil = those alone.
 	Registry *prometheus.Registry

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -29,6 +30,10 @@ func TestReadiness(t *testing.T) {
 	}
 	if err := b.client.Ready(ctx); err == nil || !strings.Contains(err.Error(), "not ready") {
 		t.Errorf("client: %v", err)
+	}
+	down = fmt.Errorf("the ledger: %w", notice.Unready("Postgres 14 is too old"))
+	if resp, text := b.send(t, "GET", "/readyz", ""); resp.StatusCode != 503 || !strings.Contains(text, "not ready: Postgres 14 is too old") {
+		t.Errorf("got %s", text)
 	}
 	if !strings.Contains(b.log.String(), "no schema in database tocsin") {
 		t.Errorf("the log does not say why: %s", b.log)

@@ -111,7 +111,7 @@ func (n Notice) unchanged(what string) error {
 	case n.State != notice.Held || what != "resume":
 		return notice.Conflict("notice %d is %s: there is nothing to %s", n.ID, n.State, what)
 	case n.HeldUntil != nil:
-		return notice.Conflict("notice %d is held until %s by a planned hold, and goes on by itself at that time", n.ID, n.HeldUntil.UTC().Format(time.RFC3339))
+		return notice.Conflict("notice %d is held by a hold, see `tocsin hold list`, and goes on by itself when that ends or is removed", n.ID)
 	case n.Reason == notice.ReasonRestored:
 		return notice.Conflict("notice %d is held since the ledger was restored from a backup: it is for unhold to let it go", n.ID)
 	}

@@ -31,7 +31,6 @@ func Check(ctx context.Context, url string) (f notice.Findings) {
 		return f
 	}
 	cfg.ConnectTimeout = 5 * time.Second
-	setSession(cfg.RuntimeParams)
 	began := time.Now()
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -43,6 +42,11 @@ func Check(ctx context.Context, url string) (f notice.Findings) {
 	if !checkVersion(&f, conn.PgConn().ParameterStatus("server_version")) {
 		return f // what else is asked may not exist there
 	}
+	if err := refusePooling(ctx, conn); err != nil {
+		f.Error("name Postgres itself in DATABASE_URL, or another port of the pooler", "%v", err)
+		return f
+	}
+	_ = setSession(ctx, conn, session) // whether it did is asked next
 	s, err := askServer(ctx, conn)
 	if err != nil {
 		f.Error("see whether the database is in order; psql with the same URL shows more", "Postgres does not say how it is set up: %v", err)
@@ -105,8 +109,7 @@ func cause(err error) string {
 
 // checkVersion judges what a server calls its version: "15.8 (Debian 15.8-1)", "9.6.24", "18beta1".
 func checkVersion(f *notice.Findings, version string) bool {
-	number := regexp.MustCompile(`^\d+`).FindString(version)
-	major, err := strconv.Atoi(number)
+	major, err := majorVersion(version)
 	version, _, _ = strings.Cut(version, " ")
 	switch {
 	case err != nil:
@@ -119,4 +122,9 @@ func checkVersion(f *notice.Findings, version string) bool {
 		return true
 	}
 	return false
+}
+
+// majorVersion is the first number of a version.
+func majorVersion(version string) (int, error) {
+	return strconv.Atoi(regexp.MustCompile(`^\d+`).FindString(version))
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -90,6 +91,14 @@ func TestAnOldPostgresIsNamed(t *testing.T) {
 	}
 	got := Check(t.Context(), oldServer(t, "14.9 (Debian 14.9-1.pgdg120+1)"))
 	expectFindings(t, got, "ok reached, error Postgres 14.9 is too old")
+	db, err := Open(t.Context(), oldServer(t, "14.9 (Debian 14.9-1.pgdg120+1)"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if why, ok := errors.AsType[notice.Unready](db.Ready(t.Context())); !ok || !strings.Contains(string(why), "too old") {
+		t.Errorf("ready for it: %q", why)
+	}
 	if !strings.Contains(got[1].Advice, "15 or newer") {
 		t.Errorf("says to do %q", got[1].Advice)
 	}

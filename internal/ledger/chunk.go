@@ -38,7 +38,7 @@ type Due struct {
 // Marks that the previous holder left open become uncertain, stopped deliveries are cancelled, and those that were
 // put on the list of suppressions meanwhile is left out.
 func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim, ok bool, err error) {
-	if db.foreign.Load() {
+	if !db.mayWork() {
 		return c, false, nil
 	}
 	err = db.inTx(ctx, func(tx pgx.Tx) error {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,7 +47,7 @@ func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (
 		return nil, fmt.Errorf("reach the ledger: %w", err)
 	}
 	asked := marks
-	if !db.fence.mayMark() || db.foreign.Load() {
+	if !db.fence.mayMark() || !db.mayWork() {
 		asked = nil
 	}
 	c, err := db.newCommit(ctx, conn, asked, outcomes)
@@ -54,6 +55,9 @@ func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (
 		err = c.send(ctx, conn.Conn())
 	}
 	conn.Release() // one that is not idle, after an error, is closed by the pool
+	if errors.Is(err, errLost) {
+		return nil, errors.Join(err, db.lostOwn(ctx))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +200,7 @@ func (c *commit) send(ctx context.Context, conn *pgx.Conn) error {
 	b.Queue(`BEGIN`)
 	b.Queue(lockSQL+lock, chunksOf(c.marks, append(c.sent[:len(c.sent):len(c.sent)], c.others...)))
 	var number int64
+	least := c.db.fence.remembered()[c.db.fence.worker] + int64(len(c.marks))
 	if len(c.sent) > 0 {
 		b.Queue(sentSQL, c.sentArgs()...).Query(func(rows pgx.Rows) error {
 			var k claimKey
@@ -230,6 +235,9 @@ func (c *commit) send(ctx context.Context, conn *pgx.Conn) error {
 	})
 	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
 		return fmt.Errorf("commit marks and outcomes: %w", err)
+	}
+	if len(c.marks) > 0 && number < least {
+		return errLost
 	}
 	c.db.fence.acknowledged(number)
 	return nil

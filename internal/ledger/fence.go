@@ -58,6 +58,9 @@ const checkTimeout = 5 * time.Second
 func (db *DB) onConnect(ctx context.Context, conn *pgx.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	if err := db.fit(ctx, conn); err != nil {
+		return err
+	}
 	if standby, err := inRecovery(ctx, conn); err != nil || standby {
 		return err // nothing can be written there; useable looks again when it is not one any more
 	}
@@ -172,6 +175,18 @@ func (f *fence) acknowledged(number int64) {
 	if number > 0 {
 		f.remember(map[string]int64{f.worker: number})
 	}
+}
+
+// errLost says that a commit came back with fewer marks than were made before it: no dot of it may be written.
+var errLost = errors.New("the ledger has lost marks of this worker")
+
+// lostOwn raises the fence after errLost.
+func (db *DB) lostOwn(ctx context.Context) error {
+	err := db.inTx(ctx, func(tx pgx.Tx) error { return db.raise(ctx, tx, errLost.Error(), db.fence.remembered()) })
+	if err == nil {
+		db.fence.forget()
+	}
+	return err
 }
 
 // remember notes numbers that the ledger had: it must never have fewer.

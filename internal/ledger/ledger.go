@@ -52,8 +52,8 @@ type DB struct {
 	runs  runs
 	// planners are those who plan now: each has two connections, and some are to be free for others.
 	planners chan struct{}
-	// foreign: the schema is of another version than this program.
-	foreign atomic.Bool
+	// foreign: the schema is of another version than this program. suspended: Suspend said so.
+	foreign, suspended atomic.Bool
 }
 
 // Open returns the ledger at a Postgres URL. It does not connect: Postgres may be away, now or later,
@@ -66,12 +66,11 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	}
 	cfg.MaxConns = opts.MaxConns
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
-	setSession(cfg.ConnConfig.RuntimeParams)
+	if params := cfg.ConnConfig.RuntimeParams; params["application_name"] == "" {
+		params["application_name"] = "tocsin"
+	}
 	db := &DB{opts: opts, planners: make(chan struct{}, max(1, cfg.MaxConns/4)), fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
 	cfg.AfterConnect, cfg.PrepareConn = db.onConnect, useable
-	if opts.Worker != "" {
-		planOnce(cfg.ConnConfig.RuntimeParams)
-	}
 	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)
 	}
@@ -86,27 +85,11 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// setSession fills in the settings of every connection of Tocsin.
-func setSession(params map[string]string) {
-	if params["application_name"] == "" {
-		params["application_name"] = "tocsin"
-	}
-	params["timezone"] = "UTC"
-	// A mark that the server acknowledges and then forgets would be a second mail.
-	params["synchronous_commit"] = "on"
-	// Statements here touch few rows through indexes; compiling one costs more than running it.
-	params["jit"] = "off"
-	// A plan that was made while a table was empty reads all of it once it is full.
-	params["enable_seqscan"] = "off"
-}
+// Suspend has this process claim and mark nothing, or lets it again: what else it needs can't be used as it is set up.
+func (db *DB) Suspend(yes bool) { db.suspended.Store(yes) }
 
-// planOnce has each statement planned once a connection: a worker repeats a dozen of them, by keys, and planning them
-// costs as much as running them. Such a plan outlives the sizes that it was made for, so it only follows indexes.
-func planOnce(params map[string]string) {
-	params["plan_cache_mode"] = "force_generic_plan"
-	params["enable_hashjoin"] = "off"
-	params["enable_mergejoin"] = "off"
-}
+// mayWork reports whether this process may claim and mark.
+func (db *DB) mayWork() bool { return !db.foreign.Load() && !db.suspended.Load() }
 
 // Close ends all connections.
 func (db *DB) Close() {

@@ -13,12 +13,25 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"tocsin/internal/notice"
 	"tocsin/migrations"
 )
 
-// Ready reports why the ledger can't be used now: Postgres is away, or its schema is not this version's.
+// Ready reports why the ledger can't be used now: Postgres is away, or, as a notice.Unready, it is a standby, too old, behind a pooler
+// that does not fit, or its schema is not this version's.
 func (db *DB) Ready(ctx context.Context) error {
-	return checkSchema(ctx, db.pool)
+	err := checkSchema(ctx, db.pool)
+	if errors.Is(err, errSchema) {
+		return notice.Unready(err.Error())
+	}
+	var standby bool
+	if err == nil {
+		err = db.pool.QueryRow(ctx, `SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'`).Scan(&standby)
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); standby || ok && e.Code == "25006" {
+		return notice.Unready("Postgres can only be read: it is a standby, or its transactions are read-only")
+	}
+	return err
 }
 
 // checkSchema compares the schema's version with this program's.

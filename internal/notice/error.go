@@ -56,3 +56,8 @@ func CodeOf(err error) Code {
 	}
 	return ""
 }
+
+// Unready says why an installation can't do its work as it is set up: waiting does not mend it. It is safe to show.
+type Unready string
+
+func (u Unready) Error() string { return string(u) }

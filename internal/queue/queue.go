@@ -14,6 +14,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"tocsin/internal/notice"
 )
 
 // The queues, each with handlers of its own: none waits for the end of what another has.
@@ -62,10 +64,24 @@ func Open(url string, logger *slog.Logger) (*Queue, error) {
 // Close ends the connections.
 func (q *Queue) Close() error { return q.redis.Close() }
 
-// Ready reports why Redis can't be used now.
+// Ready reports why Redis can't be used now: it is away, or, as a notice.Unready, too old, a cluster, a replica, or it evicts.
 func (q *Queue) Ready(ctx context.Context) error {
-	if err := q.redis.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("ping Redis: %w", err)
+	text, err := q.redis.Info(ctx).Result()
+	if err != nil && strings.HasPrefix(err.Error(), "NOPERM") {
+		err = q.redis.Ping(ctx).Err() // its user may not ask
+	}
+	if err != nil {
+		return fmt.Errorf("ask Redis: %w", err)
+	}
+	var f notice.Findings
+	if info := fields(text); text != "" && checkVersion(&f, info) {
+		checkRole(&f, info)
+		checkEviction(&f, info)
+	}
+	for _, one := range f {
+		if one.Level == notice.LevelError {
+			return notice.Unready("Redis: " + one.Message + "; " + one.Advice)
+		}
 	}
 	return nil
 }
