@@ -27,7 +27,7 @@ func TestAPlannedHoldStopsARunningNotice(t *testing.T) {
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
 	s.gate.await()
 	// The workers know nothing of the file: a hold binds them all the same. It lasts longer than the test waits,
-	// and is then taken out of the file.
+	// and is then removed: to take it out of the file ends nothing.
 	file := func(holds string) string {
 		return filepath.Join(s.write(map[string]string{"tocsin.yaml": holds}), "tocsin.yaml")
 	}
@@ -48,7 +48,8 @@ func TestAPlannedHoldStopsARunningNotice(t *testing.T) {
 		t.Errorf("%d mails left in the hold", after-before)
 	}
 	second.stop()
-	s.launchAPI("TOCSIN_CONFIG=" + file("holds: []\n"))
+	s.launchAPI("TOCSIN_CONFIG="+file("holds: []\n")).awaitSaid(t, "an empty list of holds ends none")
+	s.must(nil, "hold", "remove", "1")
 	s.await("outage-1", "finished", finished)
 	if st := s.settled("outage-1", 0); st.Counts["sent"] != n {
 		t.Errorf("ended as %v, want all of %d sent", st.Counts, n)
