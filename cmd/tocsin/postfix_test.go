@@ -41,7 +41,7 @@ func startPostfix(t *testing.T, next net.Addr, more ...string) postfix {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := postfix{address: freeAddress(t), log: filepath.Join(dir, "log", "mail.log"), config: filepath.Join(dir, "etc"),
 		pid: filepath.Join(dir, "queue", "pid", "master.pid")}
-	for _, sub := range []string{"", "etc", "queue", "data", "log"} {
+	for _, sub := range []string{"", "etc", "etc/sasl", "queue", "data", "log"} {
 		if err := errors.Join(os.MkdirAll(filepath.Join(dir, sub), 0o755), os.Chmod(filepath.Join(dir, sub), 0o755)); err != nil {
 			t.Fatal(err)
 		}
@@ -57,6 +57,12 @@ func startPostfix(t *testing.T, next net.Addr, more ...string) postfix {
 	}
 	write(t, filepath.Join(dir, "etc", "main.cf"), strings.NewReplacer("DIR", dir, "NEXT", smtpNext(next)).Replace(mainCF)+strings.Join(more, "\n")+"\n")
 	write(t, filepath.Join(dir, "etc", "master.cf"), p.address+masterCF)
+	// As many set it up: passwords are asked of saslauthd, and the list of mechanisms is the library's own.
+	sasl := filepath.Join(dir, "etc", "sasl", "smtpd.conf")
+	write(t, sasl, "pwcheck_method: saslauthd\nsaslauthd_path: "+p.saslauthd()+"\n")
+	if err := os.Chmod(sasl, 0o644); err != nil {
+		t.Fatal(err)
+	}
 
 	if out, err := exec.Command(program, "-c", p.config, "check").CombinedOutput(); err != nil { // makes the queue
 		t.Fatalf("postfix check: %v\n%s", err, out)
@@ -129,6 +135,9 @@ func (p postfix) kill(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// saslauthd is the socket that passwords are asked at.
+func (p postfix) saslauthd() string { return filepath.Join(p.config, "sasl", "mux") }
 
 // follow is what Postfix has and has logged of a mail that it answered with "queued as" and the id.
 func (p postfix) follow(answer string) string {
