@@ -129,14 +129,14 @@ var mutants = []mutant{
 
 // caughtBy is the seed of a schedule that catches each.
 var caughtBy = map[mutant]uint64{
-	markWithoutEpoch: 9, leaseUnchecked: 9, markWithoutLock: 29, markWithoutNotice: 66, firstAskIgnoresStop: 9,
-	unansweredAssumed: 3, secondAskIgnoresStop: 346, dotAfterDeadline: 150, unansweredForgotten: 59, outcomeWithoutLock: 29,
-	outcomeWithoutEpoch: 182, lateWithoutK: 158, lateNoDotGivesBirth: 3649, noDotIsUncertain: 11, ringAnsweredAsOne: 135,
-	late250Dropped: 81, stoppedIsDeferred: 6, uncertainRetried: 0, takeoverForgets: 1, takeoverOverOutcomes: 11,
+	markWithoutEpoch: 9, leaseUnchecked: 9, markWithoutLock: 76, markWithoutNotice: 66, firstAskIgnoresStop: 9,
+	unansweredAssumed: 3, secondAskIgnoresStop: 346, dotAfterDeadline: 140, unansweredForgotten: 59, outcomeWithoutLock: 121,
+	outcomeWithoutEpoch: 182, lateWithoutK: 21, lateNoDotGivesBirth: 3649, noDotIsUncertain: 18, ringAnsweredAsOne: 135,
+	late250Dropped: 81, stoppedIsDeferred: 6, uncertainRetried: 0, takeoverForgets: 8, takeoverOverOutcomes: 18,
 	takeoverOverSent: 0, claimForgetsStop: 5, closeWithoutEpoch: 2, sweepSkipsLeased: 1, sweepSkipsStopped: 5,
-	cancelsOpenMarks: 826, cancelWithoutStop: 25, cancelWithoutX: 47, noGate: 0, requeueNotRefused: 13,
+	cancelsOpenMarks: 952, cancelWithoutStop: 6, cancelWithoutX: 47, noGate: 0, requeueNotRefused: 37,
 	requeueSupersedesNothing: 37, fenceAtStartOnly: 2751, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 66,
 	freezeInTwo: 14, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 4126, releaseWithoutLock: 7,
-	releaseIgnoresPlan: 902, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 156,
-	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 21, claimForgetsList: 406, uncertainPassedOver: 1277, putsNothingBack: 13, erasedKeepsMail: 18,
+	releaseIgnoresPlan: 1006, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 156,
+	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 101, claimForgetsList: 406, uncertainPassedOver: 13421, putsNothingBack: 13, erasedKeepsMail: 21,
 }
