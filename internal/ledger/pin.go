@@ -22,10 +22,10 @@ type Pins interface {
 }
 
 // keepPins keeps the compiled mails of a plan. Mails are locked in the order of their digests, as dropPins does, so that
-// none that is kept already goes meanwhile.
-func keepPins(ctx context.Context, tx pgx.Tx, plan int64, pins Pins) error {
+// none that is kept already goes meanwhile. It returns their digests.
+func keepPins(ctx context.Context, tx pgx.Tx, plan int64, pins Pins) ([][]byte, error) {
 	if pins == nil || len(pins.Encoded()) == 0 {
-		return nil
+		return nil, nil
 	}
 	encoded := pins.Encoded()
 	digests, mails := make([][]byte, len(encoded)), map[[sha256.Size]byte][]byte{}
@@ -43,9 +43,9 @@ func keepPins(ctx context.Context, tx pgx.Tx, plan int64, pins Pins) error {
 	b.Queue(`INSERT INTO pin (plan_id, number, digest) SELECT $1, number, digest FROM unnest($2::bytea[]) WITH ORDINALITY AS d(digest, number)`,
 		plan, digests)
 	if err := tx.SendBatch(ctx, &b).Close(); err != nil {
-		return fmt.Errorf("keep the compiled mails of plan %d: %w", plan, err)
+		return nil, fmt.Errorf("keep the compiled mails of plan %d: %w", plan, err)
 	}
-	return nil
+	return digests, nil
 }
 
 // Mails returns the compiled mails of a notice that have these numbers.

@@ -111,6 +111,21 @@ func TestPlansShareCompiledMailsUntilTheLastIsDropped(t *testing.T) {
 }
 
 // TestAnErasureTakesTheMailOfTheOthersAway, which was compiled for all who shared the mailbox.
+func TestAPlanIsThatOfItsMails(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.customers(2)
+	shown := d.pinned("n1", fewPins{"as shown"})
+	if again := d.pinned("n1", fewPins{"as shown"}); again != shown {
+		t.Error("the same mails give another digest")
+	}
+	d.pinned("n1", fewPins{"of a template that was changed since"})
+	if released, err := d.Take(t.Context(), d.id, press(shown)); released || notice.CodeOf(err) != notice.CodePlanChanged {
+		t.Errorf("released: %v, %v", released, err)
+	}
+	d.wantTaken(d.pinned("n1", fewPins{"as shown"}))
+}
+
 func TestAnErasureTakesTheMailOfTheOthersAway(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -83,11 +83,13 @@ func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, 
 		if p.Customers == 0 || a.Judge() != nil {
 			return errDryRun
 		}
-		if err := keepPins(ctx, tx, plan, a.Pins); err != nil {
+		mails, err := keepPins(ctx, tx, plan, a.Pins)
+		if err != nil {
 			return err
 		}
-		p.Digest = hex.EncodeToString(s.digest())
-		return keepPlan(ctx, tx, n, plan, p, s.digest())
+		digest := s.digest(mails)
+		p.Digest = hex.EncodeToString(digest)
+		return keepPlan(ctx, tx, n, plan, p, digest)
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil

@@ -65,8 +65,14 @@ func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
 	return s.plan, g.Wait()
 }
 
-// digest is that of the draft's body and texts, and of all rows.
-func (s *survey) digest() []byte { return s.sum.Sum(nil) }
+// digest is that of the draft's body and texts, of all rows, and of the compiled mails with these digests: the templates
+// may have changed since the plan was shown.
+func (s *survey) digest(mails [][]byte) []byte {
+	for _, m := range mails {
+		s.sum.Write(m)
+	}
+	return s.sum.Sum(nil)
+}
 
 // read goes through the customers of the audience, which come by mailbox.
 func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- func(context.Context) error) error {

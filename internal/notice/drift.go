@@ -29,7 +29,7 @@ func (d Drift) String() string {
 		}
 	}
 	if parts == nil {
-		return "no customer has changed"
+		return "no customer has changed, but a text or a template has"
 	}
 	return "customers: " + strings.Join(parts, ", ")
 }
