@@ -259,7 +259,7 @@ func (s *system) status(key string) (st notice.Status) {
 // await waits until a status is as wanted, for three minutes at most.
 func (s *system) await(key, what string, want func(notice.Status) bool) notice.Status {
 	s.t.Helper()
-	deadline := time.Now().Add(3 * time.Minute)
+	deadline := time.Now().Add(10 * time.Minute)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -269,7 +269,7 @@ func (s *system) await(key, what string, want func(notice.Status) bool) notice.S
 			return st
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("notice %s is not %s after three minutes: %+v", key, what, st)
+			s.t.Fatalf("notice %s is not %s after ten minutes: %+v", key, what, st)
 		}
 		<-tick.C
 	}

@@ -236,7 +236,7 @@ func TestTheLedgerInMemoryIsThatInPostgres(t *testing.T) {
 func TestAMutantOfTheLedgerInMemoryDiffersFromPostgres(t *testing.T) {
 	t.Parallel()
 	e := newEveryLedger(t)
-	const schedules = 60
+	const schedules = 500
 	caught := []mutant{takeoverForgets, cancelWithoutStop, late250Dropped, suppressForgetsReleased, stoppedIsDeferred, takeoverOverOutcomes}
 	for _, m := range caught[:testkit.Size(4, len(caught))] {
 		found := error(nil)

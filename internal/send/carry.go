@@ -84,8 +84,7 @@ func (c *conn) enveloped(p *Pool, t *task, b *burst, err error) {
 		case judge(b.refuser, b.refused) == afresh && (b.refuser == cmdRSET || c.used || c.answered) && t.moves < maxMoves:
 			t.moves++
 			p.requeue(t) // that was about the connection
-		case b.refused.crowded() && !b.lone() && t.moves < maxMoves:
-			c.tooMany(p, t)
+		case b.refused.crowded() && !b.lone() && c.tooMany(p, t):
 		case b.lone():
 			c.loneDot(p, t, b)
 		default:

@@ -42,12 +42,21 @@ func (r *relayState) limit() int {
 	return min(r.Connections, r.most+int(time.Since(r.crowdedAt)/roomier))
 }
 
-// tooMany closes a connection that the relay says is one too many, and gives its mail to another.
-func (c *conn) tooMany(p *Pool, t *task) {
-	c.surplus = true
+// tooMany closes a connection that the relay says is one too many, gives its mail to another, and reports whether it did so:
+// a mail that has moved often stays where there is no other.
+func (c *conn) tooMany(p *Pool, t *task) bool {
 	p.mu.Lock()
-	p.crowd(c.relay, 1)
+	others := c.relay.busy - c.relay.opening - 1
+	stays := t.moves >= maxMoves && others < 1
+	if !stays {
+		p.crowd(c.relay, 1)
+	}
 	p.mu.Unlock()
+	if stays {
+		return false
+	}
+	c.surplus = true
 	t.moves++
 	p.requeue(t)
+	return true
 }
