@@ -158,7 +158,7 @@ func (c *checker) braked(id int64) {
 }
 
 // putBack judges what stands after the row of refusals for which the brake holds a notice was put back: nothing of it is
-// failed, but where a later notice goes.
+// failed, but where a later notice goes, and what was stopped in a chunk that is being sent: a settlement leaves that too.
 func (c *checker) putBack(n *noticeRow) {
 	if c == nil || n == nil || !n.braked() {
 		return
@@ -166,7 +166,8 @@ func (c *checker) putBack(n *noticeRow) {
 	c.world.fault("operator: put back what the brake's row had failed")
 	for _, chunk := range c.world.memory.chunksOf(n) {
 		for _, seq := range n.brake.row(chunk) {
-			if r := n.plan.recipients[seq]; !r.erased && !c.world.memory.laterOwes(n, r.key) {
+			stopped := chunk.stopped&chunk.bit(seq) != 0 && chunk.live(c.world.memory.now())
+			if r := n.plan.recipients[seq]; !r.erased && !stopped && !c.world.memory.laterOwes(n, r.key) {
 				c.world.relay.fail("notice %s goes on, and delivery %d of the refused is %v", n.Key, seq, chunk.view(seq))
 			}
 		}
