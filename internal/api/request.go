@@ -38,7 +38,8 @@ var sane = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
 	wire := http.NewResponseController(w)
-	// What the previous request of the connection left behind could cut off this one's "100 Continue".
+	// The deadline of the connection's previous request could cut off this one's "100 Continue". Setting it fails only on a
+	// closed connection, as the write does then.
 	_ = wire.SetWriteDeadline(time.Time{})
 	req := &request{
 		id:   r.Header.Get("X-Request-Id"),
@@ -165,7 +166,8 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	}
 	switch {
 	case errors.Is(err, io.EOF):
-		// Left standing it would end the handler's context where there was no body: the server reads on behind it.
+		// Left standing it would end the handler's context where there was no body: the server reads on behind it. Lifting it
+		// fails only on a closed connection.
 		_ = b.wire.SetReadDeadline(time.Time{})
 		b.whole = true
 	case err != nil:

@@ -15,16 +15,7 @@ import (
 func throttledAt(t *testing.T, text func(domain int) string) (all []notice.Throttled) {
 	url := testkit.Redis(t)
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := start(t, url, "1", Options{})
-		for p.known() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		w, err := NewWatcher(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.Close()
-		w.redis.AddHook(bubbleClock{})
+		p, w := paceWatched(t, url)
 		far := &farSide{rate: 100, at: time.Now()}
 		for end, n := time.Now().Add(4*time.Second), 0; time.Now().Before(end); n++ {
 			l, r := p.Ask(fmt.Sprintf("d%d.example", n%10))

@@ -29,23 +29,31 @@ func (f *farSide) answer() notice.Answer {
 	return notice.Answer{Outcome: notice.OutcomeSent, Relay: "main", Code: 250}
 }
 
+// paceWatched starts a pacer in a bubble, and a watcher of it by the bubble's clock; they end with the test.
+func paceWatched(t *testing.T, url string) (*Pacer, *Watcher) {
+	t.Helper()
+	p, _ := start(t, url, "1", Options{})
+	for p.known() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	w, err := NewWatcher(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	w.redis.AddHook(bubbleClock{})
+	return p, w
+}
+
 func TestThrottlingSlowsOnePairDown(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := start(t, url, "1", Options{})
-		for p.known() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		w, err := NewWatcher(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.Close()
-		w.redis.AddHook(bubbleClock{})
+		p, w := paceWatched(t, url)
 		far := &farSide{rate: 100, at: time.Now()}
 		asked := 0
 		var doc *notice.Pace
+		var err error
 		// A thousand a second are tried, until that is known for too many.
 		for deadline := time.Now().Add(20 * time.Second); ; {
 			if time.Now().After(deadline) {
