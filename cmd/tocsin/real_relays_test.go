@@ -31,7 +31,7 @@ func (granted) Wait(context.Context) (time.Time, error) {
 	return time.Now().Add(time.Minute), nil
 }
 
-// parcel is what is sent to each of so many recipients.
+// parcel is the message that each of so many recipients gets.
 type parcel struct {
 	to    string // with a %d
 	count int
@@ -82,7 +82,7 @@ func all(t *testing.T, answers map[string]notice.Answer, o notice.Outcome, relay
 	}
 }
 
-// found checks what `tocsin check` says of a relay.
+// found checks the words of `tocsin check` about a relay.
 func found(t *testing.T, s config.Relay, level notice.Level, message string) {
 	t.Helper()
 	r, err := relay(s)

@@ -144,7 +144,7 @@ func watch(addr string, o api.Options) (stop func(), err error) {
 	return func() { cancel(); served.Wait() }, nil
 }
 
-// suspend has the worker mark nothing while Redis is not what it needs. While Redis is only away, claimed chunks finish.
+// suspend has the worker mark nothing while Redis is not fit for it. While Redis is only away, claimed chunks finish.
 func suspend(ctx context.Context, db *ledger.DB, tasks *queue.Queue, logger *slog.Logger) {
 	said := ""
 	for {

@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// operatorHeader is what a client calls the person at it. It stands beside the name of the token, which says who acted.
+// operatorHeader is the client's name for the person at it, a note to the name of the token, which says who acted.
 const operatorHeader = "X-Operator"
 
 // CheckListen reports why a server with these tokens must not listen on addr (host:port): without a token only a
@@ -75,7 +75,7 @@ func (s *Server) admit(r *http.Request) (caller, *Problem) {
 }
 
 // tokenOf returns the token that r shows (RFC 6750). A browser can't send a bearer token, but asks for a password, which is the
-// token then. It goes to the pages of the queue alone, since a browser also sends it along with what other sites make it ask for.
+// token then. It goes to the pages of the queue alone, since a browser also sends it along with requests that other sites make.
 func tokenOf(r *http.Request) (token string, given bool) {
 	if _, password, ok := r.BasicAuth(); ok && isQueues(r.URL.Path) {
 		return password, password != ""

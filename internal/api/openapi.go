@@ -101,7 +101,7 @@ func register[I, O any](s *Server, api huma.API, op huma.Operation, handle func(
 	document(api, &op, append(failures, http.StatusInternalServerError))
 	if op.Method != http.MethodGet {
 		op.Parameters = append(op.Parameters, &huma.Param{Name: operatorHeader, In: "header", Schema: &huma.Schema{Type: "string"},
-			Description: "a note about the person at the client, at most 100 bytes; it stands in the log beside the name of the token"})
+			Description: "a note about the person at the client, at most 100 bytes; it stands in the log with the name of the token"})
 	}
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)

@@ -67,7 +67,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.dispatch(out, r, req, who)
 }
 
-// dispatch routes r, if the one who asks may use the route. What the mux would answer itself, in plain text, becomes a problem.
+// dispatch routes r, if the one who asks may use the route. An answer of the mux itself, in plain text, becomes a problem.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, req *request, who caller) {
 	if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped || !storable(r.URL.Path) {
 		plain(http.StatusNotFound, "there is nothing at this path").write(w, r)
@@ -146,7 +146,7 @@ type timedBody struct {
 	io.ReadCloser
 	wire     *http.ResponseController
 	stall    time.Duration
-	patience time.Duration // how long the next read may take: waiting uses it up, what comes adds to it, up to stall
+	patience time.Duration // how long the next read may take: waiting uses it up, bytes add to it, up to stall
 	rolling  bool          // each read has all of stall: a file may take as long as it keeps coming
 	whole    bool          // read to its end
 }
@@ -176,7 +176,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// allow gives what the handler does not read of the body that long to come: net/http reads on before it writes the answer,
+// allow gives the part of the body that the handler does not read that long to come: net/http reads on before it writes the answer,
 // and after it, and would wait for ever. It reports whether something is still to come.
 func (b *timedBody) allow(d time.Duration) bool {
 	if !b.whole {

@@ -73,7 +73,7 @@ func (s *Server) searchNotice(ctx context.Context, ref, text string) ([]notice.H
 	return entries, err
 }
 
-// history lists what the customer with an id, or the mailbox with an address, was to be told.
+// history lists the notices to the customer with an id, or to the mailbox with an address.
 func (s *Server) history(ctx context.Context, idOrAddress string) (*answer[historyList], error) {
 	var key string
 	if a, err := audience.ParseAddress(idOrAddress); err == nil {
@@ -86,7 +86,7 @@ func (s *Server) history(ctx context.Context, idOrAddress string) (*answer[histo
 	return ok(historyList{Deliveries: orEmpty(entries)}, err)
 }
 
-// History lists what the customer with that id, or the mailbox with that address, was to be told, and what became of it.
+// History lists the notices to the customer with that id, or to the mailbox with that address, and the outcome of each.
 func (cl *Client) History(ctx context.Context, idOrAddress string) ([]notice.HistoryEntry, error) {
 	var l historyList
 	err := cl.do(ctx, call{method: http.MethodPost, path: "/v1/customers/history", body: historyBody{idOrAddress}, again: untilReached}, &l)

@@ -15,7 +15,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Options are what a Server is made of. Log is needed, and Desk and Book but for NewProbes.
+// Options are the parts of a Server. Log is needed, and Desk and Book but for NewProbes.
 type Options struct {
 	Desk Desk
 	Book Book
@@ -29,7 +29,7 @@ type Options struct {
 	Keys   func(ctx context.Context) ([]ledger.Key, error)
 	// Holds are those of the settings, to say which hold of the ledger stands there.
 	Holds []notice.Hold
-	// Ready says what keeps the server from doing its work, nil for nothing. Its error is logged, and shown if it is a
+	// Ready says why the server can't do its work, nil if it can. Its error is logged, and shown if it is a
 	// notice.Unready.
 	Ready func(ctx context.Context) error
 	// Registry holds the metrics of the process; the server adds its own. nil = those alone.

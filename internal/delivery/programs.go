@@ -23,7 +23,7 @@ type program struct {
 	mails map[int]*render.Mail // the compiled mails that were read so far; a plan bounds how many it keeps
 }
 
-// programs keeps the notices that were worked last: what was released does not change.
+// programs keeps the notices that were worked last: a released notice does not change.
 type programs struct {
 	load func(ctx context.Context, id int64) (*program, error)
 	mu   sync.Mutex

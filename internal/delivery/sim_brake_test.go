@@ -157,8 +157,8 @@ func (c *checker) braked(id int64) {
 	c.most[id] = 0
 }
 
-// putBack judges what stands after the row of refusals for which the brake holds a notice was put back: nothing of it is
-// failed, but where a later notice goes, and what was stopped in a chunk that is being sent: a settlement leaves that too.
+// putBack judges the ledger after the row of refusals for which the brake holds a notice was put back: nothing of it is
+// failed, but where a later notice goes, and but for deliveries stopped in a chunk that is being sent: a settlement leaves these too.
 func (c *checker) putBack(n *noticeRow) {
 	if c == nil || n == nil || !n.braked() {
 		return

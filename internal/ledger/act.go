@@ -17,7 +17,7 @@ func recordAct(ctx context.Context, tx pgx.Tx, id int64, who, what, detail strin
 		`INSERT INTO act (notice_id, who, note, what, detail) VALUES ($1, $2, $3, $4, $5)`, id, name, note, what, detail)
 }
 
-// recordOther is recordAct for what is about no notice.
+// recordOther is recordAct for an act about no notice.
 func recordOther(ctx context.Context, tx pgx.Tx, who, what, detail string) error {
 	name, note := notice.SplitActor(who)
 	return exec(ctx, tx, fmt.Sprintf("record who did %q", what),
