@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestRecipientsOfOneMailHaveItsNumber, and what is kept under it makes the same message of each of them.
+// TestRecipientsOfOneMailHaveItsNumber, and the mail that is kept under it makes the same message of each of them.
 func TestRecipientsOfOneMailHaveItsNumber(t *testing.T) {
 	t.Parallel()
 	p := compile(t, own("{{.Customer.Name}}", branches(3)+"{{range .Customers}}{{.ID}} {{end}}{{.Language}}"))

@@ -54,7 +54,7 @@ func check(ctx context.Context, r Relay, o Options) (f notice.Findings) {
 		f.OK("it takes the user and password")
 	}
 	c.raw.SetDeadline(time.Now().Add(p.o.ConnectTimeout))
-	// Asked again: what it offers may change with AUTH.
+	// Asked again: its offer may change with AUTH.
 	if err = c.ehlo(p.hello(p.relays[0], c.raw)); err != nil {
 		f.Error("ask who runs the relay; its log says more", "it does not answer EHLO any more: %s", withoutAddresses(explain(err)))
 	} else {
@@ -124,7 +124,7 @@ func verify(r Relay, state *tls.ConnectionState) error {
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
-// checkExtensions judges what the relay offers.
+// checkExtensions judges the relay's offer.
 func checkExtensions(f *notice.Findings, c *conn) {
 	switch size, err := strconv.ParseInt(c.offered["SIZE"], 10, 64); {
 	case err != nil || size == 0: // RFC 1870 §4: 0 is no limit

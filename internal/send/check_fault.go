@@ -60,7 +60,7 @@ func refusedBy(f *notice.Findings, r Relay, err error) {
 	}
 }
 
-// refusedStep says what a relay's refusal before AUTH means.
+// refusedStep explains a relay's refusal before AUTH.
 func refusedStep(f *notice.Findings, r *refusal) {
 	said := withoutAddresses(strings.TrimPrefix(r.Error(), r.step+": "))
 	switch {
@@ -97,7 +97,7 @@ func refusedLogin(f *notice.Findings, r Relay, login *authFailure) {
 	}
 }
 
-// certificateFault says in a few words what is wrong with a certificate.
+// certificateFault names the fault of a certificate in a few words.
 func certificateFault(leaf *x509.Certificate, err error) string {
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
 		if time.Now().Before(e.Cert.NotBefore) {

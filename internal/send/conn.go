@@ -23,7 +23,7 @@ type conn struct {
 	declined   *refusal        // of STARTTLS, though it was offered
 	unverified error           // why the certificate does not verify, where that is overlooked
 
-	offered    map[string]string // what the relay said to EHLO: parameters by keyword, in capitals
+	offered    map[string]string // the relay's answer to EHLO: parameters by keyword, in capitals
 	eightBit   bool              // the relay offers 8BITMIME
 	utf8       bool              // the relay offers SMTPUTF8
 	pipelining bool              // the relay offers PIPELINING

@@ -14,14 +14,14 @@ import (
 const (
 	// A probe waits so long for the greeting (RFC 5321 §4.5.3.2.1); no mail does.
 	greetingTimeout = 5 * time.Minute
-	// The next address of a relay is tried beside one that has not come as far as a login within this time, or within
-	// its share of what there is.
+	// The next address of a relay is tried while one has not come as far as a login within this time, or within
+	// its share of the time that there is.
 	nextAddress = 3 * time.Second
 	// An address that failed is tried behind the others for so long.
 	badFor = time.Minute
 )
 
-// attempt is what became of one address of a relay.
+// attempt is the outcome of one address of a relay.
 type attempt struct {
 	address netip.Addr
 	c       *conn
@@ -29,7 +29,7 @@ type attempt struct {
 }
 
 // dial connects to a relay, secures and authenticates the connection. Where the relay's name has several addresses each
-// is tried, beside those that keep it waiting; the first through which a login is possible is taken. On failure nothing
+// is tried, along with those that keep it waiting; the first through which a login is possible is taken. On failure nothing
 // stays open.
 func (p *Pool) dial(ctx context.Context, r *relayState) (*conn, error) {
 	addresses, err := p.addresses(ctx, r)

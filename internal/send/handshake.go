@@ -79,7 +79,7 @@ func (c *conn) ask(line string, heard func(string)) (reply, error) {
 	return readLines(c.text.R, heard)
 }
 
-// ehlo asks what the relay offers; one that knows no EHLO is greeted with HELO, and offers nothing (RFC 5321 §3.2).
+// ehlo asks for the relay's offer; one that knows no EHLO is greeted with HELO, and offers nothing (RFC 5321 §3.2).
 func (c *conn) ehlo(hello string) error {
 	c.offered = map[string]string{}
 	first := true
@@ -104,7 +104,7 @@ func (c *conn) ehlo(hello string) error {
 	return &refusal{"EHLO", rep}
 }
 
-// offer keeps a line of what the relay offers. Keywords ignore case (RFC 5321 §4.1.1.1); old servers write AUTH=LOGIN.
+// offer keeps a line of the relay's offer. Keywords ignore case (RFC 5321 §4.1.1.1); old servers write AUTH=LOGIN.
 func (c *conn) offer(line string) {
 	keyword, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 	keyword = strings.ToUpper(keyword)
@@ -142,7 +142,7 @@ func (c *conn) startTLS(ctx context.Context, hello string) error {
 	if err := c.secureBy(ctx, "STARTTLS"); err != nil {
 		return err
 	}
-	return c.ehlo(hello) // what was said before does not count (RFC 3207 §4.2)
+	return c.ehlo(hello) // the answer before TLS does not count (RFC 3207 §4.2)
 }
 
 var errNoSTARTTLS = errors.New("the relay does not offer STARTTLS")

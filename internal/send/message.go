@@ -32,7 +32,7 @@ func (c *conn) carries(m notice.Mail) error {
 	return nil
 }
 
-// shortfall says that a relay does not offer what a mail needs. Another may.
+// shortfall says that a relay lacks an extension that a mail needs. Another may.
 type shortfall string
 
 func (s shortfall) Error() string { return string(s) }

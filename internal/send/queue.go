@@ -202,7 +202,7 @@ func (p *Pool) prepare(c *conn, t *task) bool {
 	return true
 }
 
-// passOn has another relay carry a job for which c's does not offer what it needs. Where none does, the job has failed; one
+// passOn has another relay carry a job that needs more than c's offers. Where none does, the job has failed; one
 // that rests may.
 func (p *Pool) passOn(c *conn, t *task, lacks shortfall) {
 	p.mu.Lock()

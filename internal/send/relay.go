@@ -42,7 +42,7 @@ type Relay struct {
 	Hello       string         // the name in EHLO; "" = that of the Options
 	Auth        []string       // SASL mechanisms in the order in which they are tried; none: the strongest that is offered first
 
-	// Where an OAuth access token for XOAUTH2 comes from, in place of a password: a file, or what a command prints.
+	// Where an OAuth access token for XOAUTH2 comes from, in place of a password: a file, or the output of a command.
 	TokenFile    string
 	TokenCommand []string
 }
