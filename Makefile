@@ -54,7 +54,7 @@ FUZZ ?= 10s
 fuzz: ## each parser of foreign bytes, for FUZZ=10s
 	@grep -r --include='*_test.go' '^func Fuzz' . | sed -E 's#^(.*)/[^/]*:func (Fuzz[A-Za-z0-9]*).*#\1 \2#' | while read -r package name; do \
 		echo "$$package $$name"; \
-		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) "$$package" </dev/null || exit 1; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x "$$package" </dev/null || exit 1; \
 	done
 
 lint: format vet ## gofmt, vet and staticcheck

@@ -9,6 +9,7 @@
 //	render     template + language + recipient → message
 //	pace       may I send this now, and if not, when? limits that all workers share through Redis
 //	send       message → SMTP relay; answers sent, later, never or uncertain
+//	bounce     what comes back: bounces, automatic replies, complaints; the tokens that they are known by
 //	control    an operator's decisions: draft, preview, test, release, pause, cancel, settle, reconcile
 //	delivery   the heart, a worker: claim, attempt, retry, sweep
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"internal/render":    {"internal/notice", "internal/yaml"},
 	"internal/pace":      {"internal/notice"},
 	"internal/send":      {"internal/notice"},
+	"internal/bounce":    {"internal/notice"},
 	"internal/control":   {"internal/notice", "internal/audience", "internal/ledger", "internal/render"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control"},
