@@ -91,6 +91,9 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	if work.Mail.From != "" {
 		parts = append(parts, part{"from", func() notice.Findings { return checkFrom(ctx, work.Mail.From, dns) }})
 	}
+	for _, domain := range returnDomains(work.Mail) {
+		parts = append(parts, part{"return path " + domain, func() notice.Findings { return send.CheckReturnPath(ctx, domain, dns) }})
+	}
 	found := make([]notice.Findings, len(parts))
 	var trying sync.WaitGroup
 	for i, p := range parts {
@@ -139,6 +142,21 @@ func wrongSetting(err error) (f notice.Findings) {
 		f.Error("mend it; the README lists the settings", "%s", line)
 	}
 	return f
+}
+
+// returnDomains are the domains that bounces come back to, each once.
+func returnDomains(set config.Mail) []string {
+	domains := map[string]bool{}
+	paths := []string{set.ReturnPath}
+	for _, r := range set.Relays {
+		paths = append(paths, r.ReturnPath)
+	}
+	for _, path := range paths {
+		if _, domain, ok := strings.Cut(path, "@"); ok {
+			domains[strings.ToLower(domain)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(domains))
 }
 
 func checkFrom(ctx context.Context, from string, dns *net.Resolver) (f notice.Findings) {

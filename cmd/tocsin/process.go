@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"log/slog"
@@ -54,6 +55,7 @@ func pool(ctx context.Context, set config.Mail, logger *slog.Logger) (*send.Pool
 		if err != nil {
 			return nil, usage(err)
 		}
+		r.ReturnPath = cmp.Or(r.ReturnPath, set.ReturnPath)
 		relays = append(relays, r)
 	}
 	return send.New(relays, send.Options{Logger: logger, Hello: hello(ctx, set)}), nil
@@ -92,7 +94,7 @@ func relay(s config.Relay) (send.Relay, error) {
 	if s.Name != "" {
 		r.Name = s.Name
 	}
-	r.Connections, r.Hello = s.Connections, s.Hello
+	r.Connections, r.Hello, r.ReturnPath = s.Connections, s.Hello, s.ReturnPath
 	r.Family = map[string]string{"ipv4": "ip4", "ipv6": "ip6"}[s.Family]
 	r.Auth, r.TokenFile, r.TokenCommand = s.Auth, s.TokenFile, s.Token
 	return r, nil

@@ -43,6 +43,8 @@ type Desk interface {
 	Settle(ctx context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error)
 	// Reconcile settles deliveries by what a relay's log shows.
 	Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
+	// TakeReturned records what a mail that came back says.
+	TakeReturned(ctx context.Context, raw []byte) (notice.BounceReceipt, error)
 	// Test sends one mail per language to that address, outside the ledger; answers are by language.
 	Test(ctx context.Context, body notice.Body, to, who string) (map[string]notice.Answer, error)
 }

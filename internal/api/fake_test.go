@@ -33,6 +33,7 @@ type fake struct {
 	key        string // that History was asked for
 	settled    notice.Settlement
 	reconciled []ledger.Reconciliation
+	returned   [][]byte
 	unheld     notice.Unholding
 	moved      notice.Moving
 	how        notice.Releasing // of the last release

@@ -81,6 +81,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/suppressions",
 		"GET /v1/tokens",
 		"PATCH /v1/customers/{id}",
+		"POST /v1/bounces",
 		"POST /v1/customers/find",
 		"POST /v1/customers/history",
 		"POST /v1/customers/import",

@@ -16,7 +16,8 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /readyz":       anyone,
 	"GET /openapi.json": anyone,
 
-	"GET /metrics": notice.RoleMetrics,
+	"GET /metrics":     notice.RoleMetrics,
+	"POST /v1/bounces": notice.RoleBounces,
 
 	"GET /queues":                       notice.RoleViewer,
 	"GET /queues/{path...}":             notice.RoleViewer,

@@ -46,6 +46,7 @@ var covered = map[notice.TokenRole]string{
 	notice.RoleSender:   "sender approver admin",
 	notice.RoleApprover: "approver admin",
 	notice.RoleAdmin:    "admin",
+	notice.RoleBounces:  "admin bounces",
 }
 
 func TestARouteIsForItsRolesAlone(t *testing.T) {

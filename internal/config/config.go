@@ -25,6 +25,7 @@ type Relay struct {
 	Rate        notice.Rate // of all workers together; 0 = no limit
 	Family      string      // of its addresses: ipv4 or ipv6; "" = both
 	Hello       string      // the name in EHLO; "" = that of the setting TOCSIN_HELLO
+	ReturnPath  string      // where its bounces go; "" = as the setting TOCSIN_RETURN_PATH says
 	Auth        []string    // SASL mechanisms in the order in which they are tried; none = the strongest that is offered first
 	TokenFile   string      // holds an OAuth access token
 	Token       []string    // the command that prints one, and its arguments
@@ -44,6 +45,7 @@ type Mail struct {
 	Zone        string  `setting:"TOCSIN_ZONE"`         // IANA zone of notices that name none; "" = UTC
 	TemplateDir string  `setting:"TOCSIN_TEMPLATE_DIR"` // a directory that goes before the built-in templates; "" = none
 	PublicURL   string  `setting:"TOCSIN_PUBLIC_URL"`   // where readers reach this installation; "" = nowhere
+	ReturnPath  string  `setting:"TOCSIN_RETURN_PATH"`  // where bounces go; "" = to From
 	Hello       string  `setting:"TOCSIN_HELLO"`        // the name in EHLO; "" = the host's, else the domain of From
 	Relays      []Relay `setting:"TOCSIN_SMTP_URL"`
 }

@@ -97,10 +97,11 @@ zone: Europe/Amsterdam
 template_dir: ./templates
 public_url: https://tocsin.example.net/
 hello: mta.example.net
+return_path: bounces@example.net
 work_listen: ":9100"
 max_open_marks: 128
 relays:
-  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s, hello: out.example.net, auth: "plain, login"}
+  - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s, hello: out.example.net, return_path: returns@example.net, auth: "plain, login"}
   - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m, family: ipv6, token_command: [get-token, --for, a b]}
 limits:
   - {domain: Gmail.com, rate: 20/s, connections: 8}
@@ -123,10 +124,10 @@ limits:
 		Lease: time.Minute, FirstRetry: 30 * time.Second, Log: "text",
 		Mail: Mail{
 			From: "Example Status <status@example.net>", ReplyTo: "support@example.org", Zone: "Europe/Amsterdam",
-			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net", Hello: "mta.example.net",
+			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net", Hello: "mta.example.net", ReturnPath: "bounces@example.net",
 			Relays: []Relay{
-				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Hello: "out.example.net", Auth: []string{"PLAIN", "LOGIN"}, Origin: path + ":10"},
-				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Family: "ipv6", Token: []string{"get-token", "--for", "a b"}, Origin: path + ":11"},
+				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Hello: "out.example.net", ReturnPath: "returns@example.net", Auth: []string{"PLAIN", "LOGIN"}, Origin: path + ":11"},
+				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Family: "ipv6", Token: []string{"get-token", "--for", "a b"}, Origin: path + ":12"},
 			},
 		},
 		Limits: []Limit{{Domain: "gmail.com", Rate: 20, Connections: 8}, {Domain: "xn--bcher-kva.example", Connections: 2}},
@@ -214,6 +215,8 @@ func TestErrors(t *testing.T) {
 		{"a token's file is away", nil, nil, "relays:\n- {url: smtp://x, token_file: gone}\n", []string{"tocsin.yaml:2: token_file gone can't be read"}},
 		{"relay's family", nil, nil, "relays:\n- {url: smtp://x, family: inet}\n", []string{`tocsin.yaml:2: family: "inet" is neither ipv4 nor ipv6`}},
 		{"relay's hello", nil, nil, "relays:\n- {url: smtp://x, hello: a b}\n", []string{`tocsin.yaml:2: hello: "a b" is not a host name such as mta.example.net`}},
+		{"return path", nil, []string{"TOCSIN_RETURN_PATH=Bounces <bounces@example.net>"}, "", []string{"TOCSIN_RETURN_PATH (environment)", "bounces@status.example.net"}},
+		{"relay's return path", nil, nil, "relays:\n- {url: smtp://x, return_path: bounces-for-all-customers@example.net}\n", []string{"tocsin.yaml:2: return_path:", "at most 20 letters"}},
 		{"hello", nil, []string{"TOCSIN_HELLO=mta_1.example.net"}, "", []string{"TOCSIN_HELLO (environment)", "mta.example.net"}},
 		{"relays of one name", nil, nil, "relays:\n- {name: a, url: smtp://x}\n- {name: a, url: smtp://y}\n", []string{"tocsin.yaml:3: another relay in line 2"}},
 		{"list for text", nil, nil, "from: [a]\n", []string{"tocsin.yaml:1: from is a list; want one plain value"}},

@@ -159,6 +159,17 @@ func isAddress(text string) error {
 	return nil
 }
 
+// returnPath is an address of ASCII that leaves room for a token: a local part has 64 octets (RFC 5321 §4.5.3.1.1), and
+// bounces+ with the longest token just fits.
+var returnPath = regexp.MustCompile(`^[A-Za-z0-9._=-]{1,20}@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
+
+func isReturnPath(text string) error {
+	if !returnPath.MatchString(text) {
+		return errors.New("is not an address such as bounces@status.example.net: its local part has at most 20 letters, digits and any of ._=-")
+	}
+	return nil
+}
+
 // helloName is a domain, or an address literal, as EHLO takes it (RFC 5321 §4.1.2, §4.1.3).
 var helloName = regexp.MustCompile(`(?i)^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9.]+\]|\[IPv6:[0-9a-f:.]+\])$`)
 

@@ -49,6 +49,7 @@ func (f *file) relayFields(r *Relay, passwordFile *string) yaml.Fields {
 		"rate":          rate(&r.Rate),
 		"family":        checked(&r.Family, isFamily),
 		"hello":         checked(&r.Hello, isHello),
+		"return_path":   checked(&r.ReturnPath, isReturnPath),
 		"auth":          mechanisms(&r.Auth),
 		"token_command": words(&r.Token),
 		"token_file": func(v yaml.Value) error {

@@ -60,6 +60,7 @@ var table = []Setting{
 #    rate: 200/s # of all workers together; also 600/m, 5000/h
 #    family: ipv4 # of its addresses; else each of them is tried
 #    hello: mta.example.net # in place of the setting hello
+#    return_path: bounces@example.net # in place of the setting return_path
 #    auth: PLAIN # in place of the strongest that is offered; also CRAM-MD5, [LOGIN, PLAIN], …
 #  - name: cloud
 #    url: smtp://user@smtp.example.com:587
@@ -69,6 +70,10 @@ var table = []Setting{
 		Name: "TOCSIN_HELLO", Value: "NAME", Without: "the host's full name, else the domain of TOCSIN_FROM", Example: "mta.example.net",
 		parse: text(isHello),
 		Doc:   "The name under which workers greet relays (EHLO); the DNS has to know it.",
+	},
+	{
+		Name: "TOCSIN_RETURN_PATH", Value: "ADDRESS", Without: "that of TOCSIN_FROM", Example: "bounces@status.example.net", parse: text(isReturnPath),
+		Doc: "Where bounces come back (RFC 5321 reverse-path). A mail's own has a token behind its local part: bounces+token@….",
 	},
 	{
 		Key: "limits", Without: "none", keep: (*file).keepLimits, read: func(r *reader) any { return r.s.file.limits },

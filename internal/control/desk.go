@@ -50,6 +50,9 @@ type Register interface {
 	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)
+	BounceKeys(ctx context.Context) ([][]byte, error)
+	FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error)
+	Return(ctx context.Context, r ledger.Returned) (notice.BounceEffect, error)
 	RecordTest(ctx context.Context, key, who, detail string) error
 }
 

@@ -15,6 +15,7 @@ import (
 type Ledger interface {
 	Sweeper
 	Notice(ctx context.Context, id int64) (ledger.Notice, error)
+	BounceKeys(ctx context.Context) ([][]byte, error)
 	Mails(ctx context.Context, noticeID int64, numbers []int) (map[int][]byte, error)
 	Claim(ctx context.Context, chunkID int64, holder string) (ledger.Claim, bool, error)
 	Renew(ctx context.Context, chunkID, epoch int64) (bool, error)

@@ -39,6 +39,7 @@ func (j *job) Shuns() string { return j.due.Shuns }
 func (j *job) Mail() (notice.Mail, bool) {
 	m, err := j.worker.mail(j.run, j.due)
 	if err == nil {
+		m.Token = j.run.program.token(j.at)
 		j.digest = int64(xxhash.Sum64(m.Raw))
 		return m, true
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tocsin/internal/bounce"
 	"tocsin/internal/ledger"
 	"tocsin/internal/render"
 )
@@ -16,6 +17,7 @@ import (
 // program is a notice and the mails that are made of it.
 type program struct {
 	ledger.Notice
+	keys    bounce.Keys                     // that sign the tokens of its attempts; none: they have no token
 	compile func() (*render.Program, error) // its texts, for recipients whose compiled mail was not kept
 	largest atomic.Int64                    // bytes of a mail so far
 
@@ -61,7 +63,11 @@ func (w *Worker) load(ctx context.Context, id int64) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &program{Notice: n, compile: sync.OnceValues(func() (*render.Program, error) {
+	keys, err := w.ledger.BounceKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &program{Notice: n, keys: keys, compile: sync.OnceValues(func() (*render.Program, error) {
 		return w.set.Compile(render.SourceOf(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
 	})}, nil
 }
@@ -131,6 +137,14 @@ func (p *program) date() (at time.Time) {
 		}
 	}
 	return at.UTC()
+}
+
+// token names an attempt to those to whom its bounces come back.
+func (p *program) token(at ledger.Attempt) string {
+	if len(p.keys) == 0 {
+		return ""
+	}
+	return p.keys.Token(bounce.Attempt{Notice: at.NoticeID, Seq: at.Seq, Epoch: at.Epoch})
 }
 
 // message appends the message of a delivery to buf. m is its compiled mail; without one its texts are compiled here.

@@ -113,7 +113,7 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 		return err
 	})
 	few("status", 2000, func(db *ledger.DB) error { _, err := db.Status(ctx, d.ref); return err })
-	few("erase", 1000, func(db *ledger.DB) error { return db.DeleteCustomer(ctx, "c11") })
+	few("erase", 2000, func(db *ledger.DB) error { return db.DeleteCustomer(ctx, "c11") })
 	few("a later phase of the same incident", 15*rows, func(db *ledger.DB) error {
 		d.sendThrough(db, notice.Body{Key: "later", Incident: "new", Phase: "resolved"}, ledger.Choice{})
 		return nil

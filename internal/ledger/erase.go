@@ -178,6 +178,7 @@ func changeReplies(ctx context.Context, tx pgx.Tx, r row, with string, args ...a
 	args = append([]any{r.Notice, r.Seq}, args...)
 	for _, statement := range []string{
 		`UPDATE outcome SET reply = ` + with + `, digest = NULL WHERE notice_id = $1 AND seq = $2 AND (reply <> '' OR digest IS NOT NULL)`,
+		`UPDATE bounce SET diagnostic = ` + strings.ReplaceAll(with, "reply", "diagnostic") + ` WHERE notice_id = $1 AND seq = $2 AND diagnostic <> ''`,
 		`UPDATE answer SET (replies, digests) = (SELECT array_agg(CASE WHEN s = $2 THEN ` + with + ` ELSE reply END ORDER BY i),
 				array_agg(CASE WHEN s <> $2 THEN digest END ORDER BY i)
 			FROM unnest(seqs, replies, digests) WITH ORDINALITY AS u(s, reply, digest, i))

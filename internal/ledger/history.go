@@ -42,7 +42,9 @@ const standsTables = `
 
 const historySQL = `
 	WITH stands AS (` + standsSQL + `)
-	SELECT n.id, n.key, i.kind, n.body->>'phase', coalesce(n.texts->r.text->>'subject', ''), ` + deliveryColumns + `
+	SELECT n.id, n.key, i.kind, n.body->>'phase', coalesce(n.texts->r.text->>'subject', ''),
+		(SELECT jsonb_agg(jsonb_build_object('kind', kind, 'at', at, 'class', class, 'smtp_code', code, 'enhanced_code', status,
+			'diagnostic', diagnostic, 'remote', remote, 'changed', changed) ORDER BY at DESC) FROM bounce WHERE notice_id = n.id AND seq = r.seq), ` + deliveryColumns + `
 	FROM ` + standsTables + ` JOIN incident i ON i.id = n.incident_id
 	ORDER BY n.released_at DESC, n.id DESC, r.seq`
 
@@ -55,7 +57,9 @@ func (db *DB) History(ctx context.Context, idOrAddress string, addressKey string
 	}
 	rows, _ := db.pool.Query(ctx, historySQL, idOrAddress, addressKey, 0)
 	all, err := pgx.AppendRows([]notice.HistoryEntry{}, rows, func(row pgx.CollectableRow) (e notice.HistoryEntry, err error) {
-		e.Delivery, err = scanDelivery(row, &e.Number, &e.Key, &e.Kind, &e.Phase, &e.Subject)
+		var returned []notice.ReturnedReport
+		e.Delivery, err = scanDelivery(row, &e.Number, &e.Key, &e.Kind, &e.Phase, &e.Subject, &returned)
+		e.Delivery.Returned = returned
 		return e, err
 	})
 	return all, wrap(err, "read a history")

@@ -96,7 +96,7 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 	if dropped.RowsAffected() == 0 {
 		return 0, true, nil
 	}
-	for _, table := range []string{"answer", "chunk"} {
+	for _, table := range []string{"answer", "bounce", "chunk"} {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE notice_id = $1`, id); err != nil {
 			return 0, false, err
 		}

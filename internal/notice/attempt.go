@@ -46,10 +46,13 @@ type Answer struct {
 
 // Mail is one message ready for the wire.
 type Mail struct {
-	From string // RFC 5321 reverse-path, without brackets
+	From string // RFC 5321 reverse-path, without brackets, where the relay has none of its own
 	To   string // forward-path: local part as written, domain as A-label
 	Raw  []byte // RFC 5322 message with CRLF line ends, not yet dot-stuffed
-	Via  string // the relay whose rate it is counted against, if there are several; empty = any
+	// Token names the attempt to the system that its bounces come back to: the ENVID (RFC 3461) and a part of the relay's
+	// reverse-path. It is lower-case base32; empty = bounces of this mail are nobody's.
+	Token string
+	Via   string // the relay whose rate it is counted against, if there are several; empty = any
 }
 
 // Permit is the leave to write one dot: a row marked "sending" in the ledger.

@@ -153,6 +153,10 @@ type Delivery struct {
 	MessageID string        `json:"message_id"` // with angle brackets
 	SentAt    *time.Time    `json:"sent_at"`
 	UpdatedAt time.Time     `json:"updated_at"`
+
+	DeliveredAt *time.Time       `json:"delivered_at,omitempty"` // when the recipient's server took it, where that was told
+	DeliveredBy string           `json:"delivered_by,omitempty"` // that server, by its own name
+	Returned    []ReturnedReport `json:"returned,omitempty"`     // what came back of it, the newest first; in a history alone
 }
 
 // Page asks for a page of notices by number, the newest first.

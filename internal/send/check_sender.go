@@ -18,19 +18,38 @@ import (
 func CheckSender(ctx context.Context, domain string, dns *net.Resolver) (f notice.Findings) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
+	if answers(ctx, &f, "TOCSIN_FROM", domain, dns) {
+		checkMX(ctx, &f, domain, dns)
+		checkSPF(ctx, &f, domain, dns)
+		checkDMARC(ctx, &f, domain, dns)
+	}
+	return f
+}
+
+// CheckReturnPath looks up whether bounces reach the domain of a reverse-path, and who may send under it: receivers ask for
+// the SPF of that domain.
+func CheckReturnPath(ctx context.Context, domain string, dns *net.Resolver) (f notice.Findings) {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if answers(ctx, &f, "TOCSIN_RETURN_PATH", domain, dns) {
+		checkMX(ctx, &f, domain, dns)
+		checkSPF(ctx, &f, domain, dns)
+	}
+	return f
+}
+
+// answers reports whether the DNS can tell something about the domain of a setting.
+func answers(ctx context.Context, f *notice.Findings, setting, domain string, dns *net.Resolver) bool {
 	if madeUp(domain) {
-		f.Warning("set TOCSIN_FROM to an address at a domain of your own before sending in earnest", "%s is a domain for examples (RFC 2606)", domain)
-		return f
+		f.Warning("set "+setting+" to an address at a domain of your own before sending in earnest", "%s is a domain for examples (RFC 2606)", domain)
+		return false
 	}
 	// A name server of a closed network says "no such name" to everything: that would be no finding about the domain.
 	if _, err := dns.LookupNS(ctx, "com."); err != nil {
-		unanswered(&f, "whether "+domain+" takes mail, and its SPF and DMARC, are not known")
-		return f
+		unanswered(f, "whether "+domain+" takes mail, and its SPF and DMARC, are not known")
+		return false
 	}
-	checkMX(ctx, &f, domain, dns)
-	checkSPF(ctx, &f, domain, dns)
-	checkDMARC(ctx, &f, domain, dns)
-	return f
+	return true
 }
 
 // madeUp reports whether a domain is one of those that exist for examples and tests.

@@ -28,6 +28,7 @@ type conn struct {
 	utf8       bool              // the relay offers SMTPUTF8
 	pipelining bool              // the relay offers PIPELINING
 	sizes      bool              // the relay offers SIZE
+	dsn        bool              // the relay offers DSN
 	size       int               // bytes of the largest mail that it takes; 0 = it names none
 
 	ready    *task  // its envelope was accepted: the relay waits for its message

@@ -61,7 +61,7 @@ func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn
 		return nil, err
 	}
 	c.eightBit, c.utf8, c.pipelining = c.offers("8BITMIME"), c.offers("SMTPUTF8"), c.offers("PIPELINING")
-	c.sizes = c.offers("SIZE")
+	c.sizes, c.dsn = c.offers("SIZE"), c.offers("DSN")
 	c.size, _ = strconv.Atoi(c.offered["SIZE"])
 	return c, nil
 }

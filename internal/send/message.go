@@ -32,6 +32,19 @@ func (c *conn) carries(m notice.Mail) error {
 	return nil
 }
 
+// reversePath is the reverse-path of a mail on its way through r. With a token it is the mail's own (VERP), so that a
+// bounce tells what it is about.
+func (r *Relay) reversePath(from, token string) string {
+	local, domain, ok := strings.Cut(r.ReturnPath, "@")
+	switch {
+	case !ok:
+		return from
+	case token == "":
+		return r.ReturnPath
+	}
+	return local + "+" + token + "@" + domain
+}
+
 // shortfall says that a relay lacks an extension that a mail needs. Another may.
 type shortfall string
 
@@ -56,8 +69,14 @@ func (c *conn) appendCommand(out []byte, cmd command, m *notice.Mail) []byte {
 		if c.sizes { // RFC 1870: a relay can refuse before the message is sent
 			out = strconv.AppendInt(append(out, " SIZE="...), int64(len(m.Raw)), 10)
 		}
+		if c.dsn && m.Token != "" { // RFC 3461 §4.3, §4.4
+			out = append(append(out, " RET=HDRS ENVID="...), m.Token...)
+		}
 	case cmdRCPT:
 		out = append(append(append(out, "RCPT TO:<"...), m.To...), '>')
+		if c.dsn && m.Token != "" { // RFC 3461 §4.1
+			out = append(out, " NOTIFY=FAILURE"...)
+		}
 	case cmdDATA:
 		out = append(out, "DATA"...)
 	case cmdDot:

@@ -24,6 +24,49 @@ func TestTheSizeOfAMailIsDeclared(t *testing.T) {
 	}
 }
 
+func TestTheEnvelopeNamesTheAttempt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ offer, path, token, want string }{
+		{"DSN", "", "", "MAIL FROM:<a@b.example>|RCPT TO:<c@d.example>"},
+		{"SIZE", "", "tok3n", "MAIL FROM:<a@b.example> SIZE=16|RCPT TO:<c@d.example>"},
+		{"dsn", "", "tok3n", "MAIL FROM:<a@b.example> RET=HDRS ENVID=tok3n|RCPT TO:<c@d.example> NOTIFY=FAILURE"},
+		{"DSN", "bounces@e.example", "tok3n", "MAIL FROM:<bounces+tok3n@e.example> RET=HDRS ENVID=tok3n|RCPT TO:<c@d.example> NOTIFY=FAILURE"},
+		{"X", "bounces@e.example", "tok3n", "MAIL FROM:<bounces+tok3n@e.example>|RCPT TO:<c@d.example>"},
+		{"DSN", "bounces@e.example", "", "MAIL FROM:<bounces@e.example>|RCPT TO:<c@d.example>"},
+	} {
+		s := newServer(t, nil)
+		s.ehlo = []string{tt.offer}
+		s.start()
+		r := s.relay()
+		r.ReturnPath = tt.path
+		m := notice.Mail{From: "a@b.example", To: "c@d.example", Raw: []byte("X: y\r\n\r\n.hi\r\n.\r\n"), Token: tt.token}
+		if a, err := pool(t, usual, r).Send(t.Context(), m, &permit{}); err != nil || a.Outcome != notice.OutcomeSent {
+			t.Errorf("%+v: %+v, %v", tt, a, err)
+		}
+		if got := s.said[0] + "|" + s.asked[0]; got != tt.want {
+			t.Errorf("%+v: said %q", tt, got)
+		}
+	}
+}
+
+// A mail that goes on to another relay goes under that one's reverse-path.
+func TestEachRelayHasItsOwnReversePath(t *testing.T) {
+	t.Parallel()
+	first, second := newServer(t, map[string]act{atMAIL: {say: "550 not from you"}}), newServer(t, nil)
+	first.start()
+	second.start()
+	a, b := first.relay(), second.relay()
+	a.Name, b.Name, a.ReturnPath = "first", "second", "bounces@first.example"
+	m := notice.Mail{From: "a@b.example", To: "c@d.example", Raw: mail.Raw, Token: "tok3n"}
+	got, err := pool(t, usual, a, b).Send(t.Context(), m, &permit{})
+	if err != nil || got.Outcome != notice.OutcomeSent || got.Relay != "second" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if first.said[0] != "MAIL FROM:<bounces+tok3n@first.example>" || second.said[0] != "MAIL FROM:<a@b.example>" {
+		t.Errorf("said %q and %q", first.said, second.said)
+	}
+}
+
 func TestAMailGoesToARelayThatOffersItsNeeds(t *testing.T) {
 	t.Parallel()
 	small, whole := newServer(t, nil), newServer(t, nil)

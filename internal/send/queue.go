@@ -21,6 +21,7 @@ const (
 type task struct {
 	notice.Job
 	mail  notice.Mail
+	from  string // the reverse-path of the mail where the relay has none
 	body  []byte // as it goes over the wire; nil until it was made
 	asked bool   // its permit was asked for
 	moves int    // how often it went to another connection because of the mail before it
@@ -181,7 +182,9 @@ func (p *Pool) prepare(c *conn, t *task) bool {
 			p.finished(t)
 			return false
 		}
+		t.from = t.mail.From
 	}
+	t.mail.From = c.relay.reversePath(t.from, t.mail.Token)
 	err := c.carries(t.mail)
 	if lacks, ok := errors.AsType[shortfall](err); ok {
 		p.passOn(c, t, lacks)

@@ -40,6 +40,7 @@ type Relay struct {
 	RootCAs     *x509.CertPool // nil: the system's
 	Family      string         // of its addresses: "ip4" or "ip6"; "" = both
 	Hello       string         // the name in EHLO; "" = that of the Options
+	ReturnPath  string         // the reverse-path, to which a mail's token is added (bounces+token@…); "" = that of each mail
 	Auth        []string       // SASL mechanisms in the order in which they are tried; none: the strongest that is offered first
 
 	// Where an OAuth access token for XOAUTH2 comes from, in place of a password: a file, or the output of a command.

@@ -66,6 +66,7 @@ type server struct {
 	mu       sync.Mutex
 	fired    map[string]bool
 	said     []string // MAIL commands
+	asked    []string // RCPT commands
 	tried    []string // mechanisms of AUTH
 	conns    map[net.Conn]bool
 
@@ -232,7 +233,10 @@ func (s *server) converse(c net.Conn) {
 			s.mu.Unlock()
 			ok, mailed = s.at(c, atMAIL, "250 2.1.0 ok")
 		case "RCPT":
-			to = strings.Trim(line[len("RCPT TO:"):], "<>")
+			s.mu.Lock()
+			s.asked = append(s.asked, line)
+			s.mu.Unlock()
+			to, _, _ = strings.Cut(line[len("RCPT TO:<"):], ">")
 			if s.refuses != "" && strings.HasPrefix(to, s.refuses) {
 				c.Write([]byte("550 5.1.1 nobody\r\n"))
 			} else if mailed {

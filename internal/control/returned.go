@@ -1,0 +1,88 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"tocsin/internal/audience"
+	"tocsin/internal/bounce"
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// TakeReturned reads a mail that came back, given with its header as it came, and records what it says about the attempt that
+// it names. A mail that names none changes nothing: an address alone is no proof. One that names an attempt of a notice
+// whose rows were dropped changes nothing either.
+func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceReceipt, err error) {
+	m := bounce.Read(raw)
+	r.Kind = notice.BounceKind(m.Kind)
+	told := worst(m.Recipients)
+	r.Class = told.Class
+	of, by, err := d.attemptOf(ctx, m)
+	if err != nil || by == "" {
+		return r, err
+	}
+	r.MatchedBy = by
+	if m.Kind == bounce.Other || told.Action == bounce.Relayed || told.Action == bounce.Expanded {
+		return r, nil
+	}
+	of.Kind, of.Class, of.Code, of.Status = r.Kind, told.Class, told.Code, told.Status
+	of.Diagnostic, of.Remote, of.At = told.Diagnostic, told.RemoteMTA, told.At
+	e, err := d.Ledger.Return(ctx, of)
+	if notice.CodeOf(err) == notice.CodeNotFound {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	r.Effect = &e
+	d.Logger.Info("a mail came back", slog.String("kind", string(r.Kind)), slog.String("class", string(r.Class)), slog.Int64("notice_id", of.NoticeID),
+		slog.Int("seq", of.Seq), slog.String("matched_by", by), slog.Bool("changed", e.Changed), slog.Bool("suppressed", e.Suppressed))
+	if e.Held {
+		d.Logger.Error("too many mails come back: the notice is held until it is resumed", slog.Int64("notice_id", of.NoticeID))
+	}
+	return r, nil
+}
+
+// worst returns the recipient that decides what a mail is: one that failed before one that waits. A mail of ours has one
+// recipient; a report names more where that is a list.
+func worst(all []bounce.Recipient) (r bounce.Recipient) {
+	for _, action := range []bounce.Action{bounce.Failed, bounce.Delayed, bounce.Delivered} {
+		if i := slices.IndexFunc(all, func(r bounce.Recipient) bool { return r.Action == action }); i >= 0 {
+			return all[i]
+		}
+	}
+	if len(all) > 0 {
+		return all[0]
+	}
+	return r
+}
+
+// attemptOf returns the attempt that a mail names, and how; by is "" where it names none of ours.
+func (d *Desk) attemptOf(ctx context.Context, m bounce.Mail) (of ledger.Returned, by string, err error) {
+	secrets, err := d.Ledger.BounceKeys(ctx)
+	if err != nil {
+		return of, "", err
+	}
+	keys := bounce.Keys(secrets)
+	if a, ok := keys.Find(m.SentTo); ok {
+		return ledger.Returned{NoticeID: a.Notice, Seq: a.Seq, Epoch: a.Epoch}, notice.MatchedByToken, nil
+	}
+	if a, err := keys.Attempt(m.EnvelopeID); err == nil {
+		return ledger.Returned{NoticeID: a.Notice, Seq: a.Seq, Epoch: a.Epoch}, notice.MatchedByEnvelopeID, nil
+	}
+	id, seq, mailbox, err := d.Ledger.FindMessage(ctx, m.MessageID)
+	if err != nil || id == 0 {
+		return of, "", err
+	}
+	// Each reader knows the Message-ID of one mail, and could guess those of others.
+	for _, r := range m.Recipients {
+		for _, text := range []string{r.Original, r.Final} {
+			if a, err := audience.ParseAddress(text); err == nil && a.Key() == mailbox {
+				return ledger.Returned{NoticeID: id, Seq: seq}, notice.MatchedByMessageID, nil
+			}
+		}
+	}
+	return of, "", nil
+}

@@ -1,0 +1,242 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"tocsin/internal/notice"
+)
+
+// BounceKeys returns the secrets that sign the tokens of attempts, the one that signs first. Package bounce uses them.
+func (db *DB) BounceKeys(ctx context.Context) ([][]byte, error) {
+	keys, err := collect[[]byte](ctx, db.pool, `SELECT key FROM bounce_key ORDER BY id DESC`)
+	return keys, wrap(err, "read the keys of bounces")
+}
+
+// FindMessage returns the delivery whose mails have that Message-ID, in angle brackets, and the key of its mailbox; 0 for one that
+// is not known.
+func (db *DB) FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error) {
+	token, rest, _ := strings.Cut(strings.TrimPrefix(messageID, "<"), ".")
+	number, domain, _ := strings.Cut(strings.TrimSuffix(rest, ">"), "@")
+	if seq, err = strconv.Atoi(number); err != nil || seq < 0 || seq > math.MaxInt32 || !storable(token) || !storable(domain) {
+		return 0, 0, "", nil
+	}
+	err = db.pool.QueryRow(ctx, `
+		SELECT n.id, r.address_key FROM notice n
+		CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = n.plan_id AND seq = $3 AND address_key IS NOT NULL OFFSET 0) r
+		WHERE n.message_token = $1 AND n.message_domain = $2`, token, domain, seq).Scan(&noticeID, &addressKey)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, 0, "", nil
+	}
+	return noticeID, seq, addressKey, wrap(err, "look for a Message-ID")
+}
+
+// Returned is what came back of an attempt.
+type Returned struct {
+	NoticeID   int64
+	Seq        int
+	Epoch      int64 // of the attempt; 0: it is not told, and the attempt to which a 250 was heard is meant
+	Kind       notice.BounceKind
+	Class      notice.BounceClass
+	Code       int    // of the SMTP reply, 0 for none
+	Status     string // RFC 3463
+	Diagnostic string
+	Remote     string    // the server that said so
+	At         time.Time // when it was delivered
+}
+
+// Return records what came back of an attempt. A bounce of the attempt that was sent last, or of one that is uncertain, has its
+// delivery bounced: it proves that the relay took the mail. One of an older attempt changes nothing that is owed or was sent
+// since, and nothing makes a bounced delivery owed again. A report that came before does nothing.
+//
+// A notice of which too many mails come back while it is being sent is held, as by the brake. A mailbox whose last notices all came back is put on the list of suppressions: after one if there is no such mailbox, after
+// hardBounces if it failed for another reason that lies with it. A notice.Error of class not_found says that there is
+// no such attempt.
+func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, err error) {
+	var key string
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		e, key, err = recordReturn(ctx, tx, r)
+		return err
+	})
+	if err != nil {
+		return e, fmt.Errorf("record what came back: %w", err)
+	}
+	if !e.Changed {
+		return e, nil
+	}
+	// Chunks are locked in their order, so this is a transaction of its own.
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		if key != "" && !strings.HasPrefix(key, erasedPrefix) {
+			if e.Suppressed, err = suppressBounced(ctx, tx, key); err != nil {
+				return err
+			}
+		}
+		e.Held, err = holdBouncing(ctx, tx, r)
+		return err
+	})
+	return e, wrap(err, "draw the consequences of a bounce")
+}
+
+func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEffect, key string, err error) {
+	found, err := findRows(ctx, tx, `SELECT $1::bigint, $2::int`, r.NoticeID, r.Seq)
+	if err != nil {
+		return e, "", err
+	}
+	if len(found.seqs) == 0 {
+		return e, "", notice.NotFound("there is no such delivery: its notice is not known, or its rows were dropped")
+	}
+	if err := lockChunks(ctx, tx, found.chunks); err != nil {
+		return e, "", err
+	}
+	var epoch int64
+	err = tx.QueryRow(ctx, `
+		SELECT n.key, d.state, d.epoch, coalesce(d.address_key, '') FROM delivery d JOIN notice n ON n.id = d.notice_id WHERE d.chunk_id = $1 AND d.seq = $2`,
+		found.chunks[0], r.Seq).Scan(&e.Notice, &e.State, &epoch, &key)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return e, "", notice.NotFound("there is no such delivery")
+	}
+	if err != nil {
+		return e, "", fmt.Errorf("read the delivery: %w", err)
+	}
+	e.Seq = r.Seq
+	if r.Epoch == 0 {
+		r.Epoch = epoch
+	}
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO bounce (notice_id, seq, epoch, kind, class, code, status, diagnostic, remote)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
+		r.NoticeID, r.Seq, r.Epoch, r.Kind, r.Class, r.Code, r.Status, r.Diagnostic, r.Remote)
+	if err != nil {
+		return e, "", fmt.Errorf("keep the report: %w", err)
+	}
+	if e.Repeated = tag.RowsAffected() == 0; e.Repeated {
+		return e, key, nil
+	}
+	switch {
+	case r.Kind == notice.KindDelivery && e.State == notice.DeliverySent && r.Epoch >= epoch:
+		return e, key, delivered(ctx, tx, r)
+	case r.Kind != notice.KindBounce || !bounces(e.State, r.Epoch, epoch):
+		return e, key, nil
+	}
+	if err := bounced(ctx, tx, r, found); err != nil {
+		return e, "", err
+	}
+	e.State, e.Changed = notice.DeliveryBounced, true
+	return e, key, recount(ctx, tx, found.chunks)
+}
+
+// bounces reports whether a bounce of one attempt ends a delivery whose last attempt is given.
+func bounces(s notice.DeliveryState, of, last int64) bool {
+	return s == notice.DeliverySent && of >= last || s == notice.DeliveryUncertain && of == last
+}
+
+// bounced has a delivery of a locked chunk bounced. Its 250 stays.
+func bounced(ctx context.Context, tx pgx.Tx, r Returned, found rowSet) error {
+	err := exec(ctx, tx, "record a bounce", named(`
+		INSERT INTO outcome AS o (notice_id, seq, state, tries, epoch, code, enhanced, relay, reply, bounce, sent_at)
+		SELECT notice_id, seq, {bounced}, tries, greatest(epoch, $3), $4, $5, relay, $6, $7, coalesce(sent_at, at)
+		FROM delivery WHERE chunk_id = $1 AND seq = $2
+		ON CONFLICT (notice_id, seq) DO UPDATE SET state = excluded.state, tries = excluded.tries, epoch = excluded.epoch, code = excluded.code,
+			enhanced = excluded.enhanced, relay = excluded.relay, reply = excluded.reply, bounce = excluded.bounce, sent_at = excluded.sent_at,
+			at = excluded.at, reason = '', due_at = NULL, delivered_at = NULL, delivered_by = NULL`),
+		found.chunks[0], r.Seq, r.Epoch, r.Code, r.Status, r.Diagnostic, r.Class)
+	if err != nil {
+		return err
+	}
+	return exec(ctx, tx, "note what the report changed",
+		`UPDATE bounce SET changed = true WHERE notice_id = $1 AND seq = $2 AND epoch = $3 AND kind = $4`, r.NoticeID, r.Seq, r.Epoch, r.Kind)
+}
+
+// delivered notes when the recipient's server took a mail that was sent, and which server that was.
+func delivered(ctx context.Context, tx pgx.Tx, r Returned) error {
+	at := &r.At
+	if at.IsZero() {
+		at = nil
+	}
+	return exec(ctx, tx, "note a delivery", named(`
+		INSERT INTO outcome AS o (notice_id, seq, state, delivered_at, delivered_by) VALUES ($1, $2, {sent}, coalesce($3, clock_timestamp()), $4)
+		ON CONFLICT (notice_id, seq) DO UPDATE SET delivered_at = excluded.delivered_at, delivered_by = excluded.delivered_by`),
+		r.NoticeID, r.Seq, at, r.Remote)
+}
+
+// hardBounces is after how many notices in a row a mailbox is suppressed, where each came back for a reason that lies with it.
+const hardBounces = 3
+
+// suppressBounced puts a mailbox on the list of suppressions if its last notices all came back. A refusal by policy is the
+// sender's fault, and a passing trouble nobody's: they count for nothing.
+func suppressBounced(ctx context.Context, tx pgx.Tx, key string) (suppressed bool, err error) {
+	var last []string
+	err = tx.QueryRow(ctx, named(`
+		SELECT coalesce(array_agg(CASE WHEN d.state = {bounced} THEN d.reason ELSE '' END ORDER BY n.released_at DESC, n.id DESC), '{}')
+		FROM (SELECT n.id, n.released_at, r.seq FROM notice n
+			CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = $1 LIMIT 1) r
+			WHERE n.rows_dropped_at IS NULL OFFSET 0) n
+		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= n.seq ORDER BY lo DESC LIMIT 1) c
+		CROSS JOIN LATERAL (SELECT state, reason FROM delivery WHERE chunk_id = c.id AND seq = n.seq OFFSET 0) d
+		WHERE d.state IN ({sent}, {bounced})`), key).Scan(&last)
+	if err != nil || !isDead(last) {
+		return false, err
+	}
+	tag, err := tx.Exec(ctx, `INSERT INTO suppression (address_key, reason, added_by) SELECT $1, $2, 'tocsin'
+		WHERE NOT `+suppressedSQL("$1")+` ON CONFLICT DO NOTHING`, key, notice.SuppressedBounced)
+	if err != nil || tag.RowsAffected() == 0 {
+		return false, err
+	}
+	return true, suppressReleased(ctx, tx, `s.address_key = $1`, key)
+}
+
+// isDead judges a mailbox by what became of its notices, the newest first: the class of a bounce, "" for a mail that did not
+// come back.
+func isDead(last []string) bool {
+	n := 0
+	for _, class := range last {
+		switch notice.BounceClass(class) {
+		case notice.BounceNoMailbox:
+			return true
+		case notice.BounceFull, notice.BounceOther:
+			if n++; n == hardBounces {
+				return true
+			}
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// A notice is held once bouncesMin of its mails came back since it was released or resumed, and one of bouncesPart that were sent.
+const (
+	bouncesMin  = 50
+	bouncesPart = 10
+)
+
+// holdBouncing holds the notice of a bounce if too many of its mails came back.
+func holdBouncing(ctx context.Context, tx pgx.Tx, r Returned) (held bool, err error) {
+	var back, sent int
+	err = tx.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM bounce WHERE notice_id = $1 AND changed
+				AND at > coalesce((SELECT max(at) FROM act WHERE notice_id = $1 AND what = 'resume'), '-infinity')),
+			(SELECT sum(bit_count(sent)) FROM chunk WHERE notice_id = $1)
+		FROM notice WHERE id = $1 AND state = 'sending'`, r.NoticeID).Scan(&back, &sent)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && (back < bouncesMin || back*bouncesPart < sent) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	why := fmt.Sprintf("%d of %d mails came back, the last one with class %s", back, sent, r.Class)
+	tag, err := tx.Exec(ctx, `
+		UPDATE notice SET state = 'held', reason = $2, held_until = NULL, brake = $3, brake_since = clock_timestamp() WHERE id = $1 AND state = 'sending'`,
+		r.NoticeID, notice.ReasonRefused+why, notice.RefusedAlike{Command: "bounce", Text: why})
+	if err != nil || tag.RowsAffected() == 0 {
+		return false, err
+	}
+	return true, recordAct(ctx, tx, r.NoticeID, leaver, "hold", notice.ReasonRefused+why)
+}
