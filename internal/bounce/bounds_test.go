@@ -49,7 +49,7 @@ func TestHostileMailsAreBounded(t *testing.T) {
 			m := Read(raw)
 			runtime.ReadMemStats(&after)
 			t.Logf("%d KiB: %s, %s, %d KiB allocated", len(raw)>>10, m.Kind, time.Since(began).Round(time.Millisecond), (after.TotalAlloc-before.TotalAlloc)>>10)
-			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 16<<20 {
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 128<<20 {
 				t.Errorf("%d MiB were allocated for %d KiB", allocated>>20, len(raw)>>10)
 			}
 			check(t, m)

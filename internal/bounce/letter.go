@@ -97,7 +97,7 @@ func findHeader(text string) (h header, at int) {
 	rest := []byte(text)
 	for len(rest) > 0 {
 		line, after, _ := bytes.Cut(rest, []byte("\n"))
-		if name := namePattern.FindSubmatch(cut(line, 200)); name != nil && isOfMail(string(name[1])) {
+		if name, _ := fieldName(line); isOfMail(name) {
 			at := len(text) - len(rest)
 			if h, rest = readHeader(rest); isHeader(h) {
 				return h, at

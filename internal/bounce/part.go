@@ -12,13 +12,13 @@ import (
 
 // The bounds of reading. Beyond them nothing is looked at: the part of a bounce that tells anything comes first.
 const (
-	maxMail       = 2 << 20   // bytes of a mail
-	maxDepth      = 8         // multiparts in multiparts
-	maxParts      = 64        // of a mail
-	maxFields     = 500       // of a header
-	maxFieldValue = 8 << 10   // bytes of a field
-	maxText       = 128 << 10 // bytes of a part's text
-	maxPhrases    = 16 << 10  // bytes that are searched for phrases
+	maxMail       = 2 << 20  // bytes of a mail
+	maxDepth      = 8        // multiparts in multiparts
+	maxParts      = 64       // of a mail
+	maxFields     = 500      // of a header
+	maxFieldValue = 8 << 10  // bytes of a field
+	maxText       = 64 << 10 // bytes of a part's text
+	maxPhrases    = 4 << 10  // bytes that are searched for phrases
 )
 
 // part is a MIME entity (RFC 2045). Many of the mails that come back are not well formed: reading never fails, it takes
@@ -201,8 +201,21 @@ func decodeWords(value string) string {
 	return decode([]byte(value), "")
 }
 
-// namePattern is a field's name and its colon. RFC 5322 lets blanks stand between them in old mails.
-var namePattern = regexp.MustCompile(`^([!-9;-~]+)[ \t]*:`)
+// fieldName returns the name of the field that a line holds, and where its value begins; 0 if it holds none. RFC 5322
+// lets blanks stand before the colon in old mails.
+func fieldName(line []byte) (name string, value int) {
+	colon := bytes.IndexByte(cut(line, 200), ':')
+	if colon < 1 {
+		return "", 0
+	}
+	before := bytes.TrimRight(line[:colon], " \t")
+	for _, c := range before {
+		if c <= ' ' || c > '~' {
+			return "", 0
+		}
+	}
+	return string(before), colon + 1
+}
 
 // readHeader reads the fields at the beginning of raw and returns them and the rest. A line of an mbox ("From …") is
 // skipped. A line that is no field ends the header, unless the field before it waits for more: Content-Type is
@@ -214,20 +227,20 @@ func readHeader(raw []byte) (h header, rest []byte) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			return h, after
 		}
-		name := namePattern.FindSubmatch(cut(line, 200))
+		name, begin := fieldName(line)
 		folded := line[0] == ' ' || line[0] == '\t'
 		last := len(h) - 1
 		switch {
-		case name == nil && first && (bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From "))):
-		case last >= 0 && (folded || name == nil && strings.HasSuffix(h[last].value, ";")):
+		case begin == 0 && first && (bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From "))):
+		case last >= 0 && (folded || begin == 0 && strings.HasSuffix(h[last].value, ";")):
 			if len(h[last].value) < maxFieldValue {
 				h[last].value += " " + string(cut(bytes.TrimSpace(line), maxFieldValue))
 			}
-		case name == nil:
+		case begin == 0:
 			return h, raw
 		case len(h) < maxFields:
-			value := bytes.TrimSpace(line[len(name[0]):])
-			h = append(h, field{string(name[1]), string(cut(value, maxFieldValue))})
+			value := bytes.TrimSpace(line[begin:])
+			h = append(h, field{name, string(cut(value, maxFieldValue))})
 		}
 		raw = after
 	}

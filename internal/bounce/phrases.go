@@ -31,7 +31,7 @@ var (
 func fold(text string) string {
 	text = cut(text, maxPhrases)
 	text = linkPattern.ReplaceAllString(text, " $1 ")
-	text = inReply.ReplaceAllString(addressPattern.ReplaceAllString(text, " "), " ")
+	text = inReply.ReplaceAllString(withoutAddresses(text), " ")
 	text = strings.NewReplacer("’", "'", "‘", "'", "\u00a0", " ").Replace(strings.ToLower(text))
 	return strings.Join(strings.Fields(text), " ")
 }

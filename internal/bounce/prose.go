@@ -43,11 +43,11 @@ var (
 	)
 	// replyPattern is a reply of an SMTP server that refuses (RFC 5321 §4.2), with an enhanced status (RFC 2034) or without.
 	replyPattern = regexp.MustCompile(`(?:^|[\s:>'"(\[=,])([45][0-57]\d)(?:[ \-:]+#?([45]\.[0-7]\.\d{1,3})\b|[ \-:,](?:[^\d]|$))`)
-	// recipientLine begins with an address, behind bullets, quotes, a reply or a label at most.
-	recipientLine = regexp.MustCompile(`(?i)^(?:` + strings.Join([]string{
+	// lineBegin may stand before the address of a recipient: bullets, quotes, a reply or a label.
+	lineBegin = regexp.MustCompile(`(?i)^(?:` + strings.Join([]string{
 		`[\s>*|:\-"'\[(<•]`, `[45]\d\d[ -](?:[45]\.\d\.\d+ )?`,
 		`(?:failed |final |original |intended )?(?:recipients?|address|rcpt to|user|mailbox|delivery failed|e-?mail)(?:\(s\))?[ \t]*[:=]`,
-	}, "|") + `)*` + addressPattern.String())
+	}, "|") + `)*`)
 	// aboutDelivery is in a line that names a recipient in a sentence.
 	aboutDelivery = regexp.MustCompile(`(?i)deliver|recipient|address|mailbox|user|reject|fail|rcpt`)
 	// helpLine is in a line that names an address to ask.
@@ -109,8 +109,12 @@ func named(l *letter, own []string) []string {
 	var begun, mentioned, others []string
 	for line := range strings.SplitSeq(l.words, "\n") {
 		line = cut(line, 1000)
-		if begin := recipientLine.FindString(line); begin != "" {
-			begun = add(begun, addresses(begin), own)
+		if !strings.Contains(line, "@") {
+			continue
+		}
+		before := len(lineBegin.FindString(line))
+		if begin, end := nextAddress(line, before); begin == before && end > 0 {
+			begun = add(begun, []string{line[begin:end]}, own)
 		}
 		switch {
 		case helpLine.MatchString(line):
