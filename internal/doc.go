@@ -12,6 +12,7 @@
 //	bounce     what comes back: bounces, automatic replies, complaints; the tokens that they are known by
 //	control    an operator's decisions: draft, preview, test, release, pause, cancel, settle, reconcile
 //	delivery   the heart, a worker: claim, attempt, retry, sweep
+//	hook       webhooks of mail providers: who says so, and what came back
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses
 //	metrics    what Prometheus is told of a worker and of the ledger
 //	config     settings from flags, environment and file

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -100,5 +104,44 @@ func TestABounceIsKnownByItsToken(t *testing.T) {
 	list, err := c.Suppressions(ctx)
 	if err != nil || len(list) != 1 || list[0].Reason != notice.SuppressedBounced || list[0].AddedBy != notice.System {
 		t.Errorf("suppressed: %+v", list)
+	}
+}
+
+// TestAProviderSaysThatAMailCameBack has a webhook of Mailgun tell of a mail that was sent.
+func TestAProviderSaysThatAMailCameBack(t *testing.T) {
+	t.Parallel()
+	public := freeAddress(t)
+	s := start(t, "TOCSIN_RETURN_PATH=bounces@returns.example.net", "TOCSIN_PUBLIC_LISTEN="+public, "TOCSIN_MAILGUN_KEY=key-1")
+	s.customers(3)
+	s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes", "--wait")
+	var m sink.Mail
+	for _, all := range s.delivered() {
+		m = all[0]
+	}
+	post := func(key string) int {
+		t.Helper()
+		sum := hmac.New(sha256.New, []byte(key))
+		sum.Write([]byte("1700000000abc"))
+		body := fmt.Sprintf(`{"signature":{"timestamp":"1700000000","token":"abc","signature":%q},"event-data":{"event":"failed","severity":"permanent",
+			"recipient":%q,"envelope":{"sender":%q},"delivery-status":{"code":550,"message":"5.1.1 no such user"}}}`,
+			hex.EncodeToString(sum.Sum(nil)), m.RcptTo[0], m.MailFrom)
+		resp, err := http.Post("http://"+public+"/hooks/mailgun", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := post("key-2"); got != http.StatusForbidden || s.status("outage-1").Counts["bounced"] != 0 {
+		t.Errorf("a wrong signature: status %d, %v", got, s.status("outage-1").Counts)
+	}
+	for range 2 { // providers repeat themselves
+		if got := post("key-1"); got != http.StatusNoContent {
+			t.Errorf("status %d", got)
+		}
+	}
+	if st := s.status("outage-1"); st.Counts["bounced"] != 1 || st.Counts["sent"] != 2 {
+		t.Errorf("%v", st.Counts)
 	}
 }

@@ -6,11 +6,15 @@ import (
 	"log/slog"
 	"net"
 
+	"golang.org/x/sync/errgroup"
+
 	"tocsin/internal/api"
 	"tocsin/internal/config"
 	"tocsin/internal/control"
+	"tocsin/internal/hook"
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
+	"tocsin/internal/notice"
 	"tocsin/internal/pace"
 	"tocsin/internal/queue"
 )
@@ -73,7 +77,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	reg := registry()
 	reg.MustRegister(metrics.NewStanding(db.Standing, logger))
 	logger.Info("serving", slog.String("listen", ln.Addr().String()))
-	return api.NewServer(api.Options{
+	o := api.Options{
 		Desk:     desk,
 		Book:     db,
 		Pace:     pacers.Pace,
@@ -85,7 +89,31 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Registry: reg,
 		Queues:   tasks.Pages("/queues"),
 		Version:  version(),
-	}).Serve(ctx, ln)
+	}
+	return serveBoth(ctx, o, ln, set.Public)
+}
+
+// serveBoth serves the API, and what is open to the internet where the settings say so. When one of them ends, so does the other.
+func serveBoth(ctx context.Context, o api.Options, ln net.Listener, set config.Public) error {
+	if set.Listen == "" {
+		return api.NewServer(o).Serve(ctx, ln)
+	}
+	hooks := &hook.Hooks{SNSTopics: set.SNSTopics, PostmarkPassword: set.PostmarkPassword, MailgunKey: set.MailgunKey}
+	if set.SendGridKey != "" {
+		var err error
+		if hooks.SendGridKey, err = hook.ParseSendGridKey(set.SendGridKey); err != nil {
+			return usage(notice.Invalid("TOCSIN_SENDGRID_KEY", "%v", err))
+		}
+	}
+	open, err := net.Listen("tcp", set.Listen)
+	if err != nil {
+		return fmt.Errorf("serve the webhooks: %w", err)
+	}
+	o.Log.Info("serving webhooks", slog.String("listen", open.Addr().String()))
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return api.NewServer(o).Serve(ctx, ln) })
+	both.Go(func() error { return api.NewPublic(o, hooks).Serve(ctx, open) })
+	return both.Wait()
 }
 
 // deskOf returns the Desk that the settings of a process make.

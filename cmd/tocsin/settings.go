@@ -133,8 +133,12 @@ func printSettings(w io.Writer, title string, settings []config.Setting) {
 	if len(settings) == 0 {
 		return
 	}
+	width := 0
+	for _, s := range settings {
+		width = max(width, len(s.ID())+1)
+	}
 	fmt.Fprintf(w, "\n%s\n", title)
 	for _, s := range settings {
-		fmt.Fprintf(w, "  %-19s%s\n", s.ID(), hang(about(s, ""), 21, columns))
+		fmt.Fprintf(w, "  %-*s%s\n", width, s.ID(), hang(about(s, ""), width+2, columns))
 	}
 }

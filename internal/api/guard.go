@@ -50,6 +50,9 @@ func sums(tokens []string) (hashes [][32]byte) {
 // admit returns who asks, and why r may not pass, nil if it may. It looks at nothing that routing would tell, so that an
 // outsider cannot tell either.
 func (s *Server) admit(r *http.Request) (caller, *Problem) {
+	if s.public {
+		return caller{}, nil
+	}
 	switch r.URL.Path {
 	case "/healthz", "/readyz", "/openapi.json":
 		return caller{}, nil

@@ -16,6 +16,8 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /readyz":       anyone,
 	"GET /openapi.json": anyone,
 
+	"POST /hooks/{provider}": anyone, // of the public server alone, where a signature admits
+
 	"GET /metrics":     notice.RoleMetrics,
 	"POST /v1/bounces": notice.RoleBounces,
 

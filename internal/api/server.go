@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -54,6 +55,7 @@ type Server struct {
 	ready    func(ctx context.Context) error
 	registry *prometheus.Registry
 	drain    time.Duration
+	public   bool          // its routes admit by themselves, and want no token
 	stall    time.Duration // how long a peer may keep the server waiting for the next bytes
 	linger   time.Duration // how long a client may go on sending a body that nobody wants before it reads the answer
 	most     int           // connections at once
@@ -110,7 +112,10 @@ func newServer(o Options) *Server {
 	if s.drain == 0 {
 		s.drain = 30 * time.Second
 	}
-	s.registry.MustRegister(s.seconds)
+	// The servers of a process count together.
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](s.registry.Register(s.seconds)); ok {
+		s.seconds = already.ExistingCollector.(*prometheus.HistogramVec)
+	}
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	return s
 }

@@ -50,12 +50,22 @@ type Mail struct {
 	Relays      []Relay `setting:"TOCSIN_SMTP_URL"`
 }
 
+// Public holds the settings of what serve has open to the internet.
+type Public struct {
+	Listen           string   `setting:"TOCSIN_PUBLIC_LISTEN"`     // host:port; "" = nowhere
+	SNSTopics        []string `setting:"TOCSIN_SNS_TOPICS"`        // ARNs of topics that SES publishes to
+	PostmarkPassword string   `setting:"TOCSIN_POSTMARK_PASSWORD"` // of its webhooks' basic authentication
+	MailgunKey       string   `setting:"TOCSIN_MAILGUN_KEY"`       // HTTP webhook signing key
+	SendGridKey      string   `setting:"TOCSIN_SENDGRID_KEY"`      // verification key of its signed events
+}
+
 // Serve holds the settings of the command serve.
 type Serve struct {
 	Servers
 	Listen    string   `setting:"TOCSIN_LISTEN"` // host:port
 	Tokens    []string `setting:"TOCSIN_TOKEN"`  // none, one, or two while rotating
 	Mail      Mail
+	Public    Public
 	Holds     []Hold        `setting:"holds"`            // nil where the file does not speak of them
 	PlanKeep  time.Duration `setting:"TOCSIN_PLAN_KEEP"` // how long a plan that was shown can be released
 	Retention time.Duration `setting:"TOCSIN_RETENTION"` // how long the rows of finished notices are kept; 0 = for ever

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -29,6 +31,31 @@ func text(check func(string) error) func(string) (any, error) {
 // webURL parses a URL, and cuts a slash off its end.
 func webURL(text string) (any, error) {
 	return strings.TrimRight(text, "/"), isWebURL(text)
+}
+
+// topicARN is the ARN of a topic of Amazon SNS.
+var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
+
+// topics parses ARNs of SNS topics.
+func topics(text string) (any, error) {
+	all := list(text)
+	for _, arn := range all {
+		if !topicARN.MatchString(arn) {
+			return nil, fmt.Errorf("has %q, which is no ARN such as arn:aws:sns:eu-central-1:123456789012:bounces", arn)
+		}
+	}
+	return all, nil
+}
+
+func isSendGridKey(text string) error {
+	der, err := base64.StdEncoding.DecodeString(text)
+	if err == nil {
+		_, err = x509.ParsePKIXPublicKey(der)
+	}
+	if err != nil {
+		return errors.New("is not the verification key that SendGrid shows: base64 of a public key")
+	}
+	return nil
 }
 
 // tokens parses one or two bearer tokens.

@@ -97,6 +97,26 @@ var table = []Setting{
 		Doc: "Where serve listens, as host:port; without a token on a loopback address only.",
 	},
 	{
+		Name: "TOCSIN_PUBLIC_LISTEN", Value: "ADDR", Without: "nowhere", Example: "0.0.0.0:8081", parse: text(isListen),
+		Doc: "Where serve takes the webhooks of mail providers, as host:port, and nothing else: it may be open to the internet.",
+	},
+	{
+		Name: "TOCSIN_SNS_TOPICS", Value: "ARNS", Without: "none", Example: "arn:aws:sns:eu-central-1:123456789012:bounces", parse: topics,
+		Doc: "SNS topics, separated by commas, whose messages /hooks/ses takes; a subscription to one is confirmed.",
+	},
+	{
+		Name: "TOCSIN_POSTMARK_PASSWORD", Secret: true, Without: "none", parse: text(nil),
+		Doc: "Password in the URL of Postmark's webhooks, for /hooks/postmark.",
+	},
+	{
+		Name: "TOCSIN_MAILGUN_KEY", Secret: true, Without: "none", parse: text(nil),
+		Doc: "Mailgun's HTTP webhook signing key, for /hooks/mailgun.",
+	},
+	{
+		Name: "TOCSIN_SENDGRID_KEY", Value: "KEY", Without: "none", parse: text(isSendGridKey),
+		Doc: "SendGrid's verification key of the signed event webhook, for /hooks/sendgrid.",
+	},
+	{
 		Name: "TOCSIN_WORK_LISTEN", Value: "ADDR", Without: "nowhere", Example: "127.0.0.1:9090", parse: text(isListen),
 		Doc: "Where a worker serves /healthz, /readyz and /metrics, as host:port.",
 	},
