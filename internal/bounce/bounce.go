@@ -18,17 +18,14 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Kind is the kind of a mail that came back.
-type Kind string
-
-// The kinds.
+// The kinds of mails, as the ledger keeps them.
 const (
-	Bounce    Kind = "bounce"     // at least one recipient will not get the mail
-	Delay     Kind = "delay"      // it is still being tried: nothing is decided
-	Delivery  Kind = "delivery"   // the recipient's server took it, or it was relayed (RFC 3461)
-	AutoReply Kind = "auto_reply" // out of office and other answers of machines (RFC 3834)
-	Complaint Kind = "complaint"  // a report about the mail (RFC 5965): see Mail.Feedback
-	Other     Kind = "other"      // a person's answer, a newsletter, or nothing that can be told
+	Bounce    = notice.KindBounce
+	Delay     = notice.KindDelay
+	Delivery  = notice.KindDelivery
+	AutoReply = notice.KindAutoReply
+	Complaint = notice.KindComplaint
+	Other     = notice.KindOther
 )
 
 // Action is the fate of a mail for a recipient (RFC 3464 §2.3.3).
@@ -45,7 +42,7 @@ const (
 
 // Mail is the content of a mail that came back.
 type Mail struct {
-	Kind         Kind
+	Kind         notice.BounceKind
 	SentTo       []string // addresses that it came to: one of them may hold a token
 	EnvelopeID   string   // Original-Envelope-Id, "" if it names none (RFC 3461 §4.4)
 	MessageID    string   // of the mail that it is about, with angle brackets; "" if it is not told

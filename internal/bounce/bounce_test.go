@@ -122,7 +122,7 @@ func TestBouncesInWords(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		file  string // in testdata
-		kind  Kind
+		kind  notice.BounceKind
 		class notice.BounceClass
 		code  int
 		said  string // in the diagnostic

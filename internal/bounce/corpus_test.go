@@ -78,7 +78,7 @@ func TestCorpus(t *testing.T) {
 	report(t, "class", classes)
 }
 
-var wantKind = map[string]Kind{"bounce": Bounce, "complaint": Complaint, "auto-reply": AutoReply, "not a bounce": Other}
+var wantKind = map[string]notice.BounceKind{"bounce": Bounce, "complaint": Complaint, "auto-reply": AutoReply, "not a bounce": Other}
 
 // count adds one to all, and to those that were recognised and those that were right.
 func count(figures map[string][3]int, name string, recognised, right bool) {

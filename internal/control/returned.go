@@ -16,7 +16,7 @@ import (
 // whose rows were dropped changes nothing either.
 func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceReceipt, err error) {
 	m := bounce.Read(raw)
-	r.Kind = notice.BounceKind(m.Kind)
+	r.Kind = m.Kind
 	told := worst(m.Recipients)
 	r.Class = told.Class
 	of, by, err := d.attemptOf(ctx, m)

@@ -24,7 +24,6 @@ import (
 	"time"
 
 	"tocsin/internal/bounce"
-	"tocsin/internal/notice"
 )
 
 // told says in a word each what package bounce makes of reports.
@@ -285,7 +284,7 @@ func FuzzEvents(f *testing.F) {
 			return
 		}
 		for _, raw := range reports {
-			if m := bounce.Read(raw); len(m.Recipients) > 1 || m.Kind == bounce.Kind(notice.KindAutoReply) {
+			if m := bounce.Read(raw); len(m.Recipients) > 1 || m.Kind == bounce.AutoReply {
 				t.Errorf("%q is told as %+v", body, m)
 			}
 		}
