@@ -174,16 +174,23 @@ func printPace(t io.Writer, p *notice.Pace) {
 		workers[r.Relay]++
 	}
 	for _, relay := range slices.Sorted(maps.Keys(workers)) {
-		resting, why := 0, ""
+		down, silent, why := 0, 0, ""
 		for _, r := range p.Relays {
-			if r.Relay == relay && r.State != "up" {
-				resting, why = resting+1, r.Error
+			switch {
+			case r.Relay != relay || r.State == notice.RelayUp:
+				continue
+			case r.State == notice.RelaySilent:
+				silent++
 			}
+			down, why = down+1, r.Error
 		}
-		if resting == 0 {
+		switch {
+		case down == 0:
 			fmt.Fprintf(t, "Relay %s\tup\n", relay)
-		} else {
-			fmt.Fprintf(t, "Relay %s\tresting in %d of %d workers: %s\n", relay, resting, workers[relay], why)
+		case silent == down:
+			fmt.Fprintf(t, "Relay %s\tsilent in %d of %d workers: %s\n", relay, silent, workers[relay], why)
+		default:
+			fmt.Fprintf(t, "Relay %s\tresting in %d of %d workers: %s\n", relay, down, workers[relay], why)
 		}
 	}
 	for _, s := range p.Throttled {

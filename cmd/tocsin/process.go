@@ -48,7 +48,7 @@ func templateSet(dir string) *render.Set {
 }
 
 // pool connects to the relays of the settings, the most wanted first.
-func pool(ctx context.Context, set config.Mail, logger *slog.Logger) (*send.Pool, error) {
+func pool(ctx context.Context, set config.Mail, o send.Options) (*send.Pool, error) {
 	var relays []send.Relay
 	for _, s := range set.Relays {
 		r, err := relay(s)
@@ -58,7 +58,8 @@ func pool(ctx context.Context, set config.Mail, logger *slog.Logger) (*send.Pool
 		r.ReturnPath = cmp.Or(r.ReturnPath, set.ReturnPath)
 		relays = append(relays, r)
 	}
-	return send.New(relays, send.Options{Logger: logger, Hello: hello(ctx, set)}), nil
+	o.Hello = hello(ctx, set)
+	return send.New(relays, o), nil
 }
 
 // hello is the name under which relays are greeted that have no other.

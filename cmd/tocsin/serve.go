@@ -17,6 +17,7 @@ import (
 	"tocsin/internal/notice"
 	"tocsin/internal/pace"
 	"tocsin/internal/queue"
+	"tocsin/internal/send"
 )
 
 type serveCmd struct{}
@@ -63,7 +64,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	desk := deskOf(db, tasks, set.Mail, logger)
 	if len(set.Mail.Relays) > 0 {
-		relays, err := pool(ctx, set.Mail, logger)
+		relays, err := pool(ctx, set.Mail, send.Options{Logger: logger})
 		if err != nil {
 			return err
 		}

@@ -106,16 +106,21 @@ func standstill(st notice.Status) string {
 	if st.Pace.Workers == 0 {
 		return "no worker is alive; start one with: tocsin work"
 	}
-	up, why := 0, ""
+	up, silent, why := 0, "", ""
 	for _, r := range st.Pace.Relays {
-		if r.State == "up" {
+		switch r.State {
+		case notice.RelayUp:
 			up++
-		} else {
+		case notice.RelaySilent:
+			silent = fmt.Sprintf("relay %s takes mails and does not answer; %s", r.Relay, r.Error)
+		default:
 			why = fmt.Sprintf("%s: %s", r.Relay, r.Error)
 		}
 	}
 	waiting := st.Counts[notice.DeliveryQueued.String()] + st.Counts[notice.DeliverySending.String()]
 	switch {
+	case up == 0 && silent != "":
+		return shown(silent)
 	case up == 0 && why != "":
 		return "no relay can be reached; the last error is of " + shown(why)
 	case waiting == 0 && st.Counts[notice.DeliveryDeferred.String()] > 0:

@@ -35,7 +35,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // a worker holds little, and makes a mail after the other
 	}
-	relays, err := pool(ctx, set.Mail, logger)
+	relays, err := pool(ctx, set.Mail, send.Options{Logger: logger, Silence: set.RelaySilence, OpenMarks: set.MaxOpenMarks})
 	if err != nil {
 		return err
 	}

@@ -78,10 +78,11 @@ type Work struct {
 	Listen       string        `setting:"TOCSIN_WORK_LISTEN"` // host:port of health and metrics; "" = none
 	Tokens       []string      `setting:"TOCSIN_TOKEN"`       // that its metrics ask for; as of Serve
 	MaxOpenMarks int           `setting:"TOCSIN_MAX_OPEN_MARKS"`
-	Drain        time.Duration `setting:"TOCSIN_DRAIN"`       // how long a stopping worker may finish the mails that it began
-	Lease        time.Duration `setting:"TOCSIN_LEASE"`       // how long a chunk stays with a worker that is not heard of; the same in all workers
-	FirstRetry   time.Duration `setting:"TOCSIN_FIRST_RETRY"` // mean wait before a deferred mail is tried again, which doubles from there
-	MarksDir     string        `setting:"TOCSIN_MARKS_DIR"`   // where the numbers of marks are kept, beside Redis; "" = nowhere
+	Drain        time.Duration `setting:"TOCSIN_DRAIN"`         // how long a stopping worker may finish the mails that it began
+	Lease        time.Duration `setting:"TOCSIN_LEASE"`         // how long a chunk stays with a worker that is not heard of; the same in all workers
+	FirstRetry   time.Duration `setting:"TOCSIN_FIRST_RETRY"`   // mean wait before a deferred mail is tried again, which doubles from there
+	RelaySilence time.Duration `setting:"TOCSIN_RELAY_SILENCE"` // after which a relay that answers none of several mails is silent
+	MarksDir     string        `setting:"TOCSIN_MARKS_DIR"`     // where the numbers of marks are kept, beside Redis; "" = nowhere
 	Mail         Mail          // From and at least one relay are set
 	Limits       []Limit       `setting:"limits"`
 	Holds        []Hold        `setting:"holds"` // as of Serve

@@ -121,7 +121,7 @@ limits:
 	}
 	want := Work{
 		Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: ":9100", MaxOpenMarks: 128, Drain: 30 * time.Second,
-		Lease: time.Minute, FirstRetry: 30 * time.Second, Log: "text",
+		Lease: time.Minute, FirstRetry: 30 * time.Second, RelaySilence: 30 * time.Second, Log: "text",
 		Mail: Mail{
 			From: "Example Status <status@example.net>", ReplyTo: "support@example.org", Zone: "Europe/Amsterdam",
 			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net", Hello: "mta.example.net", ReturnPath: "bounces@example.net",

@@ -146,6 +146,10 @@ var table = []Setting{
 		Doc: "Mean wait before a deferred mail is tried again; it doubles up to 15 minutes.",
 	},
 	{
+		Name: "TOCSIN_RELAY_SILENCE", Value: "TIME", Default: "30s", parse: duration("30s", time.Second),
+		Doc: "After how long a relay that takes mails, and answers none of several, gets no more of them but one now and then.",
+	},
+	{
 		Name: "TOCSIN_MARKS_DIR", Value: "DIR", Without: "nowhere", Example: "/var/lib/tocsin/marks", path: true, parse: text(isDirectory),
 		Doc: "Directory in which marks are counted, beside Redis, so that a restored backup is recognised.",
 	},

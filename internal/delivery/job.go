@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -21,7 +22,8 @@ type job struct {
 	run    *run
 	due    pending
 	leave  *pace.Leave
-	digest int64 // of the message
+	paced  sync.Once // leave was given back
+	digest int64     // of the message
 }
 
 func newJob(w *Worker, r *run, due pending, leave *pace.Leave) *job {
@@ -45,7 +47,7 @@ func (j *job) Mail() (notice.Mail, bool) {
 	}
 	w := j.worker
 	w.Logger.Error("render", slog.Int64("notice_id", j.at.NoticeID), slog.Int("seq", j.at.Seq), slog.Any("error", err))
-	w.Pacer.Done(j.leave, notice.Answer{})
+	j.giveBack(notice.Answer{})
 	w.writer.record(ledger.Outcome{Attempt: j.at, State: notice.DeliveryFailed, NoDot: true, Heard: time.Now(),
 		Reason: unmade(err), Answer: notice.Answer{Text: err.Error()}}, j)
 	return notice.Mail{}, false
@@ -54,7 +56,7 @@ func (j *job) Mail() (notice.Mail, bool) {
 // Done records what became of the attempt.
 func (j *job) Done(a notice.Answer, err error) {
 	w := j.worker
-	w.Pacer.Done(j.leave, a)
+	j.giveBack(a)
 	if err != nil {
 		if w.stop(j.run) {
 			w.Logger.Warn("no relay", slog.Int64("chunk_id", j.at.ChunkID), slog.Any("error", err))
@@ -76,6 +78,14 @@ func (j *job) Done(a notice.Answer, err error) {
 		o.Digest = j.digest
 	}
 	w.writer.record(o, j)
+}
+
+// Unanswered has the mail count against no limit any more, though it is under way.
+func (j *job) Unanswered() { j.giveBack(notice.Answer{}) }
+
+// giveBack gives back the leave to send, with what became of the mail, if it was not given back before.
+func (j *job) giveBack(a notice.Answer) {
+	j.paced.Do(func() { j.worker.Pacer.Done(j.leave, a) })
 }
 
 // acknowledged notes that the outcome is durable.
@@ -122,7 +132,7 @@ func (w *Worker) outcome(at ledger.Attempt, p *program, due ledger.Due, a notice
 		o.State = notice.DeliveryDeferred
 		tried := due.Tries + 1
 		switch {
-		case atOnce || (a.Code == 0 || a.OfRelay) && tried == 1:
+		case atOnce || a.Code == 0 && a.OfRelay || (a.Code == 0 || a.OfRelay) && tried == 1:
 			// No fault of the mailbox: at once due.
 		case !a.OfRelay && p.ExpiresAt == nil && due.Waited > w.GiveUp && tried >= leastTries:
 			o.State, o.Reason = notice.DeliveryFailed, notice.ReasonTooLong

@@ -31,26 +31,43 @@ func (p paced) Ask(domain string) (*pace.Leave, pace.Refusal) {
 
 // Limits has told along which relays are up, and how many pairs of a relay and a domain are throttled.
 func (w *Worker) Limits(health func() []notice.RelayHealth, throttled func() int) {
-	w.registry.MustRegister(relays{health, prometheus.NewDesc("tocsin_relay_up", "1 while mails go to the relay, 0 while it rests.", []string{"relay"}, nil)},
+	w.registry.MustRegister(relays{health,
+		prometheus.NewDesc("tocsin_relay_up", "1 while mails go to the relay, 0 while it rests or is silent.", []string{"relay"}, nil),
+		prometheus.NewDesc("tocsin_relay_silent", "1 while the relay takes mails and does not answer them.", []string{"relay"}, nil),
+		prometheus.NewDesc("tocsin_relay_unanswered", "Mails that wait for the relay's answer for longer than TOCSIN_RELAY_SILENCE.", []string{"relay"}, nil)},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "tocsin_throttled",
 			Help: "Recipient domains that a relay asked to be slower with, as this worker knows."}, func() float64 { return float64(throttled()) }))
 }
 
 type relays struct {
-	health func() []notice.RelayHealth
-	up     *prometheus.Desc
+	health                 func() []notice.RelayHealth
+	up, silent, unanswered *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
-func (r relays) Describe(descs chan<- *prometheus.Desc) { descs <- r.up }
+func (r relays) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{r.up, r.silent, r.unanswered} {
+		descs <- d
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (r relays) Collect(metrics chan<- prometheus.Metric) {
 	for _, h := range r.health() {
-		up := 0.0
-		if h.State == "up" {
-			up = 1
+		for desc, value := range map[*prometheus.Desc]float64{
+			r.up:         one(h.State == notice.RelayUp),
+			r.silent:     one(h.State == notice.RelaySilent),
+			r.unanswered: float64(h.Unanswered),
+		} {
+			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, h.Relay)
 		}
-		metrics <- prometheus.MustNewConstMetric(r.up, prometheus.GaugeValue, up, h.Relay)
 	}
+}
+
+// one is 1 where something is so.
+func one(so bool) float64 {
+	if so {
+		return 1
+	}
+	return 0
 }

@@ -27,7 +27,7 @@ func TestWaitsForLimitsAreMeasured(t *testing.T) {
 	r := prometheus.NewRegistry()
 	w := NewWorker(r)
 	w.Limits(func() []notice.RelayHealth {
-		return []notice.RelayHealth{{Relay: "main", State: "resting"}, {Relay: "austin", State: "up"}}
+		return []notice.RelayHealth{{Relay: "main", State: "resting"}, {Relay: "austin", State: "up", Unanswered: 1}, {Relay: "third", State: "silent", Unanswered: 16}}
 	}, func() int { return 2 })
 	p := w.Pacer(limiter{})
 	for domain, gets := range map[string]bool{"free.example": true, "slow.example": false, "other.example": false} {
@@ -36,7 +36,9 @@ func TestWaitsForLimitsAreMeasured(t *testing.T) {
 		}
 	}
 	want := map[string]float64{"tocsin_limit_wait_seconds domain": 1, "tocsin_limit_wait_seconds relay": 1, "tocsin_throttled": 2,
-		"tocsin_relay_up main": 0, "tocsin_relay_up austin": 1}
+		"tocsin_relay_up main": 0, "tocsin_relay_up austin": 1, "tocsin_relay_up third": 0,
+		"tocsin_relay_silent main": 0, "tocsin_relay_silent austin": 0, "tocsin_relay_silent third": 1,
+		"tocsin_relay_unanswered main": 0, "tocsin_relay_unanswered austin": 1, "tocsin_relay_unanswered third": 16}
 	got := told(t, r)
 	for name := range got {
 		if _, ok := want[name]; !ok {

@@ -74,6 +74,9 @@ type Job interface {
 	Refused() bool // the leave was refused already: nothing needs to be begun
 	// Mail makes the message, once. Where it returns false there is none: the job has ended by itself.
 	Mail() (Mail, bool)
+	// Unanswered says, once or more and whatever else goes on, that the relay leaves many mails without an answer, and
+	// this one for long: it should count against no limit any more. Done still says what becomes of it.
+	Unanswered()
 	// Done says what became of it, once. An error means that no relay could be reached and nothing was tried; the
 	// permit may have been asked for all the same.
 	Done(Answer, error)

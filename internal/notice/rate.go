@@ -53,10 +53,19 @@ type Limited struct {
 type RelayHealth struct {
 	Worker string    `json:"worker"`
 	Relay  string    `json:"relay"`
-	State  string    `json:"state"` // "up", or "resting": nothing is handed to it until a probe finds it back
+	State  string    `json:"state"` // RelayUp, RelayResting or RelaySilent
 	Since  time.Time `json:"since"`
-	Error  string    `json:"error,omitempty"` // why it rests
+	Error  string    `json:"error,omitempty"` // why it is not up
+	// Unanswered mails wait for its answer for longer than a relay may be silent, and perhaps for a mailbox's sake alone.
+	Unanswered int `json:"unanswered,omitempty"`
 }
+
+// The states of a relay.
+const (
+	RelayUp      = "up"
+	RelayResting = "resting" // nothing is handed to it until a probe finds it back
+	RelaySilent  = "silent"  // it takes mails and does not answer them: it gets one now and then, to find out whether it does again
+)
 
 // Throttled is a domain that asked for fewer mails through a relay.
 type Throttled struct {

@@ -44,6 +44,7 @@ func (c *conn) envelope(p *Pool, t *task) {
 		}
 		return
 	}
+	p.waits(c, t)
 	commands := []command{cmdMAIL, cmdRCPT, cmdDATA}
 	if c.dirty {
 		commands = []command{cmdRSET, cmdMAIL, cmdRCPT, cmdDATA}
@@ -73,8 +74,7 @@ func (c *conn) enveloped(p *Pool, t *task, b *burst, err error) {
 	c.dirty = false
 	switch {
 	case err != nil && c.stopped():
-		c.broken = true
-		c.end(p, t, noDot(errStopped.Error()))
+		c.breakOff(p, t)
 	case b.misfit != "":
 		c.broken = true
 		c.end(p, t, noDot(b.misfit))
@@ -148,13 +148,17 @@ func (c *conn) loneDot(p *Pool, t *task, b *burst) {
 func (c *conn) message(p *Pool, t *task) {
 	body := t.body
 	if len(body) > maxTogether {
-		if err := c.write(body); err != nil {
+		if err := c.write(body); err != nil && c.stopped() {
+			c.breakOff(p, t)
+			return
+		} else if err != nil {
 			c.broken = true
 			c.end(p, t, noDot("the message could not be written: "+explain(err)))
 			return
 		}
 		body = nil
 	}
+	p.waitsNoMore(c)
 	until, err := leave(p, t)
 	if err != nil {
 		c.broken, c.ours = true, true
@@ -179,6 +183,7 @@ func (c *conn) message(p *Pool, t *task) {
 			c.out = c.appendCommand(c.out, cmd, &next.mail)
 		}
 	}
+	p.waits(c, t)
 	if a, ok := c.dot(until, dotted); !ok {
 		c.putBack(p)
 		c.end(p, t, a)

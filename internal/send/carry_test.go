@@ -19,6 +19,8 @@ type ring struct {
 	answers map[string]notice.Answer
 	errs    int
 	left    sync.WaitGroup
+	came    chan notice.Answer // each of them, as they come
+	stuck   map[string]int     // how often a mail was said to be without an answer
 }
 
 // ringJob is one of them. Its permit is granted at once, unless refused or late say otherwise.
@@ -44,6 +46,11 @@ func (j *ringJob) Wait(context.Context) (time.Time, error) {
 func (j *ringJob) Mail() (notice.Mail, bool) {
 	return notice.Mail{From: "status@example.net", To: j.to, Raw: j.raw}, true
 }
+func (j *ringJob) Unanswered() {
+	j.ring.mu.Lock()
+	defer j.ring.mu.Unlock()
+	j.ring.stuck[j.to]++
+}
 func (j *ringJob) Done(a notice.Answer, err error) {
 	j.ring.mu.Lock()
 	if _, twice := j.ring.answers[j.to]; twice {
@@ -54,12 +61,13 @@ func (j *ringJob) Done(a notice.Answer, err error) {
 		j.ring.errs++
 	}
 	j.ring.mu.Unlock()
+	j.ring.came <- a
 	j.ring.left.Done()
 }
 
 // submit hands a pool so many jobs at once.
 func submit(p *Pool, n int, shape func(i int, j *ringJob)) *ring {
-	r := &ring{answers: map[string]notice.Answer{}}
+	r := &ring{answers: map[string]notice.Answer{}, came: make(chan notice.Answer, n), stuck: map[string]int{}}
 	r.left.Add(n)
 	for i := range n {
 		j := &ringJob{ring: r, to: fmt.Sprintf("m%d@example.org", i), raw: mail.Raw, within: time.Minute}

@@ -3,6 +3,7 @@ package send
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"net/textproto"
 	"os"
 	"sync"
@@ -14,6 +15,7 @@ import (
 // what the mutex guards others may look at.
 type conn struct {
 	relay      *relayState
+	address    netip.Addr
 	o          *Options
 	raw        net.Conn        // the socket: its deadlines hold for TLS too
 	wire       net.Conn        // the socket, or TLS above it
@@ -44,11 +46,14 @@ type conn struct {
 	mu    sync.Mutex
 	next  *task // whose envelope went out with the dot that is being answered
 	atDot bool  // a dot may have been written that is not answered: nothing cuts the wait for that short
-	cut   bool  // it was stopped: no dot is written any more
+	cut   bool  // it was stopped: no dot is written any more,
+	moves bool  // and its job goes to another connection
 
 	// Guarded by the pool's mutex:
-	hands   int  // jobs that it has in hand
-	between bool // it has just done with one, and is about to take another
+	hands      int   // jobs that it has in hand
+	between    bool  // it has just done with one, and is about to take another
+	waiting    *task // of these, the one that the relay has to answer,
+	waitsSince time.Time
 
 	inbox  chan *task  // a job for a connection that waits for one
 	expiry *time.Timer // ends such a wait

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -36,6 +37,12 @@ func (p *Pool) dial(ctx context.Context, r *relayState) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	first := p.spread(r, addresses)
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		r.aimed[first]--
+	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stagger := nextAddress
@@ -109,14 +116,12 @@ func (p *Pool) judge(r *relayState, a attempt, won *conn) {
 	switch {
 	case a.err == nil && a.c == won:
 		delete(r.bad, a.address)
-	case r.bad == nil:
-		r.bad = map[netip.Addr]time.Time{a.address: time.Now()}
 	default:
 		r.bad[a.address] = time.Now()
 	}
 }
 
-// addresses are those of a relay's name, of its family, in the order in which they are tried.
+// addresses are those of a relay's name, of its family.
 func (p *Pool) addresses(ctx context.Context, r *relayState) ([]netip.Addr, error) {
 	found, err := p.o.dns.LookupNetIP(ctx, cmp.Or(r.Family, "ip"), r.Host)
 	if err != nil {
@@ -128,12 +133,25 @@ func (p *Pool) addresses(ctx context.Context, r *relayState) ([]netip.Addr, erro
 	for i, a := range found {
 		found[i] = a.Unmap()
 	}
+	return slices.Compact(found), nil
+}
+
+// spread puts the addresses of a relay into the order in which they are tried, and notes that a connection to the first
+// is aimed at: those that did not fail lately, and of these the one with the fewest connections, which is returned.
+func (p *Pool) spread(r *relayState, addresses []netip.Addr) (first netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	slices.SortStableFunc(found, func(a, b netip.Addr) int {
-		return cmp.Compare(r.failedLately(a), r.failedLately(b))
+	conns := maps.Clone(r.aimed)
+	for c := range p.conns {
+		if c.relay == r {
+			conns[c.address]++
+		}
+	}
+	slices.SortStableFunc(addresses, func(a, b netip.Addr) int {
+		return cmp.Or(cmp.Compare(r.failedLately(a), r.failedLately(b)), cmp.Compare(conns[a], conns[b]))
 	})
-	return slices.Compact(found), nil
+	r.aimed[addresses[0]]++
+	return addresses[0]
 }
 
 // failedLately is 1 for an address that did, else 0.
@@ -162,6 +180,7 @@ func (p *Pool) dialAddress(ctx context.Context, r *relayState, a netip.Addr) (*c
 		raw.Close()
 		return nil, err
 	}
+	c.address = a
 	raw.SetDeadline(time.Time{})
 	return c, nil
 }

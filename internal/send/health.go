@@ -34,17 +34,23 @@ func (p *Pool) down(r *relayState, why string) {
 	if r.up() {
 		level, r.since = slog.LevelWarn, r.failedAt
 	}
-	r.resting = true
+	r.silent = false // one mail at a time is enough
 	r.downs++
 	rest := min(firstRest<<min(r.downs-1, 16), lastRest)
 	rest = rest/2 + rand.N(rest)
 	p.o.Logger.LogAttrs(context.Background(), level, "relay down", slog.String("relay", r.Name),
 		slog.Duration("rest", rest), slog.String("error", r.error))
+	p.probeAfter(r, rest)
+}
+
+// probeAfter has a relay get no mails for a time, after which it is tried; the caller holds the mutex.
+func (p *Pool) probeAfter(r *relayState, d time.Duration) {
+	r.resting = true
 	if r.probe != nil {
 		r.probe.Stop()
 	}
 	if !p.closed {
-		r.probe = time.AfterFunc(rest, func() { p.try(r) })
+		r.probe = time.AfterFunc(d, func() { p.try(r) })
 	}
 }
 
@@ -78,11 +84,17 @@ func (p *Pool) try(r *relayState) {
 func (p *Pool) account(c *conn, t *task, lost bool, a notice.Answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	stuck := t.stuck
 	t.release()
 	c.returns(c.hands == 0 && !c.broken)
 	r := c.relay
+	if !a.NoDot && a.Code != 0 {
+		p.heard(r)
+	}
 	switch {
 	case a.OfRelay:
+	case lost && (r.silent || stuck):
+		p.unheard(r, stuck)
 	case lost && !r.resting:
 		if r.lost++; r.lost >= lostInARow {
 			p.down(r, "it breaks off one transaction after the other: "+a.Text)
@@ -102,7 +114,7 @@ func (p *Pool) account(c *conn, t *task, lost bool, a notice.Answer) {
 
 // trust ends the doubts about a relay that has answered a mail; the caller holds the mutex.
 func (p *Pool) trust(r *relayState, a notice.Answer) {
-	if !r.doubted || a.Code == 0 {
+	if !r.doubted || r.silent || a.Code == 0 {
 		return
 	}
 	r.doubted, r.suspected = false, 0
@@ -161,11 +173,13 @@ func (p *Pool) Next() string {
 func (p *Pool) Health() (all []notice.RelayHealth) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := time.Now()
 	for _, r := range p.relays {
-		h := notice.RelayHealth{Relay: r.Name, State: "up", Since: r.since, Error: r.error}
+		h := notice.RelayHealth{Relay: r.Name, State: notice.RelayUp, Since: r.since, Error: r.error}
 		if r.resting || r.doubted && r.hands > 0 {
-			h.State = "resting"
+			h.State = notice.RelayResting
 		}
+		p.tellSilence(r, &h, now)
 		all = append(all, h)
 	}
 	return all

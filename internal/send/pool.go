@@ -31,7 +31,12 @@ type relayState struct {
 	lost      int       // transactions that broke off since the last that did not
 	suspected int       // mails that it refused, and that another relay was to be asked to take, since it took one
 	resting   bool      // no new connection is opened, but by a probe
-	doubted   bool      // it refuses everybody's mail, as it seems: one mail at a time, until it takes one
+	doubted   bool      // it refuses everybody's mail, as it seems, or is silent: one mail at a time, until it takes one
+	silent    bool      // it takes mails and does not answer them
+	stuck     int       // jobs in hand that it was found not to answer
+	hushes    int       // how often it was silent when it was tried, since it last answered a dot
+	answers   recent    // to dots
+	watched   bool      // the watcher is set
 	most      int       // connections that it took when it last asked for fewer,
 	crowdedAt time.Time // at that time; zero: it never did
 	downs     int       // how often it went down since the last mail that it answered
@@ -39,7 +44,9 @@ type relayState struct {
 	since     time.Time // when it went up or down
 	error     string    // the last failure, without addresses
 	probe     *time.Timer
+	watcher   *time.Timer              // for silence
 	bad       map[netip.Addr]time.Time // its addresses that failed, and when
+	aimed     map[netip.Addr]int       // those to which connections are being opened
 }
 
 // up reports whether mails go to r; the caller holds the pool's mutex.

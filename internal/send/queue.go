@@ -17,7 +17,7 @@ const (
 	maxMoves = 3
 )
 
-// task is a job with what the pool knows of it. Who has it in hand uses it alone.
+// task is a job, as the pool knows it. The connection that has it in hand uses it alone.
 type task struct {
 	notice.Job
 	mail  notice.Mail
@@ -29,6 +29,7 @@ type task struct {
 
 	// Guarded by the pool's mutex:
 	on      *conn         // that has it in hand
+	stuck   bool          // there, without an answer for long
 	refused []*relayState // they get it only where no other is up
 }
 
@@ -63,6 +64,11 @@ func (p *Pool) requeue(t *task) {
 	if p.closed {
 		p.mu.Unlock()
 		t.Done(noDot(errStopped.Error()), nil)
+		return
+	}
+	if t.asked && p.mute() {
+		p.mu.Unlock()
+		t.Done(inVain, nil)
 		return
 	}
 	t.since = time.Now()
@@ -134,7 +140,7 @@ func (p *Pool) poll(c *conn) *task {
 
 // pop takes the first waiting job that c may carry; the caller holds the mutex.
 func (p *Pool) pop(c *conn) *task {
-	if p.closed || c.relay.doubted && (c.relay.resting || c.relay.hands > 0) {
+	if p.closed || c.relay.doubted && (c.relay.resting || c.relay.hands > c.relay.stuck) {
 		return nil
 	}
 	for i, t := range p.queue {
@@ -232,9 +238,15 @@ func (p *Pool) finished(t *task) {
 	p.mu.Unlock()
 }
 
-// askAhead has the permits of the jobs whose turn comes next asked for; the caller holds the mutex.
+// askAhead has permits asked for, of the jobs that are next; the caller holds the mutex.
 func (p *Pool) askAhead() {
-	for _, t := range p.queue[:min(len(p.queue), aheadPerConnection*p.live)] {
+	live := p.live
+	for _, r := range p.relays {
+		if r.doubted {
+			live -= r.busy - r.opening
+		}
+	}
+	for _, t := range p.queue[:min(len(p.queue), aheadPerConnection*live)] {
 		if !t.asked {
 			t.asked = true
 			t.Ask()
@@ -265,7 +277,7 @@ func (p *Pool) match() {
 
 // mayOpen reports whether a relay may have one more connection; the caller holds the mutex.
 func (p *Pool) mayOpen(r *relayState) bool {
-	tries := r.doubted && r.hands+r.opening+r.between+len(r.idle) > 0
+	tries := r.doubted && r.hands-r.stuck+r.opening+r.between+len(r.idle) > 0
 	return !p.closed && !r.resting && r.busy < r.limit() && !tries
 }
 
@@ -289,7 +301,7 @@ func (p *Pool) giveUp() {
 	var late []*task
 	next := p.o.AcquireTimeout
 	p.queue = slices.DeleteFunc(p.queue, func(t *task) bool {
-		left := t.since.Add(p.o.AcquireTimeout).Sub(now)
+		left := t.since.Add(p.timeout(t)).Sub(now)
 		if left <= 0 {
 			late = append(late, t)
 			return true
@@ -310,7 +322,10 @@ func (p *Pool) giveUp() {
 // cause is why no connection is to be had; the caller holds the mutex.
 func (p *Pool) cause() error {
 	for _, r := range p.relays {
-		if r.resting {
+		switch {
+		case r.silent:
+			return fmt.Errorf("relay %s: %s", r.Name, r.error)
+		case r.resting:
 			return fmt.Errorf("connect to %s: %s", r.Name, r.error)
 		}
 	}
@@ -320,6 +335,13 @@ func (p *Pool) cause() error {
 // release notes that no connection has a job in hand any more; the caller holds the pool's mutex.
 func (t *task) release() {
 	if t.on != nil {
+		if t.on.waiting == t {
+			t.on.waiting = nil
+		}
+		if t.stuck {
+			t.stuck = false
+			t.on.relay.stuck--
+		}
 		t.on.hands--
 		t.on.relay.hands--
 		t.on = nil

@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -35,6 +37,8 @@ type Options struct {
 	StepTimeout    time.Duration // of each step before the dot (RFC 5321 §4.5.3.2): 5 min
 	AnswerTimeout  time.Duration // how long the answer to the dot is waited for: 10 min
 	IdleTimeout    time.Duration // after which an unused connection is closed: 60 s
+	Silence        time.Duration // after which a relay that answers none of several mails is taken for silent: 30 s
+	OpenMarks      int           // how many mails may be under way, of which each of several relays gets its share; 0 = any number
 
 	patience time.Duration // how long a mail waits behind the dot of another before it goes to another connection: 1 s
 
@@ -50,9 +54,18 @@ func (o Options) withDefaults() Options {
 	o.StepTimeout = cmp.Or(o.StepTimeout, 5*time.Minute)
 	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 10*time.Minute)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, time.Minute)
+	o.Silence = cmp.Or(o.Silence, 30*time.Second)
 	o.dns = cmp.Or(o.dns, net.DefaultResolver)
 	o.patience = cmp.Or(o.patience, time.Second)
 	return o
+}
+
+// share is how many connections one of several relays has at most: one that answers nothing is not to have all open marks.
+func (o Options) share(relays int) int {
+	if o.OpenMarks == 0 || relays < 2 {
+		return math.MaxInt
+	}
+	return max(1, o.OpenMarks/relays)
 }
 
 // lingers is how long a relay that has said its last word may take to hang up, or to say more.
@@ -91,7 +104,12 @@ func New(relays []Relay, o Options) *Pool {
 			r.Name = fmt.Sprintf("%s-%d", base, n)
 		}
 		taken[r.Name] = true
-		p.relays = append(p.relays, &relayState{Relay: r, since: time.Now()})
+		if share := p.o.share(len(relays)); share < r.Connections {
+			p.o.Logger.LogAttrs(context.Background(), slog.LevelWarn, "relay gets fewer connections than are set: relays share the open marks",
+				slog.String("relay", r.Name), slog.Int("connections", share))
+			r.Connections = share
+		}
+		p.relays = append(p.relays, &relayState{Relay: r, since: time.Now(), bad: map[netip.Addr]time.Time{}, aimed: map[netip.Addr]int{}})
 	}
 	return p
 }
@@ -132,6 +150,7 @@ type single struct {
 func (s *single) Via() string               { return s.mail.Via }
 func (s *single) Shuns() string             { return "" }
 func (s *single) Refused() bool             { return false }
+func (s *single) Unanswered()               {}
 func (s *single) Mail() (notice.Mail, bool) { return s.mail, true }
 
 func (s *single) Wait(context.Context) (time.Time, error) {
@@ -159,6 +178,9 @@ func (p *Pool) Halt() {
 	for _, r := range p.relays {
 		if r.probe != nil {
 			r.probe.Stop()
+		}
+		if r.watcher != nil {
+			r.watcher.Stop()
 		}
 		for _, c := range r.idle {
 			delete(busy, c)

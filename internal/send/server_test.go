@@ -60,6 +60,8 @@ type server struct {
 	room      int32
 	present   atomic.Int32
 	bursts    bool // replies to commands that came together go out together
+	// holds returns when the answer to a dot may be given, nil = at once; n counts the dots, that one included.
+	holds func(n int, to string) <-chan struct{}
 
 	stopping chan struct{}
 	done     sync.WaitGroup
@@ -304,7 +306,7 @@ func (s *server) message(c net.Conn, r *bufio.Reader, to string) bool {
 	if next, _ := r.Peek(r.Buffered()); strings.HasPrefix(string(next), "MAIL") {
 		s.together.Add(1)
 	}
-	s.dots.Add(1)
+	n := s.dots.Add(1)
 	s.body.Store(body.String())
 	s.mu.Lock()
 	s.dotted[to]++
@@ -313,6 +315,15 @@ func (s *server) message(c net.Conn, r *bufio.Reader, to string) bool {
 		s.took[to]++
 	}
 	s.mu.Unlock()
+	if s.holds != nil {
+		if until := s.holds(int(n), to); until != nil {
+			select {
+			case <-until:
+			case <-s.stopping:
+				return false
+			}
+		}
+	}
 	ok, _ := s.at(c, atDot, "250 2.0.0 queued as 42")
 	return ok
 }
