@@ -59,10 +59,10 @@ func (r reply) class() class {
 		return ofSetUp
 	case r.enhanced != "" && r.enhanced[0] == '4', r.enhanced == "" && r.code < 500:
 		return passing
+	case detail == "2.3", detail == "3.4", strings.HasPrefix(detail, "6."):
+		return ofMail
 	case detail == "1.1", detail == "1.6", strings.HasPrefix(detail, "2."):
 		return lasting
-	case detail == "3.4", strings.HasPrefix(detail, "6."):
-		return ofMail
 	case r.suspicious(detail):
 		return suspect
 	case r.code == 552 && tooLargeText.MatchString(r.text):
@@ -93,5 +93,6 @@ var suspiciousText = regexp.MustCompile(`(?i)` + strings.Join([]string{
 	`\bblocked\b|black ?list|block ?list|deny ?list|\b(dns|r)bl\b|spamhaus|reputation`,
 	`\b(sending|daily|hourly|monthly|outgoing|outbound|rate|sender|message|messages|mail|mails|emails)\b.{0,20}\b(quota|limit|allowance)`,
 	`\b(quota|limit|allowance)\b.{0,30}\b(day|hour|month|sender|sending)`,
+	`\b(mails|messages|emails|recipients)\b.{0,10}\b(per|an|a|each) (minute|hour|day|month)\b`,
 	`\btoo many (mails|messages|emails|recipients|connections)`,
 }, "|"))
