@@ -26,10 +26,10 @@ func isCrowded(err error) bool {
 	return ok && r.step == "greeting" && r.crowded()
 }
 
-// crowd has a relay get no more connections than it has now, without those that it refused, and then one more each
-// minute. The caller holds the mutex.
+// crowd has a relay get no more connections than it has now or is about to have, without those that it refused, and then
+// one more each minute. The caller holds the mutex.
 func (p *Pool) crowd(r *relayState, refused int) {
-	r.most, r.crowdedAt = max(1, r.busy-r.opening-refused), time.Now()
+	r.most, r.crowdedAt = max(1, r.busy-refused), time.Now()
 	p.o.Logger.LogAttrs(context.Background(), slog.LevelInfo, "relay takes fewer connections",
 		slog.String("relay", r.Name), slog.Int("connections", r.most))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"tocsin/internal/notice"
 )
@@ -90,6 +91,37 @@ func TestARelayTeachesHowManyConnectionsItTakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A relay refuses the connections that are too many before it has greeted the others: TLS and AUTH take time.
+func TestARelayThatRefusesTheSurplusFirstDoesNotRest(t *testing.T) {
+	t.Parallel()
+	refused := make(chan struct{})
+	s := newServer(t, map[string]act{atEHLO: {say: "250 test", after: refused}})
+	s.crowded, s.room = atGreeting, 3
+	s.start()
+	r := s.relay()
+	r.Connections = 8
+	p := pool(t, usual, r)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() { mustSend(t, p) })
+	}
+	for range time.Tick(time.Millisecond) {
+		p.mu.Lock()
+		opening := p.relays[0].opening
+		p.mu.Unlock()
+		if s.connections.Load() > 3 && opening == 3 || t.Context().Err() != nil {
+			break
+		}
+	}
+	p.mu.Lock()
+	if r := p.relays[0]; !r.up() || r.limit() != 3 {
+		t.Errorf("it is up: %v, and gets %d connections, want 3", r.up(), r.limit())
+	}
+	p.mu.Unlock()
+	close(refused)
+	all.Wait()
 }
 
 // over serves a connection, which may be one too many.

@@ -110,7 +110,7 @@ func (p *Pool) open(r *relayState, within time.Duration) *conn {
 	// An attempt that was stopped says nothing about the relay; and of attempts that ran side by side one failure counts.
 	switch {
 	case p.closed || errors.Is(err, context.Canceled):
-	case isCrowded(err) && r.busy > r.opening:
+	case isCrowded(err) && r.busy > 0: // the others may have yet to be greeted
 		p.crowd(r, 0)
 	case !began.Before(r.failedAt):
 		p.down(r, err.Error())
