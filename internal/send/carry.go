@@ -165,14 +165,21 @@ func (c *conn) message(p *Pool, t *task) {
 		c.end(p, t, noDot("no leave to send: "+err.Error()))
 		return
 	}
+	var b burst
+	out := false // the dot, with the next envelope
 	next := c.overlap(p)
+	if next != nil {
+		defer func() {
+			well := b.answer.code != 0 && b.misfit == ""
+			p.overlapped(c.relay, well, out && !well && !c.stopped())
+		}()
+	}
 	if !c.quiet() {
 		a := c.outOfTurn()
 		c.putBack(p)
 		c.end(p, t, a)
 		return
 	}
-	var b burst
 	b.expect(cmdDot)
 	c.out = append(c.out[:0], body...)
 	c.out = c.appendCommand(c.out, cmdDot, nil)
@@ -190,6 +197,7 @@ func (c *conn) message(p *Pool, t *task) {
 		return
 	}
 	began := time.Now()
+	out = true
 	err = c.hear(p, &b)
 	c.swift = time.Since(began) < p.o.patience/2
 	c.broken = c.broken || err != nil || b.misfit != "" || b.answer.code == 421
@@ -229,10 +237,13 @@ func leave(p *Pool, t *task) (until time.Time, err error) {
 // overlap takes the job whose envelope goes out with the dot. Where the relay took its time for the last answer there is
 // none: what waits behind a slow one goes sooner on another connection.
 func (c *conn) overlap(p *Pool) *task {
-	if !c.pipelining || !c.swift {
+	if !c.pipelining || !c.swift || c.apart || !p.mayOverlap(c.relay) {
 		return nil
 	}
 	next := p.poll(c)
+	if next == nil {
+		p.overlapped(c.relay, false, false)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next = next

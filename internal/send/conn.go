@@ -29,6 +29,7 @@ type conn struct {
 	eightBit   bool              // the relay offers 8BITMIME
 	utf8       bool              // the relay offers SMTPUTF8
 	pipelining bool              // the relay offers PIPELINING
+	apart      bool              // no envelope goes to the relay with a dot
 	sizes      bool              // the relay offers SIZE
 	dsn        bool              // the relay offers DSN
 	size       int               // bytes of the largest mail that it takes; 0 = it names none

@@ -43,11 +43,13 @@ func (p *Pool) converse(ctx context.Context, r *relayState, raw net.Conn) (*conn
 			return nil, err
 		}
 	}
-	if rep, err := readReply(c.text.R); err != nil {
+	greeting, err := readReply(c.text.R)
+	if err != nil {
 		return nil, &silence{"greeting", err}
-	} else if rep.code != 220 {
-		return nil, &refusal{"greeting", rep}
+	} else if greeting.code != 220 {
+		return nil, &refusal{"greeting", greeting}
 	}
+	c.apart = greeting.apart()
 	hello := p.hello(r, raw)
 	if err := c.ehlo(hello); err != nil {
 		return nil, err

@@ -21,7 +21,8 @@ const lostInARow = 3
 // relayState is a relay with its connections and its health, guarded by the pool's mutex.
 type relayState struct {
 	Relay
-	tokens tokens
+	tokens   tokens
+	overlaps overlaps
 
 	busy      int       // connections, and those being opened
 	opening   int       // of these

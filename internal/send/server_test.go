@@ -59,6 +59,7 @@ type server struct {
 	crowded   string // at this stage it refuses connections beyond room
 	room      int32
 	present   atomic.Int32
+	fragile   bool // it hangs up where an envelope came with the dot
 	bursts    bool // replies to commands that came together go out together
 	// holds returns when the answer to a dot may be given, nil = at once; n counts the dots, that one included.
 	holds func(n int, to string) <-chan struct{}
@@ -305,6 +306,9 @@ func (s *server) message(c net.Conn, r *bufio.Reader, to string) bool {
 	}
 	if next, _ := r.Peek(r.Buffered()); strings.HasPrefix(string(next), "MAIL") {
 		s.together.Add(1)
+		if s.fragile {
+			return false
+		}
 	}
 	n := s.dots.Add(1)
 	s.body.Store(body.String())
