@@ -296,8 +296,12 @@ func (s *system) notice(key string, lines ...string) string {
 	if !strings.Contains(strings.Join(lines, "\n"), "audience:") {
 		lines = append(lines, "audience: all")
 	}
+	phase := "phase: identified\n"
+	if strings.Contains(strings.Join(lines, "\n"), "phase:") {
+		phase = ""
+	}
 	return s.write(map[string]string{
-		"notice.yaml": "key: " + key + "\nkind: outage\nphase: identified\nseverity: major\n" + strings.Join(lines, "\n") + "\n",
+		"notice.yaml": "key: " + key + "\nkind: outage\n" + phase + "severity: major\n" + strings.Join(lines, "\n") + "\n",
 		"en.md":       "---\nsubject: Mail is down on {{default \"your server\" .Customer.Attributes.server}}\n---\nDear {{.Customer.Name}},\n\nwe are on it.\n",
 		"nl.md":       "---\nsubject: Mail ligt eruit\n---\nBeste {{.Customer.Name}},\n\nwe zijn ermee bezig.\n",
 		"ar.md":       "---\nsubject: البريد متوقف\n---\nمرحبا {{.Customer.Name}}\n",

@@ -156,6 +156,9 @@ func standing(w io.Writer, st notice.Status) *grid {
 		fmt.Fprintf(t, "Rows dropped\t%s, because they were old; the counts are kept\n", when(st.RowsDroppedAt))
 	}
 	fmt.Fprintf(t, "Customers\t%s\nRecipients\t%s\n", count(st.Customers), count(st.Recipients))
+	if n := st.ReachedByNeither; n != nil && *n > 0 {
+		fmt.Fprintf(t, "Reached by neither\t%s: a notice of the incident was superseded there, and the later one did not arrive\n", count(*n))
+	}
 	return t
 }
 
@@ -252,6 +255,7 @@ type settleCmd struct {
 	State        string `xor:"which" required:"" placeholder:"S" help:"All mails in this state: failed or uncertain."`
 	Code         int    `placeholder:"N" help:"Of the failed mails, those refused with this SMTP code."`
 	Relay        string `placeholder:"NAME" help:"Of the mails in that state, those that this relay answered."`
+	Force        bool   `help:"Send them again even to mailboxes to which a later notice of the incident goes, or may have gone."`
 	Yes          bool   `help:"Requeue without asking."`
 	JSON         bool   `name:"json" help:"Print what was done as JSON."`
 }
@@ -291,7 +295,7 @@ func (c *settleCmd) Run(ctx context.Context, a *app) error {
 
 func (c *settleCmd) settlement() notice.Settlement {
 	return notice.Settlement{Sent: c.Sent, Requeue: c.Requeue, Address: c.Address, AllUncertain: c.AllUncertain,
-		State: c.State, Code: c.Code, Relay: c.Relay}
+		State: c.State, Code: c.Code, Relay: c.Relay, Force: c.Force}
 }
 
 // announce says what will be done, and to how many, before it is done.

@@ -249,6 +249,12 @@ func (c *reconcileCmd) print(a *app, doc reconciliation) error {
 	if doc.Changed > 0 {
 		fmt.Fprintf(a.stdout, "%s changed meanwhile and left alone.\n", many(doc.Changed, "mail"))
 	}
+	if doc.Overtaken > 0 {
+		fmt.Fprintf(a.stdout, "%s left alone: later notices of the incident go to those mailboxes, or may have gone:\n", many(doc.Overtaken, "mail"))
+		for _, key := range doc.By {
+			fmt.Fprintf(a.stdout, "  %s\n", key)
+		}
+	}
 	return c.printMissing(a.stdout, doc)
 }
 

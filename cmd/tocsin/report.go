@@ -88,6 +88,9 @@ func printIncident(w io.Writer, r notice.Report) error {
 	}
 	fmt.Fprintln(w)
 	printStates(w, "no.", rows)
+	if n := r.ReachedByNeither; n > 0 {
+		fmt.Fprintf(w, "\n%s: superseded by a later notice that did not arrive either\n", many(n, "recipient"))
+	}
 	if len(r.ByLanguage) > 0 {
 		fmt.Fprintln(w)
 	}
@@ -116,7 +119,11 @@ func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *no
 		}
 		between = ","
 	}
-	_, err = fmt.Fprintln(w, "]}")
+	neither := 0
+	if st.ReachedByNeither != nil {
+		neither = *st.ReachedByNeither
+	}
+	_, err = fmt.Fprintf(w, "], \"reached_by_neither\": %d}\n", neither)
 	return err
 }
 

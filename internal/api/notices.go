@@ -259,6 +259,7 @@ type settlementBody struct {
 	State        string `json:"state,omitempty" doc:"every delivery in this state" enum:"failed,uncertain"`
 	Code         int    `json:"code,omitempty" doc:"of the failed ones, those with this SMTP code" minimum:"0" maximum:"599"`
 	Relay        string `json:"relay,omitempty" doc:"of those in the state, the ones that this relay answered"`
+	Force        bool   `json:"force,omitempty" doc:"requeue also where a later notice of the incident goes to the mailbox, or may have gone; the log names those notices"`
 }
 
 func (s *Server) settle(ctx context.Context, in *struct {

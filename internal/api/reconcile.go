@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -136,6 +137,12 @@ func (cl *Client) Reconcile(ctx context.Context, ref string, r ledger.Reconcilia
 		all.TooEarly += done.TooEarly
 		all.NotCovered += done.NotCovered
 		all.Changed += done.Changed
+		all.Overtaken += done.Overtaken
+		for _, key := range done.By {
+			if !slices.Contains(all.By, key) {
+				all.By = append(all.By, key)
+			}
+		}
 		if done.From != nil && (all.From == nil || all.From.Before(*done.From)) {
 			all.From = done.From
 		}

@@ -30,7 +30,7 @@ var reachedSQL = named(`
 func (p claimed) refer(ctx context.Context, tx pgx.Tx, noticeID int64, all []Due, places map[string]int) error {
 	rows, _ := tx.Query(ctx, `
 		SELECT o.id, o.plan_id, o.message_token, o.message_domain FROM notice o JOIN notice me ON me.id = $1
-		WHERE o.incident_id = $2 AND (o.released_at, o.id) < (me.released_at, me.id) AND o.rows_dropped_at IS NULL ORDER BY o.released_at, o.id`,
+		WHERE o.incident_id = $2 AND (o.released_at, o.id) < (me.released_at, me.id) AND o.plan_id IS NOT NULL AND o.rows_dropped_at IS NULL ORDER BY o.released_at, o.id`,
 		noticeID, p.incident)
 	type earlier struct {
 		ID, Plan      int64

@@ -99,12 +99,14 @@ type Missing struct {
 
 // Reconciled counts the changes of a Reconciliation.
 type Reconciled struct {
-	Sent       int        `json:"sent"`          // uncertain → sent
-	Requeued   int        `json:"requeued"`      // uncertain → queued
-	TooEarly   int        `json:"too_early"`     // missing, and its gate is not past
-	From       *time.Time `json:"possible_from"` // when the last of those can be requeued
-	NotCovered int        `json:"not_covered"`   // missing from a log that does not reach over its attempt
-	Changed    int        `json:"changed"`       // not uncertain any more, by another attempt, or overtaken by a later notice: left alone
+	Sent       int        `json:"sent"`                // uncertain → sent
+	Requeued   int        `json:"requeued"`            // uncertain → queued
+	TooEarly   int        `json:"too_early"`           // missing, and its gate is not past
+	From       *time.Time `json:"possible_from"`       // when the last of those can be requeued
+	NotCovered int        `json:"not_covered"`         // missing from a log that does not reach over its attempt
+	Changed    int        `json:"changed"`             // not uncertain any more, or by another attempt: left alone
+	Overtaken  int        `json:"overtaken,omitempty"` // missing, and a later notice goes to the mailbox or may have gone: left alone
+	By         []string   `json:"by,omitempty"`        // the keys of those notices
 }
 
 // Reconcile carries out a relay's log: a mail that the relay took becomes sent, without an SMTP code; one that is
@@ -226,14 +228,14 @@ type looked struct {
 	From     time.Time // the gate
 	GateOpen bool
 	Covered  bool
-	Later    bool // a later phase goes to its mailbox, or may have gone
+	Later    string // the key of a later notice that goes to its mailbox, or may have gone
 }
 
 func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing attemptSet, r Reconciliation, who string, done *Reconciled) error {
 	// The future is not in any log, though its reader may say so.
 	rows, _ := tx.Query(ctx, named(`
 		SELECT seq, chunk_id, same, requeue_from, gate_open, $6 <= log_from AND least($7::timestamptz, clock_timestamp()) >= log_until,
-			same AND `+owedLaterSQL("address_key")+`
+			CASE WHEN same THEN `+laterSQL("$1", "address_key")+` ELSE '' END
 		FROM (SELECT d.seq, d.chunk_id, d.address_key, d.epoch = m.epoch AND d.state = {uncertain} AND d.address_key NOT LIKE 'erased:%', `+windowColumns("$3", "$8")+`
 			FROM unnest($4::int[], $5::bigint[]) AS m(seq, epoch) JOIN notice n ON n.id = $1
 			CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= m.seq AND hi > m.seq ORDER BY lo DESC LIMIT 1) c
@@ -248,8 +250,13 @@ func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing a
 	var again rowSet
 	for _, l := range all {
 		switch {
-		case !l.Same || l.Later:
+		case !l.Same:
 			done.Changed++
+		case l.Later != "":
+			done.Overtaken++
+			if !slices.Contains(done.By, l.Later) {
+				done.By = append(done.By, l.Later)
+			}
 		case !l.GateOpen:
 			done.TooEarly++
 			if done.From == nil || done.From.Before(l.From) {

@@ -70,17 +70,28 @@ func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryP
 }
 
 // EachDelivery calls fn with every row of a notice's report, by seq, or with those in one state. All of it is of one
-// moment, and none of it is kept in memory. It returns the first error of fn as it is, and stops there.
+// moment, and none of it is kept in memory, but for the rows of which the reason says that neither notice reached the mailbox. It returns the first error of fn as it is, and stops there.
 func (db *DB) EachDelivery(ctx context.Context, noticeID int64, state *notice.DeliveryState, fn func(notice.Delivery) error) error {
 	// Closing the rows would read on to the last of them; a cancelled context drops the connection instead.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	n, err := db.Notice(ctx, noticeID)
+	if err != nil {
+		return err
+	}
+	missed, err := missedOf(ctx, db.pool, n)
+	if err != nil {
+		return err
+	}
 	rows, _ := db.pool.Query(ctx, reportSQL, noticeID, -1, state)
 	defer rows.Close()
 	for rows.Next() {
 		d, err := scanDelivery(rows)
 		if err != nil {
 			return fmt.Errorf("read the deliveries of notice %d: %w", noticeID, err)
+		}
+		if missed[d.Seq] {
+			d.Reason = strings.TrimPrefix(d.Reason+", "+notice.ReasonReachedByNeither, ", ")
 		}
 		if err := fn(d); err != nil {
 			cancel()

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,8 +14,8 @@ import (
 
 // Settle carries out the decision of an operator about deliveries of a notice; key is the address key where the
 // settlement names an address. An uncertain delivery is requeued only when its attempt can't reach a mailbox any more
-// (the gate): before that it is counted as too early, with the time from which it can be. Nothing is requeued to a
-// mailbox to which a later phase of the incident owes its news, or may have sent it.
+// (the gate): before that it is counted as too early, with the time from which it can be. Nothing is requeued, unless by force, to a
+// mailbox to which a later notice of the incident owes its news, or may have sent it.
 func (db *DB) Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (done notice.Settled, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		done, err = db.settle(ctx, tx, id, s, key, who)
@@ -61,6 +62,7 @@ func (db *DB) settlePicked(ctx context.Context, tx pgx.Tx, n Notice, s notice.Se
 		return done, 0, err
 	}
 	var sent, again rowSet
+	forced := map[string]int{}
 	for _, r := range rows {
 		why := r.refused(s)
 		switch {
@@ -78,6 +80,9 @@ func (db *DB) settlePicked(ctx context.Context, tx pgx.Tx, n Notice, s notice.Se
 			}
 		default:
 			again.add(r.ChunkID, r.Seq)
+			if r.Later != "" {
+				forced[r.Later]++
+			}
 		}
 	}
 	done.Changed = len(sent.seqs) + len(again.seqs)
@@ -91,7 +96,7 @@ func (db *DB) settlePicked(ctx context.Context, tx pgx.Tx, n Notice, s notice.Se
 		return done, 0, err
 	}
 	what := map[bool]string{true: "requeue", false: "settle as sent"}[s.Requeue]
-	if err := recordAct(ctx, tx, n.ID, who, what, p.told(done.Changed)); err != nil {
+	if err := recordAct(ctx, tx, n.ID, who, what, p.told(done.Changed)+byForce(forced)); err != nil {
 		return done, 0, err
 	}
 	return done, len(rows), recountAndReopen(ctx, tx, chunks)
@@ -113,7 +118,7 @@ type unsettled struct {
 	Erased   bool // it has no address any more
 	Stopped  bool
 	Leased   bool
-	Later    bool // a later phase goes to its mailbox, or may have gone
+	Later    string // the key of a later notice that goes to its mailbox, or may have gone; "": none does
 }
 
 // told says for the log of acts how many deliveries were settled, and which.
@@ -127,6 +132,14 @@ func (p pick) told(n int) string {
 	}
 	if p.relay != "" {
 		text += " at " + p.relay
+	}
+	return text
+}
+
+// byForce says for the log of acts how many deliveries were requeued although a later notice went to their mailboxes, by its key.
+func byForce(later map[string]int) (text string) {
+	for _, key := range slices.Sorted(maps.Keys(later)) {
+		text += fmt.Sprintf(", by force %d after notice %s", later[key], key)
 	}
 	return text
 }
@@ -161,7 +174,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bo
 	rows, _ := tx.Query(ctx, named(`
 		SELECT d.seq, c.id, d.state, d.reason, d.at + $5::interval, d.state = {uncertain} AND d.at + $5 >= clock_timestamp(),
 			coalesce(d.address_key LIKE 'erased:%', false), get_bit(c.stopped, d.seq - c.lo) = 1, coalesce(c.lease_until > clock_timestamp(), false),
-			$6 AND `+owedLaterSQL("d.address_key")+`
+			CASE WHEN $6 THEN `+laterSQL("$1", "d.address_key")+` ELSE '' END
 		FROM unnest($3::bigint[], $4::int[]) AS m(chunk_id, seq)
 		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE id = m.chunk_id OFFSET 0) c
 		CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = m.chunk_id AND seq = m.seq OFFSET 0) d
@@ -174,7 +187,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bo
 // lockWithLater locks the chunks of some deliveries, and of those to the same mailboxes in the other notices of the
 // incident: whether a later phase owes must not change before the caller's transaction has ended.
 func lockWithLater(ctx context.Context, tx pgx.Tx, n Notice, found rowSet) error {
-	later, err := laterRows(ctx, tx, n.ID, found.seqs)
+	later, err := sameMailboxes(ctx, tx, n.ID, found.seqs)
 	if err != nil {
 		return err
 	}
@@ -194,8 +207,8 @@ func (r unsettled) refused(s notice.Settlement) string {
 		return "it is " + r.State.String()
 	case !uncertain && r.Stopped && r.Leased:
 		return "its chunk is being sent: try again in a moment" // a mark that is under way in that lease would mark it
-	case r.Later && !r.TooEarly:
-		return "a later notice of the incident goes to that mailbox, or may have gone"
+	case r.Later != "" && !s.Force:
+		return "notice " + r.Later + ", a later one of the incident, goes to that mailbox or may have gone: only by force does old news follow it"
 	}
 	return ""
 }
@@ -231,5 +244,5 @@ func requeue(ctx context.Context, tx pgx.Tx, n Notice, rows rowSet, reason strin
 	if err := tx.QueryRow(ctx, `SELECT began_at IS NOT NULL FROM notice WHERE id = $1`, n.ID).Scan(&began); err != nil || !began {
 		return err
 	}
-	return supersede(ctx, tx, n, rows.seqs, grace)
+	return supersedeAnew(ctx, tx, n, rows.seqs, grace)
 }

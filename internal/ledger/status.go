@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/jackc/pgx/v5"
@@ -39,7 +40,13 @@ func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err erro
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, notice.NotFound("there is no notice %q", ref)
 	}
-	return s, wrap(err, "read the status of notice %d", id)
+	if err != nil {
+		return s, fmt.Errorf("read the status of notice %d: %w", id, err)
+	}
+	by, _, err := missed(ctx, db.pool, id, s.Kind)
+	neither := by[id]
+	s.ReachedByNeither = &neither
+	return s, err
 }
 
 // Notices returns a page of notices by number, the newest first.

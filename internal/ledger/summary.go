@@ -58,6 +58,17 @@ func (db *DB) report(ctx context.Context, which string, arg any) (r notice.Repor
 		for _, st := range notices {
 			ids = append(ids, st.Number)
 		}
+		if len(notices) > 0 {
+			by, all, err := missed(ctx, tx, notices[0].Number, notices[0].Kind)
+			if err != nil {
+				return err
+			}
+			r.ReachedByNeither = all
+			for i := range r.Notices {
+				neither := by[r.Notices[i].Number]
+				r.Notices[i].ReachedByNeither = &neither
+			}
+		}
 		rows, _ = tx.Query(ctx, outcomesSQL, ids, notice.ReasonRetried)
 		var language string
 		var o notice.Outcomes

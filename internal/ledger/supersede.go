@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,9 +11,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// begin supersedes the owed deliveries of earlier notices of the incident, in the transaction that first makes a notice
-// sending: a "completed" that is scheduled for tomorrow does not cancel today's reminder. A notice that has begun
-// before, or is not sending, is left as it is.
+// begin puts a notice in its place among the news of its incident, in the transaction that first makes it sending: a
+// "completed" that is scheduled for tomorrow does not cancel today's reminder. A notice that has begun before, or is not
+// sending, is left as it is.
 func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
 	n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")
 	if err != nil {
@@ -33,64 +34,107 @@ func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
 	if err := keepList(ctx, tx, id, nil); err != nil {
 		return err
 	}
-	return supersede(ctx, tx, n, nil, db.opts.DotGrace)
+	return overtake(ctx, tx, n, db.opts.DotGrace)
 }
 
-// supersede stops deliveries of earlier notices to the mailboxes to which n owes one: to all of those, or to those of
-// some rows alone, with their chunks and those of the same mailboxes locked. Old news is not sent after the new. Where a
-// mark of an earlier notice is open, n waits for its dot.
-func supersede(ctx context.Context, tx pgx.Tx, n Notice, seqs []int32, grace time.Duration) error {
-	// One that was cancelled counts too: a mark of it may be open.
-	earlier, err := collect[int64](ctx, tx, `
-		SELECT o.id FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id
-		WHERE me.id = $1 AND o.plan_id IS NOT NULL AND o.rows_dropped_at IS NULL AND `+earlierSQL("o", "me")+` ORDER BY o.id`,
-		n.ID, notice.Phases[n.Body.Kind])
-	if err != nil {
-		return fmt.Errorf("look for earlier notices of incident %q: %w", n.Incident, err)
-	}
-	o := overtaking{by: n, seqs: seqs, grace: grace}
-	if seqs != nil {
-		var same rowSet
-		same, err = laterRows(ctx, tx, n.ID, seqs)
-		o.chunks = same.chunks
-	} else if _, err = tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = ANY($1) ORDER BY id FOR UPDATE`, earlier); err != nil {
-		err = fmt.Errorf("lock the chunks of earlier notices: %w", err)
-	}
+// overtake has a notice that begins supersede earlier ones. It may be late itself: later ones that have begun since its release
+// supersede it.
+func overtake(ctx context.Context, tx pgx.Tx, n Notice, grace time.Duration) error {
+	earlier, err := earlierThan(ctx, tx, n)
 	if err != nil {
 		return err
 	}
-	for _, id := range earlier {
-		if err := o.supersede(ctx, tx, id); err != nil {
-			return fmt.Errorf("supersede notice %d: %w", id, err)
+	later, err := others(ctx, tx, n, `o.began_at IS NOT NULL AND `+earlierSQL("me", "o"))
+	if err != nil {
+		return err
+	}
+	var locked []int64
+	for _, o := range earlier {
+		locked = append(locked, o.ID)
+	}
+	for _, o := range later { // nothing of theirs is requeued meanwhile
+		locked = append(locked, o.ID, n.ID)
+	}
+	if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = ANY($1) ORDER BY id FOR UPDATE`, locked); err != nil {
+		return fmt.Errorf("lock the chunks of other notices: %w", err)
+	}
+	by := overtaking{by: other{n.ID, n.Key}, grace: grace}
+	if err := by.supersedeEach(ctx, tx, earlier); err != nil {
+		return err
+	}
+	for _, o := range later {
+		if err := (overtaking{by: o, grace: grace}).supersede(ctx, tx, n.ID); err != nil {
+			return fmt.Errorf("supersede notice %d: %w", n.ID, err)
 		}
 	}
 	return nil
 }
 
-// earlierSQL is the condition that notice b overtakes notice a of the same incident: a's phase does not come after b's. Of
-// two of the same phase the one that began last is the later; one that has not begun is none of the other's business.
-// $2 are the phases of the incident's kind.
-func earlierSQL(a, b string) string {
-	place := func(n string) string { return "array_position($2::text[], " + n + ".body->>'phase')" }
-	return "(" + place(a) + " < " + place(b) + " OR " + place(a) + " = " + place(b) + " AND " + a + ".began_at < " + b + ".began_at)"
+// supersedeAnew has rows of a notice that are owed again stop the deliveries of earlier notices to the same mailboxes. The chunks of all
+// of them are locked.
+func supersedeAnew(ctx context.Context, tx pgx.Tx, n Notice, seqs []int32, grace time.Duration) error {
+	earlier, err := earlierThan(ctx, tx, n)
+	if err != nil {
+		return err
+	}
+	same, err := sameMailboxes(ctx, tx, n.ID, seqs)
+	if err != nil {
+		return err
+	}
+	return overtaking{other{n.ID, n.Key}, seqs, same.chunks, grace}.supersedeEach(ctx, tx, earlier)
 }
 
-// sharedSQL selects the deliveries of the earlier notice $1 that may still leave, where notice $2 owes one to the same mailbox.
-// It gives columns of their chunk, and the row of $2 (later_seq). $3 are the rows of $2 and $4 the chunks of $1 to look at; null
-// is all. It has one hole: a condition on the chunk. A delivery that was stopped itself stops no other: nobody would get
-// either.
+// other is another notice of an incident.
+type other struct {
+	ID  int64
+	Key string
+}
+
+// others are the notices "o" of the incident of n, "me", that have rows and fulfil a condition; one that was cancelled counts
+// too: a mark of it may be open.
+func others(ctx context.Context, tx pgx.Tx, n Notice, condition string) ([]other, error) {
+	rows, _ := tx.Query(ctx, `
+		SELECT o.id, o.key FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id
+		WHERE me.id = $1 AND o.plan_id IS NOT NULL AND o.rows_dropped_at IS NULL AND `+condition+` ORDER BY o.id`,
+		n.ID, notice.Phases[n.Body.Kind])
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[other])
+	return all, wrap(err, "look for other notices of incident %q", n.Incident)
+}
+
+func earlierThan(ctx context.Context, tx pgx.Tx, n Notice) ([]other, error) {
+	return others(ctx, tx, n, earlierSQL("o", "me"))
+}
+
+// earlierSQL is the condition that notice b, of the same incident, overtakes notice a: its phase is a later one, and a was
+// released before b began. An earlier phase that is released after that is no old news but an incident that came back, or a
+// date that was moved: neither stops the other. Of two of the same phase the later is the one that was meant to leave
+// later. $2 are the phases of the incident's kind.
+func earlierSQL(a, b string) string {
+	return strings.NewReplacer("{a}", a, "{b}", b).Replace(`CASE sign(array_position($2::text[], {b}.body->>'phase') - array_position($2::text[], {a}.body->>'phase'))
+		WHEN 1 THEN coalesce({a}.released_at <= {b}.began_at, true)
+		WHEN 0 THEN (greatest({a}.released_at, {a}.send_at), {a}.id) < (greatest({b}.released_at, {b}.send_at), {b}.id) ELSE false END`)
+}
+
+// sharedSQL selects the deliveries of the earlier notice $1 that may still leave, where notice $2 owes one to the same mailbox, or
+// may have sent it. It gives columns of their chunk, the row of $2 (later_seq), and whether that one is sent or stopped. $3 are the rows
+// of $2 and $4 the chunks of $1 to look at; null is all. It has one hole: a condition on the chunk. A delivery that was
+// stopped itself stops no other: nobody would get either.
 //
 // A chunk that is closed and holds nothing uncertain has none. An uncertain delivery is owed again when a definite answer comes
 // late. No other mail follows a 250, but a mark may still be open. So of a notice that is through, the chunks alone are read.
 const sharedSQL = `
-	SELECT c.id, c.lo, c.epoch, c.dots, c.sent, s.seq, s.later_seq
+	SELECT c.id, c.lo, c.epoch, c.dots, c.sent, s.seq, s.later_seq, get_bit(b.done, s.later_seq) = 1 AS later_done
 	FROM notice nb JOIN notice na ON na.id = $1
 	CROSS JOIN LATERAL (
-		SELECT string_agg((c.stopped | c.sent | coalesce(o.bits, c.sent))::text, '' ORDER BY c.lo)::varbit AS bits
-		FROM chunk c CROSS JOIN LATERAL (
-			SELECT bit_or(set_bit(c.dots & ~c.dots, seq - c.lo, 1)) AS bits FROM outcome
-			WHERE notice_id = nb.id AND seq >= c.lo AND seq < c.hi AND state NOT IN ({queued}, {deferred}) OFFSET 0) o
-		WHERE c.notice_id = nb.id OFFSET 0) done
+		SELECT string_agg((((c.stopped & ~(coalesce(o.have, z) | c.dots)) | coalesce(o.over, z)) & ~c.sent)::text, '' ORDER BY c.lo)::varbit AS missed,
+			string_agg((c.sent | c.stopped)::text, '' ORDER BY c.lo)::varbit AS done
+		FROM chunk c
+		CROSS JOIN LATERAL (SELECT (c.dots & ~c.dots)::varbit AS z) z
+		CROSS JOIN LATERAL (
+			SELECT bit_or(bits) AS have, bit_or(bits) FILTER (WHERE state IN ({failed}, {cancelled}, {suppressed}) AND unresolved = 0) AS over
+			FROM (SELECT set_bit(z, seq - c.lo, 1) AS bits, state, unresolved FROM outcome
+				WHERE notice_id = nb.id AND seq >= c.lo AND seq < c.hi OFFSET 0) r) o
+		WHERE c.notice_id = nb.id OFFSET 0) b
 	CROSS JOIN LATERAL (
 		SELECT * FROM chunk WHERE notice_id = na.id AND (open OR counts[{uncertain} + 1] > 0) AND ($4::bigint[] IS NULL OR id = ANY($4)) AND %s OFFSET 0) c
 	CROSS JOIN LATERAL (
@@ -99,15 +143,25 @@ const sharedSQL = `
 			AND (get_bit(c.sent, seq - c.lo) = 0 OR c.lease_until IS NOT NULL AND get_bit(c.dots, seq - c.lo) = 1) OFFSET 0) a
 	CROSS JOIN LATERAL (
 		SELECT (a.seq_of->>address_key)::int AS seq, seq AS later_seq FROM recipient
-		WHERE plan_id = nb.plan_id AND address_key = ANY(a.keys) AND get_bit(done.bits, seq) = 0 AND ($3::int[] IS NULL OR seq = ANY($3)) OFFSET 0) s
+		WHERE plan_id = nb.plan_id AND address_key = ANY(a.keys) AND get_bit(b.missed, seq) = 0 AND ($3::int[] IS NULL OR seq = ANY($3)) OFFSET 0) s
 	WHERE nb.id = $2`
 
-// overtaking is a notice that supersedes earlier ones.
+// overtaking is a notice that supersedes earlier ones. Old news is not sent after the new. Where a mark of an earlier notice is
+// open, the later one waits for its dot.
 type overtaking struct {
-	by     Notice
+	by     other
 	seqs   []int32 // by these rows alone; nil: by all
 	chunks []int64 // those of other notices to the mailboxes of seqs
 	grace  time.Duration
+}
+
+func (o overtaking) supersedeEach(ctx context.Context, tx pgx.Tx, earlier []other) error {
+	for _, e := range earlier {
+		if err := o.supersede(ctx, tx, e.ID); err != nil {
+			return fmt.Errorf("supersede notice %d: %w", e.ID, err)
+		}
+	}
+	return nil
 }
 
 func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
@@ -128,7 +182,7 @@ func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
 		SELECT $2, s.later_seq, {queued}, clock_timestamp() + $5::interval
 		FROM (`+fmt.Sprintf(sharedSQL, "lease_until IS NOT NULL")+`) s
 		LEFT JOIN LATERAL (SELECT * FROM outcome WHERE notice_id = $1 AND seq = s.seq OFFSET 0) o ON true
-		WHERE get_bit(s.dots, s.seq - s.lo) = 1
+		WHERE NOT s.later_done AND get_bit(s.dots, s.seq - s.lo) = 1
 			AND CASE WHEN o.seq IS NULL THEN get_bit(s.sent, s.seq - s.lo) = 0 ELSE o.epoch < s.epoch END
 		ON CONFLICT (notice_id, seq) DO UPDATE SET due_at = greatest(outcome.due_at, excluded.due_at) WHERE outcome.state IN ({queued}, {deferred})`),
 		id, o.by.ID, o.seqs, o.chunks, o.grace)
@@ -147,21 +201,21 @@ func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
 	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", after-before, o.by.Key))
 }
 
-// owedLaterSQL is the condition that a later phase of the incident owes its news, or may have sent it, to a mailbox of
-// notice $1; $2 are the phases of its kind. The chunk of that later delivery has to be locked.
-func owedLaterSQL(key string) string {
-	return named(`EXISTS (
-		SELECT FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.rows_dropped_at IS NULL
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = ` + key + ` OFFSET 0) r
+// laterSQL is the key of a later notice of the incident that owes its news, or may have sent it, to a mailbox of a notice, or an
+// empty text. $2 are the phases of its kind.
+func laterSQL(id, address string) string {
+	return named(`coalesce((
+		SELECT o.key FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.rows_dropped_at IS NULL
+		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = ` + address + ` OFFSET 0) r
 		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = o.id AND lo <= r.seq ORDER BY lo DESC LIMIT 1) c
 		CROSS JOIN LATERAL (SELECT state, unresolved FROM delivery WHERE chunk_id = c.id AND seq = r.seq OFFSET 0) d
-		WHERE me.id = $1 AND o.began_at IS NOT NULL AND ` + earlierSQL("me", "o") + `
-			AND (d.state NOT IN ({failed}, {cancelled}, {suppressed}) OR d.unresolved <> 0))`)
+		WHERE me.id = ` + id + ` AND o.began_at IS NOT NULL AND ` + earlierSQL("me", "o") + `
+			AND (d.state NOT IN ({failed}, {cancelled}, {suppressed}) OR d.unresolved <> 0) ORDER BY o.began_at DESC LIMIT 1), '')`)
 }
 
-// laterRows are the deliveries of the other notices of the incident to the mailboxes of some rows of a notice: a requeue asks
+// sameMailboxes are the deliveries of the other notices of the incident to the mailboxes of some rows of a notice: a requeue asks
 // about them, and supersedes them.
-func laterRows(ctx context.Context, tx pgx.Tx, id int64, seqs []int32) (rowSet, error) {
+func sameMailboxes(ctx context.Context, tx pgx.Tx, id int64, seqs []int32) (rowSet, error) {
 	return findRows(ctx, tx, `
 		SELECT o.id, r.seq FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.plan_id IS NOT NULL
 		CROSS JOIN LATERAL unnest($2::int[]) m(seq)

@@ -123,7 +123,10 @@ type Status struct {
 	ReleasedBy  string         `json:"released_by,omitempty"`
 	FirstSentAt *time.Time     `json:"first_sent_at"`
 	LastSentAt  *time.Time     `json:"last_sent_at"`
-	RatePerS    float64        `json:"rate_per_s"` // mails accepted per second between the first and the last; 0 = too short a time to be measured
+	// ReachedByNeither is how many mailboxes were reached neither by this notice nor by the one that superseded it, or that it
+	// superseded; nil: it was not counted, as in a list of notices.
+	ReachedByNeither *int    `json:"reached_by_neither,omitempty"`
+	RatePerS         float64 `json:"rate_per_s"` // mails accepted per second between the first and the last; 0 = too short a time to be measured
 	// RowsDroppedAt is when the notice's rows were dropped because they were old. The counts stay.
 	RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"`
 	// Pace says, while it is being sent, how the relays are and who is throttled.
@@ -193,6 +196,7 @@ type Settlement struct {
 	State        string `json:"state,omitempty"` // all in this state, "failed" or "uncertain",
 	Code         int    `json:"code,omitempty"`  // of these with this SMTP code alone, of failed ones; 0 = with any
 	Relay        string `json:"relay,omitempty"` // and of this relay; "" = of any
+	Force        bool   `json:"force,omitempty"` // requeue also where a later notice of the incident goes to the mailbox, or may have gone
 }
 
 // Check returns an *Error unless the settlement says what is to be done, and to which deliveries, each once.
@@ -219,6 +223,8 @@ func (s Settlement) Check() error {
 		return Invalid("code", "is not the SMTP code of a refusal, such as 554")
 	case s.Relay != "" && s.State == "":
 		return Invalid("relay", "goes with a state")
+	case s.Force && !s.Requeue:
+		return Invalid("force", "goes with requeue")
 	}
 	return nil
 }

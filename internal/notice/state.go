@@ -89,10 +89,13 @@ const (
 	ReasonExpired         = "expired"          // cancelled: expires_at went by
 	ReasonSuperseded      = "superseded"       // cancelled: a later phase was released
 	ReasonErased          = "erased"           // cancelled: all its customers were erased
-	ReasonRestored        = "restored"         // held, or uncertain: the ledger came from a backup
-	ReasonHole            = "hole"             // failed: the text would have had an empty field
-	ReasonUnsendable      = "unsendable"       // failed: no mail could be made for this address
-	ReasonTooLong         = "tried_too_long"   // failed: deferred until it was given up
+	// ReasonReachedByNeither ends the reason, in a whole report, of a delivery to a mailbox where a notice of the incident was superseded, and
+	// neither the later notice nor another arrived.
+	ReasonReachedByNeither = "reached by neither"
+	ReasonRestored         = "restored"       // held, or uncertain: the ledger came from a backup
+	ReasonHole             = "hole"           // failed: the text would have had an empty field
+	ReasonUnsendable       = "unsendable"     // failed: no mail could be made for this address
+	ReasonTooLong          = "tried_too_long" // failed: deferred until it was given up
 )
 
 // Counts holds how many deliveries of a notice stand in each state, indexed by the state's number.

@@ -14,7 +14,9 @@ type Report struct {
 	// ByLanguage counts deliveries per language of the mail, "" where none is made, and state. It leaves out notices
 	// with dropped rows.
 	ByLanguage map[string]map[string]int `json:"by_language"`
-	Outcomes   []Outcomes                `json:"outcomes"` // why deliveries are not simply sent, the most frequent first
+	// ReachedByNeither is how many mailboxes no notice reached although one was superseded there for the sake of a later one.
+	ReachedByNeither int        `json:"reached_by_neither"`
+	Outcomes         []Outcomes `json:"outcomes"` // why deliveries are not simply sent, the most frequent first
 }
 
 // Outcomes are deliveries that ended for the same reason.
