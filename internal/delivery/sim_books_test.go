@@ -36,11 +36,11 @@ type clerk struct {
 func (c *clerk) Lease() time.Duration    { return c.opts.Lease }
 func (c *clerk) DotGrace() time.Duration { return c.opts.DotGrace }
 
-// Notice returns a notice. Each that was released has taken a plan: the simulation resolves no audience at sending.
+// Notice returns a notice. Each that was released has taken a plan, unless its audience is resolved when it leaves.
 func (c *clerk) Notice(_ context.Context, id int64) (ledger.Notice, error) {
 	if n := at(c.kept(), id); n != nil {
 		read := *n
-		read.Planned = n.State != notice.Draft
+		read.Planned = n.State != notice.Draft && (n.Body.AudienceAt != notice.AtSend || n.State != notice.Scheduled)
 		return read, nil
 	}
 	return ledger.Notice{}, notice.NotFound("there is no notice %d", id)

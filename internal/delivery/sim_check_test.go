@@ -16,7 +16,7 @@ import (
 //	forgotten   at the end nothing is owed: every delivery has reached a final state (final)
 //	counted     the counts of a chunk at rest equal a count row by row (counted)
 //	marked      a mark commits only under the chunk's current epoch and lease, in a notice that is being sent (marked)
-//	stopped     no mark commits after a pause, a cancel, a suppression or an erasure has returned (marked)
+//	stopped     no mark commits after a pause, a cancel, a hold, a suppression or an erasure has returned (marked)
 //	heard       a 250 that was recorded stays, and nothing is marked after it (heard, marked)
 //	braked      the brake holds a notice only after enough refusals in a row; a resume has them owed again (braked, putBack)
 //	superseded  after a later phase began, no mark of an earlier one commits, and none of its dots follows the later
@@ -45,8 +45,9 @@ type checker struct {
 	plans    map[*planRow]showing // as they were shown
 	took     map[string]*planRow  // by notice
 	restored bool
-	lifted   bool            // since the last restore an operator has let releases go on
-	released map[string]bool // notices, also those of which a restore has lost the release
+	lifted   bool                // since the last restore an operator has let releases go on
+	holds    map[int64]time.Time // those that have returned, by number, until when they last
+	released map[string]bool     // notices, also those of which a restore has lost the release
 	// uncertain are the deliveries that were so in the earlier form.
 	uncertain map[ledger.Attempt]bool
 }
@@ -67,7 +68,7 @@ type showing struct {
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
 		marks: map[ledger.Attempt]int{}, inARow: map[[2]int64]int{}, most: map[int64]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
-		silent: map[string]time.Time{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}, released: map[string]bool{}}
+		silent: map[string]time.Time{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}, released: map[string]bool{}, holds: map[int64]time.Time{}}
 }
 
 // check looks at all that a step may have changed.

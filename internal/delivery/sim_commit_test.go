@@ -113,6 +113,7 @@ func (m *memory) mayMark(seen sight, c *chunkRow, k claimed, fresh bitset) bool 
 	return (c.epoch == k.epoch || m.mutant == markWithoutEpoch) &&
 		(c.leaseUntil.After(now.Add(m.opts.DotGrace)) || m.mutant == leaseUnchecked) &&
 		(sending || m.mutant == markWithoutNotice) &&
+		(m.hold() == nil || m.mutant == markIgnoresHolds) &&
 		c.dots&fresh == 0 // a bit that is set is not given twice: the whole chunk is refused
 }
 
@@ -186,6 +187,7 @@ func (m *memory) settleBy(c *chunkRow, stopped bool, o ledger.Outcome) bool {
 		d.tries++
 	}
 	d.state, d.reason, d.code, d.reply, d.at, d.dueAt = state, o.Reason, o.Answer.Code, o.Answer.Text, m.now(), time.Time{}
+	d.relay = o.Answer.Relay
 	switch {
 	case c.notice.plan.recipients[o.Seq].erased:
 		d.reply = ""

@@ -42,11 +42,14 @@ func (w *world) decide() {
 		w.backUp(n)
 		return
 	}
+	if w.rng.IntN(3) == 0 && w.leave() {
+		return
+	}
 	address := w.address(n)
 	settle := func(s notice.Settlement) func(ctx context.Context, d *control.Desk) error {
 		return func(ctx context.Context, d *control.Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err }
 	}
-	switch w.rng.IntN(18) {
+	switch w.rng.IntN(22) {
 	case 0:
 		w.release(n)
 	case 1, 2:
@@ -58,11 +61,15 @@ func (w *world) decide() {
 	case 6:
 		w.operate("settle as sent", false, settle(notice.Settlement{Sent: true, Address: address}))
 	case 7, 8:
-		w.operate("requeue blindly", false, settle(notice.Settlement{Requeue: true, AllUncertain: true}))
+		w.operate("requeue blindly", false, settle(notice.Settlement{Requeue: true, AllUncertain: true, Force: w.rng.IntN(8) == 0}))
 	case 9:
 		w.bounce(n)
 	case 10:
 		w.act("suppress", func(ctx context.Context, s *session) error { return s.Suppress(ctx, address) })
+	case 11, 12:
+		w.reconsider(n)
+	case 13, 14:
+		w.holdUp()
 	default:
 		w.operate("requeue after a look at the relay's log", true, settle(notice.Settlement{Requeue: true, Address: address}))
 	}
@@ -177,7 +184,7 @@ func (w *world) release(n *noticeRow) {
 		return
 	}
 	w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
-		_, err := d.Ledger.Release(ctx, n.ID, everybody, ledger.Press{Domain: "example.net", Who: "op"})
+		_, err := d.Ledger.Release(ctx, n.ID, everybody, ledger.Press{Domain: "example.net", Who: "op", MaxRecipients: n.Body.MaxRecipients})
 		return err
 	})
 }
@@ -197,11 +204,12 @@ func (w *world) unhold(n *noticeRow) {
 	w.operate("unhold", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Unhold(ctx, n.Key, u, "op"); return err })
 }
 
-// lookAfter has operators release drafts, and resume paused and held notices: they do so in peace.
+// lookAfter has what is due leave, and operators release drafts and resume paused and held notices: they do so in peace.
 func (w *world) lookAfter() (busy bool) {
+	busy = w.leave()
 	for _, n := range w.memory.notices {
 		switch {
-		case n.tooLate():
+		case n.tooLate(), n.byHold():
 		case n.State == notice.Draft:
 			w.release(n)
 			busy = true

@@ -118,6 +118,11 @@ func (w *world) instants(now time.Time) (all []time.Time) {
 	for _, t := range w.checker.until {
 		add(t)
 	}
+	for _, h := range w.memory.holds {
+		if !h.removed {
+			add(h.until)
+		}
+	}
 	for _, n := range w.memory.notices {
 		if n.State == notice.Scheduled {
 			add(*n.SendAt)

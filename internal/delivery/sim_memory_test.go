@@ -37,7 +37,7 @@ type noticeRow struct {
 	brake     *brakeRow // nil: the brake does not hold it
 	resumed   time.Time // the last time
 	plan      *planRow  // taken by its release
-	begun     int       // its number among the notices that have begun to be sent; 0: not yet
+	beganAt   time.Time // when it was first sent; zero: not yet
 	customers int
 	outcomes  map[int]*outcomeRow // by seq
 }
@@ -66,6 +66,7 @@ type outcomeRow struct {
 	dueAt, at         time.Time
 	owedAt            time.Time // when an operator had it owed again; zero: since the release
 	reason, reply     string
+	relay             string // that answered
 	who               string // the operator who settled it
 }
 
@@ -176,6 +177,9 @@ func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 		due := ledger.Due{Seq: seq, Text: "en", Mail: r.mail, Recipient: r.Recipient}
 		if o != nil {
 			due.Tries = o.tries
+			if o.state == notice.DeliveryDeferred && o.code >= 500 {
+				due.Shuns = o.relay
+			}
 			if !o.owedAt.IsZero() {
 				since = o.owedAt
 			}
@@ -202,7 +206,7 @@ func (m *memory) takeOver(c *chunkRow) {
 			c.notice.outcomes[seq] = o
 		}
 		o.state, o.tries, o.epoch, o.at, o.code, o.dueAt = notice.DeliveryUncertain, o.tries+1, c.epoch, m.now(), 0, time.Time{}
-		o.reason, o.reply = "", "no answer was recorded before the worker was lost"
+		o.reason, o.relay, o.reply = "", "", "no answer was recorded before the worker was lost"
 	}
 }
 

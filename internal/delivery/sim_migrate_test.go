@@ -29,8 +29,7 @@ func migrate(old *rowMemory, into *memory) (ok bool) {
 			continue
 		}
 		if n.State != notice.Scheduled {
-			into.begins++
-			n.begun = into.begins
+			n.beganAt = n.owedSince()
 		}
 		n.plan = &planRow{id: int64(len(into.plans) + 1), notice: n, state: planTaken, customers: n.customers}
 		into.plans = append(into.plans, n.plan)

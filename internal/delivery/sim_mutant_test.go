@@ -17,7 +17,14 @@ const (
 	dotBeforeMark        mutant = "the dot does not wait for the mark"
 	dotAfterDeadline     mutant = "the dot does not keep the mark's deadline"
 	unansweredForgotten  mutant = "a mark that was asked and not answered is forgotten"
+	waitsForEver         mutant = "a commit that never returns is waited for"
 	unansweredAssumed    mutant = "a commit without an answer is taken for done"
+)
+
+// Two relays.
+const (
+	refusalOfOneFails       mutant = "what one of two relays refuses everybody has failed"
+	nextRelayGetsUnanswered mutant = "a mail without an answer goes to the next relay"
 )
 
 // An outcome.
@@ -67,7 +74,17 @@ const (
 	stoppedSupersedes        mutant = "what was stopped itself supersedes"
 	waitIgnoresSent          mutant = "a later phase does not wait for open marks beside a 250"
 	uncertainPassedOver      mutant = "a later phase passes over what is uncertain"
+	lateNoticeNotSuperseded  mutant = "a notice that leaves late does not ask which later ones have begun"
+	onlyOwedSupersedes       mutant = "what a later notice may have sent does not supersede"
+	phaseAloneTells          mutant = "the phase alone tells which notice is the later"
 	fenceAtStartOnly         mutant = "a restore is looked for at the start alone"
+)
+
+// A hold, and a notice with an audience that is resolved when it leaves.
+const (
+	markIgnoresHolds   mutant = "a mark does not ask for holds"
+	holdOutlivesItsEnd mutant = "what a hold has held stays so after its end"
+	leavesAgain        mutant = "a notice that has left leaves again"
 )
 
 // The brake.
@@ -113,14 +130,15 @@ const (
 // not of this layer: the proof that a Message-ID gives, and the mirror of the marks.
 var mutants = []mutant{
 	markWithoutEpoch, leaseUnchecked, markWithoutLock, markWithoutNotice, firstAskIgnoresStop, secondAskIgnoresStop, markIgnoresSent,
-	dotBeforeMark, dotAfterDeadline, unansweredForgotten, unansweredAssumed,
+	dotBeforeMark, dotAfterDeadline, unansweredForgotten, unansweredAssumed, waitsForEver, refusalOfOneFails, nextRelayGetsUnanswered,
 	outcomeWithoutLock, outcomeWithoutEpoch, lateWithoutK, lateNoDotGivesBirth, noDotIsUncertain, ringAnsweredAsOne, repliesCounted, late250Dropped,
 	late250NotOverQueued, late250NotOverSending, unresolvedIgnored, stoppedIsDeferred, uncertainRetried, countsAdded,
 	takeoverForgets, takeoverOverOutcomes, takeoverOverSent, claimForgetsStop, claimForgetsX, claimForgetsList, closeWithoutEpoch,
 	sweepSkipsLeased, sweepSkipsStopped,
 	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
-	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, uncertainPassedOver, stoppedSupersedes, cancelledNotSuperseded, fenceAtStartOnly,
-	putsNothingBack, resumeLiftsTheFence,
+	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, uncertainPassedOver, stoppedSupersedes, cancelledNotSuperseded,
+	lateNoticeNotSuperseded, onlyOwedSupersedes, phaseAloneTells, fenceAtStartOnly,
+	markIgnoresHolds, holdOutlivesItsEnd, leavesAgain, putsNothingBack, resumeLiftsTheFence,
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased, erasedKeepsMail,
 	takesBackWhatBegan, takesBackWhatMayHaveLeft, takenBackKeepsOutcomes,
@@ -129,14 +147,15 @@ var mutants = []mutant{
 
 // caughtBy is the seed of a schedule that catches each.
 var caughtBy = map[mutant]uint64{
-	markWithoutEpoch: 9, leaseUnchecked: 9, markWithoutLock: 76, markWithoutNotice: 66, firstAskIgnoresStop: 9,
-	unansweredAssumed: 3, secondAskIgnoresStop: 346, dotAfterDeadline: 140, unansweredForgotten: 59, outcomeWithoutLock: 121,
-	outcomeWithoutEpoch: 182, lateWithoutK: 21, lateNoDotGivesBirth: 3649, noDotIsUncertain: 18, ringAnsweredAsOne: 135,
-	late250Dropped: 81, stoppedIsDeferred: 6, uncertainRetried: 0, takeoverForgets: 8, takeoverOverOutcomes: 18,
-	takeoverOverSent: 0, claimForgetsStop: 5, closeWithoutEpoch: 2, sweepSkipsLeased: 1, sweepSkipsStopped: 5,
-	cancelsOpenMarks: 952, cancelWithoutStop: 6, cancelWithoutX: 47, noGate: 0, requeueNotRefused: 37,
-	requeueSupersedesNothing: 37, fenceAtStartOnly: 2751, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 66,
-	freezeInTwo: 14, eraseWithoutLock: 4062, eraseOnlyReleased: 6, eraseForgottenAtRelease: 4126, releaseWithoutLock: 7,
-	releaseIgnoresPlan: 1006, releaseIgnoresBody: 130, collectorDeletesFirst: 5726, suppressForgetsReleased: 156,
-	migrationRequeues: 235, oldWorkersGoOn: 171, repliesCounted: 272, claimForgetsX: 101, claimForgetsList: 406, uncertainPassedOver: 13421, putsNothingBack: 13, erasedKeepsMail: 21,
+	markWithoutEpoch: 99, leaseUnchecked: 9, markWithoutLock: 9, markWithoutNotice: 132, firstAskIgnoresStop: 33,
+	unansweredAssumed: 3, secondAskIgnoresStop: 241, dotAfterDeadline: 29, unansweredForgotten: 105, outcomeWithoutLock: 86,
+	outcomeWithoutEpoch: 4, lateWithoutK: 29, lateNoDotGivesBirth: 3649, noDotIsUncertain: 3, ringAnsweredAsOne: 3,
+	late250Dropped: 128, stoppedIsDeferred: 29, uncertainRetried: 3, takeoverForgets: 18, takeoverOverOutcomes: 3,
+	takeoverOverSent: 12, claimForgetsStop: 20, closeWithoutEpoch: 16, sweepSkipsLeased: 1, sweepSkipsStopped: 26,
+	cancelsOpenMarks: 239, cancelWithoutStop: 29, cancelWithoutX: 30, noGate: 1652, requeueNotRefused: 1,
+	requeueSupersedesNothing: 2501, fenceAtStartOnly: 19, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 454,
+	freezeInTwo: 50, eraseWithoutLock: 4062, eraseOnlyReleased: 50, eraseForgottenAtRelease: 454, releaseWithoutLock: 8,
+	releaseIgnoresPlan: 333, releaseIgnoresBody: 750, collectorDeletesFirst: 5726, suppressForgetsReleased: 33,
+	holdOutlivesItsEnd: 1, markIgnoresHolds: 30, countsAdded: 1, nextRelayGetsUnanswered: 4, refusalOfOneFails: 4, waitsForEver: 252,
+	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 140, claimForgetsX: 29, claimForgetsList: 169, uncertainPassedOver: 9181, putsNothingBack: 13, erasedKeepsMail: 10,
 }

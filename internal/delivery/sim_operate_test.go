@@ -19,10 +19,8 @@ func (m *memory) transition(id int64, what string, to notice.State, from ...noti
 	switch {
 	case to == notice.Cancelled:
 		n.State, n.reason = to, notice.ReasonCancelled
-	case to == notice.Sending && n.SendAt != nil && n.SendAt.After(m.now()):
-		n.State = notice.Scheduled
 	case to == notice.Sending:
-		m.begin(n)
+		m.goOn(n)
 	default:
 		n.State = to
 	}
@@ -103,7 +101,7 @@ func (m *memory) settleOne(c *chunkRow, seq int, s notice.Settlement, who string
 	case c.notice.plan.recipients[seq].erased:
 		return "its customers were erased, so there is no address to send it to"
 	case !s.Requeue:
-	case m.laterOwes(c.notice, d.key):
+	case !s.Force && m.laterOwes(c.notice, d.key):
 		return "a later notice of the incident owes it, or may have sent it"
 	case d.state == notice.DeliveryUncertain && !gate.Before(now) && m.mutant != noGate:
 		done.TooEarly++
@@ -117,13 +115,13 @@ func (m *memory) settleOne(c *chunkRow, seq int, s notice.Settlement, who string
 		} else {
 			o.unresolved = -1
 		}
-		m.requeue(c, seq, who, done)
+		m.requeue(c, seq, s, who, done)
 		return ""
 	case d.state == notice.DeliveryFailed || d.state == notice.DeliverySuppressed || m.superseded(c, seq):
 		if c.stopped&c.bit(seq) != 0 && c.live(now) && m.mutant != reviveUnderLease {
 			return "a worker has it: try again when that is over"
 		}
-		m.requeue(c, seq, who, done)
+		m.requeue(c, seq, s, who, done)
 		return ""
 	}
 	return "it is " + d.state.String()
@@ -139,7 +137,10 @@ func (m *memory) superseded(c *chunkRow, seq int) bool {
 }
 
 // requeue has a delivery owed again, which supersedes what came before, whatever became of that.
-func (m *memory) requeue(c *chunkRow, seq int, who string, done *notice.Settled) {
+func (m *memory) requeue(c *chunkRow, seq int, s notice.Settlement, who string, done *notice.Settled) {
+	if s.Force {
+		m.watch.forced(c.notice, c.notice.plan.recipients[seq].key)
+	}
 	o := c.row(seq)
 	if o == nil {
 		o = &outcomeRow{}

@@ -169,7 +169,10 @@ func (m *memory) mayTake(id int64, digest string) (p *planRow, err error) {
 func (m *memory) take(p *planRow, domain string) {
 	n, at := p.notice, m.now()
 	p.state = planTaken
-	n.plan, n.customers, n.MessageDomain, n.ReleasedAt = p, p.customers, domain, &at
+	n.plan, n.customers, n.MessageDomain = p, p.customers, domain
+	if n.ReleasedAt == nil {
+		n.ReleasedAt = &at
+	}
 	for seq := range p.recipients {
 		switch r := &p.recipients[seq]; {
 		case r.erased && m.mutant != eraseForgottenAtRelease:
@@ -189,6 +192,9 @@ func (m *memory) take(p *planRow, domain string) {
 		n.State, n.reason = notice.Held, notice.ReasonRestored
 	case n.SendAt != nil && n.SendAt.After(at):
 		n.State = notice.Scheduled
+	case m.hold() != nil:
+		until := m.hold().until
+		n.State, n.HeldUntil = notice.Held, &until
 	default:
 		m.begin(n)
 	}

@@ -21,7 +21,7 @@ func (p *pair) act() error {
 		{"claim", p.claim}, {"claim", p.claim}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit},
 		{"close", p.close}, {"time", p.time}, {"time", p.time}, {"release", p.release}, {"renew", p.renew}, {"sweep", p.sweep},
 		{"stop", p.stop}, {"resume", p.resume}, {"settle", p.settle}, {"settle", p.settle}, {"suppress", p.suppress}, {"erase", p.erase}, {"restore", p.restore},
-		{"reschedule", p.reschedule}, {"brake", p.brake},
+		{"reschedule", p.reschedule}, {"brake", p.brake}, {"hold", p.hold},
 	}
 	op := ops[p.draw("act", len(ops))]
 	p.did = append(p.did, fmt.Sprintf("%s %d", op.name, n))
@@ -87,7 +87,7 @@ func (p *pair) claim(n int64) error {
 	p.claims = append(p.claims, twoClaims{m, pg})
 	due := func(c ledger.Claim) (all []string) {
 		for _, d := range c.Due {
-			all = append(all, fmt.Sprintf("%d after %d, mail %d to %s", d.Seq, d.Tries, d.Mail, d.Recipient.Address))
+			all = append(all, fmt.Sprintf("%d after %d, mail %d to %s, not through %q", d.Seq, d.Tries, d.Mail, d.Recipient.Address, d.Shuns))
 		}
 		return all
 	}
@@ -162,6 +162,9 @@ func (p *pair) commit(int64) error {
 		now[at.m] = true
 		o := ledger.Outcome{State: []notice.DeliveryState{notice.DeliverySent, notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryUncertain}[p.draw("state", 4)],
 			Heard: time.Now(), Delay: time.Duration(p.draw("delay", 2)) * 40 * time.Second, Answer: notice.Answer{Code: 1}}
+		if p.draw("of the relay", 4) == 0 {
+			o.Answer = notice.Answer{Code: 554, Relay: "main"}
+		}
 		o.NoDot = definite(o.State) && p.draw("no dot", 2) == 0
 		for k, a := range []ledger.Attempt{at.m, at.p} {
 			o.Attempt = a
@@ -244,7 +247,8 @@ func (p *pair) settle(n int64) error {
 		key = p.mailbox()
 		s.Address = key
 	}
-	p.note("requeue %v %s", s.Requeue, strings.TrimPrefix(key, p.prefix))
+	s.Force = s.Requeue && p.draw("force", 4) == 0
+	p.note("requeue %v by force %v %s", s.Requeue, s.Force, strings.TrimPrefix(key, p.prefix))
 	m, mErr := p.s.Settle(p.ctx, n, s, key, "op")
 	pg, err := p.db.Settle(p.ctx, p.notices[n-1], s, key, "op")
 	if err := refused(mErr, err); err != nil {

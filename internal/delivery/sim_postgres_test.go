@@ -88,6 +88,9 @@ var pairPins = simPins{[]byte("to one"), []byte("to two")}
 
 // begin has customers, two of whom share a mailbox and one has none, and drafts of one incident.
 func (p *pair) begin() error {
+	if _, err := p.pool.Exec(p.ctx, `DELETE FROM hold`); err != nil { // of a pair that was not the same
+		return err
+	}
 	address := func(i int) string { return fmt.Sprintf("%s.m%d@example.com", p.prefix, i) }
 	for i := range 2 + p.draw("customers", 2) {
 		p.memory.customers = append(p.memory.customers, simCustomer{fmt.Sprintf("%s.c%d", p.prefix, i), address(i)})

@@ -39,18 +39,20 @@ func (r *simRelay) fail(format string, args ...any) {
 
 // exchange is one SMTP transaction.
 type exchange struct {
-	sender  *simSender
-	job     notice.Job
-	next    *exchange // whose envelope went out with the dot
-	lost    bool      // the connection is
-	at      ledger.Attempt
-	ctx     context.Context
-	mail    notice.Mail
-	until   time.Time
-	last    time.Time // of the last command: the relay hangs up when nothing follows it for simIdle
-	pending bool      // checked, and not yet written
-	taken   bool
-	answer  notice.Answer
+	sender    *simSender
+	job       notice.Job
+	next      *exchange // whose envelope went out with the dot
+	lost      bool      // the connection is
+	relay     string
+	elsewhere bool // it goes to a second relay, under the same mark
+	at        ledger.Attempt
+	ctx       context.Context
+	mail      notice.Mail
+	until     time.Time
+	last      time.Time // of the last command: the relay hangs up when nothing follows it for simIdle
+	pending   bool      // checked, and not yet written
+	taken     bool
+	answer    notice.Answer
 }
 
 func (x *exchange) mailbox() mailbox {
@@ -104,6 +106,10 @@ func (r *simRelay) before(x *exchange) error {
 		w.fault("relay: refuses everybody")
 		r.never[x.at] = true
 		x.answer = notice.Answer{Outcome: notice.OutcomeNever, NoDot: true, Command: "RCPT", Code: 554, Text: "relay access denied"}
+		return errOver
+	}
+	if w.relayRefuses(x.relay) {
+		x.answer = r.denied(x)
 		return errOver
 	}
 	if !w.oneIn(8) {

@@ -15,7 +15,7 @@ type tables struct {
 	plans     []*planRow           // by id, from 1
 	notices   []*noticeRow         // by id, from 1
 	chunks    []*chunkRow          // by id, from 1
-	begins    int                  // notices that have begun
+	holds     []holdRow            // by number, from 1
 	home      int64                // the database that the ledger knows for its own
 	fenced    bool                 // new releases are held
 }
@@ -23,7 +23,7 @@ type tables struct {
 // backup copies the tables.
 func (t *tables) backup() tables {
 	b := *t
-	b.customers, b.listed = slices.Clone(t.customers), maps.Clone(t.listed)
+	b.customers, b.listed, b.holds = slices.Clone(t.customers), maps.Clone(t.listed), slices.Clone(t.holds)
 	b.plans, b.notices, b.chunks = nil, nil, nil
 	notices, plans := map[*noticeRow]*noticeRow{}, map[*planRow]*planRow{nil: nil}
 	for _, n := range t.notices {
@@ -67,7 +67,7 @@ func (m *memory) checkFence() {
 	for _, n := range m.notices {
 		switch n.State {
 		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
-			n.State, n.reason, n.brake = notice.Held, notice.ReasonRestored, nil
+			n.State, n.reason, n.brake, n.HeldUntil = notice.Held, notice.ReasonRestored, nil, nil
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (m *memory) doubt(c *chunkRow, seq int, d delivery) {
 // unhold lets go of a notice: its mails are sent, or are uncertain until it is known which left before the restore.
 func (m *memory) unhold(id int64, send, lift bool) error {
 	n := m.notice(id)
-	if n.State != notice.Held || n.braked() {
+	if n.State != notice.Held || n.braked() || n.byHold() {
 		return notice.Conflict("notice %d is %s: nothing holds it", id, n.State)
 	}
 	for _, c := range m.chunksOf(n) {
@@ -98,12 +98,7 @@ func (m *memory) unhold(id int64, send, lift bool) error {
 		}
 		m.recount(c)
 	}
-	n.State, n.reason = notice.Sending, ""
-	if n.SendAt != nil && n.SendAt.After(m.now()) {
-		n.State = notice.Scheduled
-	} else {
-		m.begin(n)
-	}
+	m.goOn(n)
 	m.fenced = m.fenced && !lift
 	return nil
 }

@@ -119,6 +119,9 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 		at := func(d time.Duration) notice.Time { return notice.At(time.Now().Add(d)) }
 		if rng.IntN(8) == 0 {
 			b.SendAt = at(time.Minute)
+			if rng.IntN(2) == 0 && w.profile != restoring && w.profile != migrating {
+				b.AudienceAt, b.MaxRecipients = notice.AtSend, 100
+			}
 		}
 		if rng.IntN(8) == 0 {
 			b.ExpiresAt = at(time.Duration(1+rng.IntN(10)) * time.Minute)
@@ -231,6 +234,9 @@ func (w *world) idle() (idle []*actor) {
 
 // answer lets a call go on, with whatever happens to it.
 func (w *world) answer(c *simCall) error {
+	if c.do != nil && c.kind != "gather" && !c.left && w.oneIn(60) {
+		return w.hang(c)
+	}
 	w.unpark(c)
 	var err error
 	how := int64(0)
@@ -258,6 +264,19 @@ func (w *world) answer(c *simCall) error {
 	c.reply <- err
 	w.informed = c.actor.informed
 	return w.settle(c.kind, int64(c.actor.n), c.a, c.b, how)
+}
+
+// hang never answers a call of the ledger, which is done or not: who waits for it gives it up when its time is over.
+func (w *world) hang(c *simCall) error {
+	w.fault("ledger: a call never returned")
+	c.hangs = true
+	how := int64(w.rng.IntN(2))
+	if how == 0 && !time.Now().Before(w.down) {
+		_ = c.do()
+		c.do = func() error { return nil }
+	}
+	w.informed = c.actor.informed
+	return w.settle(c.kind, int64(c.actor.n), c.a, c.b, 4+how)
 }
 
 // withdraw has what waits behind a dot go to another connection.

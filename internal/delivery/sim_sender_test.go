@@ -20,13 +20,22 @@ type simSender struct {
 
 	mu     sync.Mutex
 	queue  []notice.Job
-	idle   []chan notice.Job // connections without a job, the last to become so last
-	closed int               // connections that may be opened yet
+	idle   []idleLine // connections without a job, the last to become so last
+	closed []string   // the relays to which connections may be opened yet
 	halted bool
 }
 
+// idleLine is a connection that waits for a job.
+type idleLine struct {
+	relay string
+	jobs  chan notice.Job
+}
+
 func (w *world) sender(a *actor) *simSender {
-	s := &simSender{world: w, actor: a, closed: w.lines}
+	s := &simSender{world: w, actor: a}
+	for i := range w.lines {
+		s.closed = append(s.closed, w.relays()[i%len(w.relays())])
+	}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -57,17 +66,23 @@ func (s *simSender) requeue(j notice.Job) {
 
 // match gives waiting jobs to connections; the caller holds the mutex.
 func (s *simSender) match() {
-	for len(s.queue) > 0 && (len(s.idle) > 0 || s.closed > 0) {
-		j := s.queue[0]
-		s.queue = s.queue[1:]
-		if n := len(s.idle); n > 0 {
-			s.idle[n-1] <- j
-			s.idle = s.idle[:n-1]
-		} else {
-			s.closed--
-			go s.connection(j)
+	s.queue = slices.DeleteFunc(s.queue, func(j notice.Job) bool {
+		for i, c := range slices.Backward(s.idle) {
+			if s.fits(j, c.relay) {
+				s.idle = slices.Delete(s.idle, i, i+1)
+				c.jobs <- j
+				return true
+			}
 		}
-	}
+		for i, relay := range s.closed {
+			if s.fits(j, relay) {
+				s.closed = slices.Delete(s.closed, i, i+1)
+				go s.connection(relay, j)
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // Halt ends what waits; a transaction under way ends when the seed says so.
@@ -77,7 +92,7 @@ func (s *simSender) Halt() {
 	left := s.queue
 	s.queue = nil
 	for _, c := range s.idle {
-		close(c)
+		close(c.jobs)
 	}
 	s.idle = nil
 	s.mu.Unlock()
@@ -87,9 +102,9 @@ func (s *simSender) Halt() {
 	}
 }
 
-// take returns the next job; nil: there are none any more.
-func (s *simSender) take() notice.Job {
-	if j := s.poll(); j != nil {
+// take returns the next job for a connection to a relay; nil: there are none any more.
+func (s *simSender) take(relay string) notice.Job {
+	if j := s.poll(relay); j != nil {
 		return j
 	}
 	s.mu.Lock()
@@ -98,24 +113,25 @@ func (s *simSender) take() notice.Job {
 		return nil
 	}
 	inbox := make(chan notice.Job, 1)
-	s.idle = append(s.idle, inbox)
+	s.idle = append(s.idle, idleLine{relay, inbox})
 	s.mu.Unlock()
 	return <-inbox
 }
 
-func (s *simSender) poll() notice.Job {
+func (s *simSender) poll(relay string) notice.Job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
+	i := slices.IndexFunc(s.queue, func(j notice.Job) bool { return s.fits(j, relay) })
+	if i < 0 {
 		return nil
 	}
-	j := s.queue[0]
-	s.queue = s.queue[1:]
+	j := s.queue[i]
+	s.queue = slices.Delete(s.queue, i, i+1)
 	return j
 }
 
 // begin makes the exchange of a job; nil: the job is over already.
-func (s *simSender) begin(j notice.Job) *exchange {
+func (s *simSender) begin(j notice.Job, relay string) *exchange {
 	if j.Refused() {
 		j.Done(noDot("no leave to send"), nil)
 		return nil
@@ -124,7 +140,7 @@ func (s *simSender) begin(j notice.Job) *exchange {
 	if !ok {
 		return nil
 	}
-	return &exchange{sender: s, job: j, at: j.(*job).at, ctx: s.life, mail: m}
+	return &exchange{sender: s, job: j, relay: relay, at: j.(*job).at, ctx: s.life, mail: m}
 }
 
 // ask asks for the mark of a job, unless that was done ahead.
@@ -135,9 +151,9 @@ func (s *simSender) ask(j notice.Job) {
 }
 
 // connection carries one job after the other. Where one is lost the next mail finds another in its place.
-func (s *simSender) connection(j notice.Job) {
-	for ; j != nil; j = s.take() {
-		x := s.begin(j)
+func (s *simSender) connection(relay string, j notice.Job) {
+	for ; j != nil; j = s.take(relay) {
+		x := s.begin(j, relay)
 		if x == nil {
 			continue
 		}
@@ -172,6 +188,10 @@ func (s *simSender) message(x *exchange) (next *exchange, dead bool) {
 	if errors.Is(err, errDead) {
 		return nil, true
 	}
+	if s.goesOn(x) {
+		x.elsewhere, x.lost, x.answer = true, false, notice.Answer{}
+		return x, false
+	}
 	if x.next = x.detach(s); x.next == nil {
 		s.done(x.job, x.answer)
 		return nil, false
@@ -196,7 +216,7 @@ func (s *simSender) message(x *exchange) (next *exchange, dead bool) {
 func (s *simSender) dot(x *exchange) error {
 	for again := 0; ; again++ {
 		var err error
-		if s.world.memory.mutant == dotBeforeMark {
+		if s.world.memory.mutant == dotBeforeMark || x.elsewhere {
 			x.until = time.Now().Add(simGrace)
 		} else if x.until, err = x.job.Wait(s.life); err != nil {
 			x.answer = noDot("no leave to send: " + err.Error())
@@ -234,11 +254,11 @@ func (s *simSender) dot(x *exchange) error {
 // overlap has the envelope of the next job go out with the dot of x.
 func (s *simSender) overlap(x *exchange) {
 	for {
-		j := s.poll()
+		j := s.poll(x.relay)
 		if j == nil {
 			return
 		}
-		if next := s.begin(j); next != nil {
+		if next := s.begin(j, x.relay); next != nil {
 			s.ask(j)
 			x.next = next
 			return

@@ -54,6 +54,17 @@ func (s *session) Release(ctx context.Context, id int64, a ledger.Audience, pres
 	if err := a.Judge(); err != nil {
 		return false, err
 	}
+	if press.MaxRecipients > 0 {
+		released := false
+		err := s.tx(ctx, "approve", id, 0, func() error {
+			p, err := s.memory.mayTake(id, p.digest)
+			if released = p != nil; released {
+				s.memory.approve(p)
+			}
+			return err
+		})
+		return released && err == nil, err
+	}
 	return s.take(ctx, id, p.digest, press.Domain)
 }
 

@@ -13,7 +13,7 @@ func (m *memory) expire() (expired []int64) {
 	for _, n := range m.notices {
 		switch n.State {
 		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
-			if n.ExpiresAt != nil && !n.ExpiresAt.After(now) && !m.finished(n) {
+			if n.ExpiresAt != nil && !n.ExpiresAt.After(now) && (n.plan == nil || !m.finished(n)) {
 				n.State, n.reason = notice.Cancelled, notice.ReasonExpired
 				expired = append(expired, n.ID)
 			}
@@ -25,10 +25,11 @@ func (m *memory) expire() (expired []int64) {
 // start is the part that begins what was scheduled, and says which notices owe nothing any more.
 func (m *memory) start() (done []int64) {
 	for _, n := range m.notices {
-		if n.State == notice.Scheduled && !n.SendAt.After(m.now()) {
+		if n.State == notice.Scheduled && n.plan != nil && !n.SendAt.After(m.now()) {
 			m.begin(n)
 		}
 	}
+	m.applyHolds()
 	for _, n := range m.notices { // one that began here may have superseded the last that an earlier one owed
 		if n.State == notice.Sending && m.finished(n) {
 			done = append(done, n.ID)

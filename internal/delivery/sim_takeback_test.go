@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"time"
 
 	"tocsin/internal/notice"
 )
@@ -13,7 +15,7 @@ func (m *memory) waiting(id int64, what string, states ...notice.State) (*notice
 	if n == nil {
 		return nil, notice.NotFound("there is no notice %d", id)
 	}
-	if (!slices.Contains(states, n.State) || n.begun > 0 || n.SendAt == nil) && m.mutant != takesBackWhatBegan {
+	if (!slices.Contains(states, n.State) || !n.beganAt.IsZero() || n.SendAt == nil) && m.mutant != takesBackWhatBegan {
 		return nil, notice.Conflict("notice %d is %s: there is nothing to %s", id, n.State, what)
 	}
 	return n, nil
@@ -54,8 +56,10 @@ func (m *memory) takeBack(id int64) error {
 	for _, c := range m.chunksOf(n) {
 		*c = chunkRow{leaseRow: leaseRow{id: c.id}, notice: n} // of no delivery
 	}
-	n.plan.state = planDropped
-	n.State, n.reason, n.plan, n.customers, n.ReleasedAt, n.MessageDomain, n.begun = notice.Draft, "", nil, 0, nil, "", 0
+	if n.plan != nil {
+		n.plan.state = planDropped
+	}
+	n.State, n.reason, n.plan, n.customers, n.ReleasedAt, n.MessageDomain, n.beganAt = notice.Draft, "", nil, 0, nil, "", time.Time{}
 	if m.mutant != takenBackKeepsOutcomes {
 		n.outcomes = map[int]*outcomeRow{}
 	}
@@ -74,6 +78,8 @@ func (c *checker) takenBack(n *noticeRow) {
 		}
 	}
 	delete(c.took, n.Key)
+	delete(c.quiet, n.Key)
+	maps.DeleteFunc(c.pairs, func(pair [3]string, _ bool) bool { return pair[0] == n.Key })
 }
 
 func (s *session) SendNow(ctx context.Context, id int64, _ string) error {

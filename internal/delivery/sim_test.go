@@ -91,7 +91,7 @@ func TestEachMutantIsCaught(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(string(m), func(t *testing.T) {
 			t.Parallel()
-			if play := scripts[m]; play != nil {
+			if play := scriptOf(m); play != nil {
 				if err := perform(t, s, m, play); err != nil {
 					t.Logf("by hand: %v", err)
 				} else {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,6 +26,8 @@ func (c *checker) marked(a ledger.Attempt) {
 		w.relay.fail("the mark %v is not under the current epoch %d and a lease until %v", a, chunk.epoch, chunk.leaseUntil)
 	case n.State != notice.Sending || n.ExpiresAt != nil && !n.ExpiresAt.After(now):
 		w.relay.fail("the mark %v is in a notice that is %s", a, n.State)
+	case c.inHold():
+		w.relay.fail("the mark %v follows the return of a hold", a)
 	case chunk.sent&b != 0:
 		w.relay.fail("the mark %v follows a 250", a)
 	case chunk.stopped&b != 0 || r.erased:
@@ -91,6 +94,13 @@ func (c *checker) heard(outcomes []ledger.Outcome) {
 func (c *checker) superseding(a, b *noticeRow, key string) {
 	if c != nil {
 		c.pairs[[3]string{a.Key, b.Key, key}] = true
+	}
+}
+
+// forced notes that an operator has old news sent though a later notice goes to the mailbox.
+func (c *checker) forced(n *noticeRow, key string) {
+	if c != nil {
+		maps.DeleteFunc(c.pairs, func(pair [3]string, _ bool) bool { return pair[0] == n.Key && pair[2] == key })
 	}
 }
 
@@ -179,6 +189,7 @@ func (c *checker) forget() {
 	clear(c.silent)
 	clear(c.gone)
 	clear(c.pairs)
+	clear(c.holds)
 	c.lifted = false
 	c.took, c.plans = map[string]*planRow{}, map[*planRow]showing{}
 	for _, p := range c.world.memory.plans {

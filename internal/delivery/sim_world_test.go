@@ -102,6 +102,7 @@ type simCall struct {
 	attempt *exchange    // a step at the relay
 	reply   chan error
 	left    bool // its ctx ended, guarded by world.mu: nobody waits, but what was sent may still arrive
+	hangs   bool // it is never answered
 }
 
 var (
@@ -158,7 +159,7 @@ func (w *world) waiting() []*simCall {
 	now := time.Now()
 	for _, c := range w.parked {
 		tarries := c.left && w.tally.steps < c.step+simTarries // on the network
-		if !tarries && !now.Before(c.actor.asleep) {
+		if !tarries && (!c.hangs || c.left) && !now.Before(c.actor.asleep) {
 			ready = append(ready, c)
 		}
 	}

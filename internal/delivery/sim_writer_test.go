@@ -12,6 +12,9 @@ import (
 func (s *session) Commit(ctx context.Context, marks []ledger.Attempt, outcomes []ledger.Outcome) (granted []bool, err error) {
 	m := s.memory
 	marks, outcomes = s.bend(marks, outcomes)
+	if m.mutant == waitsForEver {
+		ctx = context.WithoutCancel(ctx)
+	}
 	var before map[int64]sight
 	if m.mutant == markWithoutLock || m.mutant == outcomeWithoutLock {
 		if err := s.tx(ctx, "look", 0, 0, func() error { before = m.look(marks, outcomes); return nil }); err != nil {
