@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/bounce", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook"},
 	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/pace", "internal/delivery"},
-	"internal/config":    {"internal/notice", "internal/yaml"},
+	"internal/config":    {"internal/notice", "internal/yaml", "internal/audience"},
 	"internal/directory": {"internal/notice", "internal/yaml", "internal/audience", "internal/render"},
 	"internal/local":     {"internal/notice"},
 	"internal/sink":      {"internal/notice"},

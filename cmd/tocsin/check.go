@@ -64,7 +64,8 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	var parts []part
 	if work.DatabaseURL != "" {
 		parts = append(parts, part{"postgres", func() notice.Findings { return ledger.Check(ctx, work.DatabaseURL) }},
-			part{"holds", func() notice.Findings { return ledger.CheckHolds(ctx, work.DatabaseURL, fileHolds(work.Holds)) }})
+			part{"holds", func() notice.Findings { return ledger.CheckHolds(ctx, work.DatabaseURL, fileHolds(work.Holds)) }},
+			part{"only_to", func() notice.Findings { return ledger.CheckOnlyTo(ctx, work.DatabaseURL, work.OnlyTo) }})
 	}
 	if work.RedisURL != "" {
 		parts = append(parts, part{"redis", func() notice.Findings { return queue.Check(ctx, work.RedisURL) }})
@@ -120,6 +121,9 @@ func checkSettings(serve config.Serve, errs ...error) (f notice.Findings) {
 	}
 	if len(f) == 0 {
 		f.OK("all that serve and work need is set")
+	}
+	if len(serve.OnlyTo) > 0 {
+		f.Warning("take TOCSIN_ONLY_TO away where customers are to be mailed", "only_to is set: mails go to %s, and all others end suppressed", serve.OnlyTo)
 	}
 	if shortToken(serve.Tokens) {
 		f.Warning("take one of openssl rand -hex 24, or of `tocsin tokens add`", "TOCSIN_TOKEN has fewer than %d characters: it may be guessed", leastToken)

@@ -136,6 +136,9 @@ func standing(w io.Writer, st notice.Status) *grid {
 	if why := standstill(st); why != "" && st.State == notice.Sending {
 		fmt.Fprintf(t, "Waits\t%s\n", why)
 	}
+	if len(st.OnlyTo) > 0 {
+		fmt.Fprintf(t, "Only to\t%s; all others end suppressed (only_to)\n", shown(strings.Join(st.OnlyTo, ", ")))
+	}
 	if st.SendAt != nil && !st.State.Finished() {
 		fmt.Fprintf(t, "To be sent at\t%s\n", when(st.SendAt))
 	}
@@ -252,7 +255,7 @@ type settleCmd struct {
 	Requeue      bool   `xor:"what" required:"" help:"Send them again: they did not arrive, or may arrive twice."`
 	Address      string `xor:"which" required:"" placeholder:"A" help:"Only the mail to this address."`
 	AllUncertain bool   `xor:"which" required:"" help:"All mails that may or may not have arrived."`
-	State        string `xor:"which" required:"" placeholder:"S" help:"All mails in this state: failed or uncertain."`
+	State        string `xor:"which" required:"" placeholder:"S" help:"All mails in this state: failed, uncertain, or suppressed (by only_to)."`
 	Code         int    `placeholder:"N" help:"Of the failed mails, those refused with this SMTP code."`
 	Relay        string `placeholder:"NAME" help:"Of the mails in that state, those that this relay answered."`
 	Force        bool   `help:"Send them again even to mailboxes to which a later notice of the incident goes, or may have gone."`
@@ -318,9 +321,12 @@ func (c *settleCmd) announce(ctx context.Context, a *app, client *api.Client) er
 
 // which describes the mails of a state that are to be settled.
 func (c *settleCmd) which(all string, state notice.DeliveryState) string {
-	if state == notice.DeliveryUncertain {
+	switch state {
+	case notice.DeliveryUncertain:
 		all += " that may have arrived or not"
-	} else {
+	case notice.DeliverySuppressed:
+		all += " that are suppressed, those by only_to alone"
+	default:
 		all += " that failed"
 	}
 	if c.Code == 0 && c.Relay == "" {

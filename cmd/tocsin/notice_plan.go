@@ -139,6 +139,7 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	fmt.Fprintf(t, "Recipients\t%s\n", count(p.Recipients))
 	fmt.Fprintf(t, "To be mailed\t%s\n", count(mails))
 	tally(t, p.ByLanguage)
+	printRestriction(t, p.OnlyTo)
 	if domains := slices.Concat(body.BrokenDomains, body.Broken.Domains); len(domains) > 0 {
 		fmt.Fprintf(t, "Mailboxes down\tat %s\n", shown(strings.Join(domains, ", ")))
 	}
@@ -183,6 +184,19 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "… and %s more\t\t\t\n", count(more))
 	}
 	return t.Flush()
+}
+
+// printRestriction says how many recipients of a plan the workers would leave out.
+func printRestriction(w io.Writer, r *notice.Restriction) {
+	if r == nil {
+		return
+	}
+	if len(r.OnlyTo) > 0 {
+		fmt.Fprintf(w, "Only to\t%s\n  of them to be mailed\t%s\n  to end suppressed (only_to)\t%s\n", shown(strings.Join(r.OnlyTo, ", ")), count(r.Mailed), count(r.Suppressed))
+	}
+	if r.Disagree != "" {
+		fmt.Fprintf(w, "Nothing leaves\tsince the settings only_to of the workers differ: %s\n", shown(r.Disagree))
+	}
 }
 
 // printEnvelope writes what a reader sees of the mail before its text, and when it goes.

@@ -94,6 +94,8 @@ func (c *previewCmd) noMail(body notice.Body, asked *notice.Asked) string {
 		return "their mailbox is down, and they have no alternate address elsewhere"
 	case notice.ReasonSuppressionList:
 		return "their address is on the list of suppressions"
+	case notice.ReasonOnlyTo:
+		return "the workers are set up to send to others alone (only_to)"
 	case notice.ReasonHole:
 		return fmt.Sprintf("%s: %s", directory.Place(c.Dir, asked.Hole.Place), shown(asked.Hole.Reason))
 	}

@@ -133,6 +133,28 @@ func keepHolds(ctx context.Context, db *ledger.DB, set []config.Hold, logger *sl
 	}
 }
 
+// keepAgreeing tells the workers which mailboxes this process sends to.
+func keepAgreeing(ctx context.Context, db *ledger.DB, logger *slog.Logger) {
+	for ctx.Err() == nil {
+		if err := db.Agree(ctx); err != nil && ctx.Err() == nil {
+			logger.Warn("say that only_to is set, trying again", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// resign says that this process sends no more, so that one with another setting need not wait for its end to be noticed.
+func resign(ctx context.Context, db *ledger.DB, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := db.Resign(ctx); err != nil {
+		logger.Warn("resign", slog.Any("error", err))
+	}
+}
+
 // readiness asks several parts of the installation whether they can be used.
 func readiness(parts ...func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {

@@ -92,6 +92,8 @@ func outcomeInWords(o notice.Outcomes) string {
 		return "no_address: the customer has no mailbox"
 	case notice.ReasonUnreachable:
 		return "unreachable: on the broken platform, and no alternate"
+	case notice.ReasonOnlyTo:
+		return "only_to: the workers were set up to send to others alone"
 	}
 	return answer(notice.Delivery{Reason: o.Reason, Relay: o.Relay, SMTPCode: o.SMTPCode, Enhanced: o.Enhanced, SMTPText: o.SMTPText})
 }

@@ -36,7 +36,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	if shortToken(set.Tokens) {
 		logger.Warn("TOCSIN_TOKEN is short and may be guessed", slog.Int("least_characters", leastToken))
 	}
-	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Logger: logger})
+	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Process: processName(), OnlyTo: set.OnlyTo, Logger: logger})
 	if err != nil {
 		return usage(err)
 	}
@@ -63,6 +63,10 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		logger.Warn("TOCSIN_FROM is not set: plans keep no mails, and the workers compile them")
 	}
 	desk := deskOf(db, tasks, set.Mail, logger)
+	if desk.OnlyTo = set.OnlyTo; len(set.OnlyTo) > 0 {
+		go keepAgreeing(ctx, db, logger)
+		defer resign(ctx, db, logger)
+	}
 	if len(set.Mail.Relays) > 0 {
 		relays, err := pool(ctx, set.Mail, send.Options{Logger: logger})
 		if err != nil {

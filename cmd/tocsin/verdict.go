@@ -100,6 +100,9 @@ func standstill(st notice.Status) string {
 	default:
 		return ""
 	}
+	if st.Disagree != "" {
+		return "no worker sends, since their settings only_to differ: " + shown(st.Disagree)
+	}
 	if st.Pace == nil {
 		return ""
 	}

@@ -49,13 +49,17 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	if set.MarksDir != "" {
 		mirrors = append(mirrors, ledger.MarksDir(set.MarksDir))
 	}
-	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Lease: set.Lease, Worker: holder(), Mirrors: mirrors, Logger: logger})
+	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{
+		Lease: set.Lease, Worker: holder(), Process: processName(), OnlyTo: set.OnlyTo, Mirrors: mirrors, Logger: logger})
 	if err != nil {
 		return usage(err)
 	}
 	defer db.Close()
 	go keepHolds(ctx, db, set.Holds, logger)
 	go suspend(ctx, db, tasks, logger)
+	if len(set.OnlyTo) > 0 {
+		logger.Warn("only_to is set: all other mailboxes end suppressed", slog.Any("patterns", set.OnlyTo))
+	}
 	go deskOf(db, tasks, set.Mail, logger).Leaving(ctx)
 	pacer, err := pacing(set, relays, logger)
 	if err != nil {
@@ -79,7 +83,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		FirstRetry:  set.FirstRetry,
 		Pacer:       measure.Pacer(pacer),
 		Logger:      logger,
-		Compare:     db.CompareMarks,
+		Compare:     func(ctx context.Context) error { return errors.Join(db.CompareMarks(ctx), db.Agree(ctx)) },
 	})
 	if err != nil {
 		return usage(err)
@@ -93,13 +97,15 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		}
 		defer stop()
 	}
-	return worker.Run(ctx)
+	err = worker.Run(ctx)
+	resign(ctx, db, logger)
+	return err
 }
 
 // pacing returns what says when a mail may leave, by the limits of the settings.
 func pacing(set config.Work, relays *send.Pool, logger *slog.Logger) (*pace.Pacer, error) {
 	o := pace.Options{
-		Worker:      fmt.Sprintf("%s/%d", holder(), time.Now().UnixMilli()), // a process may have the name of one that is gone
+		Worker:      processName(),
 		Relays:      map[string]notice.Rate{},
 		Next:        relays.Next,
 		Health:      relays.Health,
@@ -123,6 +129,9 @@ func holder() string {
 	}
 	return fmt.Sprintf("%s/%d", host, os.Getpid())
 }
+
+// processName names this process apart from an earlier one that had its host name and number.
+func processName() string { return fmt.Sprintf("%s/%d", holder(), time.Now().UnixMilli()) }
 
 // watch serves a worker's health and metrics until stop is called.
 func watch(addr string, o api.Options) (stop func(), err error) {

@@ -256,7 +256,7 @@ type settlementBody struct {
 	Requeue      bool   `json:"requeue,omitempty" doc:"send (again): uncertain, failed or suppressed → queued"`
 	Address      string `json:"address,omitempty" doc:"the delivery to this mailbox"`
 	AllUncertain bool   `json:"all_uncertain,omitempty" doc:"every uncertain delivery"`
-	State        string `json:"state,omitempty" doc:"every delivery in this state" enum:"failed,uncertain"`
+	State        string `json:"state,omitempty" doc:"every delivery in this state; of the suppressed ones those that are only_to" enum:"failed,uncertain,suppressed"`
 	Code         int    `json:"code,omitempty" doc:"of the failed ones, those with this SMTP code" minimum:"0" maximum:"599"`
 	Relay        string `json:"relay,omitempty" doc:"of those in the state, the ones that this relay answered"`
 	Force        bool   `json:"force,omitempty" doc:"requeue also where a later notice of the incident goes to the mailbox, or may have gone; the log names those notices"`

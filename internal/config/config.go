@@ -66,6 +66,7 @@ type Serve struct {
 	Tokens    []string `setting:"TOCSIN_TOKEN"`  // none, one, or two while rotating
 	Mail      Mail
 	Public    Public
+	OnlyTo    notice.OnlyTo `setting:"TOCSIN_ONLY_TO"`   // as of Work, for the dry run and for test mails
 	Holds     []Hold        `setting:"holds"`            // nil where the file does not speak of them
 	PlanKeep  time.Duration `setting:"TOCSIN_PLAN_KEEP"` // how long a plan that was shown can be released
 	Retention time.Duration `setting:"TOCSIN_RETENTION"` // how long the rows of finished notices are kept; 0 = for ever
@@ -83,6 +84,7 @@ type Work struct {
 	FirstRetry   time.Duration `setting:"TOCSIN_FIRST_RETRY"`   // mean wait before a deferred mail is tried again, which doubles from there
 	RelaySilence time.Duration `setting:"TOCSIN_RELAY_SILENCE"` // after which a relay that answers none of several mails is silent
 	MarksDir     string        `setting:"TOCSIN_MARKS_DIR"`     // where the numbers of marks are kept, beside Redis; "" = nowhere
+	OnlyTo       notice.OnlyTo `setting:"TOCSIN_ONLY_TO"`       // mailboxes that it sends to alone
 	Mail         Mail          // From and at least one relay are set
 	Limits       []Limit       `setting:"limits"`
 	Holds        []Hold        `setting:"holds"` // as of Serve

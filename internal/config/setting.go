@@ -23,8 +23,8 @@ type Setting struct {
 
 	path  bool                           // a relative path in the file is one from the directory of the file
 	parse func(text string) (any, error) // for a setting that is one text; its error completes "the setting …"
-	keep  func(*file, yaml.Value) error  // for one that is a list or a mapping in the file: called when the file is read,
-	read  func(*reader) any              // and when the setting is
+	keep  func(*file, yaml.Value) error  // for one that is a list or a mapping in the file: called when the file is read
+	read  func(*reader) any              // and this when the setting is, in the place of parse
 }
 
 // FileKey returns the setting's key in the file, "" if it can't stand there.

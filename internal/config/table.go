@@ -129,6 +129,13 @@ var table = []Setting{
 		Doc: "Above how many recipients `notice send` has their number typed; so it does for every customer.",
 	},
 	{
+		Name: "TOCSIN_ONLY_TO", Value: "PATTERNS", Without: "everybody", Example: "*@example.net",
+		keep: (*file).keepOnlyTo, parse: onlyTo,
+		Doc: "Mailboxes that mails go to alone, so that a copy of production mails no customer; all others end suppressed. A list in " +
+			"the file, or patterns separated by commas. The same in all workers, and in serve.",
+		Sample: `#only_to: ["*@example.net", "*@*.example.net", "ada+rehearsal@example.org"]`,
+	},
+	{
 		Name: "TOCSIN_MAX_OPEN_MARKS", Value: "N", Default: "64", parse: whole(1, 10_000),
 		Doc: "Mails that a worker may have under way: the most that its crash leaves uncertain.",
 	},

@@ -53,6 +53,7 @@ type Register interface {
 	BounceKeys(ctx context.Context) ([][]byte, error)
 	FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error)
 	Return(ctx context.Context, r ledger.Returned) (notice.BounceEffect, error)
+	Senders(ctx context.Context) (notice.Senders, error)
 	RecordTest(ctx context.Context, key, who, detail string) error
 }
 
@@ -66,10 +67,11 @@ type Desk struct {
 	Ledger  Register
 	Queue   ledger.Queue
 	Set     *render.Set
-	Sender  Sender // for test mails; nil where this process has no relay
-	From    string // RFC 5322 mailbox; may be empty, then no test mail can be sent
-	ReplyTo string // where a notice has none
-	Zone    string // where a notice has none
+	Sender  Sender        // for test mails; nil where this process has no relay
+	From    string        // RFC 5322 mailbox; may be empty, then no test mail can be sent
+	ReplyTo string        // where a notice has none
+	Zone    string        // where a notice has none
+	OnlyTo  notice.OnlyTo // mailboxes that this process sends to alone
 	Logger  *slog.Logger
 
 	planning sync.Map // the drafts that are being planned, by number: how many customers so far, as *atomic.Int64
@@ -102,6 +104,15 @@ func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.
 	}
 	st, err = d.Ledger.Status(ctx, b.Key)
 	return st, created, err
+}
+
+// senders says how the processes that send are set up, this one included.
+func (d *Desk) senders(ctx context.Context) (notice.Senders, error) {
+	s, err := d.Ledger.Senders(ctx)
+	if len(d.OnlyTo) > 0 {
+		s.OnlyTo = d.OnlyTo
+	}
+	return s, err
 }
 
 // Pause stops a notice until it is resumed; at most what was marked before may still leave.

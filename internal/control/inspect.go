@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"tocsin/internal/audience"
 	"tocsin/internal/notice"
 	"tocsin/internal/render"
 )
@@ -57,6 +58,8 @@ func meant(name string, known []string) string {
 type inspection struct {
 	program   *render.Program
 	samples   *samples // nil: no mails are kept
+	senders   notice.Senders
+	others    int // to be mailed, and left out by the senders
 	holeCount int
 	holes     []notice.Hole
 	branches  []notice.Branch
@@ -82,6 +85,14 @@ func (i *inspection) tell(plan *notice.Plan) {
 		i.branches[k].Of = i.mails[i.branches[k].Language]
 	}
 	plan.Branches = i.branches
+	if len(i.senders.OnlyTo) > 0 || i.senders.Disagree != "" {
+		r := notice.Restriction{OnlyTo: i.senders.OnlyTo, Suppressed: i.others, Disagree: i.senders.Disagree}
+		for _, n := range plan.ByLanguage {
+			r.Mailed += n
+		}
+		r.Mailed -= r.Suppressed
+		plan.OnlyTo = &r
+	}
 }
 
 const holesShown, branchesShown = 20, 20
@@ -101,10 +112,22 @@ func (i *inspection) see(r notice.Recipient, text string) error {
 	if i.samples == nil {
 		return nil
 	}
+	if i.leavesOut(r) {
+		i.others++
+	}
 	if err := i.keep(r, text); err != nil {
 		return err
 	}
 	return i.count(r, text)
+}
+
+// leavesOut reports whether the senders are set up to leave a recipient out.
+func (i *inspection) leavesOut(r notice.Recipient) bool {
+	if len(i.senders.OnlyTo) == 0 {
+		return false
+	}
+	a, err := audience.ParseAddress(r.Address)
+	return err != nil || !i.senders.OnlyTo.Matches(a.Key())
 }
 
 // count counts the branches that a recipient's texts take, and keeps a mail of the first who takes one.

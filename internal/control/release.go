@@ -167,11 +167,14 @@ func (d *Desk) find(ctx context.Context, ref string) (n ledger.Notice, err error
 // look makes a plan and shows it.
 func (d *Desk) look(ctx context.Context, p prepared, v notice.Previewing, make func(ledger.Audience) (notice.Plan, error)) (notice.Plan, error) {
 	seen := newInspection(p.program, &samples{asked: v.Customer})
-	if v.Source {
-		seen.samples.stamp = func() render.Stamp { return d.stamp("preview", p.body) }
+	plan, err := notice.Plan{}, error(nil)
+	if seen.senders, err = d.senders(ctx); err != nil {
+		return plan, err
 	}
-	plan, err := make(p.audience(seen))
-	if err != nil {
+	if v.Source {
+		seen.samples.stamp = func() render.Stamp { return d.stamp("preview", p.body, seen.senders.OnlyTo.Mark()) }
+	}
+	if plan, err = make(p.audience(seen)); err != nil {
 		return plan, err
 	}
 	if v.Source {

@@ -54,6 +54,10 @@ func (i *inspection) keep(r notice.Recipient, text string) error {
 	if !s.asks(r) {
 		return nil
 	}
+	if i.leavesOut(r) {
+		s.tell(r, notice.Asked{Reason: notice.ReasonOnlyTo})
+		return nil
+	}
 	m, err := i.sample(r, text)
 	if err != nil {
 		return err
@@ -88,7 +92,7 @@ func (i *inspection) sample(r notice.Recipient, text string) (s notice.Sample, e
 	if err != nil {
 		return s, fmt.Errorf("render a sample in %s: %w", text, err)
 	}
-	s = notice.Sample{Language: text, Customer: r.Customers[0].ID, Subject: m.Subject, Text: m.Text, HTML: m.HTML}
+	s = notice.Sample{Language: text, Customer: r.Customers[0].ID, Subject: i.senders.OnlyTo.Mark() + m.Subject, Text: m.Text, HTML: m.HTML}
 	if i.samples.stamp == nil {
 		return s, nil
 	}

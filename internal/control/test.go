@@ -37,6 +37,13 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to, who string) (map[str
 	if err != nil {
 		return nil, notice.Invalid("to", "%v", err)
 	}
+	senders, err := d.senders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !senders.OnlyTo.Matches(address.Key()) {
+		return nil, notice.Invalid("to", "is left out by the setting only_to: mails go to %s", senders.OnlyTo)
+	}
 	p, err := d.prepare(ctx, b, unkept)
 	if err != nil {
 		return nil, err
@@ -45,7 +52,7 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to, who string) (map[str
 	if err != nil {
 		return nil, err
 	}
-	answers, err := d.sendTests(ctx, b, p, readers, address)
+	answers, err := d.sendTests(ctx, p, readers, address, senders.OnlyTo.Mark()+testMark)
 	if len(answers) > 0 {
 		// The mails are out, though nobody may wait for the answer any more.
 		keeping, kept := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
@@ -68,7 +75,7 @@ func testInWords(answers map[string]notice.Answer, domain string) string {
 }
 
 // sendTests sends the mails of a test, as far as it comes.
-func (d *Desk) sendTests(ctx context.Context, b notice.Body, p prepared, readers map[string]notice.Recipient, address audience.Address) (map[string]notice.Answer, error) {
+func (d *Desk) sendTests(ctx context.Context, p prepared, readers map[string]notice.Recipient, address audience.Address, mark string) (map[string]notice.Answer, error) {
 	sender, err := mail.ParseAddress(d.From)
 	if err != nil {
 		return nil, fmt.Errorf("read TOCSIN_FROM: %w", err)
@@ -80,9 +87,7 @@ func (d *Desk) sendTests(ctx context.Context, b notice.Body, p prepared, readers
 			r = readers[""]
 		}
 		r.Address = address.Wire()
-		stamp := d.stamp("test", b)
-		stamp.Mark = testMark
-		raw, err := p.program.Render(nil, r, text, stamp)
+		raw, err := p.program.Render(nil, r, text, d.stamp("test", p.body, mark))
 		if err != nil {
 			return answers, err
 		}
@@ -95,11 +100,12 @@ func (d *Desk) sendTests(ctx context.Context, b notice.Body, p prepared, readers
 	return answers, nil
 }
 
-// stamp is that of a mail outside the ledger, whose Message-ID begins with name and is new each time.
-func (d *Desk) stamp(name string, b notice.Body) render.Stamp {
+// stamp is that of a mail outside the ledger. Its Message-ID begins with name and is new each time; mark stands before its
+// subject.
+func (d *Desk) stamp(name string, b notice.Body, mark string) render.Stamp {
 	return render.Stamp{
 		MessageID: "<" + name + "." + rand.Text() + "@" + d.domain() + ">",
-		NoticeKey: b.Key, Date: time.Now(),
+		NoticeKey: b.Key, Mark: mark, Date: time.Now(),
 	}
 }
 

@@ -97,7 +97,7 @@ func (w *Worker) mail(r *run, due pending) (notice.Mail, error) {
 		return notice.Mail{}, notice.Invalid("address", "%v", due.wrong)
 	}
 	largest := r.program.largest.Load()
-	raw, err := r.program.message(make([]byte, 0, largest), r.mails[due.Mail], due.Due)
+	raw, err := r.program.message(make([]byte, 0, largest), r.mails[due.Mail], due.Due, r.claim.OnlyTo.Mark())
 	if err != nil {
 		return notice.Mail{}, err
 	}

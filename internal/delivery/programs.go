@@ -147,12 +147,14 @@ func (p *program) token(at ledger.Attempt) string {
 	return p.keys.Token(bounce.Attempt{Notice: at.NoticeID, Seq: at.Seq, Epoch: at.Epoch})
 }
 
-// message appends the message of a delivery to buf. m is its compiled mail; without one its texts are compiled here.
-func (p *program) message(buf []byte, m *render.Mail, d ledger.Due) ([]byte, error) {
+// message appends the message of a delivery to buf. m is its compiled mail; without one its texts are compiled here. mark
+// stands before the subject.
+func (p *program) message(buf []byte, m *render.Mail, d ledger.Due, mark string) ([]byte, error) {
 	stamp := render.Stamp{
 		MessageID: p.MessageID(d.Seq),
 		InReplyTo: d.InReplyTo,
 		NoticeKey: p.Key,
+		Mark:      mark,
 		Date:      p.date(),
 	}
 	if m != nil {

@@ -17,6 +17,8 @@ type Claim struct {
 	NoticeID int64
 	Epoch    int64
 	Due      []Due // empty unless the notice is being sent
+	// OnlyTo is the setting under which the deliveries are due; the subjects of their mails are marked by it.
+	OnlyTo notice.OnlyTo
 	// Rest is set by the holder who gives the claim back with deliveries that were not tried since they may not go
 	// yet: the chunk is not due sooner, though it may owe others. Their rows stay as they are.
 	Rest time.Duration
@@ -36,7 +38,7 @@ type Due struct {
 
 // Claim takes the lease of a chunk for holder; ok is false when somebody else has it or nothing in it is open.
 // Marks that the previous holder left open become uncertain, stopped deliveries are cancelled, and those that were
-// put on the list of suppressions meanwhile is left out.
+// put on the list of suppressions meanwhile is left out, as are mailboxes that this process does not send to.
 func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim, ok bool, err error) {
 	if !db.mayWork() {
 		return c, false, nil
@@ -51,14 +53,16 @@ func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim,
 func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string) (c Claim, ok bool, err error) {
 	c.ChunkID = chunkID
 	var p claimed
-	var marked bool
+	var marked, differ bool
+	var noted []string
 	// Locked by a statement of its own: an outcome that is being recorded lets a plain UPDATE pass.
 	err = tx.QueryRow(ctx, `
-		SELECT c.notice_id, c.plan_id, c.lo, c.hi - c.lo, bit_count(c.dots) > 0, n.incident_id, n.state, greatest(n.released_at, n.send_at)
+		SELECT c.notice_id, c.plan_id, c.lo, c.hi - c.lo, bit_count(c.dots) > 0, n.incident_id, n.state, greatest(n.released_at, n.send_at),
+			n.only_to, `+differSQL("$2")+`
 		FROM chunk c JOIN notice n ON n.id = c.notice_id
-		WHERE c.id = $1 AND c.open AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp()) FOR UPDATE OF c`, chunkID).
-		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt)
-	if errors.Is(err, pgx.ErrNoRows) {
+		WHERE c.id = $1 AND c.open AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp()) FOR UPDATE OF c`, chunkID, db.onlyTo()).
+		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt, &noted, &differ)
+	if errors.Is(err, pgx.ErrNoRows) || err == nil && differ {
 		return c, false, nil
 	}
 	if err != nil {
@@ -88,8 +92,16 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 		return c, false, err
 	}
 	if p.state == notice.Sending {
-		if c.Due, err = p.due(ctx, tx, c.NoticeID); err != nil {
+		if err := db.keepOnlyTo(ctx, tx, c.NoticeID, noted); err != nil {
+			return c, false, err
+		}
+		c.OnlyTo = db.opts.OnlyTo
+		var others []int32
+		if c.Due, others, err = p.due(ctx, tx, c.NoticeID, c.OnlyTo); err != nil {
 			return c, false, fmt.Errorf("read what chunk %d owes: %w", chunkID, err)
+		}
+		if err := leaveOut(ctx, tx, c.NoticeID, others); err != nil {
+			return c, false, err
 		}
 	}
 	return c, true, nil
@@ -124,8 +136,8 @@ type tried struct {
 }
 
 // due reads the deliveries that may be attempted. Recipients and outcomes are read each by its key and joined here: no statistics have
-// that planned as anything else.
-func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due, err error) {
+// that planned as anything else. Others are those to mailboxes that do not match.
+func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo notice.OnlyTo) (all []Due, others []int32, err error) {
 	outcomes := map[int]tried{}
 	rows, _ := tx.Query(ctx, named(`
 		SELECT seq, tries, clock_timestamp() - coalesce(owed_at, $4),
@@ -134,7 +146,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 	var seq int
 	var t tried
 	if _, err = pgx.ForEachRow(rows, []any{&seq, &t.tries, &t.waited, &t.shuns, &t.due}, func() error { outcomes[seq] = t; return nil }); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rows, _ = tx.Query(ctx, `
 		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, coalesce(mail, 0), clock_timestamp() - $4::timestamptz
@@ -147,7 +159,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 		var customers []byte
 		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Mail, &d.Waited)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if t, ok := outcomes[d.Seq]; ok {
 			d.Tries, d.Waited, d.Shuns = t.tries, t.waited, t.shuns
@@ -158,18 +170,22 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64) (all []Due,
 		if p.sent.has(d.Seq-p.lo) || p.stopped.has(d.Seq-p.lo) {
 			continue
 		}
+		if !onlyTo.Matches(mailbox) {
+			others = append(others, int32(d.Seq))
+			continue
+		}
 		if d.InReplyTo == "" && mailbox != "" {
 			newcomers[mailbox] = len(all)
 		}
 		if d.Recipient.Customers, err = known.frozen(customers); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		all = append(all, d)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return all, p.refer(ctx, tx, noticeID, all, newcomers)
+	return all, others, p.refer(ctx, tx, noticeID, all, newcomers)
 }
 
 // Renew extends the lease of a claim; false means that it was lost, and nothing more may be marked under it.

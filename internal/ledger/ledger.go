@@ -20,6 +20,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"tocsin/internal/notice"
 )
 
 // Options are the times of the protocol, on the database's clock; zero means the default.
@@ -29,9 +31,11 @@ type Options struct {
 	Gate     time.Duration // B, after dot_by, before which nothing uncertain is requeued; 15 min
 	MaxConns int32         // connections to Postgres; 8, and 2 at least: planning takes two
 
-	Worker  string       // who marks in this process; empty where nobody does
-	Mirrors []Mirror     // of the marks that workers made, outside of Postgres
-	Logger  *slog.Logger // nil: nothing is logged
+	Worker  string        // who marks in this process; empty where nobody does
+	Process string        // its name among the processes that are alive, which no earlier one had
+	OnlyTo  notice.OnlyTo // mailboxes that this process sends to alone
+	Mirrors []Mirror      // of the marks that workers made, outside of Postgres
+	Logger  *slog.Logger  // nil: nothing is logged
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +58,7 @@ type DB struct {
 	planners chan struct{}
 	// foreign: the schema is of another version than this program. suspended: Suspend said so.
 	foreign, suspended atomic.Bool
+	disagree           atomic.Pointer[string] // as of the last Agree
 }
 
 // Open returns the ledger at a Postgres URL. It does not connect: Postgres may be away, now or later,
@@ -89,7 +94,9 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 func (db *DB) Suspend(yes bool) { db.suspended.Store(yes) }
 
 // mayWork reports whether this process may claim and mark.
-func (db *DB) mayWork() bool { return !db.foreign.Load() && !db.suspended.Load() }
+func (db *DB) mayWork() bool {
+	return !db.foreign.Load() && !db.suspended.Load() && db.disagreement() == ""
+}
 
 // Close ends all connections.
 func (db *DB) Close() {

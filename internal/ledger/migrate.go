@@ -18,7 +18,7 @@ import (
 )
 
 // Ready reports why the ledger can't be used now: Postgres is away, or, as a notice.Unready, it is a standby, too old, behind a pooler
-// that does not fit, or its schema is not this version's.
+// that does not fit, or its schema is not this version's; or the settings only_to of the workers differ.
 func (db *DB) Ready(ctx context.Context) error {
 	err := checkSchema(ctx, db.pool)
 	if errors.Is(err, errSchema) {
@@ -30,6 +30,9 @@ func (db *DB) Ready(ctx context.Context) error {
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); standby || ok && e.Code == "25006" {
 		return notice.Unready("Postgres can only be read: it is a standby, or its transactions are read-only")
+	}
+	if who := db.disagreement(); who != "" && err == nil {
+		return notice.Unready("the settings only_to of the workers differ: " + who)
 	}
 	return err
 }

@@ -144,10 +144,11 @@ func byForce(later map[string]int) (text string) {
 	return text
 }
 
-// pickedSQL is the condition that "delivery d" is picked by state, code and relay, the parameters from the first on.
+// pickedSQL is the condition that "delivery d" is picked by state, code and relay, the parameters from the first on. Of the
+// suppressed ones together only those are picked that a worker's setting left out: others can't be mailed, or wish not to be.
 func pickedSQL(first int) string {
-	return fmt.Sprintf(`($%[1]d::smallint IS NULL OR d.state = $%[1]d) AND ($%[2]d::int = 0 OR d.code = $%[2]d)
-		AND ($%[3]d::text = '' OR d.relay = $%[3]d)`, first, first+1, first+2)
+	return fmt.Sprintf(named(`($%[1]d::smallint IS NULL OR d.state = $%[1]d AND (d.state <> {suppressed} OR d.reason = '`+notice.ReasonOnlyTo+`'))
+		AND ($%[2]d::int = 0 OR d.code = $%[2]d) AND ($%[3]d::text = '' OR d.relay = $%[3]d)`), first, first+1, first+2)
 }
 
 // lockUnsettled locks the chunks of the deliveries that are picked, and those of the same mailboxes in other
@@ -158,7 +159,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bo
 	if p.state != nil {
 		found, err = findRows(ctx, tx, `
 			SELECT d.notice_id, d.seq FROM chunk k
-			CROSS JOIN LATERAL (SELECT notice_id, seq, state, code, relay FROM delivery WHERE chunk_id = k.id OFFSET 0) d
+			CROSS JOIN LATERAL (SELECT notice_id, seq, state, code, relay, reason FROM delivery WHERE chunk_id = k.id OFFSET 0) d
 			WHERE k.notice_id = $1 AND (k.counts[$2::smallint + 1] > 0 OR k.lease_until IS NOT NULL) AND `+pickedSQL(2)+`
 				AND ($5::int[] IS NULL OR d.seq = ANY($5))`, n.ID, p.state, p.code, p.relay, p.seqs)
 	} else {

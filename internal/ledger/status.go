@@ -17,7 +17,7 @@ import (
 var statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', n.state, n.reason, n.customers, n.recipients, n.by_language, n.suppressed,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
-		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts)
+		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to
 	FROM notice n
 	JOIN incident i ON i.id = n.incident_id
 	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + ` AS counts, min(first_sent_at) AS first, max(last_sent_at) AS last FROM (
@@ -44,8 +44,18 @@ func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err erro
 		return s, fmt.Errorf("read the status of notice %d: %w", id, err)
 	}
 	by, _, err := missed(ctx, db.pool, id, s.Kind)
+	if err != nil {
+		return s, err
+	}
 	neither := by[id]
 	s.ReachedByNeither = &neither
+	if s.State.Finished() {
+		return s, nil
+	}
+	now, err := db.Senders(ctx)
+	if s.Disagree = now.Disagree; len(now.OnlyTo) > 0 {
+		s.OnlyTo = now.OnlyTo
+	}
 	return s, err
 }
 
@@ -61,7 +71,7 @@ func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	var counts []int
 	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.State, &s.Reason, &s.Customers, &s.Recipients,
 		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
-		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts)
+		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo))
 	if err != nil {
 		return s, err
 	}

@@ -23,6 +23,7 @@ type Plan struct {
 	Holes      []Hole          `json:"holes"`              // the first twenty of them
 	Samples    []Sample        `json:"samples,omitempty"`  // one mail per language
 	Asked      *Asked          `json:"customer,omitempty"` // the customer that Previewing names
+	OnlyTo     *Restriction    `json:"only_to,omitempty"`  // null = the mails go to everybody
 
 	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
 	Placeholders []Placeholder `json:"placeholders"` // left over in the texts; they block the release unless that is allowed
@@ -129,6 +130,9 @@ type Status struct {
 	RatePerS         float64 `json:"rate_per_s"` // mails accepted per second between the first and the last; 0 = too short a time to be measured
 	// RowsDroppedAt is when the notice's rows were dropped because they were old. The counts stay.
 	RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"`
+	// OnlyTo are the mailboxes that the workers send it to alone; of a finished one, those that they sent it to last.
+	OnlyTo   OnlyTo `json:"only_to,omitempty"`
+	Disagree string `json:"workers_disagree,omitempty"` // as of Senders
 	// Pace says, while it is being sent, how the relays are and who is throttled.
 	Pace *Pace `json:"pace,omitempty"`
 }
@@ -193,7 +197,7 @@ type Settlement struct {
 	Requeue      bool   `json:"requeue"` // send (again): uncertain, failed or suppressed → queued
 	Address      string `json:"address,omitempty"`
 	AllUncertain bool   `json:"all_uncertain,omitempty"`
-	State        string `json:"state,omitempty"` // all in this state, "failed" or "uncertain",
+	State        string `json:"state,omitempty"` // all in this state: "failed", "uncertain", or "suppressed" (of these the ones that are only_to),
 	Code         int    `json:"code,omitempty"`  // of these with this SMTP code alone, of failed ones; 0 = with any
 	Relay        string `json:"relay,omitempty"` // and of this relay; "" = of any
 	Force        bool   `json:"force,omitempty"` // requeue also where a later notice of the incident goes to the mailbox, or may have gone
@@ -207,16 +211,20 @@ func (s Settlement) Check() error {
 			named++
 		}
 	}
-	failed := s.State == DeliveryFailed.String()
+	failed, suppressed := s.State == DeliveryFailed.String(), s.State == DeliverySuppressed.String()
 	switch {
 	case s.Sent == s.Requeue:
 		return Invalid("sent", "say either sent or requeue")
 	case named != 1:
 		return Invalid("address", "say either address, all_uncertain or state")
-	case s.State != "" && !failed && s.State != DeliveryUncertain.String():
-		return Invalid("state", "%q can't be settled together: there are failed and uncertain; name others by their address", s.State)
+	case s.State != "" && !failed && !suppressed && s.State != DeliveryUncertain.String():
+		return Invalid("state", "%q can't be settled together: there are failed, uncertain and suppressed; name others by their address", s.State)
 	case failed && s.Sent:
 		return Invalid("state", "failed mails were refused, so they can be requeued alone")
+	case suppressed && s.Sent:
+		return Invalid("state", "suppressed mails were not sent, so they can be requeued alone")
+	case suppressed && s.Relay != "":
+		return Invalid("relay", "goes with the states failed and uncertain")
 	case s.Code != 0 && !failed:
 		return Invalid("code", "goes with the state failed")
 	case s.Code != 0 && (s.Code < 400 || s.Code > 599):
@@ -236,6 +244,8 @@ func (s Settlement) Bulk() (DeliveryState, bool) {
 		return DeliveryUncertain, true
 	case s.State == DeliveryFailed.String():
 		return DeliveryFailed, true
+	case s.State == DeliverySuppressed.String():
+		return DeliverySuppressed, true
 	}
 	return 0, false
 }

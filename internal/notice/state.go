@@ -85,6 +85,7 @@ const (
 	ReasonNoAddress       = "no_address"       // suppressed: the customer has no primary address
 	ReasonUnreachable     = "unreachable"      // suppressed: a broken domain and no alternate elsewhere
 	ReasonSuppressionList = "suppression_list" // suppressed: the address is on the list
+	ReasonOnlyTo          = "only_to"          // suppressed: the worker sends to others alone
 	ReasonCancelled       = "cancelled"        // cancelled by an operator
 	ReasonExpired         = "expired"          // cancelled: expires_at went by
 	ReasonSuperseded      = "superseded"       // cancelled: a later phase was released
