@@ -143,6 +143,8 @@ func TestErrorsBecomeProblems(t *testing.T) {
 			"a server that Tocsin depends on cannot be reached now; try again"},
 		{"the database is starting", fmt.Errorf("query: %w", sqlError("57P03")), 503, "",
 			"a server that Tocsin depends on cannot be reached now; try again"},
+		{"the database is a standby", fmt.Errorf("query: %w", sqlError("25006")), 503, "",
+			"the database can only be read now: it is a standby, or its transactions are read-only"},
 		{"the database refuses", fmt.Errorf("query: %w", sqlError("23505")), 500, "", "internal error"},
 	}
 	for _, tt := range tests {

@@ -71,6 +71,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	}
 	cfg.MaxConns = opts.MaxConns
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	cfg.PingTimeout = checkTimeout // of a connection that has rested: its line may carry nothing any more
 	if params := cfg.ConnConfig.RuntimeParams; params["application_name"] == "" {
 		params["application_name"] = "tocsin"
 	}

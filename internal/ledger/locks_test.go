@@ -44,8 +44,9 @@ func (d *desk) blocked(lock string, f func() error) bool {
 func TestWhoStopsANoticeWaitsForTheMarksUnderWay(t *testing.T) {
 	t.Parallel()
 	for what, stop := range map[string]func(d *desk) error{
-		"pause":  func(d *desk) error { return d.Pause(t.Context(), d.id, "op") },
-		"cancel": func(d *desk) error { return d.Cancel(t.Context(), d.id, "op") },
+		"pause":              func(d *desk) error { return d.Pause(t.Context(), d.id, "op") },
+		"cancel":             func(d *desk) error { return d.Cancel(t.Context(), d.id, "op") },
+		"a hold from now on": func(d *desk) error { _, err := d.AddHold(t.Context(), notice.Hold{}, "op"); return err },
 	} {
 		d := release(t, 1)
 		d.claim("a")

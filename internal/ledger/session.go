@@ -22,6 +22,9 @@ var session = map[string]string{
 	// A plan that was made while a table was empty reads all of it once it is full.
 	"enable_seqscan": "off",
 	"timezone":       "UTC",
+	// Ends the locks of a process that can't be heard any more: its connection may seem to stand for hours. Of planning, which is
+	// the longest, one of its two connections is idle for seconds.
+	"idle_in_transaction_session_timeout": "2min",
 }
 
 // planOnce has each statement planned once a connection: a worker repeats a dozen of them, by keys, and planning them

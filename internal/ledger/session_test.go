@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -83,6 +84,18 @@ func TestSettingsOfAURLDoNotWin(t *testing.T) {
 	}
 }
 
+// A pooler may answer that it has set something, and set something else.
+func TestASettingThatDoesNotHoldIsNamed(t *testing.T) {
+	t.Parallel()
+	line := testkit.NewLine(t, testkit.Postgres(t))
+	line.Alter = func(b []byte) []byte {
+		return bytes.Replace(b, []byte("'synchronous_commit', 'on', false"), []byte("'synchronous_commit', 'off',false"), 1)
+	}
+	if why := unready(t, line.URL); !strings.Contains(why, "synchronous_commit is off although it was set to on") {
+		t.Errorf("not ready: %q", why)
+	}
+}
+
 func TestADatabaseThatIsNotMigratedIsNotReady(t *testing.T) {
 	t.Parallel()
 	if why := unready(t, testkit.EmptyPostgres(t)); !strings.Contains(why, "run `tocsin migrate`") {
@@ -107,17 +120,19 @@ func TestAPoolerByTransactionIsRefused(t *testing.T) {
 	}
 }
 
-// pgBouncer unpacks Debian's into a directory of its own, and installs nothing. The test is skipped where that fails.
+// pgBouncer copies Debian's to where its user can read it, and installs nothing. The test is skipped where that fails.
 func pgBouncer(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // for the user that it runs as
 		t.Fatal(err)
 	}
-	fetch := exec.CommandContext(t.Context(), "sh", "-c", "apt-get download pgbouncer libc-ares2 && for f in *.deb; do dpkg -x $f . || exit; done")
-	fetch.Dir = dir
-	if out, err := fetch.CombinedOutput(); err != nil {
-		t.Skipf("PgBouncer can't be fetched: %v %s", err, out)
+	unpacked, err := testkit.Debian(t.Context(), "pgbouncer")
+	if err != nil {
+		t.Skipf("PgBouncer can't be fetched: %v", err)
+	}
+	if err := os.CopyFS(dir, os.DirFS(unpacked)); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }
