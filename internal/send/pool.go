@@ -100,7 +100,6 @@ func (p *Pool) open(r *relayState, within time.Duration) *conn {
 		c.raw.Close()
 	}
 	if err == nil {
-		p.live++
 		p.conns[c] = true
 		p.reached(r)
 		c.returns(true) // to take its first
@@ -131,7 +130,6 @@ func (p *Pool) share(r *relayState) time.Duration {
 func (p *Pool) leave(c *conn) {
 	p.mu.Lock()
 	delete(p.conns, c)
-	p.live--
 	c.relay.busy--
 	c.returns(false)
 	p.match()

@@ -240,10 +240,10 @@ func (p *Pool) finished(t *task) {
 
 // askAhead has permits asked for, of the jobs that are next; the caller holds the mutex.
 func (p *Pool) askAhead() {
-	live := p.live
+	live := 0
 	for _, r := range p.relays {
-		if r.doubted {
-			live -= r.busy - r.opening
+		if !r.doubted {
+			live += r.busy - r.opening
 		}
 	}
 	for _, t := range p.queue[:min(len(p.queue), aheadPerConnection*live)] {

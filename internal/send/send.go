@@ -84,7 +84,6 @@ type Pool struct {
 	queue   []*task        // that wait for a connection
 	overdue *time.Timer    // when the first of them gives up
 	conns   map[*conn]bool // all that are open
-	live    int            // how many those are
 	closed  bool
 }
 
