@@ -140,6 +140,7 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	fmt.Fprintf(t, "To be mailed\t%s\n", count(mails))
 	tally(t, p.ByLanguage)
 	printRestriction(t, p.OnlyTo)
+	printUnfit(t, p.Unfit)
 	if domains := slices.Concat(body.BrokenDomains, body.Broken.Domains); len(domains) > 0 {
 		fmt.Fprintf(t, "Mailboxes down\tat %s\n", shown(strings.Join(domains, ", ")))
 	}
@@ -196,6 +197,24 @@ func printRestriction(w io.Writer, r *notice.Restriction) {
 	}
 	if r.Disagree != "" {
 		fmt.Fprintf(w, "Nothing leaves\tsince the settings only_to of the workers differ: %s\n", shown(r.Disagree))
+	}
+}
+
+// printUnfit says how many mails no relay takes.
+func printUnfit(w io.Writer, u *notice.Unfit) {
+	if u == nil {
+		return
+	}
+	if u.SMTPUTF8 > 0 {
+		fmt.Fprintf(w, "  that no relay takes\t%s: their addresses are not ASCII, which needs SMTPUTF8\n", count(u.SMTPUTF8))
+	}
+	if u.Size > 0 {
+		fmt.Fprintf(w, "  that no relay takes\t%s: they are larger than its SIZE\n", count(u.Size))
+	}
+	for _, o := range u.Offers {
+		if o.Error != "" {
+			fmt.Fprintf(w, "Relay %s\tdoes not say what it takes: %s\n", shown(o.Relay), shown(o.Error))
+		}
 	}
 }
 

@@ -57,9 +57,12 @@ type Register interface {
 	RecordTest(ctx context.Context, key, who, detail string) error
 }
 
-// Sender makes one SMTP transaction. An error means that no relay could be reached and nothing was tried.
+// Sender speaks to the relays.
 type Sender interface {
+	// Send makes one SMTP transaction. An error means that no relay could be reached and nothing was tried.
 	Send(ctx context.Context, m notice.Mail, p notice.Permit) (notice.Answer, error)
+	// Offers says which mails the relays take.
+	Offers(ctx context.Context) []notice.Offer
 }
 
 // Desk takes an operator's decisions.
@@ -67,7 +70,7 @@ type Desk struct {
 	Ledger  Register
 	Queue   ledger.Queue
 	Set     *render.Set
-	Sender  Sender        // for test mails; nil where this process has no relay
+	Sender  Sender        // for test mails and the dry run; nil where this process has no relay
 	From    string        // RFC 5322 mailbox; may be empty, then no test mail can be sent
 	ReplyTo string        // where a notice has none
 	Zone    string        // where a notice has none

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"tocsin/internal/audience"
 	"tocsin/internal/notice"
@@ -59,7 +60,11 @@ type inspection struct {
 	program   *render.Program
 	samples   *samples // nil: no mails are kept
 	senders   notice.Senders
-	others    int // to be mailed, and left out by the senders
+	others    int           // to be mailed, and left out by the senders
+	unfit     *notice.Unfit // nil: the relays were not asked
+	message   []byte        // the last one that was made
+	foreign   bool          // the sender's address wants SMTPUTF8
+	stamp     func() render.Stamp
 	holeCount int
 	holes     []notice.Hole
 	branches  []notice.Branch
@@ -84,7 +89,7 @@ func (i *inspection) tell(plan *notice.Plan) {
 	for k := range i.branches {
 		i.branches[k].Of = i.mails[i.branches[k].Language]
 	}
-	plan.Branches = i.branches
+	plan.Branches, plan.Unfit = i.branches, i.unfit
 	if len(i.senders.OnlyTo) > 0 || i.senders.Disagree != "" {
 		r := notice.Restriction{OnlyTo: i.senders.OnlyTo, Suppressed: i.others, Disagree: i.senders.Disagree}
 		for _, n := range plan.ByLanguage {
@@ -114,6 +119,8 @@ func (i *inspection) see(r notice.Recipient, text string) error {
 	}
 	if i.leavesOut(r) {
 		i.others++
+	} else if err := i.fit(r, text); err != nil {
+		return err
 	}
 	if err := i.keep(r, text); err != nil {
 		return err
@@ -128,6 +135,34 @@ func (i *inspection) leavesOut(r notice.Recipient) bool {
 	}
 	a, err := audience.ParseAddress(r.Address)
 	return err != nil || !i.senders.OnlyTo.Matches(a.Key())
+}
+
+// fit counts a mail that no relay takes. Its size is known without making it where it is far from every relay's limit.
+func (i *inspection) fit(r notice.Recipient, text string) error {
+	if i.unfit == nil {
+		return nil
+	}
+	size := 0
+	if least := i.unfit.Least(); least > 0 {
+		m, err := i.program.Compiled(r, text)
+		if err != nil {
+			return err
+		}
+		if size = m.AtMost(r); size > least {
+			if i.message, err = i.program.Render(i.message[:0], r, text, i.stamp()); err != nil {
+				return err
+			}
+			size = len(i.message)
+		}
+	}
+	i.unfit.Add(i.foreign || international(r.Address), size)
+	return nil
+}
+
+// international reports whether an address wants SMTPUTF8: its domain does not, as it has a form in ASCII.
+func international(address string) bool {
+	local := address[:max(0, strings.LastIndexByte(address, '@'))]
+	return strings.ContainsFunc(local, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // count counts the branches that a recipient's texts take, and keeps a mail of the first who takes one.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net/mail"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -164,12 +165,28 @@ func (d *Desk) find(ctx context.Context, ref string) (n ledger.Notice, err error
 	return d.Ledger.Notice(ctx, id)
 }
 
+// askRelays has an inspection count the mails that no relay takes.
+func (d *Desk) askRelays(ctx context.Context, seen *inspection, p prepared) {
+	seen.unfit = &notice.Unfit{Offers: d.Sender.Offers(ctx)}
+	if from, err := mail.ParseAddress(d.from()); err == nil {
+		seen.foreign = international(from.Address)
+	}
+	seen.stamp = func() render.Stamp {
+		s := d.stamp("preview", p.body, seen.senders.OnlyTo.Mark())
+		s.InReplyTo = s.MessageID // of the incident's first mail, which may exist
+		return s
+	}
+}
+
 // look makes a plan and shows it.
 func (d *Desk) look(ctx context.Context, p prepared, v notice.Previewing, make func(ledger.Audience) (notice.Plan, error)) (notice.Plan, error) {
 	seen := newInspection(p.program, &samples{asked: v.Customer})
 	plan, err := notice.Plan{}, error(nil)
 	if seen.senders, err = d.senders(ctx); err != nil {
 		return plan, err
+	}
+	if d.Sender != nil {
+		d.askRelays(ctx, seen, p)
 	}
 	if v.Source {
 		seen.samples.stamp = func() render.Stamp { return d.stamp("preview", p.body, seen.senders.OnlyTo.Mark()) }

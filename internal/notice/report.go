@@ -24,6 +24,7 @@ type Plan struct {
 	Samples    []Sample        `json:"samples,omitempty"`  // one mail per language
 	Asked      *Asked          `json:"customer,omitempty"` // the customer that Previewing names
 	OnlyTo     *Restriction    `json:"only_to,omitempty"`  // null = the mails go to everybody
+	Unfit      *Unfit          `json:"unfit,omitempty"`    // null = serve has no relay to ask
 
 	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
 	Placeholders []Placeholder `json:"placeholders"` // left over in the texts; they block the release unless that is allowed

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tocsin/internal/notice"
 )
 
 // How long a relay rests before it is probed: doubling from the first to the last, jittered.
@@ -45,7 +47,9 @@ type relayState struct {
 	since     time.Time // when it went up or down
 	error     string    // the last failure, without addresses
 	probe     *time.Timer
-	watcher   *time.Timer              // for silence
+	watcher   *time.Timer // for silence
+	offer     notice.Offer
+	askedAt   time.Time                // when it made, or could not be asked for, that offer
 	bad       map[netip.Addr]time.Time // its addresses that failed, and when
 	aimed     map[netip.Addr]int       // those to which connections are being opened
 }
@@ -102,6 +106,7 @@ func (p *Pool) open(r *relayState, within time.Duration) *conn {
 	if err == nil {
 		p.conns[c] = true
 		p.reached(r)
+		r.offered(c, nil)
 		c.returns(true) // to take its first
 		p.match()
 		return c

@@ -38,6 +38,8 @@ type Options struct {
 	// Refuse may refuse a command, "MAIL", "RCPT" or "." (the end of the message), with a *smtp.SMTPError. to is the
 	// recipient, "" at MAIL. Nil refuses nothing.
 	Refuse      func(command, to string) error
+	MaxSize     int64       // bytes of the largest mail that it takes; 0 is 64 MiB; not with Discard
+	ASCII       bool        // it does not offer SMTPUTF8; not with Discard
 	TLS         *tls.Config // offers STARTTLS; nil: plain text only
 	ImplicitTLS bool        // TLS from the first byte instead, as smtps wants it
 	User        string      // where not empty, MAIL wants AUTH PLAIN with this name
@@ -89,8 +91,8 @@ func New(o Options) *Sink {
 	s := &Sink{o: o, ended: make(chan struct{}), done: map[string]bool{}}
 	s.server = smtp.NewServer(smtp.BackendFunc(s.session))
 	s.server.Domain = "sink"
-	s.server.MaxMessageBytes = maxMessage
-	s.server.EnableSMTPUTF8 = true
+	s.server.MaxMessageBytes = cmp.Or(o.MaxSize, maxMessage)
+	s.server.EnableSMTPUTF8 = !o.ASCII
 	s.server.AllowInsecureAuth = true
 	s.server.ErrorLog = slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)
 	if !o.ImplicitTLS {
