@@ -172,9 +172,17 @@ func isTokens(text string) error {
 		return fmt.Errorf("holds %d tokens; it is one, or two separated by a comma while rotating", len(tokens))
 	}
 	for _, t := range tokens {
-		if strings.ContainsFunc(t, func(c rune) bool { return c <= ' ' || c > '~' }) {
-			return errors.New("has a character that a bearer token can't have: printable ASCII without spaces is right")
+		if err := isSecret(t); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// isSecret checks a token, key or password that goes over HTTP.
+func isSecret(text string) error {
+	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return errors.New("has a character that such a secret can't have: printable ASCII without spaces is right")
 	}
 	return nil
 }

@@ -105,11 +105,11 @@ var table = []Setting{
 		Doc: "SNS topics, separated by commas, whose messages /hooks/ses takes; a subscription to one is confirmed.",
 	},
 	{
-		Name: "TOCSIN_POSTMARK_PASSWORD", Secret: true, Without: "none", parse: text(nil),
+		Name: "TOCSIN_POSTMARK_PASSWORD", Secret: true, Without: "none", parse: text(isSecret),
 		Doc: "Password in the URL of Postmark's webhooks, for /hooks/postmark.",
 	},
 	{
-		Name: "TOCSIN_MAILGUN_KEY", Secret: true, Without: "none", parse: text(nil),
+		Name: "TOCSIN_MAILGUN_KEY", Secret: true, Without: "none", parse: text(isSecret),
 		Doc: "Mailgun's HTTP webhook signing key, for /hooks/mailgun.",
 	},
 	{

@@ -1,6 +1,11 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"reflect"
 	"strings"
@@ -21,10 +26,26 @@ func right(t *testing.T, s Setting) string {
 	switch {
 	case s.path:
 		return t.TempDir()
+	case s.Name == "TOCSIN_SENDGRID_KEY":
+		return publicKey(t)
 	case s.Default+s.Example == "":
 		return "s3cret"
 	}
 	return s.Default + s.Example
+}
+
+// publicKey is one as SendGrid shows it.
+func publicKey(t *testing.T) string {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(der)
 }
 
 // complaint returns the error about one setting of the commands that use it, "" if it has none.
