@@ -118,6 +118,7 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 		d.sendThrough(db, notice.Body{Key: "later", Incident: "new", Phase: "resolved"}, ledger.Choice{})
 		return nil
 	})
+	few("status beside a later phase", 2000, func(db *ledger.DB) error { _, err := db.Status(ctx, d.ref); return err })
 	d.must(d.pool.QueryRow(ctx, `SELECT id FROM chunk WHERE notice_id = $1 AND lo = 0`, d.id).Scan(&chunk))
 	few("its claim", 2000, func(db *ledger.DB) (err error) { _, _, err = db.Claim(ctx, chunk, "w"); return err })
 	few("cancel", 20*rows, func(db *ledger.DB) error { return db.Cancel(ctx, d.id, "op") })

@@ -371,3 +371,24 @@ func TestAMailboxThatNeitherNoticeReachedIsCounted(t *testing.T) {
 	want("postmortem", 3) // all but the mailbox that has the third phase, and the one that may have it
 	incident(3)
 }
+
+// TestTheMailboxDecidesWhatIsOldNews, not the customer: one who has moved has the later news at the new mailbox, and a mailbox
+// that two share has it when one of them is on its audience.
+func TestTheMailboxDecidesWhatIsOldNews(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.customers(3)
+	d.exec(`UPDATE customer SET email = 'c1@example.com', email_key = 'c1@example.com' WHERE id = 'c2'`) // one mailbox of two
+	sendFirst(d)
+	first := d.id
+	d.wantCounts(map[string]int{"queued": 2})
+	d.exec(`UPDATE customer SET email = 'new@example.com', email_key = 'new@example.com' WHERE id = 'c3'`)
+	d.sendTo(notice.Body{Key: "second", Incident: "i", Phase: "resolved"}, ledger.Choice{Customers: []string{"c2", "c3"}})
+	d.deliver()
+	d.wantCounts(map[string]int{"sent": 2})
+	d.on(first, "first")
+	d.wantCounts(map[string]int{"queued": 1, "cancelled": 1})
+	if c := d.claim("w"); len(c.Due) != 1 || c.Due[0].Recipient.Address != "c3@example.com" {
+		t.Errorf("due are %+v, want the mailbox that the customer has left, which gets no other news", c.Due)
+	}
+}

@@ -235,7 +235,7 @@ func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing a
 	// The future is not in any log, though its reader may say so.
 	rows, _ := tx.Query(ctx, named(`
 		SELECT seq, chunk_id, same, requeue_from, gate_open, $6 <= log_from AND least($7::timestamptz, clock_timestamp()) >= log_until,
-			CASE WHEN same THEN `+laterSQL("$1", "address_key")+` ELSE '' END
+			CASE WHEN same THEN `+laterSQL("address_key")+` ELSE '' END
 		FROM (SELECT d.seq, d.chunk_id, d.address_key, d.epoch = m.epoch AND d.state = {uncertain} AND d.address_key NOT LIKE 'erased:%', `+windowColumns("$3", "$8")+`
 			FROM unnest($4::int[], $5::bigint[]) AS m(seq, epoch) JOIN notice n ON n.id = $1
 			CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= m.seq AND hi > m.seq ORDER BY lo DESC LIMIT 1) c

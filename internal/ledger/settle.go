@@ -175,7 +175,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bo
 	rows, _ := tx.Query(ctx, named(`
 		SELECT d.seq, c.id, d.state, d.reason, d.at + $5::interval, d.state = {uncertain} AND d.at + $5 >= clock_timestamp(),
 			coalesce(d.address_key LIKE 'erased:%', false), get_bit(c.stopped, d.seq - c.lo) = 1, coalesce(c.lease_until > clock_timestamp(), false),
-			CASE WHEN $6 THEN `+laterSQL("$1", "d.address_key")+` ELSE '' END
+			CASE WHEN $6 THEN `+laterSQL("d.address_key")+` ELSE '' END
 		FROM unnest($3::bigint[], $4::int[]) AS m(chunk_id, seq)
 		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE id = m.chunk_id OFFSET 0) c
 		CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = m.chunk_id AND seq = m.seq OFFSET 0) d

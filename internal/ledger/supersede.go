@@ -201,15 +201,15 @@ func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
 	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", after-before, o.by.Key))
 }
 
-// laterSQL is the key of a later notice of the incident that owes its news, or may have sent it, to a mailbox of a notice, or an
-// empty text. $2 are the phases of its kind.
-func laterSQL(id, address string) string {
+// laterSQL is the key of a later notice of the incident that owes its news, or may have sent it, to a mailbox of notice $1, or an
+// empty text. $2 are the phases of its kind. The chunk of that later delivery has to be locked.
+func laterSQL(address string) string {
 	return named(`coalesce((
 		SELECT o.key FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.rows_dropped_at IS NULL
 		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = ` + address + ` OFFSET 0) r
 		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = o.id AND lo <= r.seq ORDER BY lo DESC LIMIT 1) c
 		CROSS JOIN LATERAL (SELECT state, unresolved FROM delivery WHERE chunk_id = c.id AND seq = r.seq OFFSET 0) d
-		WHERE me.id = ` + id + ` AND o.began_at IS NOT NULL AND ` + earlierSQL("me", "o") + `
+		WHERE me.id = $1 AND o.began_at IS NOT NULL AND ` + earlierSQL("me", "o") + `
 			AND (d.state NOT IN ({failed}, {cancelled}, {suppressed}) OR d.unresolved <> 0) ORDER BY o.began_at DESC LIMIT 1), '')`)
 }
 
