@@ -10,10 +10,10 @@ import (
 )
 
 type suppressionsCmd struct {
-	List   suppressionsListCmd   `cmd:"" help:"List the addresses that are never mailed."`
-	Add    suppressionsAddCmd    `cmd:"" help:"Never mail an address again."`
-	Remove suppressionsRemoveCmd `cmd:"" help:"Take an address off the list."`
-	Import suppressionsImportCmd `cmd:"" help:"Add the addresses of a file: a CSV with the columns address and reason, or one address a line."`
+	List   suppressionsListCmd   `cmd:"" help:"List the addresses and domains that are not mailed."`
+	Add    suppressionsAddCmd    `cmd:"" help:"Never mail an address, or a domain, again."`
+	Remove suppressionsRemoveCmd `cmd:"" help:"Take an address, or a domain, off the list."`
+	Import suppressionsImportCmd `cmd:"" help:"Add the addresses of a file: a CSV with the columns address, reason and scope, an export of a mail service, or one address a line."`
 }
 
 type suppressionsListCmd struct {
@@ -38,21 +38,22 @@ func (c *suppressionsListCmd) Run(ctx context.Context, a *app) error {
 		return nil
 	}
 	t := table(a.stdout)
-	fmt.Fprintln(t, "NO.\tADDRESS\tADDED\tBY\tREASON")
+	fmt.Fprintln(t, "NO.\tADDRESS\tSCOPE\tADDED\tBY\tREASON")
 	for _, s := range all {
 		address := shown(s.Address)
 		if address == "" {
 			address = "(erased)"
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", s.Number, address, day(&s.AddedAt), orNone(s.AddedBy), shown(s.Reason))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", s.Number, address, s.Scope, day(&s.AddedAt), orNone(s.AddedBy), shown(s.Reason))
 	}
 	return t.Flush()
 }
 
 type suppressionsAddCmd struct {
 	remote
-	Address string `arg:"" help:"The address, in any spelling."`
-	Reason  string `default:"request" placeholder:"REASON" help:"bounced, complaint, request, or some words of your own (request)."`
+	Address string       `arg:"" help:"The address, in any spelling, or *@ and a domain for all of that domain."`
+	Reason  string       `default:"request" placeholder:"REASON" help:"bounced, complaint, request, or some words of your own (request)."`
+	Scope   notice.Scope `default:"all" enum:"all,not_urgent" placeholder:"SCOPE" help:"all: no notice is mailed; not_urgent: outages, but for their postmortem, and critical notices are (all)."`
 }
 
 func (c *suppressionsAddCmd) Run(ctx context.Context, a *app) error {
@@ -60,17 +61,21 @@ func (c *suppressionsAddCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	s, err := client.Suppress(ctx, c.Address, c.Reason)
+	s, err := client.Suppress(ctx, c.Address, c.Reason, c.Scope)
 	if err != nil {
 		return fmt.Errorf("suppress the address: %w", err)
 	}
-	sentence(a.stdout, "%s is not mailed any more (%s).", shown(s.Address), shown(s.Reason))
+	but := ""
+	if s.Scope == notice.ScopeNotUrgent {
+		but = " but for urgent notices"
+	}
+	sentence(a.stdout, "%s is not mailed any more%s (%s).", shown(s.Address), but, shown(s.Reason))
 	return nil
 }
 
 type suppressionsRemoveCmd struct {
 	remote
-	Address string `arg:"" name:"address-or-number" help:"The address, in any spelling, or the entry's number."`
+	Address string `arg:"" name:"address-or-number" help:"The address, in any spelling, *@ and a domain, or the entry's number."`
 }
 
 func (c *suppressionsRemoveCmd) Run(ctx context.Context, a *app) error {
@@ -92,9 +97,10 @@ func (c *suppressionsRemoveCmd) Run(ctx context.Context, a *app) error {
 
 type suppressionsImportCmd struct {
 	remote
-	File   string `arg:"" help:"The file; - is standard input."`
-	Reason string `default:"request" placeholder:"REASON" help:"Of rows that give none (request)."`
-	JSON   bool   `name:"json" help:"Print the report as JSON."`
+	File   string       `arg:"" help:"The file; - is standard input."`
+	Reason string       `default:"request" placeholder:"REASON" help:"Of rows that give none (request)."`
+	Scope  notice.Scope `enum:",all,not_urgent" default:"" placeholder:"SCOPE" help:"Of rows that give none: all, or not_urgent (not_urgent for complaints, else all)."`
+	JSON   bool         `name:"json" help:"Print the report as JSON."`
 }
 
 // Run keeps the good rows though others are bad.
@@ -109,7 +115,7 @@ func (c *suppressionsImportCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer file.Close()
 	bar := newUpload(a.stderr, size)
-	report, err := client.ImportSuppressions(ctx, io.TeeReader(file, bar), c.Reason)
+	report, err := client.ImportSuppressions(ctx, io.TeeReader(file, bar), c.Reason, c.Scope)
 	bar.finish()
 	if err != nil {
 		return fmt.Errorf("import suppressions: %w", err)

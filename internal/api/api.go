@@ -82,9 +82,9 @@ type Book interface {
 	DeleteCustomer(ctx context.Context, id string) error
 	// ImportCustomers takes in a customer file.
 	ImportCustomers(ctx context.Context, rows ledger.CustomerRows, o notice.ImportOptions) (notice.ImportReport, error)
-	// Suppressions is a page of the list of addresses that are never mailed, by number.
+	// Suppressions is a page of the list of suppressions, by number.
 	Suppressions(ctx context.Context, after int64, limit int) ([]notice.Suppression, error)
-	Suppress(ctx context.Context, key, reason, who string) (s notice.Suppression, created bool, err error)
+	Suppress(ctx context.Context, row notice.SuppressionRow, who string) (s notice.Suppression, created bool, err error)
 	Unsuppress(ctx context.Context, key string) error
 	UnsuppressNumber(ctx context.Context, number int64) error
 	ImportSuppressions(ctx context.Context, rows ledger.SuppressionRows, who string) (notice.ImportReport, error)

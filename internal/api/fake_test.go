@@ -437,15 +437,15 @@ func (f *fake) Suppressions(_ context.Context, after int64, limit int) (page []n
 	return page, f.fail
 }
 
-func (f *fake) Suppress(_ context.Context, key, reason, who string) (notice.Suppression, bool, error) {
+func (f *fake) Suppress(_ context.Context, row notice.SuppressionRow, who string) (notice.Suppression, bool, error) {
 	defer f.lock()()
 	for i, s := range f.suppressed {
-		if s.Address == key {
-			f.suppressed[i].Reason = reason
+		if s.Address == row.Key {
+			f.suppressed[i].Reason, f.suppressed[i].Scope = row.Reason, row.Scope
 			return f.suppressed[i], false, f.fail
 		}
 	}
-	s := notice.Suppression{Number: int64(len(f.suppressed) + 1), Address: key, Reason: reason, AddedBy: who,
+	s := notice.Suppression{Number: int64(len(f.suppressed) + 1), Address: row.Key, Reason: row.Reason, Scope: row.Scope, AddedBy: who,
 		AddedAt: time.Date(2026, 11, 9, 3, 14, 7, 0, time.UTC)}
 	f.suppressed = append(f.suppressed, s)
 	return s, true, f.fail
@@ -482,7 +482,7 @@ func (f *fake) ImportSuppressions(ctx context.Context, rows ledger.SuppressionRo
 			r.Reject(*rejected)
 			continue
 		}
-		if _, _, err := f.Suppress(ctx, row.Key, row.Reason, who); err != nil {
+		if _, _, err := f.Suppress(ctx, row, who); err != nil {
 			return r, err
 		}
 		r.Inserted++

@@ -53,7 +53,7 @@ func TestTheClientPutsNoAddressIntoAURL(t *testing.T) {
 	if _, err := b.client.CustomersAt(t.Context(), address); err != nil {
 		t.Error(err)
 	}
-	if _, err := b.client.Suppress(t.Context(), address, ""); err != nil {
+	if _, err := b.client.Suppress(t.Context(), address, "", ""); err != nil {
 		t.Error(err)
 	}
 	if err := b.client.Unsuppress(t.Context(), address); err != nil {

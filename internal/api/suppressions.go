@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -21,8 +22,9 @@ type suppressionList struct {
 
 // suppressionBody names an address in the body of a request: a path and a query end in logs.
 type suppressionBody struct {
-	Address string `json:"address" maxLength:"1000"`
-	Reason  string `json:"reason,omitempty" maxLength:"200" doc:"bounced, complaint, request, or some words of your own; request where there is none"`
+	Address string       `json:"address" maxLength:"1000" doc:"an address, or *@ and a domain for all of that domain, without its subdomains"`
+	Reason  string       `json:"reason,omitempty" maxLength:"200" doc:"bounced, complaint, request, or some words of your own; request where there is none"`
+	Scope   notice.Scope `json:"scope,omitempty" enum:"all,not_urgent" doc:"the notices that are not mailed: all, or those that are not urgent; all where there is none"`
 }
 
 type unsuppressBody struct {
@@ -33,20 +35,23 @@ func (s *Server) describeSuppressions(api huma.API) {
 	op := func(id, method, path, summary string) huma.Operation {
 		return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"suppressions"}}
 	}
-	register(s, api, op("list-suppressions", http.MethodGet, "/v1/suppressions", "The addresses that are never mailed"), s.suppressions, 422)
-	add := op("add-suppression", http.MethodPost, "/v1/suppressions", "Never mail an address again")
-	add.Description = "An address that is on the list gets the new reason. It holds for releases, and for what no worker has taken up yet."
+	register(s, api, op("list-suppressions", http.MethodGet, "/v1/suppressions", "The list of suppressions"), s.suppressions, 422)
+	add := op("add-suppression", http.MethodPost, "/v1/suppressions", "Never mail an address, or a domain, again")
+	add.Description = "With the scope not_urgent urgent notices still go: those of an outage in every phase but postmortem, and those of severity critical. " +
+		"An entry that is on the list gets the new reason, and a wider scope; to narrow one is 409: take it off first. " +
+		"It holds for releases, and for what no worker has taken up yet."
 	add.Responses = map[string]*huma.Response{"201": jsonResponse[notice.Suppression](api, "Added")}
-	register(s, api, add, s.suppress, 400, 413, 415, 422)
-	remove := op("remove-suppression", http.MethodPost, "/v1/suppressions/remove", "Take an address off the list")
+	register(s, api, add, s.suppress, 400, 409, 413, 415, 422)
+	remove := op("remove-suppression", http.MethodPost, "/v1/suppressions/remove", "Take an address, or a domain, off the list")
+	remove.Description = "An address whose whole domain is on the list is 409: it can't be excepted."
 	remove.DefaultStatus = http.StatusNoContent
 	register(s, api, remove, func(ctx context.Context, in *struct{ Body unsuppressBody }) (*struct{}, error) {
-		a, err := audience.ParseAddress(in.Body.Address)
+		key, err := audience.ParseSuppressed(in.Body.Address)
 		if err != nil {
 			return nil, err
 		}
-		return nil, s.book.Unsuppress(ctx, a.Key())
-	}, 400, 404, 413, 415, 422)
+		return nil, s.book.Unsuppress(ctx, key)
+	}, 400, 404, 409, 413, 415, 422)
 	register(s, api, op("delete-suppression", http.MethodDelete, "/v1/suppressions/{number}", "Take an entry off the list"),
 		func(ctx context.Context, in *struct {
 			Number int64 `path:"number" doc:"the entry's number"`
@@ -54,9 +59,9 @@ func (s *Server) describeSuppressions(api huma.API) {
 			return nil, s.book.UnsuppressNumber(ctx, in.Number)
 		}, 404, 422)
 	imports := op("import-suppressions", http.MethodPost, "/v1/suppressions/import", "Take in a file of addresses, of any size")
-	imports.Description = "Good rows are kept and bad ones listed."
-	imports.RequestBody = &huma.RequestBody{Required: true, Description: "A header with the columns address and reason, the latter if you like, " +
-		"or bare addresses, one a line.",
+	imports.Description = "Good rows are kept and bad ones listed. An entry that is on the list keeps a wider scope."
+	imports.RequestBody = &huma.RequestBody{Required: true, Description: "A header with the columns address, and reason and scope if you like; an export of " +
+		"SES, SendGrid, Mailgun, Postmark or Mailchimp; or bare addresses, one a line.",
 		Content: map[string]*huma.MediaType{string(FormatCSV): {Schema: &huma.Schema{Type: huma.TypeString}}}}
 	register(s, api, imports, s.importSuppressions, 400, 408, 415, 422)
 }
@@ -78,17 +83,17 @@ func (s *Server) suppressions(ctx context.Context, in *struct {
 }
 
 func (s *Server) suppress(ctx context.Context, in *struct{ Body suppressionBody }) (*answer[notice.Suppression], error) {
-	a, err := audience.ParseSuppressed(in.Body.Address)
-	if err != nil {
+	row := notice.SuppressionRow{Reason: notice.SuppressedRequest, Scope: cmp.Or(in.Body.Scope, notice.ScopeAll)}
+	var err error
+	if row.Key, err = audience.ParseSuppressed(in.Body.Address); err != nil {
 		return nil, err
 	}
-	reason := notice.SuppressedRequest
 	if in.Body.Reason != "" {
-		if reason, err = audience.CheckReason(in.Body.Reason); err != nil {
+		if row.Reason, err = audience.CheckReason(in.Body.Reason); err != nil {
 			return nil, err
 		}
 	}
-	kept, created, err := s.book.Suppress(ctx, a.Key(), reason, requestOf(ctx).who)
+	kept, created, err := s.book.Suppress(ctx, row, requestOf(ctx).who)
 	out, err := ok(kept, err)
 	if err == nil && created {
 		out.Status = http.StatusCreated
@@ -98,7 +103,8 @@ func (s *Server) suppress(ctx context.Context, in *struct{ Body suppressionBody 
 
 // suppressionFile takes hold of the body before anything reads it whole.
 type suppressionFile struct {
-	Reason string `query:"reason" maxLength:"200" doc:"of rows that give none; request where there is none"`
+	Reason string       `query:"reason" maxLength:"200" doc:"of rows that give none; request where there is none"`
+	Scope  notice.Scope `query:"scope" enum:"all,not_urgent" doc:"of rows that give none; not_urgent for those whose reason is complaint, else all, where there is none"`
 	format string
 	file   io.Reader
 }
@@ -114,7 +120,7 @@ func (s *Server) importSuppressions(ctx context.Context, in *suppressionFile) (*
 	if mediaType(in.format) != string(FormatCSV) {
 		return nil, unsupported(string(FormatCSV))
 	}
-	rows, err := audience.NewSuppressionReader(in.file, in.Reason)
+	rows, err := audience.NewSuppressionReader(in.file, in.Reason, in.Scope)
 	var report notice.ImportReport
 	if err == nil {
 		report, err = s.book.ImportSuppressions(ctx, rows, requestOf(ctx).who)
@@ -129,7 +135,7 @@ func (s *Server) importSuppressions(ctx context.Context, in *suppressionFile) (*
 	return ok(report, err)
 }
 
-// Suppressions returns the list of addresses that are never mailed, by number.
+// Suppressions returns the list of suppressions, by number.
 func (cl *Client) Suppressions(ctx context.Context) (all []notice.Suppression, err error) {
 	query := url.Values{"limit": {strconv.Itoa(maxPage)}}
 	for {
@@ -146,9 +152,9 @@ func (cl *Client) Suppressions(ctx context.Context) (all []notice.Suppression, e
 	}
 }
 
-// Suppress puts an address on the list; reason may be "", which is "request".
-func (cl *Client) Suppress(ctx context.Context, address, reason string) (s notice.Suppression, err error) {
-	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/suppressions", body: suppressionBody{Address: address, Reason: reason}}, &s)
+// Suppress puts an address, or *@ and a domain, on the list; reason may be "", which is "request", and scope "", which is all.
+func (cl *Client) Suppress(ctx context.Context, address, reason string, scope notice.Scope) (s notice.Suppression, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/suppressions", body: suppressionBody{Address: address, Reason: reason, Scope: scope}}, &s)
 	return s, err
 }
 
@@ -162,11 +168,14 @@ func (cl *Client) UnsuppressNumber(ctx context.Context, number int64) error {
 	return cl.do(ctx, call{method: http.MethodDelete, path: "/v1/suppressions/" + strconv.FormatInt(number, 10)}, nil)
 }
 
-// ImportSuppressions sends a file of addresses, which is streamed; reason is for rows that give none.
-func (cl *Client) ImportSuppressions(ctx context.Context, file io.Reader, reason string) (r notice.ImportReport, err error) {
-	c := call{method: http.MethodPost, path: "/v1/suppressions/import", stream: file, contentType: string(FormatCSV)}
+// ImportSuppressions sends a file of addresses, which is streamed; reason and scope are for rows that give none, "" for the usual.
+func (cl *Client) ImportSuppressions(ctx context.Context, file io.Reader, reason string, scope notice.Scope) (r notice.ImportReport, err error) {
+	c := call{method: http.MethodPost, path: "/v1/suppressions/import", stream: file, contentType: string(FormatCSV), query: url.Values{}}
 	if reason != "" {
-		c.query = url.Values{"reason": {reason}}
+		c.query.Set("reason", reason)
+	}
+	if scope != "" {
+		c.query.Set("scope", string(scope))
 	}
 	resp, err := cl.send(ctx, c)
 	if err != nil {

@@ -14,18 +14,18 @@ import (
 func TestSuppressionsThroughTheClient(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), t.Context()
-	got, err := b.client.Suppress(ctx, " Anna@B\u00fccher.example ", "")
+	got, err := b.client.Suppress(ctx, " Anna@B\u00fccher.example ", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := notice.Suppression{Number: 1, Address: "anna@xn--bcher-kva.example", Reason: "request", AddedBy: pressed, AddedAt: got.AddedAt}
+	want := notice.Suppression{Number: 1, Address: "anna@xn--bcher-kva.example", Reason: "request", Scope: notice.ScopeAll, AddedBy: pressed, AddedAt: got.AddedAt}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got, err := b.client.Suppress(ctx, "ANNA@xn--bcher-kva.example", "complaint"); err != nil || got.Number != 1 || got.Reason != "complaint" {
+	if got, err := b.client.Suppress(ctx, "ANNA@xn--bcher-kva.example", "complaint", ""); err != nil || got.Number != 1 || got.Reason != "complaint" {
 		t.Errorf("the same again: %+v, %v", got, err)
 	}
-	report, err := b.client.ImportSuppressions(ctx, strings.NewReader("reason;Address\nbounced;a@x.example\n;b@x.example\n;broken\n"), "old list")
+	report, err := b.client.ImportSuppressions(ctx, strings.NewReader("reason;Address\nbounced;a@x.example\n;b@x.example\n;broken\n"), "old list", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestSuppressionsComeInPages(t *testing.T) {
 	for i := range 2300 {
 		fmt.Fprintf(&file, "a%d@x.example\n", i)
 	}
-	if _, err := b.client.ImportSuppressions(t.Context(), strings.NewReader(file.String()), ""); err != nil {
+	if _, err := b.client.ImportSuppressions(t.Context(), strings.NewReader(file.String()), "", ""); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := b.client.Suppressions(t.Context()); err != nil || len(all) != 2300 || all[2299].Number != 2300 {

@@ -146,7 +146,7 @@ func Fill(text string, read func(file, name string) ([]string, error)) (string, 
 // ReadValues reads a file of values for the condition of a list: one a line, or a CSV with a column of that name. Its
 // error is a *notice.Error that names the line, unless the file could not be read.
 func ReadValues(r io.Reader, column string) ([]string, error) {
-	t, err := newTable(r, []string{strings.ToLower(column)})
+	t, err := newTable(r, nil, columnNames{strings.ToLower(column)})
 	if err != nil {
 		return nil, err
 	}

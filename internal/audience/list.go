@@ -20,7 +20,7 @@ type ListedID struct {
 // report of a notice, whose column customers has several. Its error is a *notice.Error that names the line, unless the
 // file could not be read. Memory grows with the file.
 func ReadList(r io.Reader) ([]ListedID, error) {
-	t, err := newTable(r, []string{columnID, "customers"})
+	t, err := newTable(r, nil, columnNames{columnID, "customers"})
 	if err != nil {
 		return nil, err
 	}

@@ -59,10 +59,31 @@ func TestReadSuppressions(t *testing.T) {
 		{"with reasons", "reason,x,address\nbounced,1,A@x.example\n,2,b@x.example\na@b.example,3,c@x.example\nmoved,4,\nlate\n",
 			"2:a@x.example=bounced | 3:b@x.example=old | 4!reason | 5!address | 6! | "},
 		{"patterns", "address\n*@x.example\n@x.example\n%@x.example\nbob*@x.example\n*.x.example\nb_b%@x.example\n",
-			"2!address | 3!address | 4!address | 5!address | 6!address | 7:b_b%@x.example=old | "},
+			"2:*@x.example=old | 3!address | 4!address | 5!address | 6!address | 7:b_b%@x.example=old | "},
+		{"domains", "*@X.Example\n *@B\u00fccher.example.\n*@*.x.example\n*@\n*@x\n*@x.example@y.example\n*\n",
+			"1:*@x.example=old | 2:*@xn--bcher-kva.example=old | 3!address | 4!address | 5!address | 6!address | 7!address | "},
+		{"scopes", "address,scope,reason\na@x.example,all,complaint\nb@x.example,not_urgent,\nc@x.example,ALL,\nd@x.example,,complaint\n",
+			"2:a@x.example=complaint | 3:b@x.example=old/not_urgent | 4!scope | 5:d@x.example=complaint/not_urgent | "},
+		{"SendGrid's bounces", "status,reason,email,created\n5.1.1,\"550 5.1.1 <a@x.example>: no\nsuch user\",A@x.example,1790083507\n" +
+			"4.2.2,\"452 4.2.2 full\",b@x.example,1790083507\n,550 no,c@x.example,1790083507\n,450 later,d@x.example,1790083507\n",
+			"2:a@x.example=bounced | 4!reason | 5:c@x.example=bounced | 6!reason | "},
+		{"SendGrid's spam reports", "email,created\na@x.example,1790083507\n", "2:a@x.example=old | "},
+		{"Mailgun's bounces", "address,code,error,created_at\na@x.example,550,see b@x.example,\"Fri, 21 Oct 2011 11:02:55 UTC\"\nb@x.example,421,,\nc@x.example,605,,\nd@x.example,,,\n",
+			"2:a@x.example=bounced | 3!reason | 4:c@x.example=bounced | 5:d@x.example=bounced | "},
+		{"Mailgun's unsubscribes", "address,tags,created_at\na@x.example,*,\n", "2:a@x.example=old | "},
+		{"Postmark's", "EmailAddress,SuppressionReason,Origin,CreatedAt\na@x.example,HardBounce,Recipient,\nb@x.example,SpamComplaint,Recipient,\nc@x.example,ManualSuppression,Customer,\n",
+			"2:a@x.example=bounced | 3:b@x.example=complaint/not_urgent | 4:c@x.example=request | "},
+		{"SES's, with a header", "EmailAddress,Reason,LastUpdateTime\na@x.example,BOUNCE,\nb@x.example,COMPLAINT,\n", "2:a@x.example=bounced | 3:b@x.example=complaint/not_urgent | "},
+		{"SES's, without", "a@x.example,BOUNCE\n\"b@x.example\",COMPLAINT\nc@x.example,\nd@x.example\n",
+			"1:a@x.example=bounced | 2:b@x.example=complaint/not_urgent | 3:c@x.example=old | 4! | "},
+		{"SES's as aws prints them", "a@x.example\tBOUNCE\nb@x.example\tCOMPLAINT\n", "1:a@x.example=bounced | 2:b@x.example=complaint/not_urgent | "},
+		{"Mailchimp's cleaned contacts", "\"Email Address\",\"First Name\",CLEAN_TIME,CLEAN_CAMPAIGN_TITLE\nA@x.example,Ann,2026-01-02 03:04:05,News\n", "2:a@x.example=bounced | "},
+		{"Mailchimp's unsubscribed contacts", "\"Email Address\",UNSUB_TIME,UNSUB_REASON\na@x.example,2026-01-02 03:04:05,SPAM\n", "2:a@x.example=request | "},
+		{"Mandrill's", "Email,Reason,Detail\na@x.example,hard-bounce,smtp;550\nb@x.example,soft-bounce,\nc@x.example,spam,\nd@x.example,unsub,\ne@x.example,custom,\n",
+			"2:a@x.example=bounced | 3!reason | 4:c@x.example=complaint/not_urgent | 5:d@x.example=request | 6:e@x.example=custom | "},
 		{"columns without an address", "mail,reason\nx@x.example,y\n", "line 1 has several columns, and none of them is named address"},
 	} {
-		r, err := NewSuppressionReader(strings.NewReader(c.file), "old")
+		r, err := NewSuppressionReader(strings.NewReader(c.file), "old", "")
 		if err != nil {
 			if !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s: %v, want %s", c.name, err, c.want)
@@ -82,7 +103,11 @@ func TestReadSuppressions(t *testing.T) {
 				got += fmt.Sprintf("%d!%s | ", rejected.Line, rejected.Column)
 				continue
 			}
-			got += fmt.Sprintf("%d:%s=%s | ", row.Line, row.Key, row.Reason)
+			got += fmt.Sprintf("%d:%s=%s", row.Line, row.Key, row.Reason)
+			if row.Scope != notice.ScopeAll {
+				got += "/" + string(row.Scope)
+			}
+			got += " | "
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
@@ -106,6 +131,29 @@ func FuzzReadList(f *testing.F) {
 				t.Errorf("id %q of line %d after line %d: %s", l.ID, l.Line, last, reason)
 			}
 			last = l.Line
+		}
+	})
+}
+
+// FuzzReadSuppressions: every row is either a suppression that can be kept and written down again, or rejected without its address.
+func FuzzReadSuppressions(f *testing.F) {
+	f.Add("address,reason,scope\n*@x.example,bounced,all\n")
+	f.Add("a@x.example;COMPLAINT\n\"b@x.example\";\n")
+	f.Add("status,reason,email\n4.2.2,\"full\n\",a@x.example\n")
+	f.Fuzz(func(t *testing.T, file string) {
+		r, err := NewSuppressionReader(strings.NewReader(file), "", "")
+		for err == nil {
+			var row notice.SuppressionRow
+			var rejected *notice.Rejection
+			row, rejected, err = r.Next()
+			if err != nil || rejected != nil {
+				continue
+			}
+			key, bad := ParseSuppressed(row.Key)
+			reason, worse := CheckReason(row.Reason)
+			if key != row.Key || reason != row.Reason || bad != nil || worse != nil || CheckScope(row.Scope) != nil {
+				t.Errorf("%+v is read again as %q and %q: %v, %v", row, key, reason, bad, worse)
+			}
 		}
 	})
 }

@@ -261,7 +261,7 @@ func (p *pair) suppress(int64) error {
 	key := p.mailbox()
 	p.note("%s", strings.TrimPrefix(key, p.prefix))
 	_ = p.s.Suppress(p.ctx, key)
-	_, _, err := p.db.Suppress(p.ctx, key, "request", "op")
+	_, _, err := p.db.Suppress(p.ctx, notice.SuppressionRow{Key: key, Reason: "request", Scope: notice.ScopeAll}, "op")
 	return err
 }
 

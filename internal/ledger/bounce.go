@@ -184,12 +184,17 @@ func suppressBounced(ctx context.Context, tx pgx.Tx, key string) (suppressed boo
 	if err != nil || !isDead(last) {
 		return false, err
 	}
-	tag, err := tx.Exec(ctx, `INSERT INTO suppression (address_key, reason, added_by) SELECT $1, $2, 'tocsin'
-		WHERE NOT `+suppressedSQL("$1")+` ON CONFLICT DO NOTHING`, key, notice.SuppressedBounced)
-	if err != nil || tag.RowsAffected() == 0 {
+	return suppressBy(ctx, tx, notice.SuppressionRow{Key: key, Reason: notice.SuppressedBounced, Scope: notice.ScopeAll})
+}
+
+// suppressBy puts a mailbox on the list of suppressions for what came back of its mails, unless it is covered already.
+func suppressBy(ctx context.Context, tx pgx.Tx, row notice.SuppressionRow) (suppressed bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT `+suppressedSQL("$1::text", row.Scope == notice.ScopeAll), row.Key).Scan(&suppressed)
+	if err != nil || suppressed {
 		return false, err
 	}
-	return true, suppressReleased(ctx, tx, `s.address_key = $1`, key)
+	_, _, err = suppressOne(ctx, tx, row, notice.System)
+	return err == nil, err
 }
 
 // isDead judges a mailbox by what became of its notices, the newest first: the class of a bounce, "" for a mail that did not

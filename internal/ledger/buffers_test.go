@@ -123,3 +123,34 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 	few("its claim", 2000, func(db *ledger.DB) (err error) { _, _, err = db.Claim(ctx, chunk, "w"); return err })
 	few("cancel", 20*rows, func(db *ledger.DB) error { return db.Cancel(ctx, d.id, "op") })
 }
+
+// TestTheListOfSuppressionsIsReadThroughItsKeys with domains on it. Only a new domain has the plans that are being sent read through.
+func TestTheListOfSuppressionsIsReadThroughItsKeys(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	const rows = 8000
+	d.exec(`INSERT INTO suppression (address_key, reason, added_by) SELECT 'x' || i || '@example.com', 'r', 'x' FROM generate_series(1, 20000) i`)
+	d.exec(`INSERT INTO suppression (address_key, reason, added_by) SELECT '*@' || i || '.example', 'r', 'x' FROM generate_series(1, 2000) i`)
+	d.exec(`ANALYZE`)
+	d.customers(rows)
+	d.send(notice.Body{Key: "n"})
+	var chunk int64
+	d.must(d.pool.QueryRow(t.Context(), `SELECT id FROM chunk WHERE notice_id = $1 AND lo = 0`, d.id).Scan(&chunk))
+	few := func(what string, most int, do func(db *ledger.DB) error) {
+		t.Helper()
+		n := d.blocks(what, ledger.Options{MaxConns: 1, Worker: "counted"}, do)
+		t.Logf("%s: %d", what, n)
+		if n > most {
+			t.Errorf("%s: %d blocks, want at most %d", what, n, most)
+		}
+	}
+	few("claim", 4000, func(db *ledger.DB) error { _, _, err := db.Claim(t.Context(), chunk, "w"); return err })
+	few("suppress an address", 500, func(db *ledger.DB) error {
+		_, _, err := db.Suppress(t.Context(), never("c300@example.com"), "x")
+		return err
+	})
+	few("suppress a domain", 5*rows, func(db *ledger.DB) error {
+		_, _, err := db.Suppress(t.Context(), never("*@example.org"), "x")
+		return err
+	})
+}

@@ -37,8 +37,8 @@ type Due struct {
 }
 
 // Claim takes the lease of a chunk for holder; ok is false when somebody else has it or nothing in it is open.
-// Marks that the previous holder left open become uncertain, stopped deliveries are cancelled, and those that were
-// put on the list of suppressions meanwhile is left out, as are mailboxes that this process does not send to.
+// Marks that the previous holder left open become uncertain, stopped deliveries are cancelled, and mailboxes that were
+// put on the list of suppressions meanwhile are left out, as are those that this process does not send to.
 func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim, ok bool, err error) {
 	if !db.mayWork() {
 		return c, false, nil
@@ -58,10 +58,10 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 	// Locked by a statement of its own: an outcome that is being recorded lets a plain UPDATE pass.
 	err = tx.QueryRow(ctx, `
 		SELECT c.notice_id, c.plan_id, c.lo, c.hi - c.lo, bit_count(c.dots) > 0, n.incident_id, n.state, greatest(n.released_at, n.send_at),
-			n.only_to, `+differSQL("$2")+`
+			urgent(n.body), n.only_to, `+differSQL("$2")+`
 		FROM chunk c JOIN notice n ON n.id = c.notice_id
 		WHERE c.id = $1 AND c.open AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp()) FOR UPDATE OF c`, chunkID, db.onlyTo()).
-		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt, &noted, &differ)
+		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt, &p.urgent, &noted, &differ)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && differ {
 		return c, false, nil
 	}
@@ -85,7 +85,7 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 		return c, false, fmt.Errorf("claim chunk %d: %w", chunkID, err)
 	}
 	db.runs.keep(chunkID, p.run)
-	if err := suppressOwed(ctx, tx, chunkID); err != nil {
+	if err := suppressOwed(ctx, tx, chunkID, p.urgent); err != nil {
 		return c, false, err
 	}
 	if err := cancelStopped(ctx, tx, []int64{chunkID}); err != nil {
@@ -123,6 +123,7 @@ type claimed struct {
 	run
 	plan, incident int64
 	state          notice.State
+	urgent         bool
 	owedAt         time.Time
 	sent, stopped  bitmap
 }

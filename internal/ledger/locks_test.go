@@ -223,7 +223,7 @@ func TestALaterNoticeBeginsWhileOthersChangeBoth(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(d *desk, a, b ledger.Attempt) error{
 		"a suppression": func(d *desk, _, _ ledger.Attempt) error {
-			_, _, err := d.Suppress(d.t.Context(), "c1@example.com", "request", "x")
+			_, _, err := d.Suppress(d.t.Context(), never("c1@example.com"), "x")
 			return err
 		},
 		"late answers": func(d *desk, a, b ledger.Attempt) error {
@@ -287,11 +287,11 @@ func TestAListIsImportedWhileMarksAreMade(t *testing.T) {
 	d.must(d.pool.QueryRow(ctx, `SELECT min(id), max(id) FROM chunk`).Scan(&first, &last))
 	keys, err := collectStrings(d, `SELECT address_key FROM recipient WHERE seq IN (0, 256) ORDER BY seq DESC`)
 	d.must(err)
-	file = append(file, notice.SuppressionRow{Key: keys[0], Reason: "r"})
+	file = append(file, notice.SuppressionRow{Key: keys[0], Reason: "r", Scope: notice.ScopeAll})
 	for i := range 5000 {
-		file = append(file, notice.SuppressionRow{Key: fmt.Sprintf("x%d@example.com", i), Reason: "r"})
+		file = append(file, notice.SuppressionRow{Key: fmt.Sprintf("x%d@example.com", i), Reason: "r", Scope: notice.ScopeAll})
 	}
-	file = append(file, notice.SuppressionRow{Key: keys[1], Reason: "r"})
+	file = append(file, notice.SuppressionRow{Key: keys[1], Reason: "r", Scope: notice.ScopeAll})
 	tx, err := d.pool.Begin(ctx) // as marks are
 	d.must(err)
 	defer tx.Rollback(ctx) // a second end does nothing

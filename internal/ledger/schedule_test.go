@@ -98,7 +98,7 @@ func TestANoticeIsTakenBackAndReleasedAgain(t *testing.T) {
 		if paused {
 			d.must(d.Pause(t.Context(), d.id, "ann"))
 		}
-		_, _, err := d.Suppress(t.Context(), "c7@example.com", "request", "ann")
+		_, _, err := d.Suppress(t.Context(), never("c7@example.com"), "ann")
 		d.must(err)
 		d.must(d.TakeBack(t.Context(), d.id, "ann"))
 		d.wantNotice(notice.Draft)
@@ -242,7 +242,7 @@ func TestAnOperatorTakesBackWhatBegins(t *testing.T) {
 		wg.Go(func() { r.failed(ctx, d.Move(ctx, d.id, time.Now(), nil, "cy")) })
 		wg.Go(func() { back = d.TakeBack(ctx, d.id, "bob") })
 		wg.Go(func() {
-			_, _, err := d.Suppress(ctx, fmt.Sprintf("c%d@example.com", 2*round+1), "request", "ann")
+			_, _, err := d.Suppress(ctx, never(fmt.Sprintf("c%d@example.com", 2*round+1)), "ann")
 			r.failed(ctx, err)
 		})
 		wg.Go(func() { r.failed(ctx, d.DeleteCustomer(ctx, fmt.Sprint("c", 2*round+2))) })

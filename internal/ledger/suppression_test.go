@@ -11,10 +11,15 @@ import (
 	"tocsin/internal/notice"
 )
 
+// never is an entry for every notice.
+func never(key string) notice.SuppressionRow {
+	return notice.SuppressionRow{Key: key, Reason: notice.SuppressedRequest, Scope: notice.ScopeAll}
+}
+
 func (d *desk) suppress(keys ...string) {
 	d.t.Helper()
 	for _, key := range keys {
-		_, _, err := d.Suppress(d.t.Context(), key, notice.SuppressedRequest, "test")
+		_, _, err := d.Suppress(d.t.Context(), never(key), "test")
 		d.must(err)
 	}
 }
@@ -127,8 +132,8 @@ func TestTheListOfSuppressions(t *testing.T) {
 	d := open(t)
 	ctx := t.Context()
 	d.suppress("a@x.example")
-	report, err := d.ImportSuppressions(ctx, &suppressions{{Key: "a@x.example", Reason: "bounced"}, {Line: 2}, {Key: "b@x.example", Reason: "old"},
-		{Key: "b@x.example", Reason: "complaint"}}, "importer")
+	report, err := d.ImportSuppressions(ctx, &suppressions{{Key: "a@x.example", Reason: "bounced", Scope: notice.ScopeAll}, {Line: 2},
+		{Key: "b@x.example", Reason: "old", Scope: notice.ScopeAll}, {Key: "b@x.example", Reason: "complaint", Scope: notice.ScopeAll}}, "importer")
 	d.must(err)
 	if report.Read != 4 || report.Inserted != 1 || report.Updated != 1 || report.Unchanged != 1 || len(report.Rejected) != 1 {
 		t.Errorf("the report is %+v", report)
@@ -185,4 +190,53 @@ func TestALateRefusalToASuppressedMailboxIsNotTriedAgain(t *testing.T) {
 		t.Errorf("a mail is due to a mailbox that is suppressed: %+v", c.Due)
 	}
 	d.wantState(0, notice.DeliveryCancelled)
+}
+
+// TestAnErasedEntryKeepsItsScope: a hash holds for the same notices as the address did, and an entry for a domain is no hash, also
+// where the erased mailbox has its name.
+func TestAnErasedEntryKeepsItsScope(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.exec(`INSERT INTO customer (id, email, email_key) VALUES ('a', 'a@x.example', 'a@x.example'), ('b', '*@y.example', '*@y.example')`)
+	for _, key := range []string{"a@x.example", "*@y.example"} {
+		_, _, err := d.Suppress(t.Context(), notice.SuppressionRow{Key: key, Reason: notice.SuppressedComplaint, Scope: notice.ScopeNotUrgent}, "test")
+		d.must(err)
+	}
+	d.must(d.DeleteCustomer(t.Context(), "a"))
+	d.must(d.DeleteCustomer(t.Context(), "b"))
+	listed, err := d.Suppressions(t.Context(), 0, 10)
+	if err != nil || listed[0].Address != "" || listed[0].Scope != notice.ScopeNotUrgent || listed[1].Address != "*@y.example" {
+		t.Errorf("the list is %+v, %v", listed, err)
+	}
+	d.exec(`INSERT INTO customer (id, email, email_key) VALUES ('c', 'a@x.example', 'a@x.example'), ('d', 'd@y.example', 'd@y.example')`)
+	for _, b := range []notice.Body{{Kind: notice.Advisory}, {Kind: notice.Outage}} {
+		p, err := d.Plan(t.Context(), all(b))
+		if want := 2 - len(p.ByLanguage)*2; err != nil || p.Suppressed[notice.ReasonSuppressionList] != want || b.Urgent() != (want == 0) {
+			t.Errorf("%s: %+v, %v", b.Kind, p, err)
+		}
+	}
+}
+
+// TestAFileWidensAnEntryAndNeverNarrowsOne and a wider one stops what is owed, as a new one does.
+func TestAFileWidensAnEntryAndNeverNarrowsOne(t *testing.T) {
+	t.Parallel()
+	d := release(t, 3)
+	complaint := func(key string) notice.SuppressionRow {
+		return notice.SuppressionRow{Key: key, Reason: notice.SuppressedComplaint, Scope: notice.ScopeNotUrgent}
+	}
+	for _, row := range []notice.SuppressionRow{complaint("c1@example.com"), never("c2@example.com")} {
+		_, _, err := d.Suppress(t.Context(), row, "test")
+		d.must(err)
+	}
+	d.wantCounts(map[string]int{"queued": 2, "suppressed": 1}) // an outage goes in spite of a complaint
+	report, err := d.ImportSuppressions(t.Context(), &suppressions{never("c1@example.com"), complaint("c1@example.com"), complaint("c2@example.com"),
+		complaint("c3@example.com")}, "importer")
+	if err != nil || report.Inserted != 1 || report.Updated != 1 || report.Unchanged != 2 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	d.wantCounts(map[string]int{"queued": 1, "suppressed": 2})
+	all, err := d.Suppressions(t.Context(), 0, 10)
+	if err != nil || all[0].Scope != notice.ScopeAll || all[1].Scope != notice.ScopeAll || all[1].Reason != notice.SuppressedRequest || all[2].Scope != notice.ScopeNotUrgent {
+		t.Errorf("the list is %+v, %v", all, err)
+	}
 }

@@ -68,10 +68,7 @@ func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	rows, _ := db.pool.Query(ctx, `
 		WITH due AS (
 			SELECT c.*, n.urgent FROM (
-				-- as notice.Body.Urgent has it
-				SELECT id, state, body->>'kind' = 'outage' AND body->>'phase' IS DISTINCT FROM 'postmortem'
-					OR body->>'severity' IS NOT DISTINCT FROM 'critical' AS urgent
-				FROM notice WHERE state <> 'draft' OFFSET 0) n
+				SELECT id, state, urgent(body) AS urgent FROM notice WHERE state <> 'draft' OFFSET 0) n
 			CROSS JOIN LATERAL (
 				SELECT id, epoch, due_at, overdue, row_number() OVER (ORDER BY due_at, lo) AS turn
 				FROM (SELECT id, epoch, due_at, lo, clock_timestamp() - coalesce(lease_until, least(due_at, clock_timestamp())) AS overdue FROM chunk
