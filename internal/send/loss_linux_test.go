@@ -1,10 +1,7 @@
 package send
 
 import (
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
+	"errors"
 	"testing"
 	"time"
 
@@ -39,27 +36,17 @@ func TestOnlyUnacknowledgedBytesEndAConnection(t *testing.T) {
 	}
 }
 
-// lossy names the variable that has the test binary run itself in a network of its own.
-const lossy = "TOCSIN_TEST_LOSSY"
-
 // TestAnAnswerOutlivesAnOutageOfTheNetwork loses every packet for longer than the TCP_USER_TIMEOUT while the answer to a
 // dot is waited for.
 func TestAnAnswerOutlivesAnOutageOfTheNetwork(t *testing.T) {
 	testkit.Large(t, "TestOnlyUnacknowledgedBytesEndAConnection")
-	if os.Getenv(lossy) == "" {
-		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestAnAnswerOutlivesAnOutageOfTheNetwork$", "-test.v")
-		cmd.Env = append(os.Environ(), lossy+"=1")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-		out, err := cmd.CombinedOutput()
-		if os.IsPermission(err) {
-			t.Skip("only root may have a network of its own")
-		}
-		if err != nil || !strings.Contains(string(out), "--- PASS") {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	inside, err := testkit.Apart(t)
+	if err != nil {
+		t.Skip(err)
+	}
+	if !inside {
 		return
 	}
-	loopbackIs(t, true)
 	back := make(chan struct{})
 	s := serve(t, map[string]act{atDot: {say: "250 at last", after: back}})
 	p := pool(t, usual, s.relay())
@@ -69,9 +56,11 @@ func TestAnAnswerOutlivesAnOutageOfTheNetwork(t *testing.T) {
 				break
 			}
 		}
-		loopbackIs(t, false)
+		down := testkit.Loopback(false)
 		<-time.After(userTimeout + 10*time.Second) // the outage, by the kernel's clock
-		loopbackIs(t, true)
+		if err := errors.Join(down, testkit.Loopback(true)); err != nil {
+			t.Error(err)
+		}
 		close(back)
 	}()
 	a, err := p.Send(t.Context(), mail, &permit{})
@@ -93,24 +82,4 @@ func acknowledged(p *Pool) bool {
 		})
 	}
 	return open == 0
-}
-
-// loopbackIs switches the loopback interface on or off, which drops its packets.
-func loopbackIs(t *testing.T, up bool) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err == nil {
-		if up {
-			lo.SetUint16(unix.IFF_UP)
-		}
-		err = unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
-	}
-	if err != nil {
-		t.Errorf("loopback interface up, %v: %v", up, err)
-	}
 }
