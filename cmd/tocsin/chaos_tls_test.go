@@ -44,7 +44,7 @@ func newCertificates(t testing.TB) (c certificates) {
 	authority, key := sign(root, root, nil)
 	leaf := func(serial int64, until time.Time) tls.Certificate {
 		signed, _ := sign(&x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "relay"},
-			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: now.Add(-24 * time.Hour), NotAfter: until}, root, key)
+			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"relay.test"}, NotBefore: now.Add(-24 * time.Hour), NotAfter: until}, root, key)
 		return signed
 	}
 	c.valid, c.expired = leaf(2, now.Add(24*time.Hour)), leaf(3, now.Add(-time.Hour))

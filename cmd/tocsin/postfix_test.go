@@ -99,19 +99,25 @@ func (p postfix) run(t *testing.T) {
 			t.Logf("Postfix said:\n%s", lastLines(string(log), 60))
 		}
 	})
+	awaitListening(t, "Postfix", p.address, ended)
+}
+
+// awaitListening waits until a server takes connections.
+func awaitListening(t *testing.T, name, address string, ended <-chan struct{}) {
+	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
-		conn, err := net.DialTimeout("tcp", p.address, time.Second)
+		conn, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {
 			conn.Close()
 			return
 		}
 		select {
 		case <-ended:
-			t.Fatal("Postfix does not start")
+			t.Fatalf("%s does not start", name)
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("Postfix does not listen")
+			t.Fatalf("%s does not listen", name)
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"tocsin/internal/sink"
 )
 
-// The test of this file sends through a relay that is not ours, as it comes from Debian.
+// The tests of this file send through a relay that is not ours, as it comes from Debian.
 
 // granted is a permit to send at any time.
 type granted struct{}
@@ -82,16 +82,26 @@ func all(t *testing.T, answers map[string]notice.Answer, o notice.Outcome, relay
 	}
 }
 
-// found checks the words of `tocsin check` about a relay.
+// found waits until `tocsin check` says this of a relay, which may count connections that have just ended.
 func found(t *testing.T, s config.Relay, level notice.Level, message string) {
 	t.Helper()
 	r, err := relay(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := send.Check(t.Context(), r)
-	if !slices.ContainsFunc(f, func(f notice.Finding) bool { return f.Level == level && strings.Contains(f.Message, message) }) {
-		t.Errorf("nothing says %s %q: %+v", level, message, f)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for tick := time.NewTicker(100 * time.Millisecond); ; {
+		f := send.Check(ctx, r)
+		if slices.ContainsFunc(f, func(f notice.Finding) bool { return f.Level == level && strings.Contains(f.Message, message) }) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Errorf("nothing says %s %q: %+v", level, message, f)
+			return
+		}
 	}
 }
 
@@ -172,5 +182,34 @@ func TestAPostfixThatIsParticular(t *testing.T) {
 	all(t, through(t, parcel{"q%d@example.org", 5, 1000}, open, next), notice.OutcomeSent, "second", "")
 	if behind.Count() != 40 {
 		t.Errorf("%d mails came through Postfix, want 40", behind.Count())
+	}
+}
+
+// TestAPostfixThatLimitsItsClients is the only relay, and takes three connections, so many new ones, so many mails and so
+// many recipients of a client in two seconds.
+func TestAPostfixThatLimitsItsClients(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	p := startPostfix(t, s.sink.Addr(), "smtpd_client_event_limit_exceptions =", "anvil_rate_time_unit = 2s", "smtpd_client_connection_count_limit = 3",
+		"smtpd_client_connection_rate_limit = 6", "smtpd_client_message_rate_limit = 40", "smtpd_client_recipient_rate_limit = 30")
+	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+p.address)
+	const customers = 120
+	s.customers(customers)
+	s.work()
+	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
+	s.await("outage-1", "finished", finished)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.sink.WaitFor(ctx, customers); err != nil {
+		t.Error(err)
+	}
+	if st := s.settled("outage-1", 0); st.Counts["sent"] != customers {
+		t.Errorf("%v of %d", st.Counts, customers)
+	}
+	log := string(read(t, p.log))
+	for _, limit := range []string{"Connection concurrency limit exceeded", "Recipient address rate limit exceeded"} {
+		if !strings.Contains(log, limit) {
+			t.Errorf("Postfix has not said: %s", limit)
+		}
 	}
 }
