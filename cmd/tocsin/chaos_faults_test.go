@@ -60,10 +60,10 @@ func (p chaosPlan) apiKinds() []kind {
 }
 
 // press is a release in which the API is killed or stopped; what mends it sees the release through. The first is
-// that of the notice to everybody, the others go to a fortieth of them each.
+// that of the notice to everybody, the others go to a fortieth of them each, as the next word on the same incident.
 func (c *chaos) press(stop bool) wound {
 	key := fmt.Sprintf("notice-%d", len(c.keys))
-	var lines []string
+	lines := []string{"incident: chaos"}
 	if len(c.keys) > 0 {
 		lines = append(lines, fmt.Sprintf(`audience: 'server = "s%d"'`, len(c.keys)%40))
 	}
@@ -236,9 +236,16 @@ func (p chaosPlan) postgresKinds() []kind {
 		{"postgres-unreachable", "postgres", p.outage, p.outage, func(c *chaos) wound {
 			return wound{mend: c.freeze(c.postgresPIDs()...)}
 		}},
+		{postgresSilent, "postgres", p.outage / 2, p.outage, func(c *chaos) wound {
+			c.line.FallSilent()
+			return wound{mend: c.line.Mend}
+		}},
 		{"postgres-disk-full", "postgres", p.outage / 2, p.outage, (*chaos).fillDisk},
 	}
 }
+
+// postgresSilent is when the connections to Postgres stand and carry nothing; those that there were never do again.
+const postgresSilent = "postgres-silent"
 
 func (c *chaos) startPostgres() { c.no(c.services.StartPostgres(c.t.Context())) }
 
@@ -273,7 +280,14 @@ func (c *chaos) fillDisk() wound {
 	}}
 }
 
-func (p chaosPlan) relayKinds() (all []kind) {
+func (p chaosPlan) relayKinds() []kind {
+	all := []kind{
+		{hanging, "relay", p.outage / 2, p.outage, func(c *chaos) wound {
+			c.wire.set(hanging, true)
+			return wound{mend: func() { c.wire.set(hanging, false) }}
+		}},
+		{"packets-lost", "relay", 2 * time.Second, 5 * time.Second, (*chaos).losePackets},
+	}
 	for _, name := range []string{resetBeforeDot, resetAfterDot, storm421, tarpit, greylisting, expired} {
 		all = append(all, kind{name, "relay", 2 * time.Second, 5 * time.Second, func(c *chaos) wound {
 			c.wire.set(name, true)
@@ -281,6 +295,18 @@ func (p chaosPlan) relayKinds() (all []kind) {
 		}})
 	}
 	return all
+}
+
+// losePackets has some or all packets to and from the relays dropped.
+func (c *chaos) losePackets() wound {
+	if c.firewall == nil {
+		c.table.skip("packets-lost", c.noFirewall)
+		return wound{mend: func() {}}
+	}
+	percent := min(100, 30+c.random.IntN(100))
+	c.t.Logf("%d %% of the packets are lost", percent)
+	c.no(c.firewall.drop(percent, c.wire.plain.Addr(), c.wire.secure.Addr()))
+	return wound{mend: func() { c.no(c.firewall.drop(0)) }}
 }
 
 // no ends the test at an error in breaking or mending.

@@ -3,36 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
-	"runtime"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+
+	"tocsin/internal/testkit"
 )
-
-// chaosMounts says, in the environment of a test process, that its mounts are its own, or why they are not.
-const chaosMounts = "TOCSIN_TEST_CHAOS_MOUNTS"
-
-// ownMounts goes on in a mount namespace of this process alone, so that no file system that a test mounts is seen
-// elsewhere or outlives it. It must be called before anything else has begun.
-func ownMounts() {
-	if os.Getenv(chaosMounts) != "" {
-		return
-	}
-	runtime.LockOSThread() // the thread that has the namespace is the one that goes on after exec
-	err := syscall.Unshare(syscall.CLONE_NEWNS)
-	if err == nil {
-		err = syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
-	}
-	said := "own"
-	if err != nil {
-		said = fmt.Sprintf("no mount namespace of its own: %v", err)
-	}
-	os.Setenv(chaosMounts, said)
-	if self, err := os.Executable(); err == nil {
-		err = syscall.Exec(self, os.Args, os.Environ())
-		os.Setenv(chaosMounts, fmt.Sprintf("no mount namespace of its own: %v", err))
-	}
-}
 
 // smallDisk is a file system whose size can be changed.
 type smallDisk struct{ dir string }
@@ -40,12 +20,9 @@ type smallDisk struct{ dir string }
 // roomyDisk is its size while there is room, in bytes.
 const roomyDisk = 2 << 30
 
-// newSmallDisk mounts one in memory, until the test ends. The error says why that can't be done here.
+// newSmallDisk mounts one in memory, until the test ends, in a process that testkit.Apart has started.
 func newSmallDisk(t *testing.T) (*smallDisk, error) {
 	t.Helper()
-	if said := os.Getenv(chaosMounts); said != "own" {
-		return nil, errors.New(said)
-	}
 	dir, err := os.MkdirTemp("", "tocsin-chaos-")
 	if err != nil {
 		return nil, err
@@ -83,4 +60,46 @@ func (d *smallDisk) empty() error { return d.resize(roomyDisk) }
 
 func (d *smallDisk) resize(size uint64) error {
 	return syscall.Mount("tmpfs", d.dir, "tmpfs", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", size))
+}
+
+// firewall loses packets in the network of a process that testkit.Apart has started.
+type firewall struct{ t *testing.T }
+
+// fetchFirewall downloads nft where it lacks, while there still is a network.
+func fetchFirewall(t *testing.T) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		_, _ = testkit.Debian(t.Context(), "nftables") // newFirewall says why it can't be had
+	}
+}
+
+// newFirewall returns one that lets everything through. The error says why there can be none here.
+func newFirewall(t *testing.T) (*firewall, error) {
+	if _, err := exec.LookPath("nft"); err != nil {
+		root, err := testkit.Debian(t.Context(), "nftables")
+		if err == nil {
+			err = testkit.Overlay(filepath.Join(root, "usr"), "/usr")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("no nft: %w", err)
+		}
+	}
+	f := &firewall{t}
+	return f, f.drop(0)
+}
+
+// drop has a share of the packets to and from addresses of this machine dropped, and all others let through.
+func (f *firewall) drop(percent int, addresses ...net.Addr) error {
+	rules := "table ip chaos\ndelete table ip chaos\ntable ip chaos { chain relays { type filter hook input priority 0;\n"
+	for _, a := range addresses {
+		_, port, _ := net.SplitHostPort(a.String())
+		for _, side := range []string{"sport", "dport"} {
+			rules += fmt.Sprintf("tcp %s %s numgen random mod 100 <= %d drop\n", side, port, percent-1)
+		}
+	}
+	nft := exec.CommandContext(f.t.Context(), "nft", "-f", "-")
+	nft.Stdin = strings.NewReader(rules + "}\n}\n")
+	if out, err := nft.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, out)
+	}
+	return nil
 }

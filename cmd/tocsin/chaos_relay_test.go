@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/mail"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +21,7 @@ const (
 	storm421       = "421-storm"        // greetings, commands and dots are answered with 421
 	tarpit         = "tarpit"           // every answer is late
 	greylisting    = "greylisting"      // the first RCPT of an address is answered with 451
+	hanging        = "relay-hangs"      // the first relay takes mails and commands, and answers none until the fault is over
 	expired        = "certificate"      // the first relay restarts with a certificate that has expired
 )
 
@@ -38,13 +38,11 @@ type wire struct {
 	random   *rand.Rand
 	conns    map[net.Conn]bool
 	faults   map[string]bool
+	goesOn   chan struct{} // closed unless the first relay hangs
 	greyed   map[string]bool
-	interval time.Duration   // between two answers to a dot
-	next     time.Time       // when the next of them is due
-	under    int             // messages under way, those of workers that are gone among them
-	told     map[string]bool // by Message-ID: its 250 was written to a worker, who may have been gone
-	cut      map[string]bool // the connection was cut under it
-	kept     map[string]bool // … with the dot heard, and nothing answered
+	interval time.Duration // between two answers to a dot
+	next     time.Time     // when the next of them is due
+	witness
 }
 
 // newWire listens in front of the sink at upstream, until the test ends.
@@ -52,7 +50,8 @@ func newWire(t *testing.T, upstream string, seed uint64) *wire {
 	t.Helper()
 	w := &wire{upstream: upstream, certificates: newCertificates(t), ended: make(chan struct{}),
 		random: rand.New(rand.NewPCG(seed, 1)), conns: map[net.Conn]bool{}, faults: map[string]bool{}, greyed: map[string]bool{},
-		told: map[string]bool{}, cut: map[string]bool{}, kept: map[string]bool{}}
+		goesOn: make(chan struct{}), witness: newWitness()}
+	close(w.goesOn)
 	listen := func() net.Listener {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -97,6 +96,12 @@ func (w *wire) set(fault string, on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.faults[fault] = on
+	switch {
+	case fault == hanging && on:
+		w.goesOn = make(chan struct{})
+	case fault == hanging:
+		close(w.goesOn)
+	}
 }
 
 // strikes reports whether the fault lasts and hits this time.
@@ -137,13 +142,6 @@ func (w *wire) turn() time.Duration {
 		}
 	}
 	return w.next.Sub(now)
-}
-
-// note remembers something of a mail.
-func (w *wire) note(of map[string]bool, messageID string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	of[messageID] = true
 }
 
 // wait waits unless the test is over.
@@ -205,8 +203,17 @@ func (d *dialogue) say(line string) bool {
 	return err == nil
 }
 
-// late holds an answer back in a tarpit.
+// late holds an answer back in a tarpit, or while the relay hangs.
 func (d *dialogue) late() {
+	d.mu.Lock()
+	goesOn := d.goesOn
+	d.mu.Unlock()
+	if d.secure {
+		select {
+		case <-goesOn:
+		case <-d.ended:
+		}
+	}
 	if d.strikes(tarpit, 1) {
 		d.wait(d.between(300*time.Millisecond, 3*time.Second))
 	}
@@ -227,9 +234,10 @@ func (d *dialogue) command() bool {
 	case verb == "RCPT" && d.strikes(greylisting, 1) && d.firstTime(line):
 		return d.say("451 4.7.1 Greylisted, come back")
 	}
+	asked := time.Now() // or later
 	reply, ok := d.pipe(line)
 	if verb == "DATA" && bytes.HasPrefix(reply, []byte("354")) { // not where its recipient was refused
-		return ok && d.message()
+		return ok && d.message(asked)
 	}
 	return ok
 }
@@ -265,22 +273,8 @@ func (d *dialogue) reply() (all []byte, err error) {
 	}
 }
 
-// busy counts a message in or out.
-func (w *wire) busy(by int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.under += by
-}
-
-// quiet reports whether no message is under way to the sink.
-func (w *wire) quiet() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.under == 0
-}
-
-// message takes what follows DATA: the message with its dot.
-func (d *dialogue) message() bool {
+// message takes the message that follows DATA, with its dot. It was asked for no earlier than at the time given.
+func (d *dialogue) message(asked time.Time) bool {
 	d.busy(1)
 	defer d.busy(-1)
 	body, whole, err := d.body(d.strikes(resetBeforeDot, 0.3))
@@ -294,6 +288,7 @@ func (d *dialogue) message() bool {
 		d.sink.Write(body)
 		return false
 	}
+	d.came(id, asked)
 	if d.strikes(storm421, 0.3) {
 		d.say("421 4.3.2 Closing")
 		return false
@@ -364,12 +359,4 @@ func (d *dialogue) reset() {
 		t.SetLinger(0)
 	}
 	d.raw.Close()
-}
-
-func messageID(body []byte) string {
-	m, err := mail.ReadMessage(bytes.NewReader(body))
-	if err != nil {
-		return ""
-	}
-	return m.Header.Get("Message-Id")
 }

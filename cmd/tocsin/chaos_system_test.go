@@ -27,6 +27,7 @@ type chaos struct {
 	chaosPlan
 	random   *rand.Rand
 	wire     *wire
+	line     *testkit.Line // to Postgres, of all programs
 	api      *program
 	workers  []*program
 	keys     []string // of the notices that were released
@@ -70,13 +71,14 @@ func newChaos(t *testing.T, p chaosPlan) *chaos {
 	}
 	s.sink = startSink(t, "127.0.0.1:0", sink.Options{Keep: 1, OnMail: c.arrived})
 	c.wire = newWire(t, s.sink.Addr().String(), p.seed)
+	c.line = testkit.NewLine(t, s.services.DatabaseURL)
 	listen := freeAddress(t)
 	s.env = []string{
 		"PATH=/usr/bin:/bin", "HOME=" + t.TempDir(), "SSL_CERT_FILE=" + c.wire.certificates.authority,
-		"DATABASE_URL=" + s.services.DatabaseURL, "REDIS_URL=" + s.services.RedisURL,
+		"DATABASE_URL=" + c.line.URL, "REDIS_URL=" + s.services.RedisURL,
 		"TOCSIN_SMTP_URL=" + c.wire.url(), "TOCSIN_FROM=Example Status <status@example.net>",
 		"TOCSIN_LISTEN=" + listen, "TOCSIN_URL=http://" + listen, "TOCSIN_TOKEN=s3cret",
-		"TOCSIN_LEASE=" + p.lease.String(), "TOCSIN_FIRST_RETRY=1s", "TOCSIN_DRAIN=20s",
+		"TOCSIN_LEASE=" + p.lease.String(), "TOCSIN_FIRST_RETRY=1s", "TOCSIN_DRAIN=20s", "TOCSIN_RELAY_SILENCE=3s",
 	}
 	c.serve()
 	s.customers(p.recipients)

@@ -69,6 +69,7 @@ type verdict struct {
 	recipients, mails, sent, doubles, lost int
 	uncertain, arrived                     int // of the uncertain ones: in the sink
 	unexplained                            int // of the uncertain ones: no connection was cut under them
+	superseded, oldNews                    int
 	problems                               []string
 }
 
@@ -86,9 +87,11 @@ func (c *chaos) check() {
 	defer c.wire.mu.Unlock()
 	var v verdict
 	accounted := map[string]bool{}
+	var reports [][]notice.Delivery
 	for _, key := range c.keys {
 		st := c.status(key)
 		rows := c.report(key)
+		reports = append(reports, rows)
 		sum := 0
 		for _, n := range st.Counts {
 			sum += n
@@ -103,16 +106,17 @@ func (c *chaos) check() {
 		}
 	}
 	c.checkMails(&v, accounted)
+	v.oldNews = c.oldNews(reports)
 	most := openMarks * c.harmed
 	if v.unexplained > most {
 		v.problem("%d deliveries are uncertain whose connection was not cut, %d harmed workers explain %d at most", v.unexplained, c.harmed, most)
 	}
 	c.t.Logf("seed %d: %d recipients, %d workers, lease %s, %s in all, %.1f s from the last fault to the end\n\n%s\n"+
-		"mails %d, sent %d, doubles %d, lost %d, uncertain %d (%d of them taken): %d where a relay cut the connection, %d where %d workers were killed or stopped, which explain %d at most\n",
+		"mails %d, sent %d, doubles %d, lost %d, old news %d, superseded %d, uncertain %d (%d of them taken): %d where a relay cut the connection, %d where %d workers were killed or stopped, which explain %d at most\n",
 		c.seed, v.recipients, c.chaosPlan.workers, c.lease, c.took.Round(time.Second), c.toFinish.Seconds(), c.table,
-		v.mails, v.sent, v.doubles, v.lost, v.uncertain, v.arrived, v.uncertain-v.unexplained, v.unexplained, c.harmed, most)
-	if v.doubles > 0 || v.lost > 0 {
-		c.t.Errorf("%d doubles, %d lost", v.doubles, v.lost)
+		v.mails, v.sent, v.doubles, v.lost, v.oldNews, v.superseded, v.uncertain, v.arrived, v.uncertain-v.unexplained, v.unexplained, c.harmed, most)
+	if v.doubles > 0 || v.lost > 0 || v.oldNews > 0 {
+		c.t.Errorf("%d doubles, %d lost, %d old news", v.doubles, v.lost, v.oldNews)
 	}
 	for _, p := range v.problems[:min(len(v.problems), problemsShown)] {
 		c.t.Error(p)
@@ -137,8 +141,8 @@ func (c *chaos) checkRow(v *verdict, key string, row notice.Delivery) {
 	if c.wire.kept[row.MessageID] && row.State != notice.DeliveryUncertain {
 		v.problem("%s, and the connection was cut instead of the answer to its dot", name)
 	}
-	switch row.State {
-	case notice.DeliverySent:
+	switch {
+	case row.State == notice.DeliverySent:
 		v.sent++
 		if len(got) == 0 {
 			v.lost++
@@ -147,12 +151,14 @@ func (c *chaos) checkRow(v *verdict, key string, row notice.Delivery) {
 		if !c.wire.told[row.MessageID] {
 			v.problem("%s: no relay has answered its dot", name)
 		}
-	case notice.DeliveryUncertain:
+	case row.State == notice.DeliveryUncertain:
 		v.uncertain++
 		v.arrived += min(1, len(got))
 		if !c.wire.cut[row.MessageID] {
 			v.unexplained++
 		}
+	case row.State == notice.DeliveryCancelled && row.Reason == "superseded" && key != c.keys[len(c.keys)-1] && len(got) == 0:
+		v.superseded++
 	default:
 		v.lost++
 		v.problem("%s (%s %d %s), and the sink has %d mails", name, row.Reason, row.SMTPCode, row.SMTPText, len(got))

@@ -32,7 +32,7 @@ import (
 // TestMain lets the test binary be the program: a process that a test can kill runs the same Run as main.
 func TestMain(m *testing.M) {
 	if os.Getenv("TOCSIN_TEST_AS_PROGRAM") == "" {
-		prepareChaos()
+		flag.Parse()
 		waitTogether()
 		os.Exit(m.Run())
 	}
