@@ -29,14 +29,6 @@ var (
 	chaosKinds      = flag.String("chaos.kinds", "", "the kinds of faults in TestChaos, separated by commas; all where empty")
 )
 
-// prepareChaos is called before any test.
-func prepareChaos() {
-	flag.Parse()
-	if *chaosSeeds != "" {
-		ownMounts()
-	}
-}
-
 // TestChaos breaks the real thing in every way that it knows, for minutes:
 //
 //	make chaos
@@ -46,6 +38,11 @@ func prepareChaos() {
 func TestChaos(t *testing.T) {
 	if *chaosSeeds == "" {
 		t.Skip("make chaos runs it; TestChaosShare is the short share")
+	}
+	fetchFirewall(t)
+	inside, notApart := testkit.Apart(t)
+	if !inside && notApart == nil {
+		return
 	}
 	builds := []string{chaosBuild(t, "old"), chaosBuild(t, "new")}
 	for text := range strings.SplitSeq(*chaosSeeds, ",") {
@@ -65,12 +62,15 @@ func TestChaos(t *testing.T) {
 			t.Fatalf("-chaos.kinds: %q has a kind that is none of %s", *chaosKinds, step{kinds: p.every()})
 		}
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			disk, err := newSmallDisk(t)
-			if err == nil {
-				p.disk = disk
-				t.Setenv("TMPDIR", disk.dir)
+			if p.noDisk = notApart; notApart == nil {
+				p.disk, p.noDisk = newSmallDisk(t)
 			}
-			p.noDisk = err
+			if p.noDisk == nil {
+				t.Setenv("TMPDIR", p.disk.dir)
+			}
+			if p.noFirewall = notApart; notApart == nil {
+				p.firewall, p.noFirewall = newFirewall(t)
+			}
 			p.run(t)
 		})
 	}
@@ -79,8 +79,8 @@ func TestChaos(t *testing.T) {
 // TestChaosShare is what of TestChaos is short enough for every day.
 func TestChaosShare(t *testing.T) {
 	t.Parallel()
-	chaosPlan{seed: 65, recipients: testkit.Size(1000, 2000), faults: 6, workers: 2, lease: 3 * time.Second, outage: 2 * time.Second,
-		kinds:  []string{"worker-kill", "worker-stop", "redis-restart", "postgres-crash", "rolling-restart", resetAfterDot},
+	chaosPlan{seed: 65, recipients: testkit.Size(1000, 2000), faults: 8, workers: 2, lease: 3 * time.Second, outage: 2 * time.Second,
+		kinds:  []string{"worker-kill", "worker-stop", "redis-restart", "postgres-crash", postgresSilent, "rolling-restart", resetAfterDot, hanging},
 		builds: []string{os.Args[0]}}.run(t)
 }
 
@@ -117,6 +117,8 @@ type chaosPlan struct {
 	builds                      []string // the programs, old and new
 	disk                        *smallDisk
 	noDisk                      error // why there is no disk
+	firewall                    *firewall
+	noFirewall                  error // why there is none
 }
 
 // replay is the command that runs the plan again.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,4 +109,23 @@ func shows(place string, want, got any) error {
 		}
 	}
 	return nil
+}
+
+// TestTheTestsThatDocumentsNameExist looks for those that stand alone between backticks.
+func TestTheTestsThatDocumentsNameExist(t *testing.T) {
+	t.Parallel()
+	code, err := exec.Command("grep", "-rhoE", "--include=*_test.go", `^func Test\w+`, "../..").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := strings.Fields(string(code))
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(read(t, "../../docs/guarantees.md")), -1)
+	for _, name := range named {
+		if !slices.Contains(there, name[1]) {
+			t.Errorf("docs/guarantees.md names %s, and there is no such test", name[1])
+		}
+	}
+	if len(named) < 50 {
+		t.Errorf("it names %d tests", len(named))
+	}
 }
