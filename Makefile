@@ -35,6 +35,7 @@ programs:
 
 bench: build programs ## the throughput of the system as shipped: half an hour
 	$(GO) test -timeout 60m -run '^$$' -bench System -benchtime 1x ./cmd/tocsin $(BENCH)
+	$(GO) test -run '^$$' -bench Sign ./internal/dkim
 
 limits: servers ## how exactly limits are kept, a slow domain beside a fast one, and an outage during a mailing
 	$(GO) test -count=1 -timeout 30m -run '^TestLimits' -v ./cmd/tocsin -limits

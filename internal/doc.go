@@ -10,6 +10,7 @@
 //	pace       may I send this now, and if not, when? limits that all workers share through Redis
 //	send       message → SMTP relay; answers sent, later, never or uncertain
 //	bounce     what comes back: bounces, automatic replies, complaints; the tokens that they are known by
+//	dkim       signatures of mails, their keys and records
 //	control    an operator's decisions: draft, preview, test, release, pause, cancel, settle, reconcile
 //	delivery   the heart, a worker: claim, attempt, retry, sweep
 //	hook       webhooks of mail providers: who says so, and what came back

@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"internal/bounce":    {"internal/notice"},
 	"internal/hook":      {},
 	"internal/send":      {"internal/notice"},
+	"internal/dkim":      {"internal/notice"},
 	"internal/control":   {"internal/notice", "internal/audience", "internal/ledger", "internal/render", "internal/bounce"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/bounce", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook"},

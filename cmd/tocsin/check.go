@@ -92,6 +92,10 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	if work.Mail.From != "" {
 		parts = append(parts, part{"from", func() notice.Findings { return checkFrom(ctx, work.Mail.From, dns) }})
 	}
+	if len(work.Mail.DKIM) > 0 {
+		set := config.Signing{From: work.Mail.From, DKIM: work.Mail.DKIM}
+		parts = append(parts, part{"dkim", func() notice.Findings { return checkKeys(ctx, set, dns) }})
+	}
 	for _, domain := range returnDomains(work.Mail) {
 		parts = append(parts, part{"return path " + domain, func() notice.Findings { return send.CheckReturnPath(ctx, domain, dns) }})
 	}

@@ -50,6 +50,7 @@ type commands struct {
 	Hold         holdCmd         `cmd:"" help:"Keep times in which nothing leaves, or stop everything now."`
 	Acts         actsCmd         `cmd:"" help:"Show who did what."`
 	Tokens       tokensCmd       `cmd:"" help:"Keep the tokens of the API, and what each may do."`
+	DKIM         dkimCmd         `cmd:"" name:"dkim" help:"Make keys that mails are signed with."`
 	Report       reportCmd       `cmd:"" help:"Say what became of every mail of a notice."`
 	Templates    templatesCmd    `cmd:"" help:"Check the ready texts."`
 	Sink         sinkCmd         `cmd:"" help:"Run an SMTP server that keeps mail instead of delivering it."`

@@ -5,14 +5,12 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
-	"net/mail"
 	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"tocsin/internal/audience"
 	"tocsin/internal/config"
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
@@ -67,13 +65,7 @@ func hello(ctx context.Context, set config.Mail) string {
 	if set.Hello != "" {
 		return set.Hello
 	}
-	domain := ""
-	if mailbox, err := mail.ParseAddress(set.From); err == nil {
-		if a, err := audience.ParseAddress(mailbox.Address); err == nil {
-			domain = a.Domain
-		}
-	}
-	return send.HelloName(ctx, domain)
+	return send.HelloName(ctx, fromDomain(set.From))
 }
 
 // relay is a relay of the settings as package send knows it.

@@ -74,6 +74,9 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		}
 		defer relays.Close()
 		desk.Sender = relays
+		if desk.Sign, err = signing(set.Mail); err != nil {
+			return usage(err)
+		}
 	}
 	ln, err := net.Listen("tcp", set.Listen)
 	if err != nil {

@@ -40,6 +40,10 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer relays.Close()
+	sign, err := signing(set.Mail)
+	if err != nil {
+		return usage(err)
+	}
 	tasks, err := queue.Open(set.RedisURL, logger)
 	if err != nil {
 		return usage(err)
@@ -82,6 +86,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		Drain:       set.Drain,
 		FirstRetry:  set.FirstRetry,
 		Pacer:       measure.Pacer(pacer),
+		Sign:        sign,
 		Logger:      logger,
 		Compare:     func(ctx context.Context) error { return errors.Join(db.CompareMarks(ctx), db.Agree(ctx)) },
 	})

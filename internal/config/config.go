@@ -48,6 +48,7 @@ type Mail struct {
 	ReturnPath  string  `setting:"TOCSIN_RETURN_PATH"`  // where bounces go; "" = to From
 	Hello       string  `setting:"TOCSIN_HELLO"`        // the name in EHLO; "" = the host's, else the domain of From
 	Relays      []Relay `setting:"TOCSIN_SMTP_URL"`
+	DKIM        []DKIM  `setting:"dkim"`
 }
 
 // Public holds the settings of what serve has open to the internet.
@@ -116,6 +117,12 @@ type Templates struct {
 	Dir string `setting:"TOCSIN_TEMPLATE_DIR"` // as of Mail
 }
 
+// Signing holds the settings of the commands that keep DKIM keys.
+type Signing struct {
+	From string `setting:"TOCSIN_FROM"` // as of Mail
+	DKIM []DKIM `setting:"dkim"`
+}
+
 // Sink holds the settings of the command sink.
 type Sink struct {
 	Log string `setting:"TOCSIN_LOG"` // as of Serve
@@ -147,6 +154,12 @@ func (s *Settings) Migrate() (c Migrate, err error) {
 
 // Templates returns the settings of the command templates check.
 func (s *Settings) Templates() (c Templates, err error) {
+	err = s.fill(&c)
+	return c, err
+}
+
+// Signing returns the settings of the commands that keep DKIM keys.
+func (s *Settings) Signing() (c Signing, err error) {
 	err = s.fill(&c)
 	return c, err
 }

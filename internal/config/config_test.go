@@ -197,6 +197,10 @@ func TestErrors(t *testing.T) {
 			[]string{`tocsin.yaml:3: rate: "often" is not a rate such as 200/s`, "tocsin.yaml:4: the limit of b.example has neither a rate nor connections",
 				"tocsin.yaml:5: the limit names no domain", `tocsin.yaml:6: connections: "0" is not a whole number`,
 				"tocsin.yaml:8: line 7 limits d.example already", `tocsin.yaml:9: domain: "e e" is not a domain`, "0/s\" would let nothing leave"}},
+		{"dkim", nil, nil, "dkim:\n  - {key_file: a}\n  - {selector: a}\n  - {selector: a, key_file: a, domain: e e}\n  - {selector: b, key_file: a}\n" +
+			"  - {selector: b, key_file: c}\n  - {selector: c, key_file: a}\n  - {selector: d, key_file: a}\n",
+			[]string{"tocsin.yaml:2: the key has no selector", "tocsin.yaml:3: the key has no key_file", `tocsin.yaml:4: domain: "e e" is not a domain`,
+				"tocsin.yaml:6: the selector b is there already", "tocsin.yaml:8: mails are signed with 2 keys at most"}},
 		{"limits as a mapping", nil, nil, "limits: {domain: a.example}\n", []string{"tocsin.yaml:1: limits is a mapping; want a list"}},
 		{"holds that are no list", nil, nil, "holds: today\n", []string{"tocsin.yaml:1: holds is plain text; want a list"}},
 		{"hold's unknown field", nil, nil, "holds:\n- {from: 2026-11-09T21:00, to: 2026-11-10T00:00}\n", []string{"tocsin.yaml:2: ", `"to" is not a field of a hold`}},

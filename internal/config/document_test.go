@@ -166,7 +166,8 @@ func TestTheExampleFileWorks(t *testing.T) {
 func TestTheSamplesOfListsShowEveryField(t *testing.T) {
 	t.Parallel()
 	items := map[string]yaml.Fields{
-		"relays": new(file).relayFields(&Relay{}, new(string)), "limits": limitFields(&Limit{}), "holds": holdFields(&Hold{}, &notice.Window{}), "only_to": {},
+		"relays": new(file).relayFields(&Relay{}, new(string)), "limits": limitFields(&Limit{}), "dkim": new(file).dkimFields(&DKIM{}),
+		"holds": holdFields(&Hold{}, &notice.Window{}), "only_to": {},
 	}
 	for _, s := range table {
 		fields, ok := items[s.FileKey()]

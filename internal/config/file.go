@@ -13,6 +13,7 @@ type file struct {
 	values map[string]value // by the name of the variable
 	relays []yaml.Value
 	limits []Limit
+	dkim   []DKIM
 
 	holds      []yaml.Value
 	holdsGiven bool

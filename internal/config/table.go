@@ -76,6 +76,15 @@ var table = []Setting{
 		Doc: "Where bounces come back (RFC 5321 reverse-path). A mail's own has a token behind its local part: bounces+token@….",
 	},
 	{
+		Key: "dkim", Without: "none", keep: (*file).keepDKIM, read: func(r *reader) any { return r.s.file.dkim },
+		Doc: "Keys that mails are signed with (DKIM), one or two, for the domain of the sender; `tocsin dkim new` makes one. " +
+			"Without any, the relay may sign.",
+		Sample: `#dkim:
+#  - selector: tocsin2026
+#    key_file: /run/secrets/dkim.pem
+#    domain: example.net # in place of that of from`,
+	},
+	{
 		Key: "limits", Without: "none", keep: (*file).keepLimits, read: func(r *reader) any { return r.s.file.limits },
 		Doc: "Limits of recipient domains, for all workers together: mails per time, and mails under way at once.",
 		Sample: `#limits:

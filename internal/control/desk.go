@@ -76,6 +76,8 @@ type Desk struct {
 	Zone    string        // where a notice has none
 	OnlyTo  notice.OnlyTo // mailboxes that this process sends to alone
 	Logger  *slog.Logger
+	// Sign returns a test mail with its signature; nil: they are not signed here.
+	Sign func(message []byte, at time.Time) ([]byte, error)
 
 	planning sync.Map // the drafts that are being planned, by number: how many customers so far, as *atomic.Int64
 }

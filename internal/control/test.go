@@ -87,7 +87,11 @@ func (d *Desk) sendTests(ctx context.Context, p prepared, readers map[string]not
 			r = readers[""]
 		}
 		r.Address = address.Wire()
-		raw, err := p.program.Render(nil, r, text, d.stamp("test", p.body, mark))
+		stamp := d.stamp("test", p.body, mark)
+		raw, err := p.program.Render(nil, r, text, stamp)
+		if err == nil && d.Sign != nil {
+			raw, err = d.Sign(raw, stamp.Date)
+		}
 		if err != nil {
 			return answers, err
 		}

@@ -49,9 +49,24 @@ func (w *Worker) step() (wait time.Duration) {
 		w.sweepSoon()
 	}
 	if s.leave != nil {
-		w.sender.Submit(newJob(w, r, s.due, s.leave))
+		w.submit(newJob(w, r, s.due, s.leave))
 	}
 	return 0
+}
+
+// submit hands a job to the sender. A signature takes up to a millisecond of a core: all cores make them, and the mark of
+// a mail is not asked for before its mail is signed, so that none waits for one. There are at most as many as places.
+func (w *Worker) submit(j *job) {
+	if w.Sign == nil {
+		w.sender.Submit(j)
+		return
+	}
+	go func() {
+		if m, ok := j.Mail(); ok {
+			j.made = &m
+			w.sender.Submit(j)
+		}
+	}()
 }
 
 // wake has the dispatcher look again.

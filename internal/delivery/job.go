@@ -22,8 +22,9 @@ type job struct {
 	run    *run
 	due    pending
 	leave  *pace.Leave
-	paced  sync.Once // leave was given back
-	digest int64     // of the message
+	paced  sync.Once    // leave was given back
+	made   *notice.Mail // the mail, where it was made ahead
+	digest int64        // of the message, without its signature
 }
 
 func newJob(w *Worker, r *run, due pending, leave *pace.Leave) *job {
@@ -39,10 +40,16 @@ func (j *job) Shuns() string { return j.due.Shuns }
 
 // Mail renders what is sent.
 func (j *job) Mail() (notice.Mail, bool) {
+	if j.made != nil {
+		return *j.made, true
+	}
 	m, err := j.worker.mail(j.run, j.due)
 	if err == nil {
-		m.Token = j.run.program.token(j.at)
 		j.digest = int64(xxhash.Sum64(m.Raw))
+		m.Token = j.run.program.token(j.at)
+		m.Raw, err = j.worker.signed(m.Raw, j.run.program.date())
+	}
+	if err == nil {
 		return m, true
 	}
 	w := j.worker
@@ -105,6 +112,14 @@ func (w *Worker) mail(r *run, due pending) (notice.Mail, error) {
 		r.program.largest.Store(size)
 	}
 	return notice.Mail{From: w.returnPath, To: due.to.Wire(), Raw: raw}, nil
+}
+
+// signed returns a message with its signature, where mails are signed.
+func (w *Worker) signed(message []byte, at time.Time) ([]byte, error) {
+	if w.Sign == nil {
+		return message, nil
+	}
+	return w.Sign(message, at)
 }
 
 // unmade is why a delivery has no mail: a hole in its text, or an address or message that can't be put on the wire.

@@ -37,7 +37,9 @@ type Options struct {
 	GiveUp      time.Duration // how long a delivery without expires_at is tried; 4 h
 	FirstRetry  time.Duration // mean delay of the first retry, which doubles up to 15 min; 30 s
 	Pacer       Pacer         // nil: nothing is limited
-	Logger      *slog.Logger
+	// Sign returns a message with its signature; at is the instant of the signature. Nil: mails are not signed here.
+	Sign   func(message []byte, at time.Time) ([]byte, error)
+	Logger *slog.Logger
 	// Compare compares what the ledger knows with what is known outside of it, so that a restored one is recognised;
 	// nothing is sent before it succeeded once. Nil: there is nothing to compare with.
 	Compare func(ctx context.Context) error

@@ -15,7 +15,7 @@ const (
 // Finding is one thing that was tried in an installation, and what to do about it. It holds no secret.
 type Finding struct {
 	Level   Level  `json:"level"`
-	Part    string `json:"part"` // of the installation: settings, postgres, redis, hello, from, or "relay " and its name
+	Part    string `json:"part"` // of the installation: settings, postgres, redis, hello, from, dkim, or "relay " and its name
 	Message string `json:"message"`
 	Advice  string `json:"advice"` // what to do; empty where all is well
 }

@@ -3,6 +3,7 @@ package testkit
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,7 +93,11 @@ func (z Zone) answer(m dnsmessage.Message) ([]byte, error) {
 		}
 	case dnsmessage.TypeTXT:
 		for _, text := range records.TXT {
-			add(&dnsmessage.TXTResource{TXT: []string{text}})
+			var pieces []string
+			for piece := range slices.Chunk([]byte(text), 255) { // the longest that the DNS has
+				pieces = append(pieces, string(piece))
+			}
+			add(&dnsmessage.TXTResource{TXT: pieces})
 		}
 	}
 	return m.Pack()
