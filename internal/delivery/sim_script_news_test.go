@@ -105,7 +105,7 @@ var newsScripts = map[mutant]func(p *script){
 	},
 }
 
-// atSend makes a notice one whose audience is resolved when it leaves, tomorrow.
+// atSend has the audience of a notice resolved when it leaves, tomorrow.
 func (p *script) atSend(n int64) {
 	p.tomorrow(n)
 	p.memory.notice(n).Body.AudienceAt, p.memory.notice(n).Body.MaxRecipients = notice.AtSend, 1

@@ -76,7 +76,7 @@ func missed(ctx context.Context, q querier, id int64, kind notice.Kind) (by map[
 	return by, by[0], wrap(err, "count the mailboxes that no notice reached")
 }
 
-// missedOf are the rows of a notice whose mailbox neither it nor another notice of the incident reached.
+// missedOf are the rows of a notice to mailboxes that neither it nor another notice of the incident reached.
 func missedOf(ctx context.Context, q querier, n Notice) (map[int]bool, error) {
 	all := map[int]bool{}
 	if found, err := supersededAny(ctx, q, n.ID); err != nil || !found {
