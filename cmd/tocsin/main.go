@@ -48,6 +48,8 @@ type commands struct {
 	Suppressions suppressionsCmd `cmd:"" help:"Keep the list of addresses and domains that are not mailed."`
 	Notice       noticeCmd       `cmd:"" help:"Check, send and follow notices."`
 	Hold         holdCmd         `cmd:"" help:"Keep times in which nothing leaves, or stop everything now."`
+	Relay        relayCmd        `cmd:"" help:"See the relays, and let one rest."`
+	Limit        limitCmd        `cmd:"" help:"See the limits of domains, and set some."`
 	Acts         actsCmd         `cmd:"" help:"Show who did what."`
 	Tokens       tokensCmd       `cmd:"" help:"Keep the tokens of the API, and what each may do."`
 	DKIM         dkimCmd         `cmd:"" name:"dkim" help:"Make keys that mails are signed with."`

@@ -175,29 +175,20 @@ func printPace(t io.Writer, p *notice.Pace) {
 	if p == nil {
 		return
 	}
-	workers := map[string]int{}
-	for _, r := range p.Relays {
-		workers[r.Relay]++
+	states := map[string]string{}
+	workers := map[string][]notice.RelayHealth{}
+	for _, h := range p.Relays {
+		workers[h.Relay] = append(workers[h.Relay], h)
+		states[h.Relay] = healthOf(workers[h.Relay])
 	}
-	for _, relay := range slices.Sorted(maps.Keys(workers)) {
-		down, silent, why := 0, 0, ""
-		for _, r := range p.Relays {
-			switch {
-			case r.Relay != relay || r.State == notice.RelayUp:
-				continue
-			case r.State == notice.RelaySilent:
-				silent++
-			}
-			down, why = down+1, r.Error
-		}
-		switch {
-		case down == 0:
-			fmt.Fprintf(t, "Relay %s\tup\n", relay)
-		case silent == down:
-			fmt.Fprintf(t, "Relay %s\tsilent in %d of %d workers: %s\n", relay, silent, workers[relay], why)
-		default:
-			fmt.Fprintf(t, "Relay %s\tresting in %d of %d workers: %s\n", relay, down, workers[relay], why)
-		}
+	for _, r := range p.Rests {
+		states[r.Relay] = restOf(r)
+	}
+	for _, relay := range slices.Sorted(maps.Keys(states)) {
+		fmt.Fprintf(t, "Relay %s\t%s\n", relay, states[relay])
+	}
+	if p.Unheard {
+		fmt.Fprintln(t, "Workers\tnot heard: Redis is away")
 	}
 	for _, s := range p.Throttled {
 		fmt.Fprintf(t, "%s\tthrottled: %s mails/s now, growing to %s\n", throttled(s), perSecond(s.RatePerS), perSecond(s.UpTo))

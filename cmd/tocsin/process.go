@@ -47,17 +47,25 @@ func templateSet(dir string) *render.Set {
 
 // pool connects to the relays of the settings, the most wanted first.
 func pool(ctx context.Context, set config.Mail, o send.Options) (*send.Pool, error) {
-	var relays []send.Relay
+	relays, err := relaysOf(set)
+	if err != nil {
+		return nil, usage(err)
+	}
+	o.Hello = hello(ctx, set)
+	return send.New(relays, o), nil
+}
+
+// relaysOf are the relays of the settings as package send knows them.
+func relaysOf(set config.Mail) (relays []send.Relay, err error) {
 	for _, s := range set.Relays {
 		r, err := relay(s)
 		if err != nil {
-			return nil, usage(err)
+			return nil, err
 		}
 		r.ReturnPath = cmp.Or(r.ReturnPath, set.ReturnPath)
 		relays = append(relays, r)
 	}
-	o.Hello = hello(ctx, set)
-	return send.New(relays, o), nil
+	return relays, nil
 }
 
 // hello is the name under which relays are greeted that have no other.

@@ -33,6 +33,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	logger := a.logger(set.Log)
+	go sayAtHangup(ctx, logger)
 	if shortToken(set.Tokens) {
 		logger.Warn("TOCSIN_TOKEN is short and may be guessed", slog.Int("least_characters", leastToken))
 	}
@@ -77,6 +78,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		if desk.Sign, err = signing(set.Mail); err != nil {
 			return usage(err)
 		}
+		go (&levers{db: db, relays: relays}).keep(ctx)
 	}
 	ln, err := net.Listen("tcp", set.Listen)
 	if err != nil {
@@ -88,7 +90,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	o := api.Options{
 		Desk:     desk,
 		Book:     db,
-		Pace:     pacers.Pace,
+		Pace:     paceOf(pacers, db, logger),
 		Log:      logger,
 		Tokens:   set.Tokens,
 		Keys:     db.Keys,
@@ -127,4 +129,17 @@ func serveBoth(ctx context.Context, o api.Options, ln net.Listener, set config.P
 // deskOf returns the Desk that the settings of a process make.
 func deskOf(db *ledger.DB, tasks *queue.Queue, mail config.Mail, logger *slog.Logger) *control.Desk {
 	return &control.Desk{Ledger: db, Queue: tasks, Set: templateSet(mail.TemplateDir), From: mail.From, ReplyTo: mail.ReplyTo, Zone: mail.Zone, Logger: logger}
+}
+
+// sayAtHangup says at each SIGHUP, which would end the process else, that serve has to be started anew for other settings.
+func sayAtHangup(ctx context.Context, logger *slog.Logger) {
+	hangups := hangups()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			logger.Warn("SIGHUP: serve reads its settings when it starts; only a worker reads them again")
+		}
+	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 
@@ -106,15 +105,20 @@ func standstill(st notice.Status) string {
 	if st.Pace == nil {
 		return ""
 	}
+	if st.Pace.Unheard {
+		return ""
+	}
 	if st.Pace.Workers == 0 {
 		return "no worker is alive; start one with: tocsin work"
 	}
-	up, silent, why := 0, "", ""
+	up, silent, why, rest := 0, "", "", (*notice.Rest)(nil)
 	for _, r := range st.Pace.Relays {
-		switch r.State {
-		case notice.RelayUp:
+		switch {
+		case r.State == notice.RelayUp:
 			up++
-		case notice.RelaySilent:
+		case r.Rest != nil:
+			rest = r.Rest
+		case r.State == notice.RelaySilent:
 			silent = fmt.Sprintf("relay %s takes mails and does not answer; %s", r.Relay, r.Error)
 		default:
 			why = fmt.Sprintf("%s: %s", r.Relay, r.Error)
@@ -126,6 +130,8 @@ func standstill(st notice.Status) string {
 		return shown(silent)
 	case up == 0 && why != "":
 		return "no relay can be reached; the last error is of " + shown(why)
+	case up == 0 && rest != nil:
+		return fmt.Sprintf("relay %s is %s; go on with: tocsin relay resume %[1]s", shown(rest.Relay), restOf(*rest))
 	case waiting == 0 && st.Counts[notice.DeliveryDeferred.String()] > 0:
 		return fmt.Sprintf("the relays put off %s, which are tried again; see: tocsin report %s --state deferred",
 			many(st.Counts[notice.DeliveryDeferred.String()], "mail"), st.Key)
@@ -154,15 +160,13 @@ func limits(all []notice.Limited) string {
 	return strings.Join(words, "; ")
 }
 
-// ratePer writes a configured rate by the second, the minute or the hour: the first that makes it a whole number of mails.
+// ratePer writes a configured rate: 5,000/h.
 func ratePer(perSecond float64) string {
-	for _, per := range []struct {
-		unit    string
-		seconds float64
-	}{{"s", 1}, {"m", 60}, {"h", 3600}} {
-		if n := math.Round(perSecond * per.seconds); n >= 1 && math.Abs(n-perSecond*per.seconds) < 1e-6*n {
-			return count(int(n)) + "/" + per.unit
-		}
+	text := notice.Rate(perSecond).String()
+	n, unit, _ := strings.Cut(text, "/")
+	whole, err := strconv.Atoi(n)
+	if err != nil {
+		return text
 	}
-	return fmt.Sprintf("%.2g/s", perSecond)
+	return count(whole) + "/" + unit
 }

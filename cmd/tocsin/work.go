@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"tocsin/internal/api"
@@ -35,7 +37,13 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // a worker holds little, and makes a mail after the other
 	}
-	relays, err := pool(ctx, set.Mail, send.Options{Logger: logger, Silence: set.RelaySilence, OpenMarks: set.MaxOpenMarks})
+	hangups, logins := hangups(), make(chan struct{}, 1)
+	relays, err := pool(ctx, set.Mail, send.Options{Logger: logger, Silence: set.RelaySilence, OpenMarks: set.MaxOpenMarks, LoginFailed: func() {
+		select {
+		case logins <- struct{}{}:
+		default:
+		}
+	}})
 	if err != nil {
 		return err
 	}
@@ -88,11 +96,14 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		Pacer:       measure.Pacer(pacer),
 		Sign:        sign,
 		Logger:      logger,
+		Levers:      (&levers{db: db, relays: relays, pacer: pacer, sends: true}).pull,
 		Compare:     func(ctx context.Context) error { return errors.Join(db.CompareMarks(ctx), db.Agree(ctx)) },
 	})
 	if err != nil {
 		return usage(err)
 	}
+	again := reloader{settings: a.settings, set: set, db: db, relays: relays, pacer: pacer, worker: worker, logger: logger}
+	go again.watch(ctx, hangups, logins)
 	measure.OpenMarks(worker.Open, set.MaxOpenMarks)
 	measure.Limits(relays.Health, pacer.Throttled)
 	if set.Listen != "" {
@@ -109,21 +120,28 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 
 // pacing returns what says when a mail may leave, by the limits of the settings.
 func pacing(set config.Work, relays *send.Pool, logger *slog.Logger) (*pace.Pacer, error) {
-	o := pace.Options{
-		Worker:      processName(),
-		Relays:      map[string]notice.Rate{},
-		Next:        relays.Next,
-		Health:      relays.Health,
-		Connections: relays.Connections(),
-		Logger:      logger,
-	}
+	o := paceOptions(set, relays)
+	o.Worker, o.Next, o.Health, o.Logger = processName(), relays.Next, relays.Health, logger
+	return pace.New(set.RedisURL, o)
+}
+
+// paceOptions are those that the settings have.
+func paceOptions(set config.Work, relays *send.Pool) pace.Options {
+	o := pace.Options{Relays: map[string]notice.Rate{}, Connections: relays.Connections()}
 	for i, r := range relays.Relays() {
 		o.Relays[r.Name] = set.Mail.Relays[i].Rate
 	}
 	for _, l := range set.Limits {
 		o.Limits = append(o.Limits, pace.Limit(l))
 	}
-	return pace.New(set.RedisURL, o)
+	return o
+}
+
+// hangups is told of each SIGHUP from now on.
+func hangups() <-chan os.Signal {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c
 }
 
 // holder names this process in leases, for people.

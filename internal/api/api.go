@@ -96,6 +96,14 @@ type Book interface {
 	Holds(ctx context.Context) ([]notice.Hold, error)
 	AddHold(ctx context.Context, h notice.Hold, who string) (notice.Hold, error)
 	RemoveHold(ctx context.Context, number int64, who string) (notice.Hold, error)
+	// Relays are those of the workers. RestRelay lets one rest, for a span or, where that is 0, until it is resumed.
+	Relays(ctx context.Context) ([]notice.Relay, error)
+	RestRelay(ctx context.Context, name string, span time.Duration, reason, who string) (notice.Relay, error)
+	ResumeRelay(ctx context.Context, name, who string) (notice.Relay, error)
+	// Limits are those of domains that operators have set. SetLimit sets one, for a span or, where that is 0, until it is cleared.
+	Limits(ctx context.Context) ([]notice.DomainLimit, error)
+	SetLimit(ctx context.Context, l notice.DomainLimit, span time.Duration, who string) (notice.DomainLimit, error)
+	ClearLimit(ctx context.Context, domain, who string) (notice.DomainLimit, error)
 	// Acts is a page of the log of who did what, the newest first.
 	Acts(ctx context.Context, p notice.ActPage) ([]notice.Act, error)
 }

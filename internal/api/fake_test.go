@@ -46,6 +46,9 @@ type fake struct {
 	keys       []ledger.Key
 	acts       []notice.Act // the newest first
 	holds      []notice.Hold
+	relays     []notice.Relay
+	limits     []notice.DomainLimit
+	span       time.Duration
 }
 
 func newFake() *fake {
@@ -553,4 +556,55 @@ func (f *fake) RemoveHold(_ context.Context, number int64, who string) (notice.H
 		}
 	}
 	return notice.Hold{}, notice.NotFound("there is no hold %d", number)
+}
+
+func (f *fake) Relays(context.Context) ([]notice.Relay, error) {
+	defer f.lock()()
+	return slices.Clone(f.relays), f.fail
+}
+
+func (f *fake) RestRelay(_ context.Context, name string, span time.Duration, reason, who string) (notice.Relay, error) {
+	defer f.lock()()
+	f.span = span
+	return f.setRelay(name, &notice.Rest{Relay: name, Reason: reason, By: who})
+}
+
+func (f *fake) ResumeRelay(_ context.Context, name, who string) (notice.Relay, error) {
+	defer f.lock()()
+	f.who = who
+	return f.setRelay(name, nil)
+}
+
+func (f *fake) setRelay(name string, rest *notice.Rest) (notice.Relay, error) {
+	for i := range f.relays {
+		if f.relays[i].Name == name {
+			f.relays[i].Rest = rest
+			return f.relays[i], f.fail
+		}
+	}
+	return notice.Relay{}, notice.NotFound("there is no relay %q", name)
+}
+
+func (f *fake) Limits(context.Context) ([]notice.DomainLimit, error) {
+	defer f.lock()()
+	return slices.Clone(f.limits), f.fail
+}
+
+func (f *fake) SetLimit(_ context.Context, l notice.DomainLimit, span time.Duration, who string) (notice.DomainLimit, error) {
+	defer f.lock()()
+	f.span, l.By, l.Of = span, who, notice.LimitSet
+	f.limits = append(f.limits, l)
+	return l, f.fail
+}
+
+func (f *fake) ClearLimit(_ context.Context, domain, who string) (notice.DomainLimit, error) {
+	defer f.lock()()
+	f.who = who
+	for i, l := range f.limits {
+		if l.Domain == domain {
+			f.limits = slices.Delete(f.limits, i, i+1)
+			return l, f.fail
+		}
+	}
+	return notice.DomainLimit{}, notice.NotFound("no limit of %s is set", domain)
 }

@@ -58,6 +58,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"DELETE /v1/customers/{id}",
+		"DELETE /v1/limits/{domain}",
 		"DELETE /v1/notices/{id}",
 		"DELETE /v1/suppressions/{number}",
 		"GET /healthz",
@@ -72,12 +73,14 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/customers/{id}/deliveries",
 		"GET /v1/holds",
 		"GET /v1/incidents/{id}/report",
+		"GET /v1/limits",
 		"GET /v1/notices",
 		"GET /v1/notices/{id}",
 		"GET /v1/notices/{id}/deliveries",
 		"GET /v1/notices/{id}/planning",
 		"GET /v1/notices/{id}/report",
 		"GET /v1/notices/{id}/uncertain",
+		"GET /v1/relays",
 		"GET /v1/suppressions",
 		"GET /v1/tokens",
 		"PATCH /v1/customers/{id}",
@@ -101,6 +104,8 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/notices/{id}/settle",
 		"POST /v1/notices/{id}/take-back",
 		"POST /v1/notices/{id}/unhold",
+		"POST /v1/relays/{name}/rest",
+		"POST /v1/relays/{name}/resume",
 		"POST /v1/search",
 		"POST /v1/suppressions",
 		"POST /v1/suppressions/import",
@@ -108,6 +113,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/tokens",
 		"POST /v1/tokens/{name}/revoke",
 		"PUT /v1/customers/{id}",
+		"PUT /v1/limits/{domain}",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

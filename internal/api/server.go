@@ -68,7 +68,7 @@ type Server struct {
 func NewServer(o Options) *Server {
 	s := newServer(o)
 	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSearch, s.describeSuppressions,
-		s.describeHolds, s.describeBounces, s.describeAccess, s.describeProcess)
+		s.describeHolds, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeProcess)
 	if o.Queues != nil {
 		s.serveQueues(o.Queues)
 	}

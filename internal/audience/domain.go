@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/idna"
+
+	"tocsin/internal/notice"
 )
 
 // domainKey returns the domain of a mailbox as lower-case A-label without a dot at its end, however it is written: U-label,
@@ -56,4 +58,17 @@ func badLabel(label string) string {
 		}
 	}
 	return ""
+}
+
+// ParseDomain reads a domain of mailboxes, however it is written, and returns its lower-case A-label. Its error is a *notice.Error
+// with Field "domain".
+func ParseDomain(s string) (string, error) {
+	domain, reason := domainKey(strings.TrimSpace(s))
+	if strings.Contains(s, "@") {
+		reason = "is an address; write the part behind its @"
+	}
+	if reason != "" {
+		return "", notice.Invalid("domain", "%s", reason)
+	}
+	return domain, nil
 }

@@ -207,7 +207,7 @@ func TestErrors(t *testing.T) {
 		{"hold that ends before it begins", nil, nil, "holds:\n- {from: 2026-11-09T21:00, until: 2026-11-09T20:00}\n", []string{"tocsin.yaml:2: until is not after start"}},
 		{"hold without an end", nil, nil, "holds:\n- {from: 2026-11-09T21:00}\n", []string{"tocsin.yaml:2: until", "is not a time"}},
 		{"hold's zone", nil, nil, "holds:\n- {from: 2026-11-09T21:00, until: 2026-11-09T22:00, zone: Mars/Olympus}\n", []string{"tocsin.yaml:2: ", "Mars/Olympus"}},
-		{"rate", nil, nil, "relays:\n- url: smtp://x\n  rate: 200\n", []string{`tocsin.yaml:3: rate: "200" is not a rate such as 200/s, 600/m or 5000/h`}},
+		{"rate", nil, nil, "relays:\n- url: smtp://x\n  rate: 200\n", []string{`tocsin.yaml:3: rate: "200" is not a rate such as 200/s, 600/m, 5000/h or 50000/d`}},
 		{"relay's unknown field", nil, nil, "relays:\n- {url: smtp://x, port: 25}\n", []string{"tocsin.yaml:2: ", `"port" is not a field of a relay`}},
 		{"relay without a url", nil, nil, "relays:\n- {name: x}\n", []string{"tocsin.yaml:2: the relay has no url"}},
 		{"relay's connections", nil, nil, "relays:\n- {url: smtp://x, connections: many}\n", []string{"tocsin.yaml:2: connections", `"many"`}},

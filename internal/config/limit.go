@@ -16,9 +16,6 @@ type Limit struct {
 	Connections int // mails to it under way at once; 0 = no limit
 }
 
-// mostConnections is the highest number of connections of a relay or a domain.
-const mostConnections = 1000
-
 func (f *file) keepLimits(v yaml.Value) error {
 	lines := map[string]int{}
 	return v.List("[{domain: gmail.com, rate: 20/s, connections: 8}]", func(item yaml.Value) error {
@@ -85,8 +82,8 @@ func connections(to *int) func(yaml.Value) error {
 		if err != nil {
 			return err
 		}
-		if *to, err = strconv.Atoi(text); err != nil || *to < 1 || *to > mostConnections {
-			return v.Wrong("connections: %q is not a whole number from 1 to %d", text, mostConnections)
+		if *to, err = strconv.Atoi(text); err != nil || *to < 1 || *to > notice.MostConnections {
+			return v.Wrong("connections: %q is not a whole number from 1 to %d", text, notice.MostConnections)
 		}
 		return nil
 	}

@@ -95,3 +95,15 @@ func fields(of reflect.Value, visit func(reflect.Value, Setting)) {
 func flagName(name string) string { return strings.ReplaceAll(fileKey(name), "_", "-") }
 
 func fileKey(name string) string { return strings.ToLower(strings.TrimPrefix(name, "TOCSIN_")) }
+
+// Changed returns the settings, by their IDs, that differ between two values of a struct such as Work.
+func Changed(a, b any) (ids []string) {
+	values := map[string]any{}
+	fields(reflect.ValueOf(a), func(v reflect.Value, s Setting) { values[s.ID()] = v.Interface() })
+	fields(reflect.ValueOf(b), func(v reflect.Value, s Setting) {
+		if !reflect.DeepEqual(values[s.ID()], v.Interface()) {
+			ids = append(ids, s.ID())
+		}
+	})
+	return ids
+}

@@ -26,16 +26,26 @@ func Read(flags map[string]string, env []string) (*Settings, error) {
 			s.env[name] = text
 		}
 	}
+	return s, s.readFile()
+}
+
+// Again reads the settings anew: the file, and those that other files hold, may have changed meanwhile.
+func (s *Settings) Again() (*Settings, error) {
+	again := &Settings{flags: s.flags, env: s.env}
+	return again, again.readFile()
+}
+
+func (s *Settings) readFile() error {
 	path, ok := s.lookup("TOCSIN_CONFIG")
 	if !ok {
-		return s, nil
+		return nil
 	}
 	text, err := os.ReadFile(path.text)
 	if err != nil {
-		return nil, path.wrong("can't be read: %v", err)
+		return path.wrong("can't be read: %v", err)
 	}
 	s.file, err = parseFile(path.text, text)
-	return s, err
+	return err
 }
 
 // value is the text of a setting and where it came from.

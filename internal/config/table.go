@@ -57,7 +57,7 @@ var table = []Setting{
 #    url: smtp://user@smtp.example.net:587
 #    password_file: /run/secrets/smtp
 #    connections: 16 # at once, from each worker
-#    rate: 200/s # of all workers together; also 600/m, 5000/h
+#    rate: 200/s # of all workers together; also 600/m, 5000/h, 50000/d
 #    family: ipv4 # of its addresses; else each of them is tried
 #    hello: mta.example.net # in place of the setting hello
 #    return_path: bounces@example.net # in place of the setting return_path

@@ -145,7 +145,8 @@ func (p *pacing) Urgent(runs int, soon bool) {
 	}
 }
 
-func (p *pacing) Yield() bool { return false }
+func (p *pacing) Yield() bool   { return false }
+func (p *pacing) NoRelay() bool { return false }
 
 // bench runs one chunk of a worker.
 type bench struct {

@@ -16,7 +16,8 @@ type Pacer interface {
 	// Urgent: so many more, or fewer, runs have urgent mails that could go if others made room; soon: such mails may
 	// come again at once.
 	Urgent(runs int, soon bool)
-	Yield() bool // what is not urgent has to wait for such mails
+	Yield() bool   // what is not urgent has to wait for such mails
+	NoRelay() bool // no mail can go: operators let all relays rest
 }
 
 // unpaced lets everything go.
@@ -26,6 +27,7 @@ func (unpaced) Ask(string) (*pace.Leave, pace.Refusal) { return &pace.Leave{}, p
 func (unpaced) Done(*pace.Leave, notice.Answer)        {}
 func (unpaced) Urgent(int, bool)                       {}
 func (unpaced) Yield() bool                            { return false }
+func (unpaced) NoRelay() bool                          { return false }
 
 const (
 	// How long a run keeps a task's place with mails that may not go yet: where nothing else could use it, and where
@@ -37,6 +39,8 @@ const (
 	asides = 64
 	// A chunk that was given back comes again after so long.
 	restsLeast, restsMost = 5 * time.Second, 30 * time.Second
+	// And after so long where no relay takes mails.
+	restsWithoutRelay = time.Second
 	// How soon what makes room for urgent mails looks again.
 	yieldFor = 20 * time.Millisecond
 	// How long after its domains' limits have held it up an urgent run waits like any other: its mails go no sooner for
@@ -187,6 +191,9 @@ func (d *dispatcher) try(l *line, now time.Time) step {
 			d.remove(l)
 		}
 		return step{line: l, due: due, leave: leave}
+	case refusal.NoRelay: // a worker that has another relay may take it
+		d.makeWay(l, false, false)
+		return d.putBack(l, now, restsWithoutRelay)
 	case !refusal.Domain:
 		l.held = false
 		if now.Sub(l.limited) >= standsInLine {
@@ -289,6 +296,18 @@ func (d *dispatcher) putBack(l *line, now time.Time, rest time.Duration) step {
 	l.until, l.waited = now.Add(rest), 0
 	l.since, l.limited = l.until, l.until
 	return step{line: l, rest: rest}
+}
+
+// askAgain has every domain asked for anew: its limit is another one.
+func (d *dispatcher) askAgain() {
+	for _, lines := range d.lines {
+		for _, line := range lines {
+			line.until = time.Time{}
+			for _, l := range line.lanes {
+				l.until = time.Time{}
+			}
+		}
+	}
 }
 
 // count is how many lines of a sort stand so.

@@ -28,6 +28,7 @@ func (p *refusing) Ask(domain string) (*pace.Leave, pace.Refusal) {
 func (p *refusing) Done(*pace.Leave, notice.Answer) {}
 func (p *refusing) Urgent(runs int, _ bool)         { p.hungry += runs }
 func (p *refusing) Yield() bool                     { return p.yield }
+func (p *refusing) NoRelay() bool                   { return p.refuses[""].NoRelay }
 
 // lineOf is a line of addresses.
 func lineOf(urgent bool, addresses ...string) *line {
@@ -66,6 +67,8 @@ func TestWhatIsDoneNext(t *testing.T) {
 			lines: []*line{lineOf(false, "a@x.example")}, want: "rest 10s"},
 		{name: "nobody rests for too long", refuses: map[string]pace.Refusal{"x.example": limit(time.Hour)},
 			lines: []*line{lineOf(false, "a@x.example")}, want: "rest 30s"},
+		{name: "all relays rest: another worker may have one", refuses: map[string]pace.Refusal{"": {Wait: time.Millisecond, NoRelay: true}},
+			lines: []*line{lineOf(true, "a@x.example")}, want: "rest 1s"},
 		{name: "no place is free", full: true, lines: []*line{lineOf(false, "a@x.example")}, want: "wait -1ns"},
 		{name: "no place is free for what is urgent", full: true, lines: []*line{lineOf(true, "a@x.example")}, want: "wait 100ms"},
 		{name: "no place is free for what has been urgent for a while", full: true, after: standsInLine,

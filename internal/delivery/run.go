@@ -36,6 +36,10 @@ func (w *Worker) chunk(life context.Context, id int64) error {
 	if !w.begin() {
 		return errDraining
 	}
+	if !w.awaitRelay(life) {
+		w.under.Done()
+		return nil
+	}
 	asking, asked := context.WithTimeout(life, 2*askTimeout)
 	claim, ok, err := w.ledger.Claim(asking, id, w.Name)
 	asked()

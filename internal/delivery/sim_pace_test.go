@@ -44,4 +44,5 @@ func (p *simPacer) paces() bool { return !p.peace.Load() && p.world.options.Conn
 
 func (p *simPacer) Done(*pace.Leave, notice.Answer) {}
 func (p *simPacer) Urgent(int, bool)                {}
+func (p *simPacer) NoRelay() bool                   { return false }
 func (p *simPacer) Yield() bool                     { return p.paces() && p.dice(2, 3*time.Second)%6 == 0 }

@@ -40,6 +40,9 @@ type Options struct {
 	// Sign returns a message with its signature; at is the instant of the signature. Nil: mails are not signed here.
 	Sign   func(message []byte, at time.Time) ([]byte, error)
 	Logger *slog.Logger
+	// Levers takes over what operators have set at run time, and reports whether that has changed. Nothing is sent before it
+	// succeeded once, and then it is asked twice a second. Nil: nothing can be set.
+	Levers func(ctx context.Context) (changed bool, err error)
 	// Compare compares what the ledger knows with what is known outside of it, so that a restored one is recognised;
 	// nothing is sent before it succeeded once. Nil: there is nothing to compare with.
 	Compare func(ctx context.Context) error
@@ -113,6 +116,14 @@ func (w *Worker) Open() int {
 	return w.open
 }
 
+// SetConnections has so many deliveries under way at once as go with that many connections of all relays.
+func (w *Worker) SetConnections(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.places = min(w.OpenMarks, ring*n)
+	w.wake()
+}
+
 // Run works until ctx ends, then drains: no attempt is begun any more, answers are waited for as long as
 // Options.Drain, and what is under way is recorded and given back.
 func (w *Worker) Run(ctx context.Context) error {
@@ -123,9 +134,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	background.Go(func() { w.writer.run(writing) })
 	background.Go(func() { w.dispatch(writing) })
 	background.Go(func() { w.sweepUntil(ctx) })
-	if w.Compare != nil {
-		w.compare(ctx)
-		background.Go(func() { w.keepComparing(ctx) })
+	for _, q := range w.questions() {
+		w.first(ctx, q)
+		background.Go(func() { w.keepAsking(ctx, q) })
 	}
 
 	shutdown, err := w.tasks.Serve(queue.Handlers{Chunk: func(id int64) error { return w.chunk(life, id) }}, w.Chunks+1, w.Drain)
@@ -165,41 +176,6 @@ func (w *Worker) drain() {
 	w.draining = true
 	for _, r := range w.runs {
 		w.look(r)
-	}
-}
-
-// compare returns when the ledger was compared with what is known outside of it, or ctx has ended.
-func (w *Worker) compare(ctx context.Context) {
-	for failures := 1; ctx.Err() == nil; failures++ {
-		err := w.askCompare(ctx)
-		if err == nil {
-			return
-		}
-		if failures == 1 {
-			w.Logger.Warn("nothing is sent until the ledger could be compared with the mirror of its marks", slog.Any("error", err))
-		}
-		pause(ctx, w.backoff(100*time.Millisecond, 2*time.Second, failures))
-	}
-}
-
-func (w *Worker) askCompare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	return w.Compare(ctx)
-}
-
-// compareEvery bounds what a copy of the ledger can miss without being recognised.
-const compareEvery = 500 * time.Millisecond
-
-func (w *Worker) keepComparing(ctx context.Context) {
-	failing := false
-	for ctx.Err() == nil {
-		pause(ctx, compareEvery)
-		err := w.askCompare(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			w.Logger.Warn("compare the ledger with the mirror of its marks", slog.Any("error", err))
-		}
-		failing = err != nil
 	}
 }
 

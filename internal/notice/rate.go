@@ -1,6 +1,8 @@
 package notice
 
 import (
+	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,15 +17,15 @@ type Rate float64
 const Measurable = time.Second
 
 var (
-	rateForm = regexp.MustCompile(`^([0-9]{1,7})\s*/\s*(s|m|h)$`)
-	ratePer  = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
+	rateForm = regexp.MustCompile(`^([0-9]{1,9})\s*/\s*(s|m|h|d)$`)
+	ratePer  = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
 )
 
-// ParseRate reads a rate such as 200/s, 600/m or 5000/h. Its error is an *Error.
+// ParseRate reads a rate such as 200/s, 600/m, 5000/h or 50000/d. Its error is an *Error.
 func ParseRate(s string) (Rate, error) {
 	m := rateForm.FindStringSubmatch(strings.TrimSpace(s))
 	if m == nil {
-		return 0, Invalid("", "%q is not a rate such as 200/s, 600/m or 5000/h", s)
+		return 0, Invalid("", "%q is not a rate such as 200/s, 600/m, 5000/h or 50000/d", s)
 	}
 	n, _ := strconv.Atoi(m[1])
 	if n == 0 {
@@ -32,12 +34,29 @@ func ParseRate(s string) (Rate, error) {
 	return Rate(float64(n) / ratePer[m[2]].Seconds()), nil
 }
 
+// String writes a rate by the second, the minute, the hour or the day: the first that makes it a whole number of mails.
+func (r Rate) String() string {
+	for _, unit := range []string{"s", "m", "h", "d"} {
+		exact := float64(r) * ratePer[unit].Seconds()
+		if n := math.Round(exact); n >= 1 && math.Abs(n-exact) < 1e-6*n {
+			return strconv.Itoa(int(n)) + "/" + unit
+		}
+	}
+	return fmt.Sprintf("%.2g/s", float64(r))
+}
+
 // Pace is what keeps mails from leaving as fast as they could: for people, beside a notice's status.
 type Pace struct {
 	Workers   int           `json:"workers"` // that are alive
 	Relays    []RelayHealth `json:"relays"`
 	Throttled []Throttled   `json:"throttled"` // slowed down since the far side asked for it
 	Limited   []Limited     `json:"limited"`   // configured limits that hold mails up
+	Rests     []Rest        `json:"rests"`     // relays that operators let rest
+	// Files are the limits of the workers' files, and Learnt is all throttling: Throttled leaves out domains whose rate is set.
+	Files  []DomainLimit `json:"-"`
+	Learnt []Throttled   `json:"-"`
+	// Unheard says that Redis is away, and the workers can't be heard: only the rests are known.
+	Unheard bool `json:"unheard,omitempty"`
 }
 
 // Limited is a configured limit of all workers together: the rate of a relay or of a recipient domain, or the connections
@@ -53,9 +72,10 @@ type Limited struct {
 type RelayHealth struct {
 	Worker string    `json:"worker"`
 	Relay  string    `json:"relay"`
-	State  string    `json:"state"` // RelayUp, RelayResting or RelaySilent
+	State  string    `json:"state"` // RelayUp, RelayResting, RelaySilent or RelayAtRest
 	Since  time.Time `json:"since"`
 	Error  string    `json:"error,omitempty"` // why it is not up
+	Rest   *Rest     `json:"rest,omitempty"`  // of RelayAtRest
 	// Unanswered mails wait for its answer for longer than a relay may be silent, and perhaps for a mailbox's sake alone.
 	Unanswered int `json:"unanswered,omitempty"`
 }
@@ -65,6 +85,7 @@ const (
 	RelayUp      = "up"
 	RelayResting = "resting" // nothing is handed to it until a probe finds it back
 	RelaySilent  = "silent"  // it takes mails and does not answer them: it gets one now and then, to find out whether it does again
+	RelayAtRest  = "at rest" // an operator lets it rest
 )
 
 // Throttled is a domain that asked for fewer mails through a relay.

@@ -152,4 +152,9 @@ func (p *Pacer) alone(now time.Time) {
 	for _, b := range p.buckets {
 		b.share(now, p.workers)
 	}
+	for _, s := range p.slots {
+		if !s.heard { // its limit was set meanwhile
+			s.granted = s.limit / p.workers
+		}
+	}
 }

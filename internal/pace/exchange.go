@@ -115,7 +115,7 @@ func (p *Pacer) exchange(ctx context.Context) error {
 		}
 	}
 	for i, s := range all {
-		s.granted = g.Slots[i]
+		s.granted, s.heard = g.Slots[i], true
 	}
 	p.slowDown(g.Throttled, now)
 	return nil

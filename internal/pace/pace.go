@@ -30,7 +30,7 @@ type Options struct {
 	Worker      string                 // tells the workers apart
 	Relays      map[string]notice.Rate // by the relay's name; those without a rate may be left out
 	Limits      []Limit
-	Next        func() string               // names the relay that the next mail goes to
+	Next        func() string               // names the relay that the next mail goes to; "" = no relay takes any
 	Health      func() []notice.RelayHealth // of this worker's relays, to be shown; may be nil
 	Connections int                         // how many mails this worker has under way at most
 	Logger      *slog.Logger
@@ -38,14 +38,17 @@ type Options struct {
 
 // Pacer paces one worker. It is safe for concurrent use.
 type Pacer struct {
-	o      Options
-	redis  *redis.Client
-	limits map[string]Limit
-	kick   chan struct{} // something is wanted of Redis soon
+	o     Options
+	redis *redis.Client
+	kick  chan struct{} // something is wanted of Redis soon
 
 	mu       sync.Mutex
-	buckets  map[string]*bucket // rates, by key
-	slots    map[string]*slots  // connections, by domain
+	rates    map[string]notice.Rate // of relays, by name
+	most     int                    // mails under way
+	limits   map[string]Limit       // of the settings, by domain
+	set      map[string]Limit       // by operators, while the worker runs
+	buckets  map[string]*bucket     // rates, by key
+	slots    map[string]*slots      // connections, by domain
 	began    time.Time
 	domains  map[string]*traffic // how long mails to a domain take
 	all      traffic             // of them together; what is under way is not counted
@@ -72,13 +75,11 @@ func New(url string, o Options) (*Pacer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pacer{o: o, redis: client, limits: map[string]Limit{}, kick: make(chan struct{}, 1), buckets: map[string]*bucket{},
+	p := &Pacer{o: o, redis: client, kick: make(chan struct{}, 1), buckets: map[string]*bucket{},
 		slots: map[string]*slots{}, domains: map[string]*traffic{}, pairs: map[pair]*answer{}, slowed: map[pair]throttled{},
 		reach: blockOf, began: time.Now()}
 	p.all.since = p.began
-	for _, l := range o.Limits {
-		p.limits[l.Domain] = l
-	}
+	p.limits, p.rates, p.most = byDomain(o.Limits), o.Relays, o.Connections
 	return p, nil
 }
 
@@ -98,36 +99,40 @@ func (l *Leave) Relay() string { return l.relay }
 type Refusal struct {
 	Wait     time.Duration
 	Domain   bool          // it is this domain that is limited, not the relay
+	NoRelay  bool          // operators let all relays rest, so that no mail can go
 	Interval time.Duration // between two mails to this domain at its limit; 0 where that is not known
 }
 
 // Ask returns the leave to send one mail to a domain now, or when to ask again.
 func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	k := pair{p.o.Next(), domain}
+	if k.relay == "" {
+		return nil, Refusal{Wait: soon, NoRelay: true}
+	}
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked = now
-	limit := p.limits[domain]
+	limit, set := p.limitOf(domain)
 	var asked [4]*bucket
 	var names [4]notice.Limited // of the buckets that somebody configured
 	buckets := asked[:0]
-	if s, ok := p.slowed[k]; ok {
+	if s, ok := p.slowed[k]; ok && !set {
 		buckets = append(buckets, p.bucket("pair:"+k.relay+":"+domain, s.rate))
 	}
 	if limit.Rate > 0 {
 		names[len(buckets)] = notice.Limited{Domain: domain, RatePerS: float64(limit.Rate)}
-		buckets = append(buckets, p.bucket("domain:"+domain, float64(limit.Rate)))
+		buckets = append(buckets, p.bucket(limit.key(set), float64(limit.Rate)))
 	}
 	ofDomain := len(buckets)
 	if s, ok := p.slowed[whole(k.relay)]; ok {
 		buckets = append(buckets, p.bucket("pair:"+k.relay+":", s.rate))
 	}
-	if rate := p.o.Relays[k.relay]; rate > 0 {
+	if rate := p.rates[k.relay]; rate > 0 {
 		names[len(buckets)] = notice.Limited{Relay: k.relay, RatePerS: float64(rate)}
 		buckets = append(buckets, p.bucket("relay:"+k.relay, float64(rate)))
 	}
-	if p.isSlow(domain, now) && p.slow >= max(1, p.o.Connections/2) {
+	if p.isSlow(domain, now) && p.slow >= max(1, p.most/2) {
 		return nil, Refusal{Wait: soon, Domain: true}
 	}
 	if limit.Connections > 0 && !p.slot(domain, limit.Connections).free(now) {
@@ -146,12 +151,15 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 		p.gauge.count(names[i], true)
 		p.nudgeFor(b, now)
 	}
-	if limit.Connections > 0 {
-		p.slots[domain].used++
+	if s := p.slots[domain]; s != nil {
+		s.used++
 	}
 	p.begins(domain, now)
 	return &Leave{pair: k, began: now}, Refusal{}
 }
+
+// NoRelay reports whether no relay takes mails, since operators let all of them rest.
+func (p *Pacer) NoRelay() bool { return p.o.Next() == "" }
 
 // The shortest wait that is worth it, and how soon a place among the mails under way may be free.
 const (
@@ -165,7 +173,7 @@ func (p *Pacer) Done(l *Leave, a notice.Answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ends(l, a.Outcome != 0, now)
-	if s := p.slots[l.domain]; s != nil && p.limits[l.domain].Connections > 0 {
+	if s := p.slots[l.domain]; s != nil {
 		s.used--
 	}
 	if a.Outcome == 0 {

@@ -6,7 +6,8 @@ import "time"
 type slots struct {
 	limit   int // of all workers together
 	granted int
-	used    int
+	used    int       // mails under way
+	heard   bool      // Redis said how many are granted
 	wanted  time.Time // last by a mail that got none
 }
 
@@ -14,8 +15,11 @@ type slots struct {
 func (p *Pacer) slot(domain string, limit int) *slots {
 	s := p.slots[domain]
 	if s == nil {
-		s = &slots{}
+		s = &slots{used: p.domain(domain, time.Now()).under}
 		p.slots[domain] = s
+	}
+	if limit < s.limit { // the others take no more than that either
+		s.granted = min(s.granted, limit/max(1, p.workers))
 	}
 	s.limit = limit
 	return s

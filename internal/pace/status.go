@@ -17,6 +17,7 @@ import (
 type found struct {
 	Relays []notice.RelayHealth `json:"relays"`
 	Limits []use                `json:"limits"`
+	File   []notice.DomainLimit `json:"file,omitempty"`
 }
 
 func (p *Pacer) health(now time.Time) string {
@@ -28,7 +29,7 @@ func (p *Pacer) health(now time.Time) string {
 		f.Relays[i].Worker = p.o.Worker
 	}
 	p.mu.Lock()
-	f.Limits = p.uses(now)
+	f.Limits, f.File = p.uses(now), p.fileLimits()
 	p.mu.Unlock()
 	text, err := json.Marshal(f)
 	if err != nil {
@@ -71,15 +72,16 @@ func (w *Watcher) Pace(ctx context.Context) (*notice.Pace, error) {
 	}
 	doc := &notice.Pace{Workers: len(living.Val()), Relays: []notice.RelayHealth{}, Throttled: []notice.Throttled{}}
 	var uses []use
+	var files []notice.DomainLimit
 	for _, worker := range living.Val() {
 		var f found
 		if json.Unmarshal([]byte(said.Val()[worker]), &f) != nil {
 			continue // it is of another version
 		}
 		doc.Relays = append(doc.Relays, f.Relays...)
-		uses = append(uses, f.Limits...)
+		uses, files = append(uses, f.Limits...), append(files, f.File...)
 	}
-	doc.Limited = reached(uses)
+	doc.Limited, doc.Files = reached(uses), together(files)
 	slices.SortStableFunc(doc.Relays, func(a, b notice.RelayHealth) int { return cmp.Compare(a.Worker, b.Worker) })
 	for _, t := range g.Throttled {
 		if k, ok := pairOf(t.Pair); ok {

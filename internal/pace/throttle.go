@@ -112,6 +112,9 @@ func (p *Pacer) judge(k pair, c *answer, now time.Time) {
 	}
 	told := c.told
 	wide := k == whole(k.relay)
+	if _, set := p.limitOf(k.domain); set {
+		many = false // an operator knows better
+	}
 	if many && c.throttled >= several && (wide && len(c.domains) >= manyDomains || !wide && !p.ofRelay(k.relay, now)) {
 		if wide {
 			told = now
@@ -149,7 +152,8 @@ func (p *Pacer) slowDown(all []reportWish, now time.Time) {
 
 // configured is the rate that the settings allow a pair, 0 where they name none.
 func (p *Pacer) configured(k pair) float64 {
-	rate, domain := float64(p.o.Relays[k.relay]), float64(p.limits[k.domain].Rate)
+	limit, _ := p.limitOf(k.domain)
+	rate, domain := float64(p.rates[k.relay]), float64(limit.Rate)
 	if rate == 0 || domain > 0 && domain < rate {
 		rate = domain
 	}

@@ -24,6 +24,11 @@ func (c *conn) carry(p *Pool) {
 	for !c.broken && !c.surplus {
 		if t := c.ready; t != nil {
 			c.ready = nil
+			if p.shuts(c.relay) {
+				c.broken = true // it waits for a message that has gone another way
+				p.requeue(t)
+				return
+			}
 			c.message(p, t)
 		} else if t := p.take(c); t != nil {
 			c.envelope(p, t)

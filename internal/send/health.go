@@ -49,7 +49,7 @@ func (p *Pool) probeAfter(r *relayState, d time.Duration) {
 	if r.probe != nil {
 		r.probe.Stop()
 	}
-	if !p.closed {
+	if !p.closed && !r.retired {
 		r.probe = time.AfterFunc(d, func() { p.try(r) })
 	}
 }
@@ -70,7 +70,7 @@ func (p *Pool) try(r *relayState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.closed || !r.resting:
+	case p.closed || !r.resting || r.shut():
 	case r.doubted && r.busy > 0: // it can be reached
 		r.resting = false
 		p.match()
@@ -147,6 +147,8 @@ func (p *Pool) refused(c *conn, t *task, m meaning, a notice.Answer) (others boo
 
 // Relays are the pool's relays in their order, under the names that answers give them.
 func (p *Pool) Relays() (relays []Relay) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, r := range p.relays {
 		relays = append(relays, r.Relay)
 	}
@@ -154,19 +156,21 @@ func (p *Pool) Relays() (relays []Relay) {
 }
 
 // Next names the relay that the next mail goes to: the first that is up, or serves on a connection that it has;
-// where there is none, the first of all.
+// where there is none, the first that no operator lets rest; "" = there is none.
 func (p *Pool) Next() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.relays {
-		if r.up() || r.resting && !r.doubted && len(r.idle)+r.between > 0 {
+		if r.up() || r.resting && !r.doubted && r.rest == nil && len(r.idle)+r.between > 0 {
 			return r.Name
 		}
 	}
-	if len(p.relays) == 0 {
-		return ""
+	for _, r := range p.relays {
+		if r.rest == nil {
+			return r.Name
+		}
 	}
-	return p.relays[0].Name
+	return ""
 }
 
 // Health says which relays are up.
@@ -179,7 +183,9 @@ func (p *Pool) Health() (all []notice.RelayHealth) {
 		if r.resting || r.doubted && r.hands > 0 {
 			h.State = notice.RelayResting
 		}
-		p.tellSilence(r, &h, now)
+		if p.tellSilence(r, &h, now); r.rest != nil {
+			h.State, h.Since, h.Rest = notice.RelayAtRest, r.rest.Since, r.rest
+		}
 		all = append(all, h)
 	}
 	return all

@@ -26,23 +26,26 @@ type relayState struct {
 	tokens   tokens
 	overlaps overlaps
 
-	busy      int       // connections, and those being opened
-	opening   int       // of these
-	between   int       // connections that have just done with a job, and are about to take another
-	idle      []*conn   // those that wait for a job; the most recently used last
-	hands     int       // jobs that its connections have in hand
-	lost      int       // transactions that broke off since the last that did not
-	suspected int       // mails that it refused, and that another relay was to be asked to take, since it took one
-	resting   bool      // no new connection is opened, but by a probe
-	doubted   bool      // it refuses everybody's mail, as it seems, or is silent: one mail at a time, until it takes one
-	silent    bool      // it takes mails and does not answer them
-	stuck     int       // jobs in hand that it was found not to answer
-	hushes    int       // how often it was silent when it was tried, since it last answered a dot
-	answers   recent    // to dots
-	watched   bool      // the watcher is set
-	most      int       // connections that it took when it last asked for fewer,
-	crowdedAt time.Time // at that time; zero: it never did
-	downs     int       // how often it went down since the last mail that it answered
+	busy      int          // connections, and those being opened
+	opening   int          // of these
+	between   int          // connections that have just done with a job, and are about to take another
+	idle      []*conn      // those that wait for a job; the most recently used last
+	hands     int          // jobs that its connections have in hand
+	lost      int          // transactions that broke off since the last that did not
+	suspected int          // mails that it refused, and that another relay was to be asked to take, since it took one
+	resting   bool         // no new connection is opened, but by a probe
+	rest      *notice.Rest // an operator lets it rest: it gets no mails, and no connection
+	retired   bool         // the settings have another in its place, or none: so does it
+	before    *relayState  // whose place it took, and whose connections count as its own
+	doubted   bool         // it refuses everybody's mail, as it seems, or is silent: one mail at a time, until it takes one
+	silent    bool         // it takes mails and does not answer them
+	stuck     int          // jobs in hand that it was found not to answer
+	hushes    int          // how often it was silent when it was tried, since it last answered a dot
+	answers   recent       // to dots
+	watched   bool         // the watcher is set
+	most      int          // connections that it took when it last asked for fewer,
+	crowdedAt time.Time    // at that time; zero: it never did
+	downs     int          // how often it went down since the last mail that it answered
 	failedAt  time.Time
 	since     time.Time // when it went up or down
 	error     string    // the last failure, without addresses
@@ -55,7 +58,7 @@ type relayState struct {
 }
 
 // up reports whether mails go to r; the caller holds the pool's mutex.
-func (r *relayState) up() bool { return !r.resting && !r.doubted }
+func (r *relayState) up() bool { return !r.resting && !r.doubted && !r.shut() }
 
 // named returns the relay of that name, if there is one.
 func (p *Pool) named(name string) []*relayState {
@@ -119,6 +122,9 @@ func (p *Pool) open(r *relayState, within time.Duration) *conn {
 		p.crowd(r, 0)
 	case !began.Before(r.failedAt):
 		p.down(r, err.Error())
+	}
+	if _, login := errors.AsType[*authFailure](err); login && p.o.LoginFailed != nil {
+		p.o.LoginFailed()
 	}
 	p.match()
 	return nil

@@ -40,9 +40,13 @@ func (p *Pool) Submit(j notice.Job) { p.submit(&task{Job: j}) }
 
 func (p *Pool) submit(t *task) {
 	p.mu.Lock()
+	why := p.allRest()
 	if p.closed {
+		why = fmt.Errorf("%w: %w", ErrNoRelay, errClosed)
+	}
+	if why != nil {
 		p.mu.Unlock()
-		t.Done(notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, errClosed))
+		t.Done(notice.Answer{}, why)
 		return
 	}
 	t.since = time.Now()
@@ -66,6 +70,11 @@ func (p *Pool) requeue(t *task) {
 		t.Done(noDot(errStopped.Error()), nil)
 		return
 	}
+	if why := p.allRest(); why != nil {
+		p.mu.Unlock()
+		t.Done(notice.Answer{}, why)
+		return
+	}
 	if t.asked && p.mute() {
 		p.mu.Unlock()
 		t.Done(inVain, nil)
@@ -84,9 +93,9 @@ func (p *Pool) take(c *conn) *task {
 		p.mu.Lock()
 		c.returns(false)
 		t := p.pop(c)
-		if c.relay.doubted && c.relay.resting {
+		if c.relay.shut() || c.relay.doubted && c.relay.resting {
 			p.mu.Unlock()
-			return nil // a new connection finds out
+			return nil // of one that is doubted a new connection finds out
 		}
 		waits := t == nil && !p.closed
 		if waits {
@@ -140,7 +149,7 @@ func (p *Pool) poll(c *conn) *task {
 
 // pop takes the first waiting job that c may carry; the caller holds the mutex.
 func (p *Pool) pop(c *conn) *task {
-	if p.closed || c.relay.doubted && (c.relay.resting || c.relay.hands > c.relay.stuck) {
+	if p.closed || c.relay.shut() || c.relay.doubted && (c.relay.resting || c.relay.hands > c.relay.stuck) {
 		return nil
 	}
 	for i, t := range p.queue {
@@ -160,7 +169,7 @@ func (p *Pool) pop(c *conn) *task {
 // well serve on those that it has: mails that count against its rate go there, others don't. The caller holds the mutex.
 func (p *Pool) serves(r *relayState, t *task) bool {
 	shuns := len(t.refused) > 0 && p.another(t)
-	if shuns && slices.Contains(t.refused, r) {
+	if r.shut() || shuns && slices.Contains(t.refused, r) {
 		return false
 	}
 	for _, before := range p.relays {
@@ -278,7 +287,7 @@ func (p *Pool) match() {
 // mayOpen reports whether a relay may have one more connection; the caller holds the mutex.
 func (p *Pool) mayOpen(r *relayState) bool {
 	tries := r.doubted && r.hands-r.stuck+r.opening+r.between+len(r.idle) > 0
-	return !p.closed && !r.resting && r.busy < r.limit() && !tries
+	return !p.closed && !r.shut() && !r.resting && r.held() < r.limit() && !tries
 }
 
 // lacks reports whether more jobs wait for a relay than connections that will soon take one; the caller holds the mutex.

@@ -42,6 +42,8 @@ type Options struct {
 
 	patience time.Duration // how long a mail waits behind the dot of another before it goes to another connection: 1 s
 
+	LoginFailed func() // called when a relay refused the password or token; returns at once
+
 	dns *net.Resolver // for the names of relays: the system's
 }
 
@@ -81,6 +83,7 @@ type Pool struct {
 	dialling sync.WaitGroup
 
 	mu      sync.Mutex
+	rests   []notice.Rest  // in force
 	queue   []*task        // that wait for a connection
 	overdue *time.Timer    // when the first of them gives up
 	conns   map[*conn]bool // all that are open
@@ -94,6 +97,19 @@ func New(relays []Relay, o Options) *Pool {
 	p.life, p.end = context.WithCancel(context.Background())
 	p.overdue = time.AfterFunc(time.Hour, p.giveUp)
 	p.overdue.Stop()
+	for _, r := range p.distinct(relays) {
+		p.relays = append(p.relays, newState(r))
+	}
+	return p
+}
+
+// newState is the state of a relay that nothing is known of.
+func newState(r Relay) *relayState {
+	return &relayState{Relay: r, since: time.Now(), bad: map[netip.Addr]time.Time{}, aimed: map[netip.Addr]int{}}
+}
+
+// distinct returns relays of which each has a name of its own, and a number of connections.
+func (p *Pool) distinct(relays []Relay) (all []Relay) {
 	taken := map[string]bool{}
 	for _, r := range relays {
 		r.Connections = cmp.Or(max(r.Connections, 0), DefaultConnections)
@@ -108,13 +124,15 @@ func New(relays []Relay, o Options) *Pool {
 				slog.String("relay", r.Name), slog.Int("connections", share))
 			r.Connections = share
 		}
-		p.relays = append(p.relays, &relayState{Relay: r, since: time.Now(), bad: map[netip.Addr]time.Time{}, aimed: map[netip.Addr]int{}})
+		all = append(all, r)
 	}
-	return p
+	return all
 }
 
 // Connections is how many mails can be at the dot at once: one relay serves at a time, the one that takes most.
 func (p *Pool) Connections() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, r := range p.relays {
 		n = max(n, r.Connections)
 	}
