@@ -28,7 +28,7 @@ func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceRec
 		return r, nil
 	}
 	of.Kind, of.Class, of.Code, of.Status = r.Kind, told.Class, told.Code, told.Status
-	of.Diagnostic, of.Remote, of.At = told.Diagnostic, told.RemoteMTA, told.At
+	of.Diagnostic, of.Remote, of.At, of.Complains = told.Diagnostic, told.RemoteMTA, told.At, m.Complains()
 	e, err := d.Ledger.Return(ctx, of)
 	if notice.CodeOf(err) == notice.CodeNotFound {
 		return r, nil
@@ -39,6 +39,9 @@ func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceRec
 	r.Effect = &e
 	d.Logger.Info("a mail came back", slog.String("kind", string(r.Kind)), slog.String("class", string(r.Class)), slog.Int64("notice_id", of.NoticeID),
 		slog.Int("seq", of.Seq), slog.String("matched_by", by), slog.Bool("changed", e.Changed), slog.Bool("suppressed", e.Suppressed))
+	if of.Complains && !e.Repeated {
+		d.Logger.Warn("a reader calls a mail spam", slog.Int64("notice_id", of.NoticeID), slog.Int("seq", of.Seq), slog.Bool("suppressed", e.Suppressed))
+	}
 	if e.Held {
 		d.Logger.Error("too many mails come back: the notice is held until it is resumed", slog.Int64("notice_id", of.NoticeID))
 	}

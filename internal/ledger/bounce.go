@@ -50,6 +50,7 @@ type Returned struct {
 	Diagnostic string
 	Remote     string    // the server that said so
 	At         time.Time // when it was delivered
+	Complains  bool      // with a complaint: a reader does, which is not so of every report of that form
 }
 
 // Return records what came back of an attempt. A bounce of the attempt that was sent last, or of one that is uncertain, has its
@@ -57,8 +58,8 @@ type Returned struct {
 // since, and nothing makes a bounced delivery owed again. A report that came before does nothing.
 //
 // A notice of which too many mails come back while it is being sent is held, as by the brake. A mailbox whose last notices all came back is put on the list of suppressions: after one if there is no such mailbox, after
-// hardBounces if it failed for another reason that lies with it. A notice.Error of class not_found says that there is
-// no such attempt.
+// hardBounces if it failed for another reason that lies with it. That of a reader who complains is suppressed for what is not
+// urgent. A notice.Error of class not_found says that there is no such attempt.
 func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, err error) {
 	var key string
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
@@ -67,6 +68,10 @@ func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, er
 	})
 	if err != nil {
 		return e, fmt.Errorf("record what came back: %w", err)
+	}
+	if r.Complains {
+		err = db.heed(ctx, r, key, &e)
+		return e, err
 	}
 	if !e.Changed {
 		return e, nil
@@ -82,6 +87,21 @@ func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, er
 		return err
 	})
 	return e, wrap(err, "draw the consequences of a bounce")
+}
+
+// heed suppresses the mailbox of a reader who complains for all but urgent notices, and says so in the log of the notice. A report that
+// came before is heeded again: the program can have died in between.
+func (db *DB) heed(ctx context.Context, r Returned, key string, e *notice.BounceEffect) error {
+	err := db.inTx(ctx, func(tx pgx.Tx) (err error) {
+		if key != "" && !strings.HasPrefix(key, erasedPrefix) {
+			e.Suppressed, err = suppressBy(ctx, tx, notice.SuppressionRow{Key: key, Reason: notice.SuppressedComplaint, Scope: notice.ScopeNotUrgent})
+		}
+		if err != nil || e.Repeated && !e.Suppressed {
+			return err
+		}
+		return recordAct(ctx, tx, r.NoticeID, notice.System, "complaint", fmt.Sprintf("by a reader of delivery %d", r.Seq))
+	})
+	return wrap(err, "heed a complaint")
 }
 
 func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEffect, key string, err error) {

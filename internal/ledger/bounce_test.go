@@ -199,3 +199,38 @@ func TestANoticeOfWhichTooMuchComesBackIsHeld(t *testing.T) {
 	d.closeChunk(c)
 	d.wantCounts(map[string]int{"bounced": 100, "sent": 20, "queued": 40})
 }
+
+// TestAComplaintSuppressesAllButUrgentNotices once, and a report that nobody's reader made suppresses nothing.
+func TestAComplaintSuppressesAllButUrgentNotices(t *testing.T) {
+	t.Parallel()
+	d := release(t, 3)
+	c := d.claim("a worker")
+	for seq := range 2 {
+		d.mark(attempt(c, seq))
+		d.answer(attempt(c, seq), notice.DeliverySent, 250)
+	}
+	complaint := ledger.Returned{NoticeID: d.id, Seq: 0, Epoch: c.Epoch, Kind: notice.KindComplaint, Complains: true}
+	d.comesBack(complaint, notice.BounceEffect{State: notice.DeliverySent, Suppressed: true})
+	d.comesBack(complaint, notice.BounceEffect{State: notice.DeliverySent, Repeated: true})
+	d.comesBack(ledger.Returned{NoticeID: d.id, Seq: 1, Epoch: c.Epoch, Kind: notice.KindComplaint}, notice.BounceEffect{State: notice.DeliverySent})
+	list, err := d.Suppressions(t.Context(), 0, 10)
+	if err != nil || len(list) != 1 || list[0].Reason != notice.SuppressedComplaint || list[0].Scope != notice.ScopeNotUrgent || list[0].AddedBy != notice.System {
+		t.Errorf("the list is %+v, %v", list, err)
+	}
+	var acts int
+	d.must(d.pool.QueryRow(t.Context(), `SELECT count(*) FROM act WHERE notice_id = $1 AND what = 'complaint'`, d.id).Scan(&acts))
+	if acts != 1 {
+		t.Errorf("%d acts", acts)
+	}
+	for kind, want := range map[notice.Kind]int{notice.Outage: 0, notice.Advisory: 1} {
+		p, err := d.Plan(t.Context(), all(notice.Body{Kind: kind}))
+		if err != nil || p.Suppressed[notice.ReasonSuppressionList] != want {
+			t.Errorf("%s: %+v, %v", kind, p.Suppressed, err)
+		}
+	}
+	// A mailbox that is dead is suppressed for all, whichever came first.
+	d.comesBack(returned(attempt(c, 0), notice.BounceNoMailbox), notice.BounceEffect{State: notice.DeliveryBounced, Changed: true, Suppressed: true})
+	if list, err = d.Suppressions(t.Context(), 0, 10); err != nil || len(list) != 1 || list[0].Scope != notice.ScopeAll {
+		t.Errorf("the list is %+v, %v", list, err)
+	}
+}
