@@ -15,6 +15,7 @@
 //	delivery   the heart, a worker: claim, attempt, retry, sweep
 //	hook       webhooks of mail providers: who says so, and what came back
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses
+//	intake     mails that came back, from SMTP, LMTP, a Maildir or an IMAP mailbox, to the API
 //	metrics    what Prometheus is told of a worker and of the ledger
 //	config     settings from flags, environment and file
 //	directory  a notice's directory: notice.yaml and its texts

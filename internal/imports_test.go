@@ -33,7 +33,8 @@ var mayImport = map[string][]string{
 	"internal/control":   {"internal/notice", "internal/audience", "internal/ledger", "internal/render", "internal/bounce"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/bounce", "internal/send"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook"},
-	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/pace", "internal/delivery"},
+	"internal/intake":    {"internal/notice"},
+	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/pace", "internal/delivery", "internal/intake"},
 	"internal/config":    {"internal/notice", "internal/yaml", "internal/audience"},
 	"internal/directory": {"internal/notice", "internal/yaml", "internal/audience", "internal/render"},
 	"internal/local":     {"internal/notice"},
@@ -53,6 +54,7 @@ var confined = map[string][]string{
 	"github.com/hibiken/asynqmon": {"internal/queue"},
 	"go.yaml.in/yaml":             {"internal/yaml"},
 	"gopkg.in/yaml.v3":            {}, // archived
+	"github.com/emersion/go-imap": {"internal/intake"},
 	"github.com/jackc/pgx":        {"internal/ledger", "internal/local", "internal/testkit"},
 }
 

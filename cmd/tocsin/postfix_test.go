@@ -187,6 +187,8 @@ bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
+local unix - n n - - local
 error unix - - n - - error
 retry unix - - n - - error
 anvil unix - - n - 1 anvil

@@ -16,6 +16,7 @@ import (
 func (*commands) uses() []config.Setting          { return []config.Setting{config.Named("TOCSIN_CONFIG")} }
 func (*serveCmd) uses() []config.Setting          { return config.Used(config.Serve{}) }
 func (*workCmd) uses() []config.Setting           { return config.Used(config.Work{}) }
+func (*bouncesCmd) uses() []config.Setting        { return config.Used(config.Bounces{}) }
 func (*checkCmd) uses() []config.Setting          { return config.Used(config.Serve{}, config.Work{}) }
 func (*migrateCmd) uses() []config.Setting        { return config.Used(config.Migrate{}) }
 func (*demoCmd) uses() []config.Setting           { return config.Used(config.Servers{}) }

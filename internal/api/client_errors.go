@@ -18,6 +18,15 @@ import (
 
 func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
 
+// StatusError is an answer with another status than was hoped for, which is no domain error.
+type StatusError struct {
+	Status  int
+	Foreign bool // something else than Tocsin answered
+	text    string
+}
+
+func (e *StatusError) Error() string { return e.text }
+
 // explain turns a failed request into an error that is fit for a terminal. It closes the answer.
 func (cl *Client) explain(resp *http.Response, err error) error {
 	if err != nil {
@@ -27,20 +36,21 @@ func (cl *Client) explain(resp *http.Response, err error) error {
 	var p Problem
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if kind != problemType || json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p) != nil {
-		return fmt.Errorf("%s answered %s: it does not seem to be Tocsin; TOCSIN_URL says where it is", cl.base, resp.Status)
+		return &StatusError{resp.StatusCode, true, fmt.Sprintf("%s answered %s: it does not seem to be Tocsin; TOCSIN_URL says where it is", cl.base, resp.Status)}
 	}
 	if p.Code != "" {
 		return p.domain()
 	}
+	text := fmt.Sprintf("the server at %s answered %d: %s", cl.base, p.Status, p.Detail)
 	switch {
 	case resp.StatusCode == http.StatusUnauthorized && cl.token == "":
-		return fmt.Errorf("the server at %s wants a token: set TOCSIN_TOKEN", cl.base)
+		text = fmt.Sprintf("the server at %s wants a token: set TOCSIN_TOKEN", cl.base)
 	case resp.StatusCode == http.StatusUnauthorized:
-		return fmt.Errorf("the server at %s refuses: %s; check TOCSIN_TOKEN", cl.base, p.Detail)
+		text = fmt.Sprintf("the server at %s refuses: %s; check TOCSIN_TOKEN", cl.base, p.Detail)
 	case resp.StatusCode >= 500:
-		return fmt.Errorf("the server at %s answered %d: %s; its log has more under request %s", cl.base, p.Status, p.Detail, p.RequestID)
+		text += "; its log has more under request " + p.RequestID
 	}
-	return fmt.Errorf("the server at %s answered %d: %s", cl.base, p.Status, p.Detail)
+	return &StatusError{resp.StatusCode, false, text}
 }
 
 // unreached says that there was no answer, and why.

@@ -2,12 +2,13 @@
 //
 // A flag goes before a variable, a variable before the file that TOCSIN_CONFIG names, the file before the
 // default. An empty variable is unset. TOCSIN_DRAIN is "--drain" as a flag and "drain" in the file. Secrets
-// (DATABASE_URL, REDIS_URL, TOCSIN_SMTP_URL, TOCSIN_TOKEN) have no flag; <NAME>_FILE reads one from a file.
+// (DATABASE_URL, REDIS_URL, TOCSIN_SMTP_URL, TOCSIN_TOKEN, TOCSIN_BOUNCES_IMAP_URL) have no flag; <NAME>_FILE reads one from a file.
 package config
 
 //go:generate go test . -run TestDocuments -update
 
 import (
+	"strings"
 	"time"
 
 	"tocsin/internal/notice"
@@ -99,6 +100,20 @@ type Client struct {
 	ConfirmAbove int      `setting:"TOCSIN_CONFIRM_ABOVE"` // recipients; more are confirmed by typing their number
 }
 
+// Bounces holds the settings of the command bounces. At least one of Listen, LMTP, Maildir and IMAP is set.
+type Bounces struct {
+	URL        string   `setting:"TOCSIN_URL"`
+	Tokens     []string `setting:"TOCSIN_TOKEN"`
+	Listen     string   `setting:"TOCSIN_BOUNCES_LISTEN"`   // host:port of SMTP; "" = nowhere
+	LMTP       string   `setting:"TOCSIN_BOUNCES_LMTP"`     // host:port, or the path of a socket; "" = nowhere
+	Maildir    string   `setting:"TOCSIN_BOUNCES_MAILDIR"`  // a directory; "" = none
+	IMAP       string   `setting:"TOCSIN_BOUNCES_IMAP_URL"` // holds the password; "" = none
+	HTTP       string   `setting:"TOCSIN_BOUNCES_HTTP"`     // host:port of health and metrics; "" = nowhere
+	ReturnPath string   `setting:"TOCSIN_RETURN_PATH"`      // as of Mail
+	Log        string   `setting:"TOCSIN_LOG"`              // as of Serve
+	Domains    []string // of ReturnPath and of the relays' return paths, in lower case: mails to them are taken
+}
+
 // Token returns the token that a client shows, the first of two; "" = none.
 func (c Client) Token() string {
 	if len(c.Tokens) == 0 {
@@ -143,6 +158,21 @@ func (s *Settings) Work() (c Work, err error) {
 // Client returns the settings of the commands that speak to the API.
 func (s *Settings) Client() (c Client, err error) {
 	err = s.fill(&c)
+	return c, err
+}
+
+// Bounces returns the settings of the command bounces. The error joins all that is wrong with them.
+func (s *Settings) Bounces() (c Bounces, err error) {
+	err = s.fill(&c)
+	if err == nil && c.Listen+c.LMTP+c.Maildir+c.IMAP == "" {
+		err = notice.Invalid("TOCSIN_BOUNCES_LISTEN", "is not set, and none of TOCSIN_BOUNCES_LMTP, TOCSIN_BOUNCES_MAILDIR and "+
+			"TOCSIN_BOUNCES_IMAP_URL: where do mails come back to?")
+	}
+	for _, path := range append(s.file.returnPaths(), c.ReturnPath) {
+		if _, domain, ok := strings.Cut(path, "@"); ok {
+			c.Domains = append(c.Domains, strings.ToLower(domain))
+		}
+	}
 	return c, err
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -357,6 +358,23 @@ func TestRetentionIsInDays(t *testing.T) {
 		_, err := settings(t, nil, append(env, "TOCSIN_RETENTION="+text), "").Serve()
 		if err == nil || !strings.Contains(err.Error(), "TOCSIN_RETENTION (environment)") || !strings.Contains(err.Error(), "400d") {
 			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestBouncesTakesMailsToReturnPaths(t *testing.T) {
+	t.Parallel()
+	// That of a relay is read though the password of the relay is for the workers alone.
+	s := settings(t, nil, []string{"TOCSIN_BOUNCES_LISTEN=127.0.0.1:2525", "TOCSIN_RETURN_PATH=bounces@One.example.net"},
+		"relays:\n- {url: smtp://user@x, password_file: /nowhere/secret, return_path: returns@two.example.net}\n- {url: smtp://y}\n")
+	c, err := s.Bounces()
+	if err != nil || !slices.Equal(c.Domains, []string{"two.example.net", "one.example.net"}) {
+		t.Errorf("%q, %v", c.Domains, err)
+	}
+	_, err = settings(t, nil, nil, "").Bounces()
+	for _, name := range []string{"TOCSIN_BOUNCES_LISTEN", "TOCSIN_BOUNCES_LMTP", "TOCSIN_BOUNCES_MAILDIR", "TOCSIN_BOUNCES_IMAP_URL"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("with nothing set: %v, want %s named", err, name)
 		}
 	}
 }

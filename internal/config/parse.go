@@ -127,6 +127,13 @@ func isListen(text string) error {
 	return nil
 }
 
+func isSocket(text string) error {
+	if !strings.HasPrefix(text, "/") && isListen(text) != nil {
+		return errors.New("is neither host:port nor the full path of a socket such as /run/tocsin/lmtp")
+	}
+	return nil
+}
+
 func isWebURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" {
@@ -162,6 +169,14 @@ func isSMTPURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "smtp" && u.Scheme != "smtps" || u.Hostname() == "" {
 		return errors.New("is not a URL such as smtp://user:password@smtp.example.net:587 or smtps://smtp.example.net" + percent)
+	}
+	return nil
+}
+
+func isIMAPURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "imap" && u.Scheme != "imaps" || u.Hostname() == "" {
+		return errors.New("is not a URL such as imaps://user:password@imap.example.net/INBOX" + percent)
 	}
 	return nil
 }

@@ -39,6 +39,16 @@ func (f *file) relay(v yaml.Value) (Relay, error) {
 	return r, nil
 }
 
+// returnPaths are those of the relays. Their other fields are the business of the commands that send.
+func (f *file) returnPaths() (paths []string) {
+	for _, v := range f.relays {
+		var r Relay
+		_ = v.Fields("field of a relay", "", f.relayFields(&r, new(string)))
+		paths = append(paths, r.ReturnPath)
+	}
+	return paths
+}
+
 // relayFields are the fields of a relay.
 func (f *file) relayFields(r *Relay, passwordFile *string) yaml.Fields {
 	return yaml.Fields{

@@ -130,6 +130,26 @@ var table = []Setting{
 		Doc: "Where a worker serves /healthz, /readyz and /metrics, as host:port.",
 	},
 	{
+		Name: "TOCSIN_BOUNCES_LISTEN", Value: "ADDR", Without: "nowhere", Example: "127.0.0.1:2525", parse: text(isListen),
+		Doc: "Where `bounces` takes mails that came back by SMTP, as host:port.",
+	},
+	{
+		Name: "TOCSIN_BOUNCES_LMTP", Value: "ADDR", Without: "nowhere", Example: "/run/tocsin/lmtp", parse: text(isSocket),
+		Doc: "Where `bounces` takes them by LMTP: the path of a socket, or host:port.",
+	},
+	{
+		Name: "TOCSIN_BOUNCES_MAILDIR", Value: "DIR", Without: "none", Example: "/var/mail/bounces", path: true, parse: text(isDirectory),
+		Doc: "Maildir from which `bounces` takes them.",
+	},
+	{
+		Name: "TOCSIN_BOUNCES_IMAP_URL", Secret: true, Without: "none", Example: "imaps://user:password@imap.example.net/INBOX", parse: text(isIMAPURL),
+		Doc: "IMAP mailbox from which `bounces` takes them. imaps:// speaks TLS from the first byte; imap:// wants STARTTLS, except on a loopback address.",
+	},
+	{
+		Name: "TOCSIN_BOUNCES_HTTP", Value: "ADDR", Without: "nowhere", Example: "127.0.0.1:9091", parse: text(isListen),
+		Doc: "Where `bounces` serves /healthz, /readyz and /metrics, as host:port.",
+	},
+	{
 		Name: "TOCSIN_URL", Value: "URL", Default: "http://127.0.0.1:8080", parse: webURL,
 		Doc: "Where the command line finds serve.",
 	},

@@ -17,7 +17,7 @@ const wrong = "\x01"
 
 // commands are the structs that commands are filled with, as pointers.
 func commands() []any {
-	return []any{&Serve{}, &Work{}, &Client{}, &Migrate{}, &Templates{}, &Sink{}}
+	return []any{&Serve{}, &Work{}, &Bounces{}, &Client{}, &Migrate{}, &Templates{}, &Sink{}}
 }
 
 // right returns a text that a setting takes.
