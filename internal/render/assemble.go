@@ -94,7 +94,7 @@ func (p *Program) layoutData(reader *reader) layoutData {
 	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: p.sender(), Key: p.notice.Key,
 		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity}
 	for _, t := range reader.texts {
-		data.Blocks = append(data.Blocks, layoutBlock{Language: t.key, Direction: t.dir})
+		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Language: t.key, Direction: t.dir})
 	}
 	return data
 }

@@ -100,6 +100,11 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 			}
 		}
 	}
+	for _, key := range slices.Sorted(maps.Keys(languages)) {
+		if _, ok := wordsIn(s.words, key); !ok && len(s.words) > 0 {
+			problems = append(problems, notice.Invalid(path.Join(wordsName, key+".yaml"), "is missing: %s has that language", languages[key]))
+		}
+	}
 	return texts, problems
 }
 

@@ -46,7 +46,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.layouts, p.converter = s.layouts, s.converter
+	p.layouts, p.words, p.converter = s.layouts, s.words, s.converter
 	texts, err := canonicalKeys("texts", src.Texts)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ type layoutData struct {
 
 // layoutBlock is the body of a mail in one language.
 type layoutBlock struct {
+	Standing  *standing // severity and state, in words; may be nil
 	Language  string
 	Direction string
 	HTML      htmltemplate.HTML
@@ -56,7 +57,7 @@ func (s *Set) parseLayouts() (l layouts, err error) {
 		return l, layoutError("layout.txt", err)
 	}
 	sample := layoutData{Subject: "s", Language: "en", Direction: "ltr", Sender: "s", Key: "k", Kind: "outage",
-		Phase: "resolved", Severity: "minor", Blocks: []layoutBlock{{"en", "ltr", "<p>a</p>", "a"}, {"nl", "ltr", "<p>b</p>", "b"}}}
+		Phase: "resolved", Severity: "minor", Blocks: []layoutBlock{{&standing{"s", "en", "ltr"}, "en", "ltr", "<p>a</p>", "a"}, {nil, "nl", "ltr", "<p>b</p>", "b"}}}
 	// A subject is put in as text once the mail is compiled: it has to come out the same wherever a layout has it.
 	awkward := "<a\"b c'&d>"
 	sample.Subject = subjectSlot

@@ -14,6 +14,7 @@ type Program struct {
 	fixed
 	converter *converter
 	layouts   layouts
+	words     map[string]words
 	stacked   notice.Stacking
 	zone      *time.Location
 	from      *mail.Address

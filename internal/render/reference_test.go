@@ -47,7 +47,7 @@ func reference(p *Program, r notice.Recipient, key string, st Stamp) ([]byte, er
 			subjects = append(subjects, subject)
 		}
 		languages = append(languages, t.key)
-		data.Blocks = append(data.Blocks, layoutBlock{Language: t.key, Direction: t.dir, HTML: htmltemplate.HTML(page), Text: text})
+		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Language: t.key, Direction: t.dir, HTML: htmltemplate.HTML(page), Text: text})
 	}
 	data.Subject = strings.Join(subjects, " / ")
 	page, err := p.layouts.page(data)

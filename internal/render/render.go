@@ -29,14 +29,17 @@ type Set struct {
 	builtin, overlay fs.FS
 	converter        *converter
 	layouts          layouts
-	layoutErr        error
+	words            map[string]words // by language
+	layoutErr        error            // of the layouts, or of the words
 }
 
 // New returns the set of the built-in templates. What overlay has goes before them: a template's folder as a whole,
 // a part's folder as a whole, and layout.html and layout.txt each. A nil overlay has nothing. A layout that does not work is an error of Compile.
 func New(builtin, overlay fs.FS) *Set {
 	s := &Set{builtin: builtin, overlay: overlay, converter: newConverter()}
-	s.layouts, s.layoutErr = s.parseLayouts()
+	if s.layouts, s.layoutErr = s.parseLayouts(); s.layoutErr == nil {
+		s.words, s.layoutErr = s.parseWords()
+	}
 	return s
 }
 

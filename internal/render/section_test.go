@@ -48,7 +48,7 @@ func TestAMailboxGetsASectionForEachText(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := preview(t, compile(t, own("For {{.Customer.Name}}", tt.body)), tt.r)
-			if text := strings.TrimSuffix(m.Text, "\n-- \nExample Status\n"); text != tt.want || m.Subject != "For Ann" {
+			if text := strings.TrimSuffix(below(m.Text), "\n-- \nExample Status\n"); text != tt.want || m.Subject != "For Ann" {
 				t.Errorf("%s:\n%s", m.Subject, text)
 			}
 			if n := strings.Count(m.HTML, `<div class="section">`); n != strings.Count(tt.want, "==\n") {
@@ -80,7 +80,7 @@ func TestNobodyOfAMailboxIsLeftOut(t *testing.T) {
 	}
 	// A notice that was released before there were sections was checked for its first customer, and has to leave.
 	m, err := render(p, shared([]string{"Ann", "server=a"}, []string{"Bo"}), "en", stamp())
-	if err != nil || !strings.HasPrefix(m.Text, "Server a\n") {
+	if err != nil || !strings.HasPrefix(below(m.Text), "Server a\n") {
 		t.Errorf("%v\n%s", err, m.Text)
 	}
 }

@@ -1,0 +1,131 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"strings"
+
+	"golang.org/x/text/language"
+
+	"tocsin/internal/notice"
+	"tocsin/internal/yaml"
+)
+
+// wordsName is the folder of words/<language>.yaml.
+const wordsName = "words"
+
+// noSeverity is the name of the words of a notice without a severity.
+const noSeverity = "none"
+
+// words are those of one language for the line at the top of a mail.
+type words struct {
+	kinds  map[string]map[string]string // by kind and severity
+	phases map[string]string
+}
+
+// standing is the line at the top of a mail: what it is about and how that stands, for readers who see no colours.
+type standing struct {
+	Text      string
+	Language  string // of Text, BCP 47: English where the mail's has no words
+	Direction string // ltr or rtl
+}
+
+// parseWords reads the words of all languages; a file of the overlay goes before the built-in one of its name. Its error is an
+// *notice.Error that names a file.
+func (s *Set) parseWords() (map[string]words, error) {
+	all := map[string]words{}
+	for _, from := range []fs.FS{s.builtin, s.overlay} {
+		if from == nil {
+			continue
+		}
+		files, _ := fs.Glob(from, wordsName+"/*.yaml")
+		for _, file := range files {
+			key, _, err := canonical(strings.TrimSuffix(path.Base(file), ".yaml"))
+			if err != nil {
+				return nil, notice.Invalid(file, "%v", err)
+			}
+			if all[key], err = readWords(from, file); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+func readWords(from fs.FS, file string) (w words, err error) {
+	content, err := fs.ReadFile(from, file)
+	if err != nil {
+		return w, fmt.Errorf("read words: %w", err)
+	}
+	v, err := yaml.Read(file, content)
+	if err != nil {
+		return w, err
+	}
+	severities := append([]string{noSeverity}, notice.Severities...)
+	w.kinds, w.phases = map[string]map[string]string{}, map[string]string{}
+	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase())}
+	for _, kind := range notice.Kinds {
+		of := map[string]string{}
+		w.kinds[string(kind)] = of
+		known[string(kind)] = wordsOf(of, severities)
+	}
+	if err := v.Fields("field of words", "words such as “outage: {none: Outage, minor: Minor outage, …}”", known); err != nil {
+		return w, err
+	}
+	for name, of := range maps.All(w.kinds) {
+		if len(of) == 0 {
+			return w, notice.Invalid(file, "lacks the words for %s", name)
+		}
+	}
+	if len(w.phases) == 0 {
+		return w, notice.Invalid(file, "lacks the words for phases")
+	}
+	return w, nil
+}
+
+// wordsOf returns a reader of words for names, all of which it wants.
+func wordsOf(to map[string]string, names []string) func(yaml.Value) error {
+	return func(v yaml.Value) error {
+		fields := yaml.Fields{}
+		for _, name := range names {
+			fields[name] = func(v yaml.Value) error {
+				text, err := v.Text()
+				to[name] = clean(text)
+				return err
+			}
+		}
+		if err := v.Fields("word", "words by their names: "+strings.Join(names, ", "), fields); err != nil {
+			return err
+		}
+		for _, name := range names {
+			if to[name] == "" {
+				return v.Wrong("%s: there is no word for %s", v.Name(), name)
+			}
+		}
+		return nil
+	}
+}
+
+// wordsIn returns the language of the words for a text: its own, without its region where need be; else English, and false.
+func wordsIn(all map[string]words, key string) (tag language.Tag, ok bool) {
+	for tag = language.Make(key); tag != language.Und; tag = tag.Parent() {
+		if _, ok := all[tag.String()]; ok {
+			return tag, true
+		}
+	}
+	return language.English, false
+}
+
+// standing returns the line at the top of a text, in English where its language has no words; nil where there are none at all.
+func (p *Program) standing(of *text) *standing {
+	tag, _ := wordsIn(p.words, of.key)
+	w, ok := p.words[tag.String()]
+	if !ok {
+		return nil
+	}
+	line := w.kinds[p.notice.Kind][cmp.Or(p.notice.Severity, noSeverity)] + " · " + w.phases[p.notice.Phase]
+	return &standing{Text: line, Language: tag.String(), Direction: direction(tag)}
+}
