@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/mail"
 	"slices"
+	"testing"
 	"time"
 
 	"tocsin/internal/notice"
@@ -80,4 +81,29 @@ func (c *chaos) oldNews(reports [][]notice.Delivery) (old int) {
 		}
 	}
 	return old
+}
+
+func TestTheWitnessKnowsOldNews(t *testing.T) {
+	t.Parallel()
+	c := &chaos{wire: &wire{witness: newWitness()}}
+	report := func(id string) []notice.Delivery { return []notice.Delivery{{Address: "a@example.com", MessageID: id}} }
+	reports := [][]notice.Delivery{report("first"), report("second"), report("third")}
+	at := time.Now()
+	for _, came := range []struct {
+		id    string
+		asked time.Duration
+		old   int // from then on
+	}{
+		{"first", -time.Minute, 0},
+		{"third", -time.Minute, 0},
+		{"third", time.Minute, 0},   // once more
+		{"second", -time.Second, 0}, // it was asked for before the third had come
+		{"second", time.Hour, 1},
+		{"first", time.Hour, 2},
+	} {
+		c.wire.came(came.id, at.Add(came.asked))
+		if old := c.oldNews(reports); old != came.old {
+			t.Errorf("after %s at %s: %d old news, want %d", came.id, came.asked, old, came.old)
+		}
+	}
 }
