@@ -161,7 +161,7 @@ func (p *Program) head(languages []string) (head []piece) {
 	return add(head, piece{Field: fieldDate}, piece{Field: fieldSubject}, piece{Field: fieldMessageID}, piece{Field: fieldReplies},
 		line("Content-Language", strings.Join(languages, ", ")), line("Auto-Submitted", "auto-generated"),
 		line("X-Auto-Response-Suppress", "OOF, AutoReply"), // as Exchange wants it said
-		piece{Field: fieldNotice}, line("List-Id", "<"+listID(p.from)+">"), line("MIME-Version", "1.0"))
+		piece{Field: fieldNotice}, line("List-Id", "<"+listID(p.from)+">"), line("Feedback-ID", p.feedbackID()), line("MIME-Version", "1.0"))
 }
 
 // sender is the name that mails come from.

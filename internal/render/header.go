@@ -1,7 +1,10 @@
 package render
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"net/mail"
 	"slices"
 	"strings"
@@ -182,6 +185,13 @@ func listID(from *mail.Address) string {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
 	}
 	return strings.Join(strings.FieldsFunc(from.Address, foreign), ".")
+}
+
+// feedbackID returns what Gmail counts complaints by: incident, phase, kind and a name of the sender, 15 characters that stay the same
+// from notice to notice (https://support.google.com/mail/answer/6254652). It tells nothing about the recipient.
+func (p *Program) feedbackID() string {
+	sum := sha256.Sum256([]byte(strings.ToLower(p.from.Address)))
+	return fmt.Sprintf("%s:%s:%s:tocsin-%x", cmp.Or(p.incident, p.notice.Key), p.notice.Phase, p.notice.Kind, sum[:4])
 }
 
 // part is a part of a message, or parts of one (RFC 2045, RFC 2046).

@@ -125,6 +125,7 @@ func TestAMessageHasTheHeadersOfADelivery(t *testing.T) {
 
 		"X-Auto-Response-Suppress": "OOF, AutoReply",
 		"List-Id":                  "<status.example.net>",
+		"Feedback-Id":              "mail-2026-11-09:investigating:outage:tocsin-6a390809",
 		"X-Notice":                 "mail-2026-11-09.first",
 		"Mime-Version":             "1.0",
 	}
@@ -277,7 +278,7 @@ func TestWhateverCustomersAreCalledTheMessageHolds(t *testing.T) {
 			t.Fatalf("%v, %v", check, err)
 		}
 		p := read(t, m.Raw)
-		if len(p.header) != 15 || p.header["Bcc"] != nil {
+		if len(p.header) != 16 || p.header["Bcc"] != nil {
 			t.Fatalf("headers: %v", p.header)
 		}
 		if got, want := header(t, p.header, "Subject"), spaces("To "+clean(name)); got != want {

@@ -228,6 +228,7 @@ func referenceMessage(p *Program, r notice.Recipient, subject, text, page string
 	m.SetGenHeader("X-Auto-Response-Suppress", "OOF, AutoReply")
 	m.SetGenHeader("X-Notice", st.NoticeKey)
 	m.SetGenHeader("List-Id", "<"+listID(p.from)+">")
+	m.SetGenHeader("Feedback-ID", p.feedbackID())
 	m.SetBodyString(gomail.TypeTextPlain, text)
 	m.AddAlternativeString(gomail.TypeTextHTML, page)
 	var b bytes.Buffer
