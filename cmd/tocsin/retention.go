@@ -10,6 +10,7 @@ import (
 const (
 	retentionEvery = time.Hour
 	plansEvery     = time.Minute
+	marksIdle      = 30 * 24 * time.Hour // the least for which the number of marks of a worker that makes none is kept
 	retentionPause = 100 * time.Millisecond
 )
 

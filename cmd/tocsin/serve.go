@@ -59,6 +59,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		}
 	}()
 	go drop(ctx, "old rows", set.Retention, retentionEvery, db.DropOldRows, logger)
+	go drop(ctx, "numbers of marks", marksIdle, retentionEvery, db.PruneMarks, logger)
 	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
 	if set.Mail.From == "" {
 		logger.Warn("TOCSIN_FROM is not set: plans keep no mails, and the workers compile them")

@@ -236,10 +236,13 @@ func (c *commit) send(ctx context.Context, conn *pgx.Conn) error {
 	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
 		return fmt.Errorf("commit marks and outcomes: %w", err)
 	}
-	if len(c.marks) > 0 && number < least {
-		return errLost
+	if len(c.marks) > 0 {
+		number, err := c.db.total(ctx, conn, number, least)
+		if err != nil {
+			return err
+		}
+		c.db.fence.acknowledged(number)
 	}
-	c.db.fence.acknowledged(number)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,8 @@ type Mirror interface {
 	Marks(ctx context.Context, ledger string) (map[string]int64, error)
 	// KeepMarks keeps numbers for a ledger, and leaves those of other workers.
 	KeepMarks(ctx context.Context, ledger string, numbers map[string]int64) error
+	// DropMarks forgets the numbers of workers that were pruned.
+	DropMarks(ctx context.Context, ledger string, workers []string) error
 }
 
 // fence is the knowledge that one process has of it.
@@ -33,6 +36,7 @@ type fence struct {
 	worker  string // who marks in this process; "" = nobody
 	mirrors []Mirror
 	logger  *slog.Logger
+	before  atomic.Int64 // marks that the worker had made when it was pruned, as far as it had to know
 
 	mu       sync.Mutex
 	known    map[string]int64 // marks by worker: this one's as acknowledged, the others' as last compared
@@ -104,8 +108,8 @@ func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, err error
 	if err != nil {
 		return false, err
 	}
-	if len(beyond(inside, known)) == 0 {
-		return false, nil
+	if missing, _, err := lost(ctx, tx, inside, known); err != nil || len(missing) == 0 {
+		return false, err
 	}
 	return true, db.raise(ctx, tx, "the ledger has lost marks that this process knows of", known)
 }
@@ -124,7 +128,8 @@ func beyond(had, numbers map[string]int64) map[string]int64 {
 // markNumbers returns how many marks the ledger knows of each worker.
 func markNumbers(ctx context.Context, q querier) (map[string]int64, error) {
 	numbers := map[string]int64{}
-	rows, _ := q.Query(ctx, `SELECT worker, number FROM mark_number`)
+	rows, _ := q.Query(ctx, `SELECT m.worker, m.number + coalesce(p.number, 0) FROM mark_number m
+		LEFT JOIN LATERAL (SELECT number FROM mark_pruned WHERE worker = m.worker OFFSET 0) p ON true`)
 	var worker string
 	var number int64
 	_, err := pgx.ForEachRow(rows, []any{&worker, &number}, func() error { numbers[worker] = number; return nil })
@@ -252,9 +257,13 @@ func (db *DB) compareMarks(ctx context.Context, ledger string, m Mirror) error {
 	if err != nil {
 		return err
 	}
-	if lost := beyond(inside, outside); len(lost) > 0 {
+	missing, pruned, err := lost(ctx, db.pool, inside, outside)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
 		err := db.inTx(ctx, func(tx pgx.Tx) error {
-			return db.raise(ctx, tx, "the ledger has fewer marks than its workers have made", lost)
+			return db.raise(ctx, tx, "the ledger has fewer marks than its workers have made", missing)
 		})
 		if err != nil {
 			return err
@@ -263,11 +272,16 @@ func (db *DB) compareMarks(ctx context.Context, ledger string, m Mirror) error {
 	} else {
 		db.fence.remember(inside)
 	}
-	behind := beyond(outside, inside)
-	if len(behind) == 0 {
+	if behind := beyond(outside, inside); len(behind) > 0 {
+		if err := m.KeepMarks(ctx, ledger, behind); err != nil {
+			return fmt.Errorf("write the mirror of marks: %w", err)
+		}
+	}
+	// Not before their sum is in the mirror: a ledger that lacks them lacks a part of that.
+	if len(pruned) == 0 {
 		return nil
 	}
-	return wrap(m.KeepMarks(ctx, ledger, behind), "write the mirror of marks")
+	return wrap(m.DropMarks(ctx, ledger, pruned), "drop pruned workers from the mirror of marks")
 }
 
 // Unhold lets go of a notice that the fence holds: its owed deliveries are sent (send), or become uncertain, to be

@@ -37,6 +37,15 @@ func (m *mirror) KeepMarks(_ context.Context, ledger string, numbers map[string]
 	return nil
 }
 
+func (m *mirror) DropMarks(_ context.Context, ledger string, workers []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range workers {
+		delete(m.numbers[ledger], w)
+	}
+	return nil
+}
+
 // worker opens the ledger again, as a worker with that mirror does.
 func (d *desk) worker(name string, m *mirror) *ledger.DB {
 	d.t.Helper()

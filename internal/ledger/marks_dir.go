@@ -52,7 +52,7 @@ func (d MarksDir) Marks(_ context.Context, ledger string) (map[string]int64, err
 // KeepMarks writes the numbers of some workers. A file is replaced as a whole.
 func (d MarksDir) KeepMarks(_ context.Context, ledger string, numbers map[string]int64) error {
 	for worker, n := range numbers {
-		path := filepath.Join(string(d), ledger+"."+url.QueryEscape(worker))
+		path := d.file(ledger, worker)
 		// The process is part of the name: two that put back the same worker's number must not share a file.
 		fresh := fmt.Sprintf("%s.%d.new", path, os.Getpid())
 		if err := writeSynced(fresh, strconv.FormatInt(n, 10)+"\n"); err != nil {
@@ -63,6 +63,21 @@ func (d MarksDir) KeepMarks(_ context.Context, ledger string, numbers map[string
 		}
 	}
 	return nil
+}
+
+// DropMarks removes the numbers of some workers.
+func (d MarksDir) DropMarks(_ context.Context, ledger string, workers []string) error {
+	for _, worker := range workers {
+		if err := os.Remove(d.file(ledger, worker)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("drop the marks: %w", err)
+		}
+	}
+	return nil
+}
+
+// file is the path of a worker's number.
+func (d MarksDir) file(ledger, worker string) string {
+	return filepath.Join(string(d), ledger+"."+url.QueryEscape(worker))
 }
 
 func writeSynced(path, text string) (err error) {

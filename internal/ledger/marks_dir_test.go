@@ -28,6 +28,10 @@ func TestMarksAreKeptInADirectory(t *testing.T) {
 	if diff := cmp.Diff(map[string]int64{"host/1": 6, "other host/2": 7}, got); diff != "" {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
+	must(d.DropMarks(t.Context(), "a", []string{"other host/2", "host/3"}))
+	if got, err = d.Marks(t.Context(), "a"); err != nil || len(got) != 1 {
+		t.Errorf("after a drop: %v, %v", got, err)
+	}
 	must(os.WriteFile(filepath.Join(string(d), "a.x"), []byte("garbage"), 0o600))
 	if _, err := d.Marks(t.Context(), "a"); err == nil {
 		t.Error("a file without a number was passed over: a loss behind it would be too")

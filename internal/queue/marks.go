@@ -35,4 +35,12 @@ func (q *Queue) KeepMarks(ctx context.Context, ledger string, numbers map[string
 	return nil
 }
 
+// DropMarks forgets the numbers of some workers.
+func (q *Queue) DropMarks(ctx context.Context, ledger string, workers []string) error {
+	if err := q.redis.HDel(ctx, marksKey(ledger), workers...).Err(); err != nil {
+		return fmt.Errorf("drop marks in Redis: %w", err)
+	}
+	return nil
+}
+
 func marksKey(ledger string) string { return "tocsin:marks:" + ledger }

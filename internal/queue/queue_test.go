@@ -119,6 +119,12 @@ func TestMarksAreKeptPerLedger(t *testing.T) {
 	if got, err := q.Marks(ctx, "a"); err != nil || len(got) != 2 || got["w/1"] != 3 || got["w/2"] != 2 {
 		t.Errorf("marks: %v, %v", got, err)
 	}
+	if err := q.DropMarks(ctx, "a", []string{"w/1", "w/3"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := q.Marks(ctx, "a"); err != nil || len(got) != 1 || got["w/2"] != 2 {
+		t.Errorf("marks after a drop: %v, %v", got, err)
+	}
 }
 
 type busy string
