@@ -2,8 +2,12 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"tocsin/internal/notice"
 )
@@ -74,6 +78,26 @@ func missed(ctx context.Context, q querier, id int64, kind notice.Kind) (by map[
 	var n int
 	_, err = pgx.ForEachRow(rows, []any{&id, &n}, func() error { by[id] = n; return nil })
 	return by, by[0], wrap(err, "count the mailboxes that no notice reached")
+}
+
+// missedTimeout bounds the count for a status, which is asked for often: a report counts whatever time it takes.
+const missedTimeout = time.Second
+
+// missedSoon counts the mailboxes of a notice that neither it nor another one reached; nil if that takes too long.
+func (db *DB) missedSoon(ctx context.Context, id int64, kind notice.Kind) (n *int, err error) {
+	err = db.inTx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, fmt.Sprintf(`SET LOCAL statement_timeout = %d`, missedTimeout.Milliseconds())); err != nil {
+			return err
+		}
+		by, _, err := missed(ctx, tx, id, kind)
+		neither := by[id]
+		n = &neither
+		return err
+	})
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "57014" { // it was cancelled
+		return nil, nil
+	}
+	return n, err
 }
 
 // missedOf are the rows of a notice to mailboxes that neither it nor another notice of the incident reached.

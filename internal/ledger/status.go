@@ -43,14 +43,9 @@ func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err erro
 	if err != nil {
 		return s, fmt.Errorf("read the status of notice %d: %w", id, err)
 	}
-	by, _, err := missed(ctx, db.pool, id, s.Kind)
-	if err != nil {
-		return s, err
-	}
-	neither := by[id]
-	s.ReachedByNeither = &neither
 	if s.State.Finished() {
-		return s, nil
+		s.ReachedByNeither, err = db.missedSoon(ctx, id, s.Kind)
+		return s, err
 	}
 	now, err := db.Senders(ctx)
 	if s.Disagree = now.Disagree; len(now.OnlyTo) > 0 {

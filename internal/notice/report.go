@@ -126,7 +126,7 @@ type Status struct {
 	FirstSentAt *time.Time     `json:"first_sent_at"`
 	LastSentAt  *time.Time     `json:"last_sent_at"`
 	// ReachedByNeither is how many mailboxes were reached neither by this notice nor by the one that superseded it, or that it
-	// superseded; nil: it was not counted, as in a list of notices.
+	// superseded; nil: it was not counted, as in a list of notices, before a notice is finished, and where that takes long.
 	ReachedByNeither *int    `json:"reached_by_neither,omitempty"`
 	RatePerS         float64 `json:"rate_per_s"` // mails accepted per second between the first and the last; 0 = too short a time to be measured
 	// RowsDroppedAt is when the notice's rows were dropped because they were old. The counts stay.
