@@ -87,10 +87,9 @@ func TestSettingsOfAURLDoNotWin(t *testing.T) {
 // A pooler may answer that it has set something, and set something else.
 func TestASettingThatDoesNotHoldIsNamed(t *testing.T) {
 	t.Parallel()
-	line := testkit.NewLine(t, testkit.Postgres(t))
-	line.Alter = func(b []byte) []byte {
+	line := testkit.NewLineThat(t, testkit.Postgres(t), func(b []byte) []byte {
 		return bytes.Replace(b, []byte("'synchronous_commit', 'on', false"), []byte("'synchronous_commit', 'off',false"), 1)
-	}
+	})
 	if why := unready(t, line.URL); !strings.Contains(why, "synchronous_commit is off although it was set to on") {
 		t.Errorf("not ready: %q", why)
 	}

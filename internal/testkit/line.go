@@ -14,9 +14,9 @@ import (
 // Line stands between a program and Postgres. It can fall silent, as a line does on which a firewall has forgotten its
 // connections: they stay open on both sides, and carry nothing any more.
 type Line struct {
-	URL   string                // of Postgres, through the line
-	Alter func(b []byte) []byte // has a client say something else; nil: it is passed on as it is
+	URL string // of Postgres, through the line
 
+	alter       func(b []byte) []byte // has a client say something else; nil: it is passed on as it is
 	listener    net.Listener
 	network, to string // where Postgres is
 	open        sync.WaitGroup
@@ -29,11 +29,17 @@ type Line struct {
 // NewLine returns a line to the Postgres at a URL, until the test ends.
 func NewLine(t testing.TB, url string) *Line {
 	t.Helper()
+	return NewLineThat(t, url, nil)
+}
+
+// NewLineThat returns a line that has clients say something else.
+func NewLineThat(t testing.TB, url string, alter func(b []byte) []byte) *Line {
+	t.Helper()
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &Line{hush: make(chan struct{})}
+	l := &Line{hush: make(chan struct{}), alter: alter}
 	l.network, l.to = pgconn.NetworkAddress(cfg.Host, cfg.Port)
 	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
@@ -81,7 +87,7 @@ func (l *Line) accept() {
 		hush := l.hush
 		l.conns = append(l.conns, client, server)
 		l.mu.Unlock()
-		l.open.Go(func() { pass(client, server, hush, l.Alter) })
+		l.open.Go(func() { pass(client, server, hush, l.alter) })
 		l.open.Go(func() { pass(server, client, hush, nil) })
 	}
 }
