@@ -55,7 +55,6 @@ func TestFailedMailsAreSentAgainTogether(t *testing.T) {
 		t.Errorf("the log of acts: %s", got)
 	}
 	for body, field := range map[string]string{
-		`{"requeue": true, "state": "suppressed"}`:                   "state",
 		`{"sent": true, "state": "failed"}`:                          "state",
 		`{"requeue": true, "state": "failed", "code": 250}`:          "code",
 		`{"requeue": true, "state": "uncertain", "code": 550}`:       "code",

@@ -6,11 +6,14 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"tocsin/internal/testkit"
 )
 
 // TestNothingIsMarkedWhileRedisEvicts has a worker start at a Redis that would throw tasks away, and that is mended later.
 func TestNothingIsMarkedWhileRedisEvicts(t *testing.T) {
 	t.Parallel()
+	testkit.Large(t, "TestARedisThatWaitingDoesNotMend")
 	s := startAlone(t)
 	opts, err := redis.ParseURL(s.services.RedisURL)
 	if err != nil {

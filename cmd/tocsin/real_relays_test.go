@@ -18,6 +18,7 @@ import (
 	"tocsin/internal/config"
 	"tocsin/internal/notice"
 	"tocsin/internal/send"
+	"tocsin/internal/testkit"
 	"tocsin/internal/sink"
 )
 
@@ -189,6 +190,7 @@ func TestAPostfixThatIsParticular(t *testing.T) {
 // many recipients of a client in two seconds.
 func TestAPostfixThatLimitsItsClients(t *testing.T) {
 	t.Parallel()
+	testkit.Large(t, "TestAPostfixThatIsParticular")
 	s := start(t)
 	p := startPostfix(t, s.sink.Addr(), "smtpd_client_event_limit_exceptions =", "anvil_rate_time_unit = 2s", "smtpd_client_connection_count_limit = 3",
 		"smtpd_client_connection_rate_limit = 6", "smtpd_client_message_rate_limit = 40", "smtpd_client_recipient_rate_limit = 30")
