@@ -18,8 +18,8 @@ import (
 	"tocsin/internal/config"
 	"tocsin/internal/notice"
 	"tocsin/internal/send"
-	"tocsin/internal/testkit"
 	"tocsin/internal/sink"
+	"tocsin/internal/testkit"
 )
 
 // The tests of this file send through a relay that is not ours, as it comes from Debian.
