@@ -8,6 +8,7 @@ import (
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // prune has workers' last marks be two months old, and all that are so old pruned.
@@ -120,7 +121,7 @@ func TestALedgerThatLostMarksOfAPrunedWorkerIsRecognised(t *testing.T) {
 // now and then a ledger that was restored.
 func TestTheFenceIsRaisedAfterALossAlone(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(12) {
+	for seed := range testkit.Size(uint64(4), 12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 1))
