@@ -21,7 +21,7 @@ func (s *Server) describeBounces(api huma.API) {
 	op := huma.Operation{OperationID: "take-bounce", Method: http.MethodPost, Path: "/v1/bounces", Tags: []string{"bounces"},
 		Summary: "Take in a mail that came back"}
 	op.Description = "A bounce, a notice of delay, a confirmation, a complaint or an automatic reply, with its header as it came. Once it is answered " +
-		"what it says is recorded. A mail that names no attempt of ours changes nothing. The same mail may be handed in again."
+		"it is recorded. A mail that names no attempt of ours changes nothing. The same mail may be handed in again."
 	op.RequestBody = &huma.RequestBody{Required: true, Description: "The whole mail; its first 2 MiB are looked at.",
 		Content: map[string]*huma.MediaType{formatMail: {Schema: &huma.Schema{Type: huma.TypeString}}}}
 	register(s, api, op, func(ctx context.Context, in *returnedMail) (*answer[notice.BounceReceipt], error) {

@@ -22,7 +22,7 @@ func NewPublic(o Options, hooks *hook.Hooks) *Server {
 	return s
 }
 
-// takeHook records what a provider says. The provider tries again after any answer but a 2xx.
+// takeHook records the events of a provider. The provider tries again after any answer but a 2xx.
 func (s *Server) takeHook(w http.ResponseWriter, r *http.Request, hooks *hook.Hooks) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxHook+1))
 	if err != nil {

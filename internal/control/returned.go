@@ -11,8 +11,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TakeReturned reads a mail that came back, given with its header as it came, and records what it says about the attempt that
-// it names. A mail that names none changes nothing: an address alone is no proof. One that names an attempt of a notice
+// TakeReturned reads a mail that came back, given with its header as it came, and records it with the attempt that it
+// names. A mail that names none changes nothing: an address alone is no proof. One that names an attempt of a notice
 // whose rows were dropped changes nothing either.
 func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceReceipt, err error) {
 	m := bounce.Read(raw)

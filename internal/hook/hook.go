@@ -1,4 +1,4 @@
-// Package hook reads what mail providers say by webhook about mails that came back. It checks who says so, and makes a
+// Package hook reads the webhooks of mail providers about mails that came back. It checks their signatures, and makes a
 // report of each event in the form that mail servers use (RFC 3464, RFC 5965): package bounce judges all of them alike.
 package hook
 
@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Providers are those whose webhooks are read, as the path of each names them.
+// Providers are the services that a webhook may come from, by their name in its path.
 var Providers = []string{"ses", "postmark", "mailgun", "sendgrid"}
 
-// Hooks holds what admits the providers. One whose secret is empty is refused.
+// Hooks holds the secrets that admit the providers. A provider without one is refused.
 type Hooks struct {
 	SNSTopics        []string         // ARNs of the topics that SES publishes to
 	PostmarkPassword string           // of basic authentication; the user name does not matter
@@ -55,7 +55,7 @@ func (h *Hooks) Read(ctx context.Context, provider string, header http.Header, b
 	return reports, err
 }
 
-// event is what a provider says about one mail.
+// event is one event of a provider, about one mail.
 type event struct {
 	complaint bool
 	action    string // failed, delayed or delivered (RFC 3464 §2.3.3)

@@ -114,7 +114,7 @@ func (h *Hooks) signed(ctx context.Context, m envelope) error {
 	return nil
 }
 
-// signedText is what SNS signs: names and values of some fields, each in a line of its own.
+// signedText is the text that SNS signs: names and values of some fields, each in a line of its own.
 func (m envelope) signedText() string {
 	fields := [][2]string{{"Message", m.Message}, {"MessageId", m.MessageID}}
 	if m.Type == "Notification" {

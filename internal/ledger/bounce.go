@@ -38,7 +38,7 @@ func (db *DB) FindMessage(ctx context.Context, messageID string) (noticeID int64
 	return noticeID, seq, addressKey, wrap(err, "look for a Message-ID")
 }
 
-// Returned is what came back of an attempt.
+// Returned is a report that came back about an attempt.
 type Returned struct {
 	NoticeID   int64
 	Seq        int
@@ -53,13 +53,14 @@ type Returned struct {
 	Complains  bool      // with a complaint: a reader does, which is not so of every report of that form
 }
 
-// Return records what came back of an attempt. A bounce of the attempt that was sent last, or of one that is uncertain, has its
+// Return records a report about an attempt. A bounce of the attempt that was sent last, or of one that is uncertain, has its
 // delivery bounced: it proves that the relay took the mail. One of an older attempt changes nothing that is owed or was sent
 // since, and nothing makes a bounced delivery owed again. A report that came before does nothing.
 //
-// A notice of which too many mails come back while it is being sent is held, as by the brake. A mailbox whose last notices all came back is put on the list of suppressions: after one if there is no such mailbox, after
-// hardBounces if it failed for another reason that lies with it. That of a reader who complains is suppressed for what is not
-// urgent. A notice.Error of class not_found says that there is no such attempt.
+// A notice of which too many mails come back while it is being sent is held, as by the brake. A mailbox whose last notices
+// all came back is put on the list of suppressions: after one if there is no such mailbox, after hardBounces if it failed
+// for another reason that lies with it. That of a reader who complains is suppressed for what is not urgent. A notice.Error
+// of class not_found says that there is no such attempt.
 func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, err error) {
 	var key string
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
@@ -67,7 +68,7 @@ func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, er
 		return err
 	})
 	if err != nil {
-		return e, fmt.Errorf("record what came back: %w", err)
+		return e, fmt.Errorf("record a report that came back: %w", err)
 	}
 	if r.Complains {
 		err = db.heed(ctx, r, key, &e)
@@ -170,7 +171,7 @@ func bounced(ctx context.Context, tx pgx.Tx, r Returned, found rowSet) error {
 	if err != nil {
 		return err
 	}
-	return exec(ctx, tx, "note what the report changed",
+	return exec(ctx, tx, "note that the report changed the delivery",
 		`UPDATE bounce SET changed = true WHERE notice_id = $1 AND seq = $2 AND epoch = $3 AND kind = $4`, r.NoticeID, r.Seq, r.Epoch, r.Kind)
 }
 

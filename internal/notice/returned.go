@@ -2,7 +2,7 @@ package notice
 
 import "time"
 
-// BounceKind is what came back of a mail.
+// BounceKind is the kind of a report, or of a mail, that came back.
 type BounceKind string
 
 // The kinds.
@@ -15,14 +15,14 @@ const (
 	KindOther     BounceKind = "other"      // a person's answer, or nothing that can be told
 )
 
-// What names the attempt in a mail that came back.
+// The parts of a mail that came back by which the attempt is known.
 const (
 	MatchedByToken      = "token"       // in the address that it was sent to
 	MatchedByEnvelopeID = "envelope_id" // Original-Envelope-Id (RFC 3464 §2.2.1)
 	MatchedByMessageID  = "message_id"  // the Message-ID of the returned mail, together with its mailbox
 )
 
-// BounceReceipt is what was made of a mail that came back.
+// BounceReceipt is the answer to a mail that came back.
 type BounceReceipt struct {
 	Kind      BounceKind    `json:"kind"`
 	Class     BounceClass   `json:"class,omitempty"`      // why it came back
@@ -30,7 +30,7 @@ type BounceReceipt struct {
 	Effect    *BounceEffect `json:"effect,omitempty"`     // nil = nothing was recorded
 }
 
-// BounceEffect is what a report that came back changed.
+// BounceEffect is the effect of a report that came back.
 type BounceEffect struct {
 	Notice     string        `json:"notice"` // key
 	Seq        int           `json:"seq"`
@@ -41,7 +41,7 @@ type BounceEffect struct {
 	Held       bool          `json:"held"`       // the notice is, since too many of its mails come back
 }
 
-// ReturnedReport is what came back of one attempt.
+// ReturnedReport is a report that came back about one attempt.
 type ReturnedReport struct {
 	Kind       BounceKind  `json:"kind"`
 	At         time.Time   `json:"at"` // when it was recorded
