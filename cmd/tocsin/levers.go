@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -17,10 +18,10 @@ import (
 type levers struct {
 	db     *ledger.DB
 	relays *send.Pool
-	pacer  *pace.Pacer // nil: nothing is limited here
-	sends  bool        // the process is a worker, and tells which relays it has
-	told   time.Time   // it did so last,
-	names  []string    // of these
+	pacer  *pace.Pacer    // nil: nothing is limited here
+	sends  bool           // the process is a worker, and tells which relays it has
+	told   time.Time      // it did so last,
+	names  map[string]int // of these, with their quotas
 	rests  []notice.Rest
 	limits []notice.DomainLimit
 }
@@ -54,11 +55,11 @@ func (l *levers) pull(ctx context.Context) (changed bool, err error) {
 
 // tell has the ledger know which relays a worker has.
 func (l *levers) tell(ctx context.Context) error {
-	var names []string
+	names := map[string]int{}
 	for _, r := range l.relays.Relays() {
-		names = append(names, r.Name)
+		names[r.Name] = r.Quota
 	}
-	if !l.sends || slices.Equal(names, l.names) && time.Since(l.told) < tellEvery {
+	if !l.sends || maps.Equal(names, l.names) && time.Since(l.told) < tellEvery {
 		return nil
 	}
 	err := l.db.KeepRelays(ctx, names)
@@ -90,12 +91,16 @@ func paceOf(workers *pace.Watcher, db *ledger.DB, logger *slog.Logger) func(cont
 		if err != nil {
 			return nil, err
 		}
+		quotas, err := db.Quotas(ctx)
+		if err != nil {
+			return nil, err
+		}
 		p, err := workers.Pace(ctx)
 		if err != nil {
 			logger.Warn("hear what paces the workers", slog.Any("error", err))
 			p = &notice.Pace{Unheard: true, Relays: []notice.RelayHealth{}, Throttled: []notice.Throttled{}, Limited: []notice.Limited{}}
 		}
-		p.Rests = append([]notice.Rest{}, rests...)
+		p.Rests, p.Quotas = append([]notice.Rest{}, rests...), append([]notice.Quota{}, quotas...)
 		// What was learnt about a domain is not in force while a rate of it is set.
 		p.Learnt = slices.Clone(p.Throttled)
 		p.Throttled = slices.DeleteFunc(p.Throttled, func(t notice.Throttled) bool {

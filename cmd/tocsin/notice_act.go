@@ -181,6 +181,13 @@ func printPace(t io.Writer, p *notice.Pace) {
 		workers[h.Relay] = append(workers[h.Relay], h)
 		states[h.Relay] = healthOf(workers[h.Relay])
 	}
+	for _, q := range p.Quotas {
+		if state := states[q.Relay]; state == "" || q.Until != nil && state == notice.RelayUp {
+			states[q.Relay] = quotaOf(q)
+		} else {
+			states[q.Relay] += ", " + quotaOf(q)
+		}
+	}
 	for _, r := range p.Rests {
 		states[r.Relay] = restOf(r)
 	}

@@ -95,7 +95,7 @@ func relay(s config.Relay) (send.Relay, error) {
 	if s.Name != "" {
 		r.Name = s.Name
 	}
-	r.Connections, r.Hello, r.ReturnPath = s.Connections, s.Hello, s.ReturnPath
+	r.Connections, r.Quota, r.Hello, r.ReturnPath = s.Connections, s.Quota, s.Hello, s.ReturnPath
 	r.Family = map[string]string{"ipv4": "ip4", "ipv6": "ip6"}[s.Family]
 	r.Auth, r.TokenFile, r.TokenCommand = s.Auth, s.TokenFile, s.Token
 	return r, nil

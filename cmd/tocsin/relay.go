@@ -37,13 +37,17 @@ func (c *relayListCmd) Run(ctx context.Context, a *app) error {
 		return nil
 	}
 	t := table(a.stdout)
-	fmt.Fprintln(t, "RELAY\tWORKERS\tSTATE")
+	fmt.Fprintln(t, "RELAY\tWORKERS\tQUOTA\tSTATE")
 	for _, r := range list.Relays {
 		workers := count(len(r.Workers))
 		if list.Unheard {
 			workers = "?"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", shown(r.Name), workers, relayState(r, list.Unheard))
+		quota := "-"
+		if r.Quota != nil {
+			quota = fmt.Sprintf("%s of %s", count(r.Quota.Used), count(r.Quota.PerDay))
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", shown(r.Name), workers, quota, relayState(r, list.Unheard))
 	}
 	return t.Flush()
 }
@@ -53,6 +57,8 @@ func relayState(r notice.Relay, unheard bool) string {
 	switch {
 	case r.Rest != nil:
 		return restOf(*r.Rest)
+	case r.Quota != nil && r.Quota.Until != nil:
+		return quotaOf(*r.Quota)
 	case unheard:
 		return "not known: Redis is away"
 	case len(r.Workers) == 0:
@@ -66,7 +72,7 @@ func healthOf(workers []notice.RelayHealth) string {
 	down, silent, why := 0, 0, ""
 	for _, h := range workers {
 		switch h.State {
-		case notice.RelayUp, notice.RelayAtRest: // of a rest the ledger knows better
+		case notice.RelayUp, notice.RelayAtRest, notice.RelayUsedUp: // of a rest and a quota the ledger knows better
 			continue
 		case notice.RelaySilent:
 			silent++
@@ -81,6 +87,15 @@ func healthOf(workers []notice.RelayHealth) string {
 		state = notice.RelaySilent
 	}
 	return fmt.Sprintf("%s in %d of %d workers: %s", state, down, len(workers), shown(why))
+}
+
+// quotaOf says how much of a relay's quota is used.
+func quotaOf(q notice.Quota) string {
+	text := fmt.Sprintf("%s of %s mails in 24 hours", count(q.Used), count(q.PerDay))
+	if q.Until != nil {
+		text += ", used up until " + when(q.Until)
+	}
+	return text
 }
 
 // restOf says until when, and why, an operator lets a relay rest.

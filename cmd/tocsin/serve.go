@@ -11,6 +11,7 @@ import (
 	"tocsin/internal/api"
 	"tocsin/internal/config"
 	"tocsin/internal/control"
+	"tocsin/internal/delivery"
 	"tocsin/internal/hook"
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
@@ -80,6 +81,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 			return usage(err)
 		}
 		go (&levers{db: db, relays: relays}).keep(ctx)
+		go (&delivery.Quotas{Ledger: db, Relays: relays, Logger: logger}).Run(ctx)
 	}
 	ln, err := net.Listen("tcp", set.Listen)
 	if err != nil {

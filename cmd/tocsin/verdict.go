@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -114,22 +115,26 @@ func standstill(st notice.Status) string {
 	up, silent, why, rest := 0, "", "", (*notice.Rest)(nil)
 	for _, r := range st.Pace.Relays {
 		switch {
-		case r.State == notice.RelayUp:
-			up++
 		case r.Rest != nil:
 			rest = r.Rest
 		case r.State == notice.RelaySilent:
 			silent = fmt.Sprintf("relay %s takes mails and does not answer; %s", r.Relay, r.Error)
+		case r.State == notice.RelayUsedUp || r.State == notice.RelayUp && isUsedUp(st.Pace, r.Relay):
+		case r.State == notice.RelayUp:
+			up++
 		default:
 			why = fmt.Sprintf("%s: %s", r.Relay, r.Error)
 		}
 	}
+	quota := firstRoom(st.Pace)
 	waiting := st.Counts[notice.DeliveryQueued.String()] + st.Counts[notice.DeliverySending.String()]
 	switch {
 	case up == 0 && silent != "":
 		return shown(silent)
 	case up == 0 && why != "":
 		return "no relay can be reached; the last error is of " + shown(why)
+	case up == 0 && rest == nil && quota != nil:
+		return "relay " + shown(quota.Relay) + " has taken " + quotaOf(*quota)
 	case up == 0 && rest != nil:
 		return fmt.Sprintf("relay %s is %s; go on with: tocsin relay resume %[1]s", shown(rest.Relay), restOf(*rest))
 	case waiting == 0 && st.Counts[notice.DeliveryDeferred.String()] > 0:
@@ -142,6 +147,21 @@ func standstill(st notice.Status) string {
 		return fmt.Sprintf("%s is limited to %s mails/s, since it asked for fewer", throttled(t), perSecond(t.RatePerS))
 	}
 	return ""
+}
+
+// isUsedUp reports whether all of a relay's quota was taken, by the ledger: a worker learns it when it wants some.
+func isUsedUp(p *notice.Pace, relay string) bool {
+	return slices.ContainsFunc(p.Quotas, func(q notice.Quota) bool { return q.Relay == relay && q.Until != nil })
+}
+
+// firstRoom is the quota that has room again soonest, of those that are used up.
+func firstRoom(p *notice.Pace) (first *notice.Quota) {
+	for _, q := range p.Quotas {
+		if q.Until != nil && (first == nil || q.Until.Before(*first.Until)) {
+			first = &q
+		}
+	}
+	return first
 }
 
 // limits says which configured limits hold mails up: "200/s by relay main's rate".

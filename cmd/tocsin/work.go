@@ -80,6 +80,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	untilDrained, stopPacing := context.WithCancel(context.WithoutCancel(ctx)) // a worker that drains is paced too
 	var paced sync.WaitGroup
 	paced.Go(func() { pacer.Run(untilDrained) })
+	paced.Go(func() { (&delivery.Quotas{Ledger: db, Relays: relays, Logger: logger}).Run(untilDrained) })
 	defer paced.Wait()
 	defer stopPacing()
 	reg := registry()

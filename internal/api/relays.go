@@ -61,6 +61,11 @@ func (s *Server) relays(ctx context.Context, _ *struct{}) (*answer[RelayList], e
 	list := RelayList{Relays: orEmpty(all), Unheard: p.Unheard}
 	for i := range list.Relays {
 		list.Relays[i].Workers = []notice.RelayHealth{}
+		for _, q := range p.Quotas {
+			if q.Relay == list.Relays[i].Name {
+				list.Relays[i].Quota = &q
+			}
+		}
 		for _, h := range p.Relays {
 			if h.Relay == list.Relays[i].Name {
 				list.Relays[i].Workers = append(list.Relays[i].Workers, h)

@@ -24,6 +24,7 @@ type Relay struct {
 	Password    string      // from password_file
 	Connections int         // at most so many at once, in each worker
 	Rate        notice.Rate // of all workers together; 0 = no limit
+	Quota       int         // mails in any 24 hours, of all workers together; 0 = no quota
 	Family      string      // of its addresses: ipv4 or ipv6; "" = both
 	Hello       string      // the name in EHLO; "" = that of the setting TOCSIN_HELLO
 	ReturnPath  string      // where its bounces go; "" = as the setting TOCSIN_RETURN_PATH says

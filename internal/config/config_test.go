@@ -103,7 +103,7 @@ work_listen: ":9100"
 max_open_marks: 128
 relays:
   - {name: main, url: "smtp://user@smtp.example.net:587", password_file: smtp, connections: 4, rate: 200/s, hello: out.example.net, return_path: returns@example.net, auth: "plain, login"}
-  - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m, family: ipv6, token_command: [get-token, --for, a b]}
+  - {name: austin, url: "smtps://smtp2.example.net", rate: 600/m, quota: 50000/d, family: ipv6, token_command: [get-token, --for, a b]}
 limits:
   - {domain: Gmail.com, rate: 20/s, connections: 8}
   - {domain: bücher.example, connections: 2}
@@ -128,7 +128,7 @@ limits:
 			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net", Hello: "mta.example.net", ReturnPath: "bounces@example.net",
 			Relays: []Relay{
 				{Name: "main", URL: "smtp://user@smtp.example.net:587", Password: "p@ss,word", Connections: 4, Rate: 200, Hello: "out.example.net", ReturnPath: "returns@example.net", Auth: []string{"PLAIN", "LOGIN"}, Origin: path + ":11"},
-				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Family: "ipv6", Token: []string{"get-token", "--for", "a b"}, Origin: path + ":12"},
+				{Name: "austin", URL: "smtps://smtp2.example.net", Connections: 16, Rate: 10, Quota: 50_000, Family: "ipv6", Token: []string{"get-token", "--for", "a b"}, Origin: path + ":12"},
 			},
 		},
 		Limits: []Limit{{Domain: "gmail.com", Rate: 20, Connections: 8}, {Domain: "xn--bcher-kva.example", Connections: 2}},
@@ -209,6 +209,7 @@ func TestErrors(t *testing.T) {
 		{"hold without an end", nil, nil, "holds:\n- {from: 2026-11-09T21:00}\n", []string{"tocsin.yaml:2: until", "is not a time"}},
 		{"hold's zone", nil, nil, "holds:\n- {from: 2026-11-09T21:00, until: 2026-11-09T22:00, zone: Mars/Olympus}\n", []string{"tocsin.yaml:2: ", "Mars/Olympus"}},
 		{"rate", nil, nil, "relays:\n- url: smtp://x\n  rate: 200\n", []string{`tocsin.yaml:3: rate: "200" is not a rate such as 200/s, 600/m, 5000/h or 50000/d`}},
+		{"quota", nil, nil, "relays:\n- url: smtp://x\n  quota: 200/h\n", []string{`tocsin.yaml:3: quota: "200/h" is not a number of mails a day, such as 50000/d`}},
 		{"relay's unknown field", nil, nil, "relays:\n- {url: smtp://x, port: 25}\n", []string{"tocsin.yaml:2: ", `"port" is not a field of a relay`}},
 		{"relay without a url", nil, nil, "relays:\n- {name: x}\n", []string{"tocsin.yaml:2: the relay has no url"}},
 		{"relay's connections", nil, nil, "relays:\n- {url: smtp://x, connections: many}\n", []string{"tocsin.yaml:2: connections", `"many"`}},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tocsin/internal/yaml"
@@ -57,6 +58,7 @@ func (f *file) relayFields(r *Relay, passwordFile *string) yaml.Fields {
 		"url":           checked(&r.URL, isSMTPURL),
 		"connections":   connections(&r.Connections),
 		"rate":          rate(&r.Rate),
+		"quota":         quota(&r.Quota),
 		"family":        checked(&r.Family, isFamily),
 		"hello":         checked(&r.Hello, isHello),
 		"return_path":   checked(&r.ReturnPath, isReturnPath),
@@ -73,6 +75,25 @@ func (f *file) relayFields(r *Relay, passwordFile *string) yaml.Fields {
 			}
 			return nil
 		},
+	}
+}
+
+// mostQuota is the highest number of mails a day that a quota may name.
+const mostQuota = 999_999_999
+
+func quota(to *int) func(yaml.Value) error {
+	return func(v yaml.Value) error {
+		text, err := v.Text()
+		if err != nil {
+			return err
+		}
+		number, unit, given := strings.Cut(strings.ReplaceAll(text, " ", ""), "/")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || n > mostQuota || given && unit != "d" {
+			return v.Wrong("quota: %q is not a number of mails a day, such as 50000/d", text)
+		}
+		*to = n
+		return nil
 	}
 }
 

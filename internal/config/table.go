@@ -58,6 +58,7 @@ var table = []Setting{
 #    password_file: /run/secrets/smtp
 #    connections: 16 # at once, from each worker
 #    rate: 200/s # of all workers together; also 600/m, 5000/h, 50000/d
+#    quota: 50000/d # mails in any 24 hours, as fast as the rate allows; then the next relay takes over
 #    family: ipv4 # of its addresses; else each of them is tried
 #    hello: mta.example.net # in place of the setting hello
 #    return_path: bounces@example.net # in place of the setting return_path

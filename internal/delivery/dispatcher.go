@@ -17,7 +17,7 @@ type Pacer interface {
 	// come again at once.
 	Urgent(runs int, soon bool)
 	Yield() bool   // what is not urgent has to wait for such mails
-	NoRelay() bool // no mail can go: operators let all relays rest
+	NoRelay() bool // no mail can go: operators let all relays rest, or their quotas are used up
 }
 
 // unpaced lets everything go.

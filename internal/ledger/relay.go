@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,11 +35,16 @@ func scanRelay(row pgx.CollectableRow) (r notice.Relay, err error) {
 	return r, nil
 }
 
-// KeepRelays notes that a worker has relays of these names in its settings.
-func (db *DB) KeepRelays(ctx context.Context, names []string) error {
+// KeepRelays notes that a worker has relays of these names in its settings, with their quotas, 0 for none.
+func (db *DB) KeepRelays(ctx context.Context, quotas map[string]int) error {
+	names := slices.Sorted(maps.Keys(quotas)) // in one order: no deadlock
+	var all []int
+	for _, name := range names {
+		all = append(all, quotas[name])
+	}
 	_, err := db.pool.Exec(ctx, `
-		INSERT INTO relay (name, seen_at) SELECT n, clock_timestamp() FROM unnest($1::text[]) n
-		ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at`, slices.Sorted(slices.Values(names))) // in one order: no deadlock
+		INSERT INTO relay (name, quota, seen_at) SELECT name, nullif(quota, 0), clock_timestamp() FROM unnest($1::text[], $2::bigint[]) AS r(name, quota)
+		ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, quota = excluded.quota`, names, all)
 	return wrap(err, "note which relays this worker has")
 }
 

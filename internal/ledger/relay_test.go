@@ -16,7 +16,7 @@ func TestRelaysRestUntilTheyAreResumed(t *testing.T) {
 	if _, err := d.RestRelay(ctx, "main", 0, "", "ada"); notice.CodeOf(err) != notice.CodeNotFound || !strings.Contains(err.Error(), "no worker has told") {
 		t.Errorf("before any worker: %v", err)
 	}
-	d.must(d.KeepRelays(ctx, []string{"main", "austin"}))
+	d.must(d.KeepRelays(ctx, map[string]int{"main": 0, "austin": 0}))
 	for what, err := range map[string]error{
 		"rest":   failure(d.RestRelay(ctx, "mian", time.Hour, "", "ada")),
 		"resume": failure(d.ResumeRelay(ctx, "mian", "ada")),
@@ -63,7 +63,7 @@ func failure[A any](_ A, err error) error { return err }
 func TestARestEndsByItself(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	d.must(d.KeepRelays(t.Context(), []string{"main"}))
+	d.must(d.KeepRelays(t.Context(), map[string]int{"main": 0}))
 	_, err := d.RestRelay(t.Context(), "main", time.Hour, "", "ada")
 	d.must(err)
 	d.exec(`UPDATE relay SET rests_until = clock_timestamp()`)
@@ -79,7 +79,7 @@ func TestARestEndsByItself(t *testing.T) {
 func TestARelayThatNoFileHasAnyMore(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	d.must(d.KeepRelays(t.Context(), []string{"main", "old"}))
+	d.must(d.KeepRelays(t.Context(), map[string]int{"main": 0, "old": 0}))
 	_, err := d.RestRelay(t.Context(), "old", 0, "", "ada")
 	d.must(err)
 	d.exec(`UPDATE relay SET seen_at = seen_at - interval '31 days' WHERE name = 'old'`)
@@ -97,15 +97,11 @@ func TestARelayThatNoFileHasAnyMore(t *testing.T) {
 func TestManyTellOfRelaysAtOnce(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	d.must(d.KeepRelays(t.Context(), []string{"a", "b"}))
+	d.must(d.KeepRelays(t.Context(), map[string]int{"a": 0, "b": 0}))
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
-			names := []string{"a", "b", "c"}
-			if i%2 == 0 {
-				names = []string{"c", "b", "a"}
-			}
-			if err := d.KeepRelays(t.Context(), names); err != nil {
+			if err := d.KeepRelays(t.Context(), map[string]int{"a": i, "b": 0, "c": 7}); err != nil {
 				t.Error(err)
 			}
 			if _, err := d.RestRelay(t.Context(), "a", time.Hour, "", "ada"); err != nil {

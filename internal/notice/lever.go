@@ -22,7 +22,16 @@ type Relay struct {
 	Name    string        `json:"name"`
 	SeenAt  time.Time     `json:"seen_at"` // a worker last had it in its settings
 	Rest    *Rest         `json:"rest"`    // null: nobody lets it rest
+	Quota   *Quota        `json:"quota"`   // null: it has none
 	Workers []RelayHealth `json:"workers"` // the state in which each living worker finds it
+}
+
+// Quota is how many mails a relay takes in any 24 hours, of all workers together.
+type Quota struct {
+	Relay  string     `json:"relay"`
+	PerDay int        `json:"per_day"`
+	Used   int        `json:"used"`            // in the last 24 hours, with those that workers have taken and not handed over yet
+	Until  *time.Time `json:"until,omitempty"` // it is used up, and there is room again then; absent: there is
 }
 
 // The shortest and the longest time for which something can be set.

@@ -55,7 +55,8 @@ type Pace struct {
 	// Files are the limits of the workers' files, and Learnt is all throttling: Throttled leaves out domains whose rate is set.
 	Files  []DomainLimit `json:"-"`
 	Learnt []Throttled   `json:"-"`
-	// Unheard says that Redis is away, and the workers can't be heard: only the rests are known.
+	Quotas []Quota       `json:"quotas"` // of relays that take so many mails a day
+	// Unheard says that Redis is away, and the workers can't be heard: only the rests and quotas are known.
 	Unheard bool `json:"unheard,omitempty"`
 }
 
@@ -72,7 +73,7 @@ type Limited struct {
 type RelayHealth struct {
 	Worker string    `json:"worker"`
 	Relay  string    `json:"relay"`
-	State  string    `json:"state"` // RelayUp, RelayResting, RelaySilent or RelayAtRest
+	State  string    `json:"state"` // RelayUp, RelayResting, RelaySilent, RelayUsedUp or RelayAtRest
 	Since  time.Time `json:"since"`
 	Error  string    `json:"error,omitempty"` // why it is not up
 	Rest   *Rest     `json:"rest,omitempty"`  // of RelayAtRest
@@ -85,6 +86,7 @@ const (
 	RelayUp      = "up"
 	RelayResting = "resting" // nothing is handed to it until a probe finds it back
 	RelaySilent  = "silent"  // it takes mails and does not answer them: it gets one now and then, to find out whether it does again
+	RelayUsedUp  = "used up" // it has taken its quota
 	RelayAtRest  = "at rest" // an operator lets it rest
 )
 

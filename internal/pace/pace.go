@@ -99,7 +99,7 @@ func (l *Leave) Relay() string { return l.relay }
 type Refusal struct {
 	Wait     time.Duration
 	Domain   bool          // it is this domain that is limited, not the relay
-	NoRelay  bool          // operators let all relays rest, so that no mail can go
+	NoRelay  bool          // operators let all relays rest, or their quotas are used up: no mail can go
 	Interval time.Duration // between two mails to this domain at its limit; 0 where that is not known
 }
 
@@ -158,7 +158,7 @@ func (p *Pacer) Ask(domain string) (*Leave, Refusal) {
 	return &Leave{pair: k, began: now}, Refusal{}
 }
 
-// NoRelay reports whether no relay takes mails, since operators let all of them rest.
+// NoRelay reports whether no relay takes mails, since operators let all of them rest, or their quotas are used up.
 func (p *Pacer) NoRelay() bool { return p.o.Next() == "" }
 
 // The shortest wait that is worth it, and how soon a place among the mails under way may be free.

@@ -24,7 +24,7 @@ func (c *conn) carry(p *Pool) {
 	for !c.broken && !c.surplus {
 		if t := c.ready; t != nil {
 			c.ready = nil
-			if p.shuts(c.relay) {
+			if p.bars(c.relay) {
 				c.broken = true // it waits for a message that has gone another way
 				p.requeue(t)
 				return
@@ -196,7 +196,9 @@ func (c *conn) message(p *Pool, t *task) {
 		}
 	}
 	p.waits(c, t)
+	t.dotted = true
 	if a, ok := c.dot(until, dotted); !ok {
+		t.dotted = !a.NoDot
 		c.putBack(p)
 		c.end(p, t, a)
 		return

@@ -156,17 +156,17 @@ func (p *Pool) Relays() (relays []Relay) {
 }
 
 // Next names the relay that the next mail goes to: the first that is up, or serves on a connection that it has;
-// where there is none, the first that no operator lets rest; "" = there is none.
+// where there is none, the first that is not at rest, and has quota left; "" = there is none.
 func (p *Pool) Next() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.relays {
-		if r.up() || r.resting && !r.doubted && r.rest == nil && len(r.idle)+r.between > 0 {
+		if r.up() || r.resting && !r.doubted && !r.shut() && len(r.idle)+r.between > 0 {
 			return r.Name
 		}
 	}
 	for _, r := range p.relays {
-		if r.rest == nil {
+		if !r.shut() {
 			return r.Name
 		}
 	}
@@ -183,8 +183,12 @@ func (p *Pool) Health() (all []notice.RelayHealth) {
 		if r.resting || r.doubted && r.hands > 0 {
 			h.State = notice.RelayResting
 		}
-		if p.tellSilence(r, &h, now); r.rest != nil {
+		p.tellSilence(r, &h, now)
+		switch {
+		case r.rest != nil:
 			h.State, h.Since, h.Rest = notice.RelayAtRest, r.rest.Since, r.rest
+		case r.usedUp():
+			h.State, h.Since = notice.RelayUsedUp, r.quota.asked
 		}
 		all = append(all, h)
 	}

@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -36,6 +37,7 @@ type relayState struct {
 	resting   bool         // no new connection is opened, but by a probe
 	rest      *notice.Rest // an operator lets it rest: it gets no mails, and no connection
 	retired   bool         // the settings have another in its place, or none: so does it
+	quota     quota        // where the relay has one
 	before    *relayState  // whose place it took, and whose connections count as its own
 	doubted   bool         // it refuses everybody's mail, as it seems, or is silent: one mail at a time, until it takes one
 	silent    bool         // it takes mails and does not answer them
@@ -162,4 +164,30 @@ func withoutAddresses(s string) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// abandon stops a job of which no dot was written; one that waits ends with why.
+func (p *Pool) abandon(t *task, why error) {
+	p.mu.Lock()
+	if i := slices.Index(p.queue, t); i >= 0 {
+		p.queue = slices.Delete(p.queue, i, i+1)
+		p.mu.Unlock()
+		t.Done(notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, why))
+		return
+	}
+	c := t.on
+	p.mu.Unlock()
+	if c != nil {
+		p.stop(c)
+	}
+}
+
+// stop ends what c does before a dot.
+func (p *Pool) stop(c *conn) {
+	if next := c.stop(); next != nil {
+		p.finished(next)
+		a := noDot(errStopped.Error())
+		a.Relay = c.relay.Name
+		next.Done(a, nil)
+	}
 }

@@ -30,6 +30,8 @@ type task struct {
 	// Guarded by the pool's mutex:
 	on      *conn         // that has it in hand
 	stuck   bool          // there, without an answer for long
+	paid    *quotaPart    // it has one mail of this,
+	dotted  bool          // which is used since the dot may have been written; the connection's own
 	refused []*relayState // they get it only where no other is up
 }
 
@@ -40,7 +42,7 @@ func (p *Pool) Submit(j notice.Job) { p.submit(&task{Job: j}) }
 
 func (p *Pool) submit(t *task) {
 	p.mu.Lock()
-	why := p.allRest()
+	why := p.allShut()
 	if p.closed {
 		why = fmt.Errorf("%w: %w", ErrNoRelay, errClosed)
 	}
@@ -70,7 +72,7 @@ func (p *Pool) requeue(t *task) {
 		t.Done(noDot(errStopped.Error()), nil)
 		return
 	}
-	if why := p.allRest(); why != nil {
+	if why := p.allShut(); why != nil {
 		p.mu.Unlock()
 		t.Done(notice.Answer{}, why)
 		return
@@ -93,7 +95,7 @@ func (p *Pool) take(c *conn) *task {
 		p.mu.Lock()
 		c.returns(false)
 		t := p.pop(c)
-		if c.relay.shut() || c.relay.doubted && c.relay.resting {
+		if t == nil && (c.relay.shut() || c.relay.doubted && c.relay.resting) {
 			p.mu.Unlock()
 			return nil // of one that is doubted a new connection finds out
 		}
@@ -154,6 +156,11 @@ func (p *Pool) pop(c *conn) *task {
 	}
 	for i, t := range p.queue {
 		if p.serves(c.relay, t) {
+			if !c.relay.has() {
+				p.want(c.relay)
+				return nil
+			}
+			t.pay(c.relay)
 			p.queue = slices.Delete(p.queue, i, i+1)
 			t.on = c
 			c.hands++
@@ -249,13 +256,13 @@ func (p *Pool) finished(t *task) {
 
 // askAhead has permits asked for, of the jobs that are next; the caller holds the mutex.
 func (p *Pool) askAhead() {
-	live := 0
+	ahead := 0
 	for _, r := range p.relays {
 		if !r.doubted {
-			live += r.busy - r.opening
+			ahead += r.mayGo(aheadPerConnection * (r.busy - r.opening))
 		}
 	}
-	for _, t := range p.queue[:min(len(p.queue), aheadPerConnection*live)] {
+	for _, t := range p.queue[:min(len(p.queue), ahead)] {
 		if !t.asked {
 			t.asked = true
 			t.Ask()
@@ -276,6 +283,12 @@ func (p *Pool) match() {
 			}
 			r.idle = r.idle[:n-1]
 			c.inbox <- t
+		}
+		if !r.has() {
+			if !r.shut() && !r.resting && p.lacks(r) {
+				p.want(r)
+			}
+			continue
 		}
 		for p.mayOpen(r) && p.lacks(r) {
 			p.connect(r, p.share(r))
@@ -343,6 +356,7 @@ func (p *Pool) cause() error {
 
 // release notes that no connection has a job in hand any more; the caller holds the pool's mutex.
 func (t *task) release() {
+	t.refund()
 	if t.on != nil {
 		if t.on.waiting == t {
 			t.on.waiting = nil
@@ -366,31 +380,5 @@ func (c *conn) returns(soon bool) {
 		c.relay.between++
 	} else {
 		c.relay.between--
-	}
-}
-
-// abandon stops a job of which no dot was written; one that waits ends with why.
-func (p *Pool) abandon(t *task, why error) {
-	p.mu.Lock()
-	if i := slices.Index(p.queue, t); i >= 0 {
-		p.queue = slices.Delete(p.queue, i, i+1)
-		p.mu.Unlock()
-		t.Done(notice.Answer{}, fmt.Errorf("%w: %w", ErrNoRelay, why))
-		return
-	}
-	c := t.on
-	p.mu.Unlock()
-	if c != nil {
-		p.stop(c)
-	}
-}
-
-// stop ends what c does before a dot.
-func (p *Pool) stop(c *conn) {
-	if next := c.stop(); next != nil {
-		p.finished(next)
-		a := noDot(errStopped.Error())
-		a.Relay = c.relay.Name
-		next.Done(a, nil)
 	}
 }

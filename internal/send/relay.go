@@ -37,6 +37,7 @@ type Relay struct {
 	User        string // no AUTH where empty
 	Password    string
 	Connections int            // at most so many at once; 0 is DefaultConnections
+	Quota       int            // mails that it takes in 24 hours, from all processes; 0 = as many as there are
 	RootCAs     *x509.CertPool // nil: the system's
 	Family      string         // of its addresses: "ip4" or "ip6"; "" = both
 	Hello       string         // the name in EHLO; "" = that of the Options

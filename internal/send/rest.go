@@ -31,7 +31,7 @@ func (p *Pool) Rest(rests []notice.Rest) {
 // more; the caller holds the mutex, and not when it calls that.
 func (p *Pool) rematch() (end func()) {
 	p.match()
-	why := p.allRest()
+	why := p.allShut()
 	if why == nil {
 		return func() {}
 	}
@@ -75,23 +75,31 @@ func (r *relayState) leaveIdle() {
 }
 
 // shut reports whether a relay takes no jobs, whatever its health; the caller holds the pool's mutex.
-func (r *relayState) shut() bool { return r.rest != nil || r.retired }
+func (r *relayState) shut() bool { return r.barred() || r.usedUp() }
 
-func (p *Pool) shuts(r *relayState) bool {
+// barred reports whether a relay takes no jobs, not even those that it has; the caller holds the pool's mutex.
+func (r *relayState) barred() bool { return r.rest != nil || r.retired }
+
+func (p *Pool) bars(r *relayState) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return r.shut()
+	return r.barred()
 }
 
-// allRest is the error of a mail while operators let all relays rest, else nil; the caller holds the mutex.
-func (p *Pool) allRest() error {
+// allShut is the error of a mail while operators let all relays rest, or their quotas are used up, else nil; the caller holds the
+// mutex.
+func (p *Pool) allShut() error {
 	for _, r := range p.relays {
-		if r.rest == nil {
+		if !r.shut() {
 			return nil
 		}
 	}
 	if len(p.relays) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: an operator lets %s rest", ErrNoRelay, p.relays[0].Name)
+	r := p.relays[0]
+	if r.rest == nil {
+		return r.usedUpError()
+	}
+	return fmt.Errorf("%w: an operator lets %s rest", ErrNoRelay, r.Name)
 }

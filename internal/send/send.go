@@ -83,6 +83,8 @@ type Pool struct {
 	dialling sync.WaitGroup
 
 	mu      sync.Mutex
+	wanting chan struct{}  // told that a part of a quota is wanted
+	parts   []*quotaPart   // that may have to be given back
 	rests   []notice.Rest  // in force
 	queue   []*task        // that wait for a connection
 	overdue *time.Timer    // when the first of them gives up
@@ -93,7 +95,7 @@ type Pool struct {
 // New returns a pool for the relays, the most wanted first. It connects when there is something to send.
 // Relays of the same name get numbers, so that an answer says which one it came from.
 func New(relays []Relay, o Options) *Pool {
-	p := &Pool{o: o.withDefaults(), conns: map[*conn]bool{}}
+	p := &Pool{o: o.withDefaults(), conns: map[*conn]bool{}, wanting: make(chan struct{}, 1)}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.overdue = time.AfterFunc(time.Hour, p.giveUp)
 	p.overdue.Stop()

@@ -21,7 +21,7 @@ func (p *Pool) SetRelays(relays []Relay) {
 		state := newState(r)
 		state.rest = p.restOf(r.Name)
 		if i >= 0 {
-			state.before = old[i]
+			state.before, state.quota = old[i], old[i].quota
 		}
 		p.relays = append(p.relays, state)
 	}
