@@ -14,7 +14,7 @@ import (
 	"tocsin/internal/send"
 )
 
-// levers takes over what operators have set in the ledger.
+// levers takes over the rests and limits that operators have set in the ledger.
 type levers struct {
 	db     *ledger.DB
 	relays *send.Pool
@@ -72,7 +72,7 @@ func (l *levers) tell(ctx context.Context) error {
 // keep pulls until ctx ends: for a process that is no worker, and sends tests alone.
 func (l *levers) keep(ctx context.Context) {
 	for ctx.Err() == nil {
-		_, _ = l.pull(ctx) // what the ledger does not say now is asked again
+		_, _ = l.pull(ctx) // harmless: the ledger is asked again a second later
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
@@ -80,7 +80,7 @@ func (l *levers) keep(ctx context.Context) {
 	}
 }
 
-// paceOf says what paces the workers: what they say themselves, and what operators have set.
+// paceOf joins the pace that the workers tell with the rests, limits and quotas of the ledger.
 func paceOf(workers *pace.Watcher, db *ledger.DB, logger *slog.Logger) func(context.Context) (*notice.Pace, error) {
 	return func(ctx context.Context) (*notice.Pace, error) {
 		rests, err := db.Rests(ctx)
@@ -101,7 +101,7 @@ func paceOf(workers *pace.Watcher, db *ledger.DB, logger *slog.Logger) func(cont
 			p = &notice.Pace{Unheard: true, Relays: []notice.RelayHealth{}, Throttled: []notice.Throttled{}, Limited: []notice.Limited{}}
 		}
 		p.Rests, p.Quotas = append([]notice.Rest{}, rests...), append([]notice.Quota{}, quotas...)
-		// What was learnt about a domain is not in force while a rate of it is set.
+		// A rate that was learnt about a domain is not in force while an operator has set one.
 		p.Learnt = slices.Clone(p.Throttled)
 		p.Throttled = slices.DeleteFunc(p.Throttled, func(t notice.Throttled) bool {
 			return slices.ContainsFunc(limits, func(l notice.DomainLimit) bool { return l.Domain == t.Domain && l.RatePerS > 0 })

@@ -27,7 +27,8 @@ func (w *Worker) questions() (all []question) {
 	return all
 }
 
-// pull takes over what operators have set, and has what it may let go looked for at once.
+// pull takes over the rests and limits that operators have set. Where one has changed, a sweep looks at once for mails that may
+// go now.
 func (w *Worker) pull(ctx context.Context) error {
 	changed, err := w.Levers(ctx)
 	if changed {

@@ -208,7 +208,7 @@ func suppressBounced(ctx context.Context, tx pgx.Tx, key string) (suppressed boo
 	return suppressBy(ctx, tx, notice.SuppressionRow{Key: key, Reason: notice.SuppressedBounced, Scope: notice.ScopeAll})
 }
 
-// suppressBy puts a mailbox on the list of suppressions for what came back of its mails, unless it is covered already.
+// suppressBy puts a mailbox on the list of suppressions because of its bounces or complaints, unless it is covered already.
 func suppressBy(ctx context.Context, tx pgx.Tx, row notice.SuppressionRow) (suppressed bool, err error) {
 	err = tx.QueryRow(ctx, `SELECT `+suppressedSQL("$1::text", row.Scope == notice.ScopeAll), row.Key).Scan(&suppressed)
 	if err != nil || suppressed {
