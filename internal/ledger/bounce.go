@@ -42,7 +42,7 @@ func (db *DB) FindMessage(ctx context.Context, messageID string) (noticeID int64
 type Returned struct {
 	NoticeID   int64
 	Seq        int
-	Epoch      int64 // of the attempt; 0: it is not told, and the attempt to which a 250 was heard is meant
+	Epoch      int64 // of the attempt; 0: it is not told, and the only attempt is meant
 	Kind       notice.BounceKind
 	Class      notice.BounceClass
 	Code       int    // of the SMTP reply, 0 for none
@@ -117,9 +117,10 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 		return e, "", err
 	}
 	var epoch int64
+	var tries int
 	err = tx.QueryRow(ctx, `
-		SELECT n.key, d.state, d.epoch, coalesce(d.address_key, '') FROM delivery d JOIN notice n ON n.id = d.notice_id WHERE d.chunk_id = $1 AND d.seq = $2`,
-		found.chunks[0], r.Seq).Scan(&e.Notice, &e.State, &epoch, &key)
+		SELECT n.key, d.state, d.epoch, d.tries, coalesce(d.address_key, '') FROM delivery d JOIN notice n ON n.id = d.notice_id WHERE d.chunk_id = $1 AND d.seq = $2`,
+		found.chunks[0], r.Seq).Scan(&e.Notice, &e.State, &epoch, &tries, &key)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return e, "", notice.NotFound("there is no such delivery")
 	}
@@ -127,7 +128,7 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 		return e, "", fmt.Errorf("read the delivery: %w", err)
 	}
 	e.Seq = r.Seq
-	if r.Epoch == 0 {
+	if r.Epoch == 0 && tries == 1 { // of several it may be any: it is kept, and changes nothing
 		r.Epoch = epoch
 	}
 	tag, err := tx.Exec(ctx, `

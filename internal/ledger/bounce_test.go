@@ -88,6 +88,9 @@ func TestABounceOfAnEarlierAttemptDoesNotTouchTheLaterOne(t *testing.T) {
 	d.answer(attempt(third, 0), notice.DeliverySent, 250)
 	d.closeChunk(third)
 	d.wantState(0, notice.DeliverySent)
+	untold := returned(attempt(third, 0), notice.BounceNoMailbox)
+	untold.Epoch = 0
+	d.comesBack(untold, notice.BounceEffect{State: notice.DeliverySent})
 	d.comesBack(returned(attempt(third, 0), notice.BounceNoMailbox),
 		notice.BounceEffect{State: notice.DeliveryBounced, Changed: true, Suppressed: true})
 	d.wantCounts(map[string]int{"bounced": 1})
