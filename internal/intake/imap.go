@@ -19,7 +19,7 @@ type Mailbox struct {
 	in      *Intake
 	account Account
 	poll    time.Duration // between two looks where the server does not offer IDLE
-	refresh time.Duration // between two looks where it does: a connection that is dead is noticed then
+	refresh time.Duration // between two looks where it does: a dead connection, or a server that announced nothing, is noticed then
 
 	rounds rounds[imap.UID]
 	again  pauses // before it connects again
@@ -27,7 +27,7 @@ type Mailbox struct {
 
 // NewMailbox returns the mailbox of an account.
 func (in *Intake) NewMailbox(a Account) *Mailbox {
-	return &Mailbox{in: in, account: a, poll: 30 * time.Second, refresh: 5 * time.Minute, again: pauses{least: time.Second, most: 5 * time.Minute}}
+	return &Mailbox{in: in, account: a, poll: 30 * time.Second, refresh: time.Minute, again: pauses{least: time.Second, most: 5 * time.Minute}}
 }
 
 // Run hands over mails as they come in until ctx ends. It connects again for as long as it takes.

@@ -107,6 +107,16 @@ func (b *bundle) awaitTaken(t *testing.T, subject string) {
 	b.until(t, func(taken []string) bool { return slices.Contains(taken, letter(subject)) })
 }
 
+// awaitBegun waits until a slow mail is there.
+func (b *bundle) awaitBegun(t *testing.T) {
+	t.Helper()
+	select {
+	case <-b.begun:
+	case <-time.After(time.Minute):
+		t.Fatal("no slow mail came within a minute")
+	}
+}
+
 // until waits until is holds, and asks it again after each mail.
 func (b *bundle) until(t *testing.T, is func(taken []string) bool) {
 	t.Helper()

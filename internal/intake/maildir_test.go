@@ -102,7 +102,7 @@ func TestAMaildirIsFollowed(t *testing.T) {
 	b.awaitTaken(t, "one")
 	// One that is in hand when the end is asked for is finished.
 	deliver(t, dir, "2.a", letter("slow"))
-	<-b.begun
+	b.awaitBegun(t)
 	ended := make(chan struct{})
 	go func() { stop(); close(ended) }()
 	b.may <- struct{}{}

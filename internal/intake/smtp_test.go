@@ -256,7 +256,7 @@ func TestTheEndFinishesMailsUnderWay(t *testing.T) {
 	answer := make(chan int)
 	handed := dial(t, s)
 	go func() { answer <- send(handed, "", letter("slow"), "a@returns.example.net") }()
-	<-b.begun
+	b.awaitBegun(t)
 
 	conn, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
