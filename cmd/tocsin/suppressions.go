@@ -53,7 +53,7 @@ type suppressionsAddCmd struct {
 	remote
 	Address string       `arg:"" help:"The address, in any spelling, or *@ and a domain for all of that domain."`
 	Reason  string       `default:"request" placeholder:"REASON" help:"bounced, complaint, request, or some words of your own (request)."`
-	Scope   notice.Scope `default:"all" enum:"all,not_urgent" placeholder:"SCOPE" help:"all: no notice is mailed; not_urgent: outages, but for their postmortem, and critical notices are (all)."`
+	Scope   notice.Scope `default:"all" enum:"all,not_urgent,advisory,postmortem" placeholder:"SCOPE" help:"all: no notice is mailed; not_urgent: outages, but for their postmortem, and critical notices are; advisory, postmortem: all but those are (all)."`
 }
 
 func (c *suppressionsAddCmd) Run(ctx context.Context, a *app) error {
@@ -65,10 +65,8 @@ func (c *suppressionsAddCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return fmt.Errorf("suppress the address: %w", err)
 	}
-	but := ""
-	if s.Scope == notice.ScopeNotUrgent {
-		but = " but for urgent notices"
-	}
+	but := map[notice.Scope]string{notice.ScopeNotUrgent: " but for urgent notices", notice.ScopeAdvisory: " about advisories",
+		notice.ScopePostmortem: " about post-mortems"}[s.Scope]
 	sentence(a.stdout, "%s is not mailed any more%s (%s).", shown(s.Address), but, shown(s.Reason))
 	return nil
 }
@@ -99,7 +97,7 @@ type suppressionsImportCmd struct {
 	remote
 	File   string       `arg:"" help:"The file; - is standard input."`
 	Reason string       `default:"request" placeholder:"REASON" help:"Of rows that give none (request)."`
-	Scope  notice.Scope `enum:",all,not_urgent" default:"" placeholder:"SCOPE" help:"Of rows that give none: all, or not_urgent (not_urgent for complaints, else all)."`
+	Scope  notice.Scope `enum:",all,not_urgent,advisory,postmortem" default:"" placeholder:"SCOPE" help:"Of rows that give none: all, not_urgent, advisory or postmortem (not_urgent for complaints, else all)."`
 	JSON   bool         `name:"json" help:"Print the report as JSON."`
 }
 

@@ -24,7 +24,7 @@ type suppressionList struct {
 type suppressionBody struct {
 	Address string       `json:"address" maxLength:"1000" doc:"an address, or *@ and a domain for all of that domain, without its subdomains"`
 	Reason  string       `json:"reason,omitempty" maxLength:"200" doc:"bounced, complaint, request, or some words of your own; request where there is none"`
-	Scope   notice.Scope `json:"scope,omitempty" enum:"all,not_urgent" doc:"the notices that are not mailed: all, or those that are not urgent; all where there is none"`
+	Scope   notice.Scope `json:"scope,omitempty" enum:"all,not_urgent,advisory,postmortem" doc:"the notices that are not mailed: all, those that are not urgent, advisories, or post-mortems; all where there is none"`
 }
 
 type unsuppressBody struct {
@@ -38,12 +38,14 @@ func (s *Server) describeSuppressions(api huma.API) {
 	register(s, api, op("list-suppressions", http.MethodGet, "/v1/suppressions", "The list of suppressions"), s.suppressions, 422)
 	add := op("add-suppression", http.MethodPost, "/v1/suppressions", "Never mail an address, or a domain, again")
 	add.Description = "With the scope not_urgent urgent notices still go: those of an outage in every phase but postmortem, and those of severity critical. " +
-		"An entry that is on the list gets the new reason, and a wider scope; to narrow one is 409: take it off first. " +
+		"The scope advisory is for advisories in every phase but postmortem, and postmortem for post-mortems of every kind. " +
+		"An entry of the same scope gets the new reason, and one for all takes the place of the others; to narrow one for all is 409: take it off first. " +
 		"It holds for releases, and for what no worker has taken up yet."
 	add.Responses = map[string]*huma.Response{"201": jsonResponse[notice.Suppression](api, "Added")}
 	register(s, api, add, s.suppress, 400, 409, 413, 415, 422)
 	remove := op("remove-suppression", http.MethodPost, "/v1/suppressions/remove", "Take an address, or a domain, off the list")
-	remove.Description = "An address whose whole domain is on the list is 409: it can't be excepted."
+	remove.Description = "An address whose whole domain is on the list is 409: it can't be excepted. So is one that only its reader has put there: " +
+		"take that entry off by its number. An entry of a reader's own stays where others of the address go."
 	remove.DefaultStatus = http.StatusNoContent
 	register(s, api, remove, func(ctx context.Context, in *struct{ Body unsuppressBody }) (*struct{}, error) {
 		key, err := audience.ParseSuppressed(in.Body.Address)
@@ -104,7 +106,7 @@ func (s *Server) suppress(ctx context.Context, in *struct{ Body suppressionBody 
 // suppressionFile takes hold of the body before anything reads it whole.
 type suppressionFile struct {
 	Reason string       `query:"reason" maxLength:"200" doc:"of rows that give none; request where there is none"`
-	Scope  notice.Scope `query:"scope" enum:"all,not_urgent" doc:"of rows that give none; not_urgent for those whose reason is complaint, else all, where there is none"`
+	Scope  notice.Scope `query:"scope" enum:"all,not_urgent,advisory,postmortem" doc:"of rows that give none; not_urgent for those whose reason is complaint, else all, where there is none"`
 	format string
 	file   io.Reader
 }

@@ -79,7 +79,8 @@ func CheckScope(s notice.Scope) error {
 	if slices.Contains(notice.Scopes, s) {
 		return nil
 	}
-	return notice.Invalid("scope", "must be %s (every notice) or %s (all but urgent ones)", notice.ScopeAll, notice.ScopeNotUrgent)
+	return notice.Invalid("scope", "must be %s (every notice), %s (all but urgent ones), %s or %s", notice.ScopeAll, notice.ScopeNotUrgent,
+		notice.ScopeAdvisory, notice.ScopePostmortem)
 }
 
 // Next returns the next good row, or else why a row is rejected, or else the error that ends the file: io.EOF after

@@ -211,7 +211,7 @@ func suppressBounced(ctx context.Context, tx pgx.Tx, key string) (suppressed boo
 
 // suppressBy puts a mailbox on the list of suppressions because of its bounces or complaints, unless it is covered already.
 func suppressBy(ctx context.Context, tx pgx.Tx, row notice.SuppressionRow) (suppressed bool, err error) {
-	err = tx.QueryRow(ctx, `SELECT `+suppressedSQL("$1::text", row.Scope == notice.ScopeAll), row.Key).Scan(&suppressed)
+	err = tx.QueryRow(ctx, `SELECT `+suppressedSQL("$1::text", []notice.Scope{notice.ScopeAll, row.Scope}), row.Key).Scan(&suppressed)
 	if err != nil || suppressed {
 		return false, err
 	}

@@ -58,10 +58,10 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 	// Locked by a statement of its own: an outcome that is being recorded lets a plain UPDATE pass.
 	err = tx.QueryRow(ctx, `
 		SELECT c.notice_id, c.plan_id, c.lo, c.hi - c.lo, bit_count(c.dots) > 0, n.incident_id, n.state, greatest(n.released_at, n.send_at),
-			urgent(n.body), n.only_to, `+differSQL("$2")+`
+			scopes(n.body), n.only_to, `+differSQL("$2")+`
 		FROM chunk c JOIN notice n ON n.id = c.notice_id
 		WHERE c.id = $1 AND c.open AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp()) FOR UPDATE OF c`, chunkID, db.onlyTo()).
-		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt, &p.urgent, &noted, &differ)
+		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt, &p.scopes, &noted, &differ)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && differ {
 		return c, false, nil
 	}
@@ -85,7 +85,7 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 		return c, false, fmt.Errorf("claim chunk %d: %w", chunkID, err)
 	}
 	db.runs.keep(chunkID, p.run)
-	if err := suppressOwed(ctx, tx, chunkID, p.urgent); err != nil {
+	if err := suppressOwed(ctx, tx, chunkID, p.scopes); err != nil {
 		return c, false, err
 	}
 	if err := cancelStopped(ctx, tx, []int64{chunkID}); err != nil {
@@ -123,7 +123,7 @@ type claimed struct {
 	run
 	plan, incident int64
 	state          notice.State
-	urgent         bool
+	scopes         []notice.Scope
 	owedAt         time.Time
 	sent, stopped  bitmap
 }

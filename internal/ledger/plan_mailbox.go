@@ -77,7 +77,7 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf(audienceSQL, down, broken, alternate, where, suppressedSQL("mailbox", a.Body.Urgent())), args...)
+	rows, err := tx.Query(ctx, fmt.Sprintf(audienceSQL, down, broken, alternate, where, suppressedSQL("mailbox", a.Body.Scopes())), args...)
 	return rows, wrap(err, "find the audience")
 }
 

@@ -152,7 +152,7 @@ func lockPlan(ctx context.Context, tx pgx.Tx, n Notice, digest string) (p frozen
 // take releases a notice to a plan: chunks over all of its recipients. Of those who are not to be mailed the outcome is known.
 func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press Press) error {
 	unmailed := p.unmailed()
-	late, err := askListAgain(ctx, tx, &p, n.Body.Urgent())
+	late, err := askListAgain(ctx, tx, &p, n.Body.Scopes())
 	if err != nil {
 		return err
 	}
@@ -212,12 +212,12 @@ const unmailedSQL = `generate_series(0, $2::int - 1) g(seq)
 
 // askListAgain asks the list of suppressions for mailboxes that have come and gone since the plan was made. It returns the rows of
 // mailboxes that have come, and brings the plan's counts up to date.
-func askListAgain(ctx context.Context, tx pgx.Tx, p *frozenPlan, urgent bool) (late []int32, err error) {
+func askListAgain(ctx context.Context, tx pgx.Tx, p *frozenPlan, scopes []notice.Scope) (late []int32, err error) {
 	unmailed := p.unmailed()
 	late, err = collect[int32](ctx, tx, `
-		SELECT c.seq FROM (`+coveredSQL(`SELECT $1::bigint AS id, $1::bigint AS plan_id, $3::boolean AS urgent`, `s.added_at > $2`)+`) c
+		SELECT c.seq FROM (`+coveredSQL(`SELECT $1::bigint AS id, $1::bigint AS plan_id, $3::text[] AS scopes`, `s.added_at > $2`)+`) c
 		CROSS JOIN LATERAL (SELECT FROM recipient WHERE plan_id = $1 AND seq = c.seq AND reason = '' OFFSET 0) r`,
-		p.id, p.madeAt.Add(-listMargin), urgent)
+		p.id, p.madeAt.Add(-listMargin), scopes)
 	if err == nil {
 		err = p.setReason(ctx, tx, late, notice.ReasonSuppressionList, 1)
 	}
@@ -225,7 +225,7 @@ func askListAgain(ctx context.Context, tx pgx.Tx, p *frozenPlan, urgent bool) (l
 		return nil, fmt.Errorf("look for new suppressions: %w", err)
 	}
 	gone, err := collect[int32](ctx, tx, `
-		SELECT r.seq FROM `+unmailedSQL+` WHERE r.reason = '`+notice.ReasonSuppressionList+`' AND NOT `+suppressedSQL("r.address_key", urgent), p.id, unmailed)
+		SELECT r.seq FROM `+unmailedSQL+` WHERE r.reason = '`+notice.ReasonSuppressionList+`' AND NOT `+suppressedSQL("r.address_key", scopes), p.id, unmailed)
 	if err == nil {
 		err = p.setReason(ctx, tx, gone, "", -1)
 	}

@@ -28,15 +28,15 @@ func domainSQL(key string) string {
 	return "('" + domainPrefix + "' || split_part(" + key + ", '@', -1))"
 }
 
-// suppressedSQL is the condition that an entry of the list covers a mailbox, by its address key, by its domain or by its hash,
-// for a notice that is urgent or not. Where no entry is for a domain, or a hash, none is looked up: CASE sees to that.
-func suppressedSQL(key string, urgent bool) string {
-	scope := ""
-	if urgent {
-		scope = " AND s.scope = '" + string(notice.ScopeAll) + "'"
+// suppressedSQL is the condition that an entry of one of the scopes covers a mailbox, by its address key, by its domain or by its
+// hash. Where no entry is for a domain, or a hash, none is looked up: CASE sees to that.
+func suppressedSQL(key string, scopes []notice.Scope) string {
+	var names []string
+	for _, s := range scopes {
+		names = append(names, "'"+string(s)+"'")
 	}
 	listed := func(key string) string {
-		return "EXISTS (SELECT FROM suppression s WHERE s.address_key = " + key + scope + ")"
+		return "EXISTS (SELECT FROM suppression s WHERE s.address_key = " + key + " AND s.scope IN (" + strings.Join(names, ", ") + "))"
 	}
 	ifAny := func(prefix, key string) string {
 		return `CASE WHEN (SELECT EXISTS (SELECT FROM suppression WHERE starts_with(address_key, '` + prefix + `'))) THEN ` + listed(key) + ` ELSE false END`
@@ -60,13 +60,14 @@ func (db *DB) Suppressions(ctx context.Context, after int64, limit int) ([]notic
 	return all, nil
 }
 
-// Suppress puts an entry on the list, or gives one that stands there another reason and a wider scope, and returns the entry
-// and whether it is new. To narrow one is to mail an address again: that is a notice.Error of class conflict.
+// Suppress puts an entry on the list, or gives the one of its scope another reason, and returns the entry and whether it is new.
+// One for every notice takes the place of those that are narrower; beside it there is none, since to narrow it is to mail an address
+// again: that is a notice.Error of class conflict. The entries of readers stay.
 func (db *DB) Suppress(ctx context.Context, row notice.SuppressionRow, who string) (s notice.Suppression, created bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		s, created, err = suppressOne(ctx, tx, row, who)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return notice.Conflict("it is on the list for every notice: take it off first if urgent ones are to reach it")
+			return notice.Conflict("it is on the list for every notice: take it off first if some are to reach it")
 		}
 		return err
 	})
@@ -83,13 +84,20 @@ func suppressOne(ctx context.Context, tx pgx.Tx, row notice.SuppressionRow, who 
 		return s, false, err
 	}
 	err = tx.QueryRow(ctx, `
-		INSERT INTO suppression AS s (address_key, reason, scope, added_by) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (address_key) DO UPDATE SET reason = excluded.reason, scope = excluded.scope, added_by = excluded.added_by, added_at = clock_timestamp()
-		WHERE s.scope = excluded.scope OR excluded.scope = 'all'
+		INSERT INTO suppression AS s (address_key, reason, scope, added_by)
+		SELECT $1, $2, $3, $4 WHERE $3 = 'all' OR NOT EXISTS (SELECT FROM suppression WHERE address_key = $1 AND scope = 'all' AND NOT by_reader)
+		ON CONFLICT (address_key, scope, by_reader) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = clock_timestamp()
 		RETURNING number, address_key, reason, scope, added_by, added_at, xmax = 0`, row.Key, row.Reason, row.Scope, who).
 		Scan(&s.Number, &s.Address, &s.Reason, &s.Scope, &s.AddedBy, &s.AddedAt, &created)
 	if err != nil {
 		return s, false, err
+	}
+	if row.Scope == notice.ScopeAll {
+		tag, err := tx.Exec(ctx, `DELETE FROM suppression WHERE address_key = $1 AND scope <> 'all' AND NOT by_reader`, row.Key)
+		if err != nil {
+			return s, false, err
+		}
+		created = created && tag.RowsAffected() == 0
 	}
 	return s, created, suppressReleased(ctx, tx, `s.address_key = $1`, row.Key)
 }
@@ -110,13 +118,13 @@ func hide(ctx context.Context, tx pgx.Tx, keys []string) error {
 			WHERE c.email_key = s.address_key AND c.email_key <> '' OR c.alternate_email_key = s.address_key AND c.alternate_email_key <> '')`, keys)
 }
 
-// Unsuppress takes an address key off the list, in clear or as a hash, or an entry for a domain. It is a notice.Error of class
-// not_found where it does not stand there, and of class conflict for an address whose whole domain stands there: it would get no
-// mail afterwards either.
+// Unsuppress takes an address key off the list, in clear or as a hash, or an entry for a domain. An entry of the reader's own stays.
+// It is a notice.Error of class not_found where the key does not stand there, and of class conflict where only its reader put it
+// there, and for an address whose whole domain stands there: it would get no mail afterwards either.
 func (db *DB) Unsuppress(ctx context.Context, key string) error {
 	if !strings.HasPrefix(key, domainPrefix) {
 		var whole int64
-		err := db.pool.QueryRow(ctx, `SELECT number FROM suppression WHERE address_key = `+domainSQL("$1::text"), key).Scan(&whole)
+		err := db.pool.QueryRow(ctx, `SELECT number FROM suppression WHERE address_key = `+domainSQL("$1::text")+` LIMIT 1`, key).Scan(&whole)
 		if err == nil {
 			return notice.Conflict("its whole domain is on the list (entry %d), and one address of it can't be excepted: take that entry off; one of the address alone goes by its number", whole)
 		}
@@ -124,7 +132,19 @@ func (db *DB) Unsuppress(ctx context.Context, key string) error {
 			return fmt.Errorf("look for the domain of a suppression: %w", err)
 		}
 	}
-	return db.unsuppress(ctx, `DELETE FROM suppression WHERE address_key IN ($1, `+erasedSQL("$1::text")+`)`, key)
+	own := `FROM suppression WHERE address_key IN ($1, ` + erasedSQL("$1::text") + `)`
+	err := db.unsuppress(ctx, `DELETE `+own+` AND NOT by_reader`, key)
+	if notice.CodeOf(err) != notice.CodeNotFound {
+		return err
+	}
+	numbers, failed := collect[string](ctx, db.pool, `SELECT number::text `+own+` ORDER BY number`, key)
+	if failed != nil {
+		return fmt.Errorf("look for a reader's own suppressions: %w", failed)
+	}
+	if len(numbers) > 0 {
+		return notice.Conflict("its reader has stopped these mails (%s): where the reader wants them again, take the entry off by its number", strings.Join(numbers, ", "))
+	}
+	return err
 }
 
 // UnsuppressNumber takes an entry off the list by its number.
@@ -152,8 +172,8 @@ type SuppressionRows interface {
 // suppressionSlice is how many rows of a file go to Postgres at once.
 const suppressionSlice = 5000
 
-// ImportSuppressions keeps the suppressions of a file in one transaction; of rows with the same address the last one of the widest
-// scope counts, and an entry that stands on the list with a wider one stays as it is. After an error nothing is kept. Neither
+// ImportSuppressions keeps the suppressions of a file in one transaction; of rows with the same address and
+// scope the last one counts, and one for every notice takes the place of the others, on the list too. After an error nothing is kept. Neither
 // memory nor the report grows with the file.
 func (db *DB) ImportSuppressions(ctx context.Context, rows SuppressionRows, who string) (report notice.ImportReport, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
@@ -213,14 +233,21 @@ func suppressAll(ctx context.Context, tx pgx.Tx, rows suppressionRows, who strin
 	}
 	var inserted, updated int
 	err := tx.QueryRow(ctx, `
-		WITH merged AS (
+		WITH row AS MATERIALIZED (
+			SELECT DISTINCT ON (key COLLATE "C", scope) key, reason, scope
+			FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS m(key, reason, scope, i) ORDER BY key COLLATE "C", scope, i DESC
+		), whole AS MATERIALIZED (
+			SELECT key FROM row WHERE scope = 'all'
+			UNION SELECT s.address_key FROM row JOIN suppression s ON s.address_key = row.key WHERE s.scope = 'all' AND NOT s.by_reader
+		), narrower AS (
+			DELETE FROM suppression s USING row WHERE row.scope = 'all' AND s.address_key = row.key AND s.scope <> 'all' AND NOT s.by_reader
+			RETURNING s.address_key
+		), merged AS (
 			INSERT INTO suppression AS s (address_key, reason, scope, added_by)
-			SELECT DISTINCT ON (key COLLATE "C") key, reason, scope, $4
-			FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS m(key, reason, scope, i)
-			ORDER BY key COLLATE "C", scope = 'all' DESC, i DESC
-			ON CONFLICT (address_key) DO UPDATE SET reason = excluded.reason, scope = excluded.scope, added_by = excluded.added_by, added_at = clock_timestamp()
-			WHERE s.scope = excluded.scope AND s.reason <> excluded.reason OR s.scope <> 'all' AND excluded.scope = 'all'
-			RETURNING xmax = 0 AS inserted)
+			SELECT key, reason, scope, $4 FROM row WHERE scope = 'all' OR key NOT IN (SELECT key FROM whole)
+			ON CONFLICT (address_key, scope, by_reader) DO UPDATE SET reason = excluded.reason, added_by = excluded.added_by, added_at = clock_timestamp()
+			WHERE s.reason <> excluded.reason
+			RETURNING xmax = 0 AND address_key NOT IN (SELECT address_key FROM narrower) AS inserted)
 		SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged`, rows.keys, rows.reasons, rows.scopes, who).
 		Scan(&inserted, &updated)
 	if err != nil {

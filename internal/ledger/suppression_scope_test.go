@@ -14,14 +14,52 @@ import (
 	"tocsin/internal/notice"
 )
 
-// scopes is a list of suppressions.
-type scopes map[string]notice.Scope
+// entry is a place on the list of suppressions.
+type entry struct {
+	scope  notice.Scope
+	reader bool
+}
+
+// entries is a list of suppressions, by address key.
+type entries map[string]map[entry]bool
+
+// put puts an entry on the list, and reports whether one for every notice stands in its way.
+func (list entries) put(key string, e entry) (narrower bool) {
+	all := entry{scope: notice.ScopeAll}
+	switch {
+	case list[key] == nil:
+		list[key] = map[entry]bool{}
+	case e != all && !e.reader && list[key][all]:
+		return true
+	case e == all:
+		list.remove(key)
+	}
+	list[key][e] = true
+	return false
+}
+
+// remove takes the entries of a key off the list but for its reader's own, and reports whether there were any.
+func (list entries) remove(key string) (found bool) {
+	for e := range list[key] {
+		if !e.reader {
+			delete(list[key], e)
+			found = true
+		}
+	}
+	return found
+}
 
 // covers is the model of the list: the mailboxes to which the notice is not mailed.
-func (s scopes) covers(mailboxes []string, b notice.Body) (covered []string) {
+func (list entries) covers(mailboxes []string, b notice.Body) (covered []string) {
+	holds := map[notice.Scope]bool{notice.ScopeAll: true, notice.ScopeNotUrgent: !b.Urgent(),
+		notice.ScopeAdvisory: b.Kind == notice.Advisory && b.Phase != "postmortem", notice.ScopePostmortem: b.Phase == "postmortem"}
 	for _, m := range mailboxes {
-		if s[m] == notice.ScopeAll || s[whole(m)] == notice.ScopeAll || !b.Urgent() && (s[m] != "" || s[whole(m)] != "") {
-			covered = append(covered, m)
+		for _, key := range []string{m, whole(m)} {
+			for e := range list[key] {
+				if holds[e.scope] && (len(covered) == 0 || covered[len(covered)-1] != m) {
+					covered = append(covered, m)
+				}
+			}
 		}
 	}
 	return covered
@@ -40,7 +78,7 @@ func TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions(t *testing.T)
 		d.exec(`INSERT INTO customer (id, email, email_key) VALUES ($1, $2, $2)`, fmt.Sprint("c", i), m)
 	}
 	slices.Sort(mailboxes)
-	entries := rapid.MapOfN(rapid.SampledFrom(append([]string{"*@one.example", "*@two.example", "*@example", "*@sub.one.example"}, mailboxes...)),
+	drawn := rapid.MapOfN(rapid.SampledFrom(append([]string{"*@one.example", "*@two.example", "*@example", "*@sub.one.example"}, mailboxes...)),
 		rapid.SampledFrom(notice.Scopes), 0, 3)
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -50,18 +88,22 @@ func TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions(t *testing.T)
 		b := notice.Body{Key: fmt.Sprint("n", n), Incident: fmt.Sprint("n", n), DefaultLanguage: "en", Kind: rapid.SampledFrom(notice.Kinds).Draw(rt, "kind"),
 			Severity: rapid.SampledFrom(append([]string{""}, notice.Severities...)).Draw(rt, "severity")}
 		b.Phase = rapid.SampledFrom(notice.Phases[b.Kind]).Draw(rt, "phase")
-		list := scopes{}
+		list := entries{}
+		putUnseen := func(key string, e entry) {
+			d.exec(`INSERT INTO suppression (address_key, reason, scope, by_reader, added_by) VALUES ($1, 'r', $2, $3, 'x') ON CONFLICT DO NOTHING`, key, e.scope, e.reader)
+			list.put(key, e)
+		}
 		put := func(when string) {
-			drawn := entries.Draw(rt, when)
-			for _, key := range slices.Sorted(maps.Keys(drawn)) {
-				scope := drawn[key]
-				_, _, err := d.Suppress(t.Context(), notice.SuppressionRow{Key: key, Reason: "r", Scope: scope}, "x")
-				narrower := list[key] == notice.ScopeAll && scope != notice.ScopeAll
-				if narrower != (notice.CodeOf(err) == notice.CodeConflict) || !narrower && err != nil {
-					rt.Fatalf("%s of scope %q gets the scope %s: %v", key, list[key], scope, err)
+			put := drawn.Draw(rt, when)
+			for _, key := range slices.Sorted(maps.Keys(put)) {
+				e := entry{scope: put[key], reader: rapid.Bool().Draw(rt, "by the reader")}
+				if e.reader = e.reader && slices.Contains(notice.Topics, e.scope) && when == "before"; e.reader {
+					putUnseen(key, e)
+					continue
 				}
-				if !narrower {
-					list[key] = scope
+				_, _, err := d.Suppress(t.Context(), notice.SuppressionRow{Key: key, Reason: "r", Scope: e.scope}, "x")
+				if narrower := list.put(key, e); narrower != (notice.CodeOf(err) == notice.CodeConflict) || !narrower && err != nil {
+					rt.Fatalf("%s of %v gets the scope %s: %v", key, list[key], e.scope, err)
 				}
 			}
 		}
@@ -75,7 +117,7 @@ func TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions(t *testing.T)
 			}
 			slices.Sort(got)
 			if diff := cmp.Diff(list.covers(mailboxes, b), got); diff != "" || err != nil {
-				rt.Fatalf("%s, with the list %v and an urgent notice: %v (-want +got):\n%s%v", when, list, b.Urgent(), diff, err)
+				rt.Fatalf("%s, with the list %v and a notice of %v (-want +got):\n%s%v", when, list, b.Scopes(), diff, err)
 			}
 		}
 		put("before")
@@ -85,19 +127,23 @@ func TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions(t *testing.T)
 		d.must(err)
 		plan, err := d.Freeze(t.Context(), d.id, all(b))
 		if want := len(list.covers(mailboxes, b)); err != nil || plan.Suppressed[notice.ReasonSuppressionList] != want {
-			rt.Fatalf("planned with the list %v and an urgent notice: %v: %v, want %d (%v)", list, b.Urgent(), plan.Suppressed, want, err)
+			rt.Fatalf("planned with the list %v and a notice of %v: %v, want %d (%v)", list, b.Scopes(), plan.Suppressed, want, err)
 		}
 		put("meanwhile")
 		for _, key := range slices.Sorted(maps.Keys(list)) {
 			if !rapid.Bool().Draw(rt, "goes") {
 				continue
 			}
-			domainStays := list[whole(key)] != "" && key != whole(key)
-			if err := d.Unsuppress(t.Context(), key); (notice.CodeOf(err) == notice.CodeConflict) != domainStays || !domainStays && err != nil {
-				rt.Fatalf("%s is taken off %v: %v", key, list, err)
+			domainStays := len(list[whole(key)]) > 0 && key != whole(key)
+			err := d.Unsuppress(t.Context(), key)
+			if domainStays {
+				if notice.CodeOf(err) != notice.CodeConflict {
+					rt.Fatalf("%s is taken off %v, while its domain stays: %v", key, list, err)
+				}
+				continue
 			}
-			if !domainStays {
-				delete(list, key)
+			if found := list.remove(key); found != (err == nil) || !found && (len(list[key]) > 0) != (notice.CodeOf(err) == notice.CodeConflict) {
+				rt.Fatalf("%s is taken off: %v; %v stays", key, err, list)
 			}
 		}
 		_, err = d.Take(t.Context(), d.id, ledger.Press{Digest: plan.Digest, Domain: "example.net", Who: "test"})
@@ -108,10 +154,9 @@ func TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions(t *testing.T)
 		if len(list.covers(mailboxes, b)) == len(mailboxes) {
 			return // no chunk is left to claim
 		}
-		for key, scope := range entries.Draw(rt, "unseen") {
-			if list[key] == "" {
-				d.exec(`INSERT INTO suppression (address_key, reason, scope, added_by) VALUES ($1, 'r', $2, 'x')`, key, scope)
-				list[key] = scope
+		for key, scope := range drawn.Draw(rt, "unseen") {
+			if len(list[key]) == 0 {
+				putUnseen(key, entry{scope: scope})
 			}
 		}
 		d.deliver()

@@ -9,24 +9,50 @@ type Suppression struct {
 	Address string    `json:"address"` // its key, lower-cased, or *@ and a domain; "" where the customer was erased and only a hash is kept
 	Reason  string    `json:"reason"`
 	Scope   Scope     `json:"scope"`
-	AddedBy string    `json:"added_by"`
+	AddedBy string    `json:"added_by"` // Reader for an entry that its reader made, and can take back
 	AddedAt time.Time `json:"added_at"`
 }
+
+// Reader adds the entries of the list by which readers stop mails themselves.
+const Reader = "reader"
 
 // Scope says for which notices a suppression holds.
 type Scope string
 
 // The scopes of a suppression.
 const (
-	ScopeAll       Scope = "all"        // for every notice
-	ScopeNotUrgent Scope = "not_urgent" // for those that are not Body.Urgent
+	ScopeAll        Scope = "all"        // for every notice
+	ScopeNotUrgent  Scope = "not_urgent" // for those that are not Body.Urgent
+	ScopeAdvisory   Scope = "advisory"   // for advisories in every phase but postmortem, critical ones too
+	ScopePostmortem Scope = "postmortem" // for post-mortems of every kind, critical ones too
 )
 
 // Scopes lists every scope.
-var Scopes = []Scope{ScopeAll, ScopeNotUrgent}
+var Scopes = []Scope{ScopeAll, ScopeNotUrgent, ScopeAdvisory, ScopePostmortem}
 
-// Holds reports whether a suppression of that scope keeps the notice from its mailboxes.
-func (s Scope) Holds(b Body) bool { return s == ScopeAll || !b.Urgent() }
+// Topics are the scopes of notices that their readers can stop by themselves.
+var Topics = []Scope{ScopeAdvisory, ScopePostmortem}
+
+// Topic is the scope by which a reader can stop notices like this one; "" for those of an outage or of maintenance that is going on.
+func (b Body) Topic() Scope {
+	switch {
+	case b.Phase == "postmortem":
+		return ScopePostmortem
+	case b.Kind == Advisory:
+		return ScopeAdvisory
+	}
+	return ""
+}
+
+// Scopes are those whose suppressions keep the notice from their mailboxes.
+func (b Body) Scopes() (all []Scope) {
+	for _, s := range Scopes {
+		if s == ScopeAll || s == ScopeNotUrgent && !b.Urgent() || s == b.Topic() {
+			all = append(all, s)
+		}
+	}
+	return all
+}
 
 // The usual reasons of a suppression; any other short text will do.
 const (
