@@ -273,6 +273,9 @@ func whom(a notice.Audience, filter string) string {
 	if filter != "" {
 		source += ", of them " + filter
 	}
+	if a.Contact == notice.Alternate {
+		source += ", at their alternate addresses"
+	}
 	return source
 }
 

@@ -81,6 +81,8 @@ func (audienceSchema) Schema(huma.Registry) *huma.Schema {
 			"notice": {Type: huma.TypeString, Description: "the key of an earlier notice: whoever stood on it, whatever became of the mail"},
 			"state": {Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString, Enum: deliveryStates()},
 				Description: "of the earlier notice, those whose mail is in one of these states alone"},
+			"contact": {Type: huma.TypeString, Enum: []any{string(notice.Alternate)},
+				Description: "at their alternate addresses, and not again at a mailbox where the earlier notice stood in one of the states"},
 			"include_new": {Type: huma.TypeBoolean,
 				Description: "and whoever matches the earlier notice's own audience now, though they did not stand on it"},
 		},

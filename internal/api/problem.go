@@ -222,7 +222,7 @@ func fieldError(d *huma.ErrorDetail) FieldError {
 	case "unexpected property":
 		e.Message = "unknown field"
 	case validation.MsgExpectedMatchExactlyOneSchema:
-		e.Message = "is neither a filter nor an object of filter and customers, or of filter, notice and include_new"
+		e.Message = "is neither a filter nor an object of filter and customers, or of filter, notice, state, and include_new or contact"
 	case "unknown query parameter":
 		e.Message = "unknown parameter"
 	}

@@ -26,6 +26,8 @@ func normalAudience(key string, a notice.Audience) (notice.Audience, error) {
 		return a, notice.Invalid("audience.include_new", "goes with notice: it adds who has come to an earlier notice's audience since")
 	case len(a.State) > 0 && a.Notice == "":
 		return a, notice.Invalid("audience.state", "goes with notice: it narrows an earlier notice to the customers whose mail is in one of these states")
+	case a.ContactFault() != "":
+		return a, notice.Invalid("audience.contact", "%s", a.ContactFault())
 	case a.Notice == key && key != "":
 		return a, notice.Invalid("audience.notice", "names the notice itself")
 	}

@@ -32,6 +32,7 @@ func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 			"notice":      yaml.Text(&to.Notice),
 			"include_new": yaml.Flag(&to.IncludeNew),
 			"state":       readStates(&to.State),
+			"contact":     yaml.Text(&to.Contact),
 		})
 		to.Empty = sayingNothing(v, *to)
 		switch {
@@ -43,6 +44,8 @@ func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
 			return v.Wrong("include_new goes with notice: it adds who has come to an earlier notice's audience since")
 		case len(to.State) > 0 && to.Notice == "":
 			return v.Wrong("state goes with notice: it narrows an earlier notice to the customers whose mail is in one of these states")
+		case to.ContactFault() != "":
+			return v.Wrong("contact %s", to.ContactFault())
 		}
 		return nil
 	}
@@ -53,7 +56,7 @@ func sayingNothing(v yaml.Value, a notice.Audience) string {
 	for _, member := range []struct {
 		name  string
 		empty bool
-	}{{"filter", a.Filter == ""}, {"customers", a.Customers == nil}, {"notice", a.Notice == ""}, {"state", a.State == nil}} {
+	}{{"filter", a.Filter == ""}, {"customers", a.Customers == nil}, {"notice", a.Notice == ""}, {"state", a.State == nil}, {"contact", a.Contact == ""}} {
 		if _, line := v.Find(member.name); member.empty && line > 0 {
 			return member.name
 		}

@@ -35,15 +35,20 @@ func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
 	for at := &c; at != nil && at.Notice != 0; at = at.New {
 		_, err := tx.Exec(ctx, `
 			INSERT INTO stood SELECT n.id, c->>'id' FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c
-			WHERE n.id = $1 AND ($2::smallint[] IS NULL OR r.seq IN (
-				SELECT d.seq FROM (SELECT id FROM chunk WHERE notice_id = $1 OFFSET 0) k
-				CROSS JOIN LATERAL (SELECT seq, state FROM delivery WHERE chunk_id = k.id OFFSET 0) d WHERE d.state = ANY($2)))
-			ON CONFLICT DO NOTHING`, at.Notice, at.States)
+			WHERE n.id = $1 AND `+stoodSQL("$1", "$2")+` ON CONFLICT DO NOTHING`, at.Notice, at.States)
 		if err != nil {
 			return fmt.Errorf("read who stood on notice %d: %w", at.Notice, err)
 		}
 	}
 	return nil
+}
+
+// stoodSQL is the condition that "recipient r" has a row of a notice in one of some states, or in any where these are NULL. The
+// parameters that hold the two are named.
+func stoodSQL(id, states string) string {
+	return `(` + states + `::smallint[] IS NULL OR r.seq IN (
+		SELECT d.seq FROM (SELECT id FROM chunk WHERE notice_id = ` + id + ` OFFSET 0) k
+		CROSS JOIN LATERAL (SELECT seq, state FROM delivery WHERE chunk_id = k.id OFFSET 0) d WHERE d.state = ANY(` + states + `)))`
 }
 
 // sql is the choice as a condition over "customer c", true or false, never NULL.

@@ -13,21 +13,20 @@ import (
 // audienceSQL finds the customers of an audience, with the mailbox at which each is told. They come by mailbox and id,
 // and those first who are not to be mailed: without a usable mailbox (their place holds a tab, which no address can), then
 // those on the list of suppressions. The list is asked for the mailbox that was found: an alternate that stands on it is not
-// used either. It has five holes: the conditions of Broken,
-// that of the choice, and that of the list.
+// used either. It has six holes: the mailboxes that are down, the conditions of turning, that of the choice, and that of
+// the list.
 const audienceSQL = `
 	WITH down AS MATERIALIZED (
-		SELECT email_key FROM customer c WHERE email_key <> '' AND %s
+		%s
 	), audience AS (
-		SELECT c.*, %s AS broken, %s AS has_alternate FROM customer c WHERE %s OFFSET 0
+		SELECT c.*, %s AS broken, %s AS has_alternate, %s AS prefers FROM customer c WHERE %s OFFSET 0
 	), placed AS (
 		SELECT id, name, language, time_zone, attributes, email_fault,
-			CASE WHEN email_key = '' THEN '` + notice.ReasonNoAddress + `' WHEN broken AND NOT has_alternate THEN '` + notice.ReasonUnreachable + `' ELSE '' END AS reason,
-			CASE WHEN broken AND has_alternate THEN 'alternate' ELSE 'primary' END AS role,
-			CASE WHEN broken AND has_alternate THEN alternate_email ELSE email END AS address,
-			CASE WHEN email_key = '' OR broken AND NOT has_alternate THEN E'\t' || id
-				WHEN broken THEN alternate_email_key ELSE email_key END AS mailbox
-		FROM audience OFFSET 0
+			CASE WHEN turned THEN '' WHEN email_key = '' THEN '` + notice.ReasonNoAddress + `' WHEN broken THEN '` + notice.ReasonUnreachable + `' ELSE '' END AS reason,
+			CASE WHEN turned THEN 'alternate' ELSE 'primary' END AS role,
+			CASE WHEN turned THEN alternate_email ELSE email END AS address,
+			CASE WHEN turned THEN alternate_email_key WHEN email_key = '' OR broken THEN E'\t' || id ELSE email_key END AS mailbox
+		FROM audience, LATERAL (SELECT has_alternate AND (broken OR prefers) AS turned) t OFFSET 0
 	), asked AS (
 		SELECT p.*, reason = '' AND %s AS listed FROM placed p OFFSET 0
 	), ordered AS (
@@ -43,20 +42,42 @@ type Broken struct {
 	Filter  notice.Filter // the primary mailboxes of the customers for whom it holds, whoever shares them; zero: of nobody
 }
 
-// sql are the conditions that a customer's mailbox is down by the filter, that the mailbox of a "customer c" is down, and that
-// there is an alternate which is not; the last two may ask the first, as "down".
-func (b Broken) sql(args *[]any) (down, broken, alternate string, err error) {
-	if down, broken, alternate = "false", "false", "c.alternate_email_key <> ''"; len(b.Domains) > 0 {
-		list := bind(args, b.Domains)
-		broken = "split_part(c.email_key, '@', -1) = ANY(" + list + ")"
-		alternate += " AND split_part(c.alternate_email_key, '@', -1) <> ALL(" + list + ")"
+// turning is the part of audienceSQL that says who is told at the alternate.
+type turning struct {
+	down      string // a query of the mailboxes that are down one by one
+	broken    string // the condition that the primary mailbox of a "customer c" is down, which may ask "down"
+	alternate string // that there is an alternate which is not
+	prefers   string // that the alternate goes first, though the primary may be up
+}
+
+// turningSQL joins the mailboxes that are down with those at which an earlier notice stood, where its customers are to be
+// told at their alternates.
+func (a Audience) turningSQL(args *[]any) (t turning, err error) {
+	t = turning{down: "SELECT NULL::text AS email_key WHERE false", broken: "false", alternate: "c.alternate_email_key <> ''", prefers: "false"}
+	if len(a.Broken.Domains) > 0 {
+		list := bind(args, a.Broken.Domains)
+		t.broken = "split_part(c.email_key, '@', -1) = ANY(" + list + ")"
+		t.alternate += " AND split_part(c.alternate_email_key, '@', -1) <> ALL(" + list + ")"
 	}
-	if b.Filter.Op != notice.FilterAll {
-		down, err = filterSQL(b.Filter, args)
-		broken = "(" + broken + " OR c.email_key IN (SELECT email_key FROM down))"
-		alternate += " AND c.alternate_email_key NOT IN (SELECT email_key FROM down)"
+	var one bool
+	if a.Broken.Filter.Op != notice.FilterAll {
+		down, err := filterSQL(a.Broken.Filter, args)
+		if err != nil {
+			return t, err
+		}
+		t.down, one = "SELECT email_key FROM customer c WHERE email_key <> '' AND "+down, true
 	}
-	return down, broken, alternate, err
+	if a.Body.Audience.Contact == notice.Alternate {
+		n := bind(args, a.Choice.Notice)
+		t.down += " UNION SELECT r.address_key FROM notice n JOIN recipient r ON r.plan_id = n.plan_id WHERE n.id = " + n +
+			" AND r.address_key IS NOT NULL AND " + stoodSQL(n, bind(args, a.Choice.States))
+		t.prefers, one = "true", true
+	}
+	if one {
+		t.broken = "(" + t.broken + " OR c.email_key IN (SELECT email_key FROM down))"
+		t.alternate += " AND c.alternate_email_key NOT IN (SELECT email_key FROM down)"
+	}
+	return t, nil
 }
 
 // audienceRows finds an audience. tx reads nothing else while the rows are open.
@@ -69,7 +90,7 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 		return nil, err
 	}
 	var args []any
-	down, broken, alternate, err := a.Broken.sql(&args)
+	t, err := a.turningSQL(&args)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +98,7 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf(audienceSQL, down, broken, alternate, where, suppressedSQL("mailbox", a.Body.Scopes())), args...)
+	rows, err := tx.Query(ctx, fmt.Sprintf(audienceSQL, t.down, t.broken, t.alternate, t.prefers, where, suppressedSQL("mailbox", a.Body.Scopes())), args...)
 	return rows, wrap(err, "find the audience")
 }
 

@@ -31,6 +31,10 @@ type Audience struct {
 	// State narrows the earlier notice to the customers on its rows in one of these states.
 	State []DeliveryState `json:"state,omitempty"`
 
+	// Contact is Alternate where the earlier notice's customers are to be told at their alternates, and not again at a
+	// mailbox at which that one stood in one of the states; "": at their primary ones.
+	Contact Role `json:"contact,omitempty"`
+
 	// Digest and Size stand for the list in a body that is kept: two lists of the same ids have the same digest.
 	Digest string `json:"customers_sha256,omitempty"`
 	Size   int    `json:"customers_count,omitempty"`
@@ -43,6 +47,21 @@ const MaxListed = 1_000_000
 // line that somebody forgot.
 func (a Audience) Given() bool {
 	return a.All || a.Filter != "" || a.Customers != nil || a.Notice != "" || a.Digest != ""
+}
+
+// ContactFault returns the fault of Contact, as the end of a sentence about it, "" for none.
+func (a Audience) ContactFault() string {
+	switch {
+	case a.Contact == "":
+		return ""
+	case a.Contact != Alternate:
+		return "is alternate, or absent: then each is told at the primary address"
+	case a.Notice == "":
+		return "goes with notice: it tells an earlier notice's customers at their alternate addresses; for others, broken says which mailboxes are down"
+	case a.IncludeNew:
+		return "does not go with include_new: nothing came back from customers who have come since; send them a notice of their own"
+	}
+	return ""
 }
 
 // Kept returns the body as it is kept and compared: with the digest of its list in the place of the ids.
@@ -74,7 +93,7 @@ func (a Audience) MarshalJSON() ([]byte, error) {
 	if a.Empty != "" {
 		return a.marshalEmpty()
 	}
-	if a.Customers == nil && a.Notice == "" && !a.IncludeNew && a.State == nil && a.Digest == "" {
+	if a.Customers == nil && a.Notice == "" && !a.IncludeNew && a.State == nil && a.Contact == "" && a.Digest == "" {
 		return json.Marshal(a.Filter)
 	}
 	return json.Marshal(bareAudience(a))
