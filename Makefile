@@ -5,7 +5,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench limits simulate chaos fuzz lint format vet vulnerabilities race
+.PHONY: help demo test-short test test-all build servers programs bench limits simulate chaos fuzz corpus lint format vet vulnerabilities race
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,10 @@ fuzz: ## each parser of foreign bytes, for FUZZ=10s
 		echo "$$package $$name"; \
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x "$$package" </dev/null || exit 1; \
 	done
+
+corpus: ## how many mails of a directory are read right: CORPUS=DIR
+	@test -n "$(CORPUS)" || { echo 'corpus: name a directory of mails with an index.tsv: make corpus CORPUS=DIR'; exit 2; }
+	$(GO) test -count=1 -run '^TestCorpus$$' -v ./internal/bounce -corpus "$(abspath $(CORPUS))"
 
 lint: format vet ## gofmt, vet and staticcheck
 	$(TOOL) staticcheck ./...

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,6 +39,22 @@ func TestEveryRouteHasALeastRole(t *testing.T) {
 	patterns := slices.Sorted(slices.Values(append(open, withKeys(t).server.mux.patterns...)))
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(leastRole)), patterns); diff != "" {
 		t.Errorf("the table of roles (-) is not what is served (+): %s", diff)
+	}
+}
+
+// TestTheDocumentNamesTheRoutesWithoutAToken: one that is open to everybody is said to be.
+func TestTheDocumentNamesTheRoutesWithoutAToken(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(document), "### Routes without a token")
+	table, _, found := strings.Cut(section, "\n\n`tocsin tokens")
+	for route, role := range leastRole {
+		if named := strings.Contains(table, "`"+route+"`"); !found || named != (role == anyone) {
+			t.Errorf("%s is for %q, and the section of docs/api.md names it: %t", route, role, named)
+		}
 	}
 }
 

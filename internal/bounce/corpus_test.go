@@ -24,8 +24,10 @@ var expected = map[string]notice.BounceClass{
 	"expired": notice.BounceTransient, "systemerror": notice.BounceTransient, "networkerror": notice.BounceTransient, "toomanyconn": notice.BounceTransient, "ratelimited": notice.BounceTransient,
 }
 
-// TestCorpus reads the mails of a directory and prints how many were recognised and how many classes were right. Given
-// no directory, by -corpus or TOCSIN_TEST_BOUNCES, it is skipped.
+// TestCorpus reads the mails of a directory and prints, by kind and by class, how many it recognises, how many of these
+// match the index, and how many are wrong or missed. Given no directory, by -corpus or TOCSIN_TEST_BOUNCES, it is skipped.
+//
+//	make corpus CORPUS=DIR
 func TestCorpus(t *testing.T) {
 	if *corpus == "" {
 		t.Skip("no -corpus DIR and no TOCSIN_TEST_BOUNCES")
@@ -40,7 +42,7 @@ func TestCorpus(t *testing.T) {
 			rows[cells[0]] = append(rows[cells[0]], cells)
 		}
 	}
-	kinds, classes := map[string][3]int{}, map[string][3]int{}
+	kinds, classes, clues := map[string][3]int{}, map[string][3]int{}, map[string][3]int{}
 	for _, file := range slices.Sorted(maps.Keys(rows)) {
 		raw, err := os.ReadFile(filepath.Join(*corpus, file))
 		if err != nil {
@@ -58,6 +60,7 @@ func TestCorpus(t *testing.T) {
 			}
 			continue
 		}
+		count(clues, "Message-ID", m.MessageID != "", m.MessageID != "")
 		for i, cells := range rows[file] {
 			want, known := expected[cells[5]]
 			if !known {
@@ -68,14 +71,16 @@ func TestCorpus(t *testing.T) {
 				got = m.Recipients[i]
 			}
 			count(classes, string(want), got.Class != "", got.Class == want)
-			count(classes, "(an address)", got.Final != "", got.Final != "")
+			count(clues, "address", got.Final != "", got.Final != "")
 			if got.Class != want || got.Final == "" {
 				t.Logf("%s: recipient %d is %s and not %s (%s): %+v", file, i+1, got.Class, want, cells[5], m.Recipients)
 			}
 		}
 	}
+	t.Logf("%-24s %5s %10s %7s %5s", "", "mails", "recognised", "matched", "wrong")
 	report(t, "kind", kinds)
 	report(t, "class", classes)
+	report(t, "clue", clues)
 }
 
 var wantKind = map[string]notice.BounceKind{"bounce": Bounce, "complaint": Complaint, "auto-reply": AutoReply, "not a bounce": Other}
@@ -96,6 +101,6 @@ func count(figures map[string][3]int, name string, recognised, right bool) {
 func report(t *testing.T, of string, figures map[string][3]int) {
 	for _, name := range slices.Sorted(maps.Keys(figures)) {
 		n := figures[name]
-		t.Logf("%s %-16s %4d: recognised %4d, right %4d, wrong %4d", of, name, n[0], n[1], n[2], n[0]-n[2])
+		t.Logf("%-24s %5d %10d %7d %5d", of+" "+name, n[0], n[1], n[2], n[0]-n[2])
 	}
 }
