@@ -16,7 +16,7 @@ func TestDovecotSubmissionAsARelay(t *testing.T) {
 		return
 	}
 	s, second := start(t), startSink(t, "127.0.0.1:0", sink.Options{})
-	r.file("dovecot/dovecot.conf", r.settings(dovecotConf, s.sink.Addr()))
+	r.file("dovecot/dovecot.conf", r.settings(dovecotConf+dovecotSubmission, s.sink.Addr()))
 	r.run([]string{"dovecot", "dovenull"}, "dovecot", "-F")
 	dovecot := config.Relay{Name: "dovecot", URL: r.url("ada:secret@")}
 	next := config.Relay{Name: "second", URL: "smtp://" + second.Addr().String()}
@@ -54,8 +54,8 @@ func TestDovecotSubmissionAsARelay(t *testing.T) {
 	s.throughAlone(r, 150)
 }
 
-const dovecotConf = `protocols = submission
-listen = 127.0.0.1
+// dovecotConf is what each Dovecot here is told.
+const dovecotConf = `listen = 127.0.0.1
 base_dir = DATA/run
 state_dir = DATA/state
 log_path = DATA/mainlog
@@ -67,10 +67,6 @@ auth_mechanisms = plain login
 auth_failure_delay = 0
 mail_location = maildir:DATA/mail
 first_valid_uid = 1
-mail_max_userip_connections = 3
-submission_relay_host = 127.0.0.1
-submission_relay_port = NEXTPORT
-submission_max_mail_size = 20k
 passdb {
   driver = static
   args = user=ada password=secret
@@ -79,6 +75,16 @@ userdb {
   driver = static
   args = uid=dovecot gid=dovecot home=DATA
 }
+service anvil {
+  chroot =
+}
+`
+
+const dovecotSubmission = `protocols = submission
+mail_max_userip_connections = 3
+submission_relay_host = 127.0.0.1
+submission_relay_port = NEXTPORT
+submission_max_mail_size = 20k
 service submission-login {
   chroot =
   inet_listener submission {
@@ -87,8 +93,5 @@ service submission-login {
   inet_listener submissions {
     port = 0
   }
-}
-service anvil {
-  chroot =
 }
 `
