@@ -16,6 +16,7 @@ type noticeCmd struct {
 	Test    testCmd    `cmd:"" help:"Mail a notice in each of its languages to one address."`
 	Send    sendCmd    `cmd:"" help:"Send a notice; sending it again does nothing."`
 	Status  statusCmd  `cmd:"" help:"Say where a notice stands."`
+	Show    showCmd    `cmd:"" help:"Show a mail as it was sent, made again from what was frozen."`
 	Pause   pauseCmd   `cmd:"" help:"Stop the sending until it is resumed."`
 	Resume  resumeCmd  `cmd:"" help:"Go on after a pause, or after a relay refused everybody."`
 	Cancel  cancelCmd  `cmd:"" help:"End the sending for good."`

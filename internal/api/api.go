@@ -45,6 +45,10 @@ type Desk interface {
 	Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
 	// TakeReturned records what a mail that came back says.
 	TakeReturned(ctx context.Context, raw []byte) (notice.BounceReceipt, error)
+	// Message makes the mail of a delivery again, and says whether it is the one that was sent.
+	Message(ctx context.Context, ref string, seq int) (notice.Message, error)
+	// Subjects puts the subjects as their readers see them in the place of those of the texts.
+	Subjects(ctx context.Context, entries []notice.HistoryEntry) error
 	// Test sends one mail per language to that address, outside the ledger; answers are by language.
 	Test(ctx context.Context, body notice.Body, to, who string) (map[string]notice.Answer, error)
 }

@@ -260,6 +260,25 @@ func (f *fake) EachDelivery(_ context.Context, _ int64, state *notice.DeliverySt
 	return f.fail
 }
 
+func (f *fake) Message(_ context.Context, ref string, seq int) (notice.Message, error) {
+	st, err := f.find(ref)
+	if err != nil {
+		return notice.Message{}, err
+	}
+	m := notice.Message{Number: st.Number, Key: st.Key, Seq: seq, Proof: notice.ProofSame, Source: "Subject: x\r\n\r\n"}
+	if seq > 0 {
+		m.Proof, m.Why, m.Source = notice.ProofErased, "erased", ""
+	}
+	return m, nil
+}
+
+func (f *fake) Subjects(_ context.Context, entries []notice.HistoryEntry) error {
+	for i := range entries {
+		entries[i].Subject = "as it is read"
+	}
+	return nil
+}
+
 func (f *fake) History(_ context.Context, _, key string) ([]notice.HistoryEntry, error) {
 	f.key = key
 	return []notice.HistoryEntry{{Number: 1, Key: "k", Delivery: notice.Delivery{Address: "a@example.org"}}}, f.fail

@@ -90,6 +90,7 @@ func (s *Server) describeNotices(api huma.API) {
 		s.settle, 400, 404, 409, 413, 415, 422)
 	s.describeReconcile(api)
 	s.describeDeliveries(api)
+	s.describeMessage(api)
 	s.describeReports(api)
 }
 

@@ -77,6 +77,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/notices",
 		"GET /v1/notices/{id}",
 		"GET /v1/notices/{id}/deliveries",
+		"GET /v1/notices/{id}/deliveries/{seq}/message",
 		"GET /v1/notices/{id}/planning",
 		"GET /v1/notices/{id}/report",
 		"GET /v1/notices/{id}/uncertain",

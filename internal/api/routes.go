@@ -44,6 +44,8 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /v1/relays":                    notice.RoleViewer,
 	"GET /v1/suppressions":              notice.RoleViewer,
 
+	"GET /v1/notices/{id}/deliveries/{seq}/message": notice.RoleViewer,
+
 	"POST /v1/customers/import":       notice.RoleSender,
 	"PUT /v1/customers/{id}":          notice.RoleSender,
 	"PATCH /v1/customers/{id}":        notice.RoleSender,

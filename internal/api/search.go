@@ -70,7 +70,10 @@ func (s *Server) searchNotice(ctx context.Context, ref, text string) ([]notice.H
 	for _, d := range list.Deliveries {
 		entries = append(entries, notice.HistoryEntry{Number: st.Number, Key: st.Key, Kind: st.Kind, Phase: st.Phase, Delivery: d})
 	}
-	return entries, err
+	if err != nil {
+		return nil, err
+	}
+	return entries, s.desk.Subjects(ctx, entries)
 }
 
 // history lists the notices to the customer with an id, or to the mailbox with an address.
@@ -80,6 +83,9 @@ func (s *Server) history(ctx context.Context, idOrAddress string) (*answer[histo
 		key = a.Key()
 	}
 	entries, err := s.book.History(ctx, idOrAddress, key)
+	if err == nil {
+		err = s.desk.Subjects(ctx, entries)
+	}
 	for i := range entries {
 		tidyDelivery(&entries[i].Delivery)
 	}

@@ -29,7 +29,7 @@ func TestTheClientPutsNoAddressIntoAURL(t *testing.T) {
 	const address = "Anna@Example.ORG"
 
 	told, err := b.client.History(t.Context(), address)
-	if err != nil || len(told) != 1 || b.key != "anna@example.org" {
+	if err != nil || len(told) != 1 || told[0].Subject != "as it is read" || b.key != "anna@example.org" {
 		t.Errorf("history: %+v (%q), %v", told, b.key, err)
 	}
 	people, told, err := b.client.Search(t.Context(), address, "")

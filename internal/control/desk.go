@@ -54,6 +54,8 @@ type Register interface {
 	FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error)
 	Return(ctx context.Context, r ledger.Returned) (notice.BounceEffect, error)
 	Senders(ctx context.Context) (notice.Senders, error)
+	Kept(ctx context.Context, noticeIDs []int64, seqs []int) ([]ledger.Kept, error)
+	Message(ctx context.Context, noticeID int64, seq int) (ledger.Kept, error)
 	RecordTest(ctx context.Context, key, who, detail string) error
 }
 

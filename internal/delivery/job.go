@@ -47,7 +47,7 @@ func (j *job) Mail() (notice.Mail, bool) {
 	if err == nil {
 		j.digest = int64(xxhash.Sum64(m.Raw))
 		m.Token = j.run.program.token(j.at)
-		m.Raw, err = j.worker.signed(m.Raw, j.run.program.date())
+		m.Raw, err = j.worker.signed(m.Raw, j.run.program.Date())
 	}
 	if err == nil {
 		return m, true

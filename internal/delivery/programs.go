@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"tocsin/internal/bounce"
 	"tocsin/internal/ledger"
@@ -128,17 +127,6 @@ func (p *program) keep(mails map[int]*render.Mail) {
 	maps.Copy(p.mails, mails)
 }
 
-// date is the Date of the notice's mails: when it was released, or was to leave if that is later. Both are stored, so
-// that each attempt of a delivery sends the same bytes.
-func (p *program) date() (at time.Time) {
-	for _, t := range []*time.Time{p.ReleasedAt, p.SendAt} {
-		if t != nil && t.After(at) {
-			at = *t
-		}
-	}
-	return at.UTC()
-}
-
 // token names an attempt to those to whom its bounces come back.
 func (p *program) token(at ledger.Attempt) string {
 	if len(p.keys) == 0 {
@@ -155,7 +143,7 @@ func (p *program) message(buf []byte, m *render.Mail, d ledger.Due, mark string)
 		InReplyTo: d.InReplyTo,
 		NoticeKey: p.Key,
 		Mark:      mark,
-		Date:      p.date(),
+		Date:      p.Date(),
 	}
 	if m != nil {
 		return m.Append(buf, d.Recipient, stamp)

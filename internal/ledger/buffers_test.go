@@ -97,6 +97,7 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 		return err
 	})
 	few("history", 500, func(db *ledger.DB) error { _, err := db.History(ctx, "c7", ""); return err })
+	few("a mail that is made again", 500, func(db *ledger.DB) error { _, err := db.Message(ctx, d.id, 7); return err })
 	few("the whole report", 20*rows, func(db *ledger.DB) error {
 		return db.EachDelivery(ctx, d.id, nil, func(notice.Delivery) error { return nil })
 	})

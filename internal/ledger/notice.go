@@ -42,6 +42,17 @@ func (n Notice) MessageID(seq int) string {
 	return "<" + n.MessageToken + "." + strconv.Itoa(seq) + "@" + n.MessageDomain + ">"
 }
 
+// Date is that of the notice's mails, in UTC: when it was released, or was to leave if that is later. Both are stored, so that
+// each attempt of a delivery sends the same bytes.
+func (n Notice) Date() (at time.Time) {
+	for _, t := range []*time.Time{n.ReleasedAt, n.SendAt} {
+		if t != nil && t.After(at) {
+			at = *t
+		}
+	}
+	return at.UTC()
+}
+
 // waits reports whether the notice has no plan yet: it is a draft, or its audience is resolved when it leaves.
 func (n Notice) waits() bool {
 	return n.State == notice.Draft || n.State == notice.Scheduled && !n.Planned

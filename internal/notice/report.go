@@ -188,7 +188,7 @@ type HistoryEntry struct {
 	Key      string   `json:"key"`
 	Kind     Kind     `json:"kind"`
 	Phase    string   `json:"phase"`
-	Subject  string   `json:"subject"` // the template of the subject in the mail's language
+	Subject  string   `json:"subject"` // as its reader sees it; … stands for what can't be told any more
 	Delivery Delivery `json:"delivery"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,6 +101,20 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 	return buf, nil
 }
 
+// Subject returns the subject of the message to a recipient, without a mark. Where the recipient has no customers any more, …
+// stands for what was theirs.
+func (m *Mail) Subject(r notice.Recipient) (string, error) {
+	f := fillings.Get().(*filling)
+	defer fillings.Put(f)
+	if len(r.Customers) > 0 {
+		err := m.fill(f, r, nil)
+		return string(f.subject), err
+	}
+	f.values = slices.Repeat([]result{{s: "…"}}, len(m.Values))
+	err := m.fillSubject(f)
+	return string(f.subject), err
+}
+
 // Check returns the *notice.Error of Append, other than for an address. It also returns one for a link that leads nowhere,
 // or for an ambiguous time.
 func (m *Mail) Check(r notice.Recipient) error {
@@ -143,6 +158,11 @@ func (m *Mail) fill(f *filling, r notice.Recipient, doubt *error) error {
 			return l.At.leadsNowhere()
 		}
 	}
+	return m.fillSubject(f)
+}
+
+// fillSubject makes the subject of the values that were worked out.
+func (m *Mail) fillSubject(f *filling) error {
 	f.subject = f.subject[:0]
 	for i, pieces := range m.Subjects {
 		if err := f.addSubject(pieces, m.SubjectAt[i]); err != nil {

@@ -1,0 +1,141 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"mime"
+	"slices"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+	"tocsin/internal/render"
+)
+
+// Message makes the mail of a delivery again, by the rules by which a worker makes it, and says by the digest that was kept
+// whether it is the one that was sent.
+func (d *Desk) Message(ctx context.Context, ref string, seq int) (m notice.Message, err error) {
+	n, err := d.find(ctx, ref)
+	if err != nil {
+		return m, err
+	}
+	k, err := d.Ledger.Message(ctx, n.ID, seq)
+	if err != nil {
+		return m, err
+	}
+	m = notice.Message{Number: n.ID, Key: n.Key, Seq: seq, State: k.Delivery.State, SentAt: k.Delivery.SentAt, MessageID: n.MessageID(seq), Headers: []notice.Header{}}
+	var raw []byte
+	if m.Proof, m.Why, raw = d.again(n, k); raw == nil {
+		return m, nil
+	}
+	return m, d.open(&m, n, raw)
+}
+
+// again makes the mail of a delivery, and judges it; there is none where it can't be made.
+func (d *Desk) again(n ledger.Notice, k ledger.Kept) (p notice.Proof, why string, raw []byte) {
+	switch {
+	case len(k.Due.Recipient.Customers) == 0:
+		return notice.ProofErased, "all customers of this mailbox were erased, and with them the parts of the mail", nil
+	case k.Due.Recipient.Address == "":
+		return notice.ProofNoMail, "there was no mailbox to send it to, so that no mail was made", nil
+	}
+	write, err := d.writing(n, k)
+	if err == nil {
+		raw, err = d.closest(n, k, write)
+	}
+	if err != nil {
+		return notice.ProofNoMail, "the mail can't be made: " + err.Error(), nil
+	}
+	p, why = judge(k, int64(xxhash.Sum64(raw)) == k.Digest)
+	return p, why, raw
+}
+
+// writing returns the function that makes the message of a delivery: of its compiled mail, or, where none is kept, of the texts,
+// as a worker does.
+func (d *Desk) writing(n ledger.Notice, k ledger.Kept) (func(render.Stamp) ([]byte, error), error) {
+	if k.Encoded != nil {
+		m, err := render.Decode(k.Encoded)
+		return func(st render.Stamp) ([]byte, error) { return m.Append(nil, k.Due.Recipient, st) }, err
+	}
+	p, err := d.compile(n.Body, n.Texts)
+	return func(st render.Stamp) ([]byte, error) { return p.program.Render(nil, k.Due.Recipient, k.Due.Text, st) }, err
+}
+
+// closest makes the message as a worker would today, unless the one that was sent had another mark before its subject, or
+// referred to another mail of the incident: then it is that one.
+func (d *Desk) closest(n ledger.Notice, k ledger.Kept, write func(render.Stamp) ([]byte, error)) (first []byte, err error) {
+	marks := []string{"", notice.OnlyTo{"*"}.Mark()}
+	if k.Marked {
+		slices.Reverse(marks)
+	}
+	for _, mark := range marks {
+		for _, thread := range append([]string{k.Due.InReplyTo, ""}, k.Threads...) {
+			raw, err := write(render.Stamp{MessageID: n.MessageID(k.Due.Seq), InReplyTo: thread, NoticeKey: n.Key, Mark: mark, Date: n.Date()})
+			if err != nil || k.Digest == 0 || int64(xxhash.Sum64(raw)) == k.Digest {
+				return raw, err
+			}
+			if first == nil {
+				first = raw
+			}
+		}
+	}
+	return first, nil
+}
+
+// judge compares a mail that was made again with the one that was sent. Without a digest, a state tells whether any may have left.
+func judge(k ledger.Kept, same bool) (notice.Proof, string) {
+	made := ""
+	if k.Encoded == nil {
+		made = "; its compiled mail is not kept, so that it was made with the templates and settings of today"
+	}
+	if k.Digest != 0 && !same {
+		return notice.ProofDiffers, "this is not the mail that was sent: its digest is another one" + made
+	}
+	if same {
+		return notice.ProofSame, "this is the mail that was sent: its bytes have the digest that was kept with the outcome"
+	}
+	if k.Erased > 0 {
+		return notice.ProofNone, "a customer who shared this mailbox was erased: the mail is made again without them, and its digest is gone" + made
+	}
+	switch s := k.Delivery.State; {
+	case s == notice.DeliverySending, s == notice.DeliveryUncertain:
+		return notice.ProofNone, "no answer was recorded, and no digest with it: if the mail left, it is probably this one" + made
+	case s == notice.DeliverySent, s == notice.DeliveryBounced:
+		return notice.ProofNone, "no digest of the mail was kept: a version of before sent it, or an operator or a log said that it arrived" + made
+	}
+	return notice.ProofNotSent, "no mail has left: this is the one that would" + made
+}
+
+// open fills in the parts of a mail, and signs it.
+func (d *Desk) open(m *notice.Message, n ledger.Notice, raw []byte) error {
+	read, err := render.Open(raw)
+	if err != nil {
+		return err
+	}
+	m.Subject, m.Text, m.HTML = read.Subject, read.Text, read.HTML
+	m.Headers = headers(raw)
+	m.Signature = notice.SignatureNotKept
+	if d.Sign != nil {
+		m.Signature = notice.SignatureAgain
+		raw, err = d.Sign(raw, n.Date())
+	}
+	m.Source = string(raw)
+	return err
+}
+
+// headers returns the fields of a message's header, in their order.
+func headers(raw []byte) (all []notice.Header) {
+	head, _, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	unfolded := strings.NewReplacer("\r\n ", " ", "\r\n\t", " ").Replace(string(head))
+	for line := range strings.SplitSeq(unfolded, "\r\n") {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		if decoded, err := new(mime.WordDecoder).DecodeHeader(value); err == nil {
+			value = decoded
+		}
+		all = append(all, notice.Header{Name: name, Value: value})
+	}
+	return all
+}
