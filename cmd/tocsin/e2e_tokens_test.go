@@ -64,6 +64,7 @@ func TestTokensOfPeople(t *testing.T) {
 		}
 	}
 
+	people(s)
 	s.must(nil, "tokens", "revoke", "phone")
 	if _, errs, code := as(looks, "notice", "list"); code != exitFailed || !strings.Contains(errs, "revoked") {
 		t.Errorf("with a revoked token: exit %d, %s", code, errs)
@@ -77,5 +78,29 @@ func TestTokensOfPeople(t *testing.T) {
 		if text, _, _ := s.run("tokens", "list"); strings.Contains(text, secret) {
 			t.Error("a token is listed")
 		}
+	}
+}
+
+// people invites somebody to the console, and finds the acts in the log.
+func people(s *system) {
+	s.t.Helper()
+	link, _, code := s.run("users", "add", "ada", "--role", "viewer")
+	if code != exitDone || !strings.Contains(link, "/sign-in/link?token=") {
+		s.t.Errorf("users add: exit %d, %s", code, link)
+	}
+	s.must(nil, "users", "role", "ada", "approver")
+	if again, _, code := s.run("users", "link", "ada"); code != exitDone || again == link {
+		s.t.Errorf("users link: exit %d, %s", code, again)
+	}
+	if _, errs, code := s.run("users", "add", "phone", "--role", "viewer"); code != exitFailed || !strings.Contains(errs, "a name is not used twice") {
+		s.t.Errorf("the name of a token: exit %d, %s", code, errs)
+	}
+	s.must(nil, "users", "remove", "ada")
+	if out, _, code := s.run("users", "list"); code != exitDone || !strings.Contains(out, "approver") || !strings.Contains(out, "removed") {
+		s.t.Errorf("users list: exit %d, %s", code, out)
+	}
+	out, _, code := s.run("acts", "--who", "TOCSIN_TOKEN", "--what", "change role", "--since", "1h", "--csv")
+	if code != exitDone || strings.Count(out, "\n") != 2 || !strings.Contains(out, `"127.0.0.1","change role","","ada, from viewer to approver"`) {
+		s.t.Errorf("acts: exit %d, %s", code, out)
 	}
 }

@@ -53,6 +53,7 @@ type commands struct {
 	Limit        limitCmd        `cmd:"" help:"See the limits of domains, and set some."`
 	Acts         actsCmd         `cmd:"" help:"Show who did what."`
 	Tokens       tokensCmd       `cmd:"" help:"Keep the tokens of the API, and what each may do."`
+	Users        usersCmd        `cmd:"" help:"Keep the people who use the console, and what each may do."`
 	DKIM         dkimCmd         `cmd:"" name:"dkim" help:"Make keys that mails are signed with."`
 	Report       reportCmd       `cmd:"" help:"Say what became of every mail of a notice."`
 	Templates    templatesCmd    `cmd:"" help:"Check the ready texts."`

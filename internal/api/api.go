@@ -96,6 +96,12 @@ type Book interface {
 	Tokens(ctx context.Context) ([]notice.Token, error)
 	AddToken(ctx context.Context, t notice.Token, hash [32]byte, who string) (notice.Token, error)
 	RevokeToken(ctx context.Context, name, who string) (notice.Token, error)
+	// Users are all the people who ever could use the console. AddLink keeps the SHA-256 of a link that lets one of them in once.
+	Users(ctx context.Context) ([]notice.User, error)
+	AddUser(ctx context.Context, u notice.User, who string) (notice.User, error)
+	AddLink(ctx context.Context, name string, hash [32]byte, span time.Duration, who string) (notice.User, error)
+	SetUserRole(ctx context.Context, name string, role notice.TokenRole, who string) (notice.User, error)
+	RemoveUser(ctx context.Context, name, who string) (notice.User, error)
 	// Holds are those in force and to come. AddHold returns once no mail is marked any more that could leave in it.
 	Holds(ctx context.Context) ([]notice.Hold, error)
 	AddHold(ctx context.Context, h notice.Hold, who string) (notice.Hold, error)

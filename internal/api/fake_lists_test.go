@@ -108,7 +108,7 @@ func (f *fake) RevokeToken(_ context.Context, name, who string) (notice.Token, e
 func (f *fake) Acts(_ context.Context, p notice.ActPage) (page []notice.Act, err error) {
 	defer f.lock()()
 	for _, a := range f.acts {
-		if (p.Before == 0 || a.Number < p.Before) && (p.Notice == "" || a.Notice == p.Notice) && len(page) < p.Limit {
+		if (p.Before == 0 || a.Number < p.Before) && (p.Notice == "" || a.Notice == p.Notice) && (p.Who == "" || a.Who == p.Who) && (p.What == "" || a.What == p.What) && !a.At.Before(p.Since) && len(page) < p.Limit {
 			page = append(page, a)
 		}
 	}

@@ -44,6 +44,8 @@ type fake struct {
 	relays     []notice.Relay
 	limits     []notice.DomainLimit
 	span       time.Duration
+	users      []notice.User
+	link       [32]byte // of the last sign-in link
 }
 
 func newFake() *fake {

@@ -84,6 +84,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/relays",
 		"GET /v1/suppressions",
 		"GET /v1/tokens",
+		"GET /v1/users",
 		"PATCH /v1/customers/{id}",
 		"POST /v1/bounces",
 		"POST /v1/customers/find",
@@ -113,6 +114,10 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/suppressions/remove",
 		"POST /v1/tokens",
 		"POST /v1/tokens/{name}/revoke",
+		"POST /v1/users",
+		"POST /v1/users/{name}/link",
+		"POST /v1/users/{name}/remove",
+		"POST /v1/users/{name}/role",
 		"PUT /v1/customers/{id}",
 		"PUT /v1/limits/{domain}",
 	}

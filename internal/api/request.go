@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"regexp"
 	"runtime/debug"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"tocsin/internal/notice"
 )
 
 // request is what the server keeps of a request while it lasts.
@@ -64,6 +67,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req.who = actor(who, cleanOperator(r.Header.Get(operatorHeader)))
+	r = r.WithContext(notice.WithPress(r.Context(), req.who, peer(r.RemoteAddr)))
 	s.dispatch(out, r, req, who)
 }
 
@@ -91,6 +95,15 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, req *request, 
 		return
 	}
 	plain(http.StatusNotFound, "there is nothing at this path").write(w, r)
+}
+
+// peer is the address of a peer without its port.
+func peer(remote string) string {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return ""
+	}
+	return at.Addr().Unmap().String()
 }
 
 // storable reports whether the database could hold s at all.

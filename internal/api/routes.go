@@ -77,6 +77,12 @@ var leastRole = map[string]notice.TokenRole{
 	"POST /v1/suppressions/remove":     notice.RoleApprover,
 	"DELETE /v1/suppressions/{number}": notice.RoleApprover,
 
+	"GET /v1/users":                notice.RoleAdmin,
+	"POST /v1/users":               notice.RoleAdmin,
+	"POST /v1/users/{name}/link":   notice.RoleAdmin,
+	"POST /v1/users/{name}/role":   notice.RoleAdmin,
+	"POST /v1/users/{name}/remove": notice.RoleAdmin,
+
 	"GET /v1/tokens":                notice.RoleAdmin,
 	"POST /v1/tokens":               notice.RoleAdmin,
 	"POST /v1/tokens/{name}/revoke": notice.RoleAdmin,

@@ -37,6 +37,8 @@ type Options struct {
 	Registry *prometheus.Registry
 	// Queues are pages to look at the queue, below /queues; nil = none.
 	Queues http.Handler
+	// ConsoleURL is where people reach the console, without a slash at the end; "" = where the client reaches this server.
+	ConsoleURL string
 	// Version is Tocsin's, for the OpenAPI document.
 	Version string
 	// Drain is how long Serve lets running requests finish; 0 = 30 s.
@@ -54,6 +56,9 @@ type Server struct {
 	holds    []notice.Hold
 	ready    func(ctx context.Context) error
 	registry *prometheus.Registry
+
+	consoleURL string
+
 	drain    time.Duration
 	public   bool          // its routes admit by themselves, and want no token
 	stall    time.Duration // how long a peer may keep the server waiting for the next bytes
@@ -68,7 +73,7 @@ type Server struct {
 func NewServer(o Options) *Server {
 	s := newServer(o)
 	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSearch, s.describeSuppressions,
-		s.describeHolds, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeProcess)
+		s.describeHolds, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeUsers, s.describeProcess)
 	if o.Queues != nil {
 		s.serveQueues(o.Queues)
 	}
@@ -85,14 +90,17 @@ func NewProbes(o Options) *Server {
 
 func newServer(o Options) *Server {
 	s := &Server{
-		desk:     o.Desk,
-		book:     o.Book,
-		pace:     o.Pace,
-		log:      o.Log,
-		keys:     &keys{fixed: sums(o.Tokens), load: o.Keys, log: o.Log},
-		wrong:    &throttle{seen: map[netip.Prefix]wrongs{}},
-		holds:    o.Holds,
-		ready:    o.Ready,
+		desk:  o.Desk,
+		book:  o.Book,
+		pace:  o.Pace,
+		log:   o.Log,
+		keys:  &keys{fixed: sums(o.Tokens), load: o.Keys, log: o.Log},
+		wrong: &throttle{seen: map[netip.Prefix]wrongs{}},
+		holds: o.Holds,
+		ready: o.Ready,
+
+		consoleURL: o.ConsoleURL,
+
 		registry: o.Registry,
 		drain:    o.Drain,
 		stall:    30 * time.Second,

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,10 +31,6 @@ type (
 		Role      notice.TokenRole `json:"role" enum:"viewer,sender,approver,admin,metrics,bounces"`
 		ExpiresAt *time.Time       `json:"expires_at,omitempty" doc:"absent: never"`
 	}
-	actList struct {
-		Acts []notice.Act `json:"acts"`
-		Next *int64       `json:"next" doc:"the number to go on before; null at the end"`
-	}
 )
 
 func (s *Server) describeAccess(api huma.API) {
@@ -57,7 +52,7 @@ func (s *Server) describeAccess(api huma.API) {
 			defer s.keys.stale()
 			return ok(s.book.RevokeToken(ctx, in.Name, requestOf(ctx).who))
 		}, 404)
-	register(s, api, op("list-acts", http.MethodGet, "/v1/acts", "Who did what, the newest first"), s.acts, 422)
+	s.describeActs(api)
 }
 
 func (s *Server) addToken(ctx context.Context, in *struct{ Body tokenBody }) (*answer[FreshToken], error) {
@@ -73,21 +68,6 @@ func (s *Server) addToken(ctx context.Context, in *struct{ Body tokenBody }) (*a
 		out.Status = http.StatusCreated
 	}
 	return out, err
-}
-
-// acts reads one more than asked for, which tells whether there is a next page.
-func (s *Server) acts(ctx context.Context, in *struct {
-	Before int64  `query:"before" minimum:"0" doc:"only acts with a smaller number; 0 = all"`
-	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"at most so many"`
-	Notice string `query:"notice" maxLength:"100" doc:"only those about the notice with this key or number"`
-}) (*answer[actList], error) {
-	all, err := s.book.Acts(ctx, notice.ActPage{Before: in.Before, Notice: in.Notice, Limit: in.Limit + 1})
-	list := actList{Acts: orEmpty(all)}
-	if len(all) > in.Limit {
-		list.Acts = all[:in.Limit]
-		list.Next = &all[in.Limit-1].Number
-	}
-	return ok(list, err)
 }
 
 // Tokens returns the tokens, revoked ones too.
@@ -108,18 +88,4 @@ func (cl *Client) AddToken(ctx context.Context, name string, role notice.TokenRo
 func (cl *Client) RevokeToken(ctx context.Context, name string) (t notice.Token, err error) {
 	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/tokens/" + url.PathEscape(name) + "/revoke"}, &t)
 	return t, err
-}
-
-// Acts returns a page of the log, the newest first, and the number to go on before, 0 at the end.
-func (cl *Client) Acts(ctx context.Context, p notice.ActPage) (acts []notice.Act, next int64, err error) {
-	query := url.Values{"limit": {strconv.Itoa(p.Limit)}, "before": {strconv.FormatInt(p.Before, 10)}}
-	if p.Notice != "" {
-		query.Set("notice", p.Notice)
-	}
-	var list actList
-	err = cl.do(ctx, call{method: http.MethodGet, path: "/v1/acts", query: query, again: untilReached}, &list)
-	if list.Next != nil {
-		next = *list.Next
-	}
-	return list.Acts, next, err
 }

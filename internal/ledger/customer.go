@@ -44,8 +44,13 @@ func (db *DB) PutCustomer(ctx context.Context, row notice.CustomerRow) (kept not
 		if row.Customer.Attributes, err = spelled(ctx, tx, row.Customer.Attributes); err != nil {
 			return err
 		}
-		created, err = upsert(ctx, tx, row)
-		return err
+		if created, err = upsert(ctx, tx, row); err != nil {
+			return err
+		}
+		if created {
+			return recordPress(ctx, tx, "add customer", "")
+		}
+		return recordPress(ctx, tx, "change customer", "")
 	})
 	return row.Customer, created, wrap(err, "keep a customer")
 }
@@ -72,8 +77,10 @@ func (db *DB) PatchCustomer(ctx context.Context, row notice.CustomerRow) (kept n
 		return kept, notice.Invalid(column, "%s", reason)
 	}
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		kept, err = patch(ctx, tx, row)
-		return err
+		if kept, err = patch(ctx, tx, row); err != nil {
+			return err
+		}
+		return recordPress(ctx, tx, "change customer", "")
 	})
 	return kept, wrap(err, "change a customer")
 }

@@ -26,15 +26,27 @@ type CustomerRows interface {
 func (db *DB) ImportCustomers(ctx context.Context, rows CustomerRows, o notice.ImportOptions) (report notice.ImportReport, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		report, err = importCustomers(ctx, tx, rows, o)
-		if err == nil && !report.Kept {
-			err = errDryRun
+		if err != nil {
+			return err
 		}
-		return err
+		if !report.Kept {
+			return errDryRun
+		}
+		return recordPress(ctx, tx, "import customers", aboutImport(report))
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
 	}
 	return report, err
+}
+
+// aboutImport says for the log what became of the rows of a file.
+func aboutImport(r notice.ImportReport) string {
+	text := fmt.Sprintf("%d rows: %d inserted, %d updated, %d rejected", r.Read, r.Inserted, r.Updated, r.RejectedCount)
+	if r.Retired > 0 {
+		text += fmt.Sprintf(", %d retired", r.Retired)
+	}
+	return text
 }
 
 func importCustomers(ctx context.Context, tx pgx.Tx, rows CustomerRows, o notice.ImportOptions) (report notice.ImportReport, err error) {

@@ -31,8 +31,14 @@ func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 	}
 	known := false
 	err := db.inTx(ctx, func(tx pgx.Tx) (err error) {
-		known, err = forget(ctx, tx, id)
-		return err
+		if known, err = forget(ctx, tx, id); err != nil {
+			return err
+		}
+		rows, err := rowsOf(ctx, tx, id)
+		if err != nil || !known && rows == "" {
+			return err
+		}
+		return recordPress(ctx, tx, "delete customer", rows)
 	})
 	if err != nil {
 		return fmt.Errorf("erase a customer: %w", err)
@@ -51,6 +57,16 @@ func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 		return noCustomer()
 	}
 	return nil
+}
+
+// rowsOf names the rows of notices on which a customer stands, for the log: the first twenty.
+func rowsOf(ctx context.Context, tx pgx.Tx, id string) (text string, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT coalesce('rows ' || string_agg(n.key || ' ' || m.seq, ', ' ORDER BY n.id DESC) FILTER (WHERE m.nth <= 20), '')
+			|| CASE WHEN count(*) > 20 THEN ', and ' || count(*) - 20 || ' more' ELSE '' END
+		FROM (SELECT plan_id, seq, row_number() OVER (ORDER BY plan_id DESC) AS nth FROM member WHERE customer_id = $1) m
+		JOIN notice n ON n.plan_id = m.plan_id`, id).Scan(&text)
+	return text, wrap(err, "look for the rows of a customer")
 }
 
 // forget deletes the customer, and reports whether there was one.

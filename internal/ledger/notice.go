@@ -126,6 +126,9 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 		if err := dropPlan(ctx, tx, id, 0); err != nil {
 			return 0, false, err
 		}
+		if err := recordAct(ctx, tx, id, d.Who, "replace draft", ""); err != nil {
+			return 0, false, err
+		}
 	}
 	return id, false, keepList(ctx, tx, id, d.Customers)
 }

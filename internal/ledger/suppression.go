@@ -69,7 +69,10 @@ func (db *DB) Suppress(ctx context.Context, row notice.SuppressionRow, who strin
 		if errors.Is(err, pgx.ErrNoRows) {
 			return notice.Conflict("it is on the list for every notice: take it off first if some are to reach it")
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return recordOther(ctx, tx, who, "suppress", fmt.Sprintf("entry %d, %s", s.Number, s.Scope))
 	})
 	if err != nil {
 		return s, false, fmt.Errorf("suppress an address: %w", err)
@@ -153,14 +156,16 @@ func (db *DB) UnsuppressNumber(ctx context.Context, number int64) error {
 }
 
 func (db *DB) unsuppress(ctx context.Context, query string, arg any) error {
-	tag, err := db.pool.Exec(ctx, query, arg)
-	if err != nil {
-		return fmt.Errorf("take an address off the suppressions: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
-		return notice.NotFound("it is not on the list of suppressions")
-	}
-	return nil
+	return db.inTx(ctx, func(tx pgx.Tx) error {
+		numbers, err := collect[string](ctx, tx, query+` RETURNING number::text`, arg)
+		if err != nil {
+			return fmt.Errorf("take an address off the suppressions: %w", err)
+		}
+		if len(numbers) == 0 {
+			return notice.NotFound("it is not on the list of suppressions")
+		}
+		return recordPress(ctx, tx, "unsuppress", "entry "+strings.Join(numbers, ", "))
+	})
 }
 
 // SuppressionRows is a file of suppressions, read row by row. Next returns a good row, or why a row is rejected;
@@ -189,11 +194,13 @@ func (db *DB) ImportSuppressions(ctx context.Context, rows SuppressionRows, who 
 		}
 		sortRejections(&report)
 		report.Kept = true
-		if report.Inserted+report.Updated == 0 {
-			return nil
+		if report.Inserted+report.Updated > 0 {
+			// All at once, so that chunks are locked in their order.
+			if err := suppressReleased(ctx, tx, `s.added_at >= transaction_timestamp()`); err != nil {
+				return err
+			}
 		}
-		// All at once, so that chunks are locked in their order.
-		return suppressReleased(ctx, tx, `s.added_at >= transaction_timestamp()`)
+		return recordOther(ctx, tx, who, "import suppressions", aboutImport(report))
 	})
 	return report, err
 }

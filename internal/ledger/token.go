@@ -62,8 +62,8 @@ func (db *DB) AddToken(ctx context.Context, t notice.Token, hash [32]byte, who s
 			INSERT INTO token (name, role, hash, created_by, expires_at) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (lower(name)) DO NOTHING RETURNING `+tokenColumns, t.Name, t.Role, hash[:], who, t.ExpiresAt)
 		kept, err = pgx.CollectExactlyOneRow(rows, scanToken)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return notice.Conflict("there is a token %s, or was: a name is not used twice, as the log tells them apart by it", t.Name)
+		if e, ok := errors.AsType[*pgconn.PgError](err); errors.Is(err, pgx.ErrNoRows) || ok && e.ConstraintName == "own_name" {
+			return nameTaken(t.Name)
 		}
 		if err != nil {
 			return fmt.Errorf("add token %s: %w", t.Name, err)

@@ -56,11 +56,10 @@ var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
 // Check reports what is wrong with the name, the role or the end of a token that is to be added now.
 func (t Token) Check(now time.Time) error {
+	if err := checkActorName(t.Name); err != nil {
+		return err
+	}
 	switch {
-	case !tokenName.MatchString(t.Name):
-		return Invalid("name", "is not a name of %s", tokenNaming)
-	case slices.ContainsFunc([]string{System, FixedToken, NoToken}, func(taken string) bool { return strings.EqualFold(t.Name, taken) }):
-		return Invalid("name", "%s stands for something else in the log: take another name", t.Name)
 	case !slices.Contains(TokenRoles, t.Role):
 		return Invalid("role", "is not viewer, sender, approver, admin, metrics or bounces")
 	case t.ExpiresAt != nil && !t.ExpiresAt.After(now):
@@ -69,21 +68,36 @@ func (t Token) Check(now time.Time) error {
 	return nil
 }
 
+// checkActorName reports why a token or a person can't have that name.
+func checkActorName(name string) error {
+	switch {
+	case !tokenName.MatchString(name):
+		return Invalid("name", "is not a name of %s", tokenNaming)
+	case slices.ContainsFunc([]string{System, FixedToken, NoToken}, func(taken string) bool { return strings.EqualFold(name, taken) }):
+		return Invalid("name", "%s stands for something else in the log: take another name", name)
+	}
+	return nil
+}
+
 // Act is an entry of the log: a decision of an operator, or of Tocsin itself.
 type Act struct {
 	Number int64     `json:"number"`
 	At     time.Time `json:"at"`
-	Who    string    `json:"who"`    // a token's name; "tocsin" where nobody acted
+	Who    string    `json:"who"`    // the name of a token or a person; "tocsin" where nobody acted
 	Note   string    `json:"note"`   // what the client called the person, "" for nothing
 	What   string    `json:"what"`   // such as "release"
 	Notice string    `json:"notice"` // the key of the notice that it is about, "" for none
 	Detail string    `json:"detail"`
+	Origin string    `json:"origin"` // the network address that it came from, "" for Tocsin itself and for acts of before
 }
 
 // ActPage asks for a page of the log, the newest first.
 type ActPage struct {
-	Before int64  // only those with a smaller number; 0 = all
-	Notice string // only those about the notice with this key or number; "" = all
+	Before int64     // only those with a smaller number; 0 = all
+	Notice string    // only those about the notice with this key or number; "" = all
+	Who    string    // only those of the token or the person with this name, in any case; "" = all
+	What   string    // only acts of this kind, such as "release"; "" = all
+	Since  time.Time // only those at this time or later; zero = all
 	Limit  int
 }
 
