@@ -14,6 +14,7 @@
 //	control    an operator's decisions: draft, preview, test, release, pause, cancel, settle, reconcile
 //	delivery   the heart, a worker: claim, attempt, retry, sweep
 //	hook       webhooks of mail providers: who says so, and what came back
+//	optout     the page on which readers stop and resume mails
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses
 //	intake     mails that came back, from SMTP, LMTP, a Maildir or an IMAP mailbox, to the API
 //	metrics    what Prometheus is told of a worker and of the ledger

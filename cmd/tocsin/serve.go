@@ -16,6 +16,7 @@ import (
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
 	"tocsin/internal/notice"
+	"tocsin/internal/optout"
 	"tocsin/internal/pace"
 	"tocsin/internal/queue"
 	"tocsin/internal/send"
@@ -103,11 +104,11 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Queues:   tasks.Pages("/queues"),
 		Version:  version(),
 	}
-	return serveBoth(ctx, o, ln, set.Public)
+	return serveBoth(ctx, o, ln, set.Public, optout.New(desk.Set, set.Mail.From))
 }
 
 // serveBoth serves the API, and what is open to the internet where the settings say so. When one of them ends, so does the other.
-func serveBoth(ctx context.Context, o api.Options, ln net.Listener, set config.Public) error {
+func serveBoth(ctx context.Context, o api.Options, ln net.Listener, set config.Public, pages *optout.Pages) error {
 	if set.Listen == "" {
 		return api.NewServer(o).Serve(ctx, ln)
 	}
@@ -120,18 +121,19 @@ func serveBoth(ctx context.Context, o api.Options, ln net.Listener, set config.P
 	}
 	open, err := net.Listen("tcp", set.Listen)
 	if err != nil {
-		return fmt.Errorf("serve the webhooks: %w", err)
+		return fmt.Errorf("serve the webhooks and the pages of readers: %w", err)
 	}
-	o.Log.Info("serving webhooks", slog.String("listen", open.Addr().String()))
+	o.Log.Info("serving webhooks and pages of readers", slog.String("listen", open.Addr().String()))
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return api.NewServer(o).Serve(ctx, ln) })
-	both.Go(func() error { return api.NewPublic(o, hooks).Serve(ctx, open) })
+	both.Go(func() error { return api.NewPublic(o, hooks, pages).Serve(ctx, open) })
 	return both.Wait()
 }
 
 // deskOf returns the Desk that the settings of a process make.
 func deskOf(db *ledger.DB, tasks *queue.Queue, mail config.Mail, logger *slog.Logger) *control.Desk {
-	return &control.Desk{Ledger: db, Queue: tasks, Set: templateSet(mail.TemplateDir), From: mail.From, ReplyTo: mail.ReplyTo, Zone: mail.Zone, Logger: logger}
+	return &control.Desk{Ledger: db, Queue: tasks, Set: templateSet(mail.TemplateDir), From: mail.From, ReplyTo: mail.ReplyTo, Zone: mail.Zone, PublicURL: mail.PublicURL,
+		Logger: logger}
 }
 
 // sayAtHangup says at each SIGHUP, which would end the process else, that serve has to be started anew for other settings.

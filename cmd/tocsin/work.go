@@ -90,6 +90,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		From:        set.Mail.From,
 		ReplyTo:     set.Mail.ReplyTo,
 		Zone:        set.Mail.Zone,
+		PublicURL:   set.Mail.PublicURL,
 		Connections: relays.Connections(),
 		OpenMarks:   set.MaxOpenMarks,
 		Drain:       set.Drain,

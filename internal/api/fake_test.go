@@ -29,6 +29,7 @@ type fake struct {
 	settled    notice.Settlement
 	reconciled []ledger.Reconciliation
 	returned   [][]byte
+	chosen     []string // by readers: token, topic and whether it was stopped
 	unheld     notice.Unholding
 	moved      notice.Moving
 	how        notice.Releasing // of the last release

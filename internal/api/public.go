@@ -8,17 +8,20 @@ import (
 
 	"tocsin/internal/hook"
 	"tocsin/internal/notice"
+	"tocsin/internal/optout"
 )
 
 // maxHook is the size of the largest webhook, in bytes: SendGrid sends up to a thousand events at once.
 const maxHook = 2 << 20
 
 // NewPublic returns a server for the internet: it serves the webhooks of mail providers, which their signature or password
-// admits in place of a token, and nothing else. Desk and Log of the options are needed.
-func NewPublic(o Options, hooks *hook.Hooks) *Server {
+// admits in place of a token, the pages of readers, which the token in their address admits, and nothing else. Desk and Log of the
+// options are needed.
+func NewPublic(o Options, hooks *hook.Hooks, pages *optout.Pages) *Server {
 	s := newServer(o)
 	s.public, s.mux = true, &routes{ServeMux: http.NewServeMux()}
 	s.mux.HandleFunc("POST /hooks/{provider}", func(w http.ResponseWriter, r *http.Request) { s.takeHook(w, r, hooks) })
+	s.serveReaders(pages)
 	return s
 }
 

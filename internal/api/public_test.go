@@ -13,7 +13,7 @@ import (
 func TestWhatIsOpenToTheInternetTakesSignedWebhooksAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(o *Options) { o.Tokens = []string{"a token"} })
-	public := httptest.NewServer(NewPublic(Options{Desk: b.fake, Log: slog.New(slog.DiscardHandler)}, &hook.Hooks{PostmarkPassword: "secret"}))
+	public := httptest.NewServer(NewPublic(Options{Desk: b.fake, Log: slog.New(slog.DiscardHandler)}, &hook.Hooks{PostmarkPassword: "secret"}, nil))
 	defer public.Close()
 	send := func(method, path, body, password string) int {
 		t.Helper()

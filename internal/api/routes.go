@@ -17,6 +17,8 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /openapi.json": anyone,
 
 	"POST /hooks/{provider}": anyone, // of the public server alone, where a signature admits
+	"GET /u/{token}":         anyone, // the same
+	"POST /u/{token}":        anyone,
 
 	"GET /metrics":     notice.RoleMetrics,
 	"POST /v1/bounces": notice.RoleBounces,

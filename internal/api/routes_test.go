@@ -35,7 +35,7 @@ func withKeys(t *testing.T, change ...func(*Options)) *bundle {
 
 func TestEveryRouteHasALeastRole(t *testing.T) {
 	t.Parallel()
-	open := NewPublic(Options{Log: slog.New(slog.DiscardHandler)}, &hook.Hooks{}).mux.patterns
+	open := NewPublic(Options{Log: slog.New(slog.DiscardHandler)}, &hook.Hooks{}, nil).mux.patterns
 	patterns := slices.Sorted(slices.Values(append(open, withKeys(t).server.mux.patterns...)))
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(leastRole)), patterns); diff != "" {
 		t.Errorf("the table of roles (-) is not what is served (+): %s", diff)

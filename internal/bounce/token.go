@@ -26,14 +26,23 @@ const TokenPrefix = "bounces+"
 // while mails with tokens of the one before may still come back. A key wants 16 random bytes or more.
 type Keys [][]byte
 
-const (
-	macSize = 8 // of 32 bytes: a forger has one try a mail, and no way to see how near it came
-	// A token is three numbers of at least one byte, and the MAC.
-	minToken, maxToken = ((3+macSize)*8 + 4) / 5, ((3*binary.MaxVarintLen64-3+macSize)*8 + 4) / 5
+// kind is a kind of tokens. Its label keeps a MAC of one kind from being one of another, or of anything else that the same key
+// may sign.
+type kind struct {
+	label   string
+	numbers int // that a token signs
+	mac     int // bytes of its MAC
+}
+
+var (
+	// A forger of an attempt has one try a mail, and no way to see how near it came.
+	ofAttempt = kind{label: "tocsin bounce token 1\x00", numbers: 3, mac: 8}
+	// A forger of a reader's token may try as often as a web server answers, and an address has room for a longer MAC.
+	ofReader = kind{label: "tocsin reader token 1\x00", numbers: 2, mac: 16}
 )
 
-// tokenLabel keeps a MAC of a token from being one of anything else that the same key may sign.
-const tokenLabel = "tocsin bounce token 1\x00"
+// A token of an attempt is three numbers of at least one byte, and the MAC.
+const minToken, maxToken = ((3+8)*8 + 4) / 5, ((3*binary.MaxVarintLen64-3+8)*8 + 4) / 5
 
 // tokenText is RFC 4648 §6 in lower case: mail systems may change the case of a local part, and lower case is read by
 // any of them.
@@ -44,41 +53,68 @@ var ErrToken = errors.New("it is no token of ours")
 
 // Token returns the token of an attempt: lower-case base32 of its numbers and a MAC.
 func (k Keys) Token(a Attempt) string {
-	raw := make([]byte, 0, 3*binary.MaxVarintLen64+macSize)
-	for _, number := range []int64{a.Notice, int64(a.Seq), a.Epoch} {
-		raw = binary.AppendUvarint(raw, uint64(number))
-	}
-	return tokenText.EncodeToString(append(raw, mac(k[0], raw)...))
+	return k.sign(ofAttempt, a.Notice, int64(a.Seq), a.Epoch)
 }
 
 // Attempt returns the attempt that a token names, in whatever case it comes. Its error is ErrToken.
-func (k Keys) Attempt(token string) (Attempt, error) {
+func (k Keys) Attempt(token string) (a Attempt, err error) {
+	numbers, err := k.verify(ofAttempt, token)
+	if err != nil {
+		return a, err
+	}
+	return Attempt{Notice: numbers[0], Seq: int(numbers[1]), Epoch: numbers[2]}, nil
+}
+
+// ReaderToken returns the token that admits the reader of a delivery to the choice of their mails. It is no token of an attempt,
+// and none of an attempt is one of a reader. It is the same for ever, so that all attempts of a delivery send the same bytes.
+func (k Keys) ReaderToken(notice int64, seq int) string {
+	return k.sign(ofReader, notice, int64(seq))
+}
+
+// Delivery returns the delivery of the reader that a token admits. Its error is ErrToken.
+func (k Keys) Delivery(readerToken string) (notice int64, seq int, err error) {
+	numbers, err := k.verify(ofReader, readerToken)
+	if err != nil || numbers[1] > math.MaxInt32 {
+		return 0, 0, ErrToken
+	}
+	return numbers[0], int(numbers[1]), nil
+}
+
+func (k Keys) sign(of kind, numbers ...int64) string {
+	raw := make([]byte, 0, of.numbers*binary.MaxVarintLen64+of.mac)
+	for _, number := range numbers {
+		raw = binary.AppendUvarint(raw, uint64(number))
+	}
+	return tokenText.EncodeToString(append(raw, of.sum(k[0], raw)...))
+}
+
+func (k Keys) verify(of kind, token string) ([]int64, error) {
 	token = strings.ToLower(token)
 	raw, err := tokenText.DecodeString(token)
 	// Base32 of these bytes can be written in several ways; only one was sent out.
-	if err != nil || len(raw) <= macSize || tokenText.EncodeToString(raw) != token {
-		return Attempt{}, ErrToken
+	if err != nil || len(raw) <= of.mac || tokenText.EncodeToString(raw) != token {
+		return nil, ErrToken
 	}
-	signed, sum := raw[:len(raw)-macSize], raw[len(raw)-macSize:]
+	signed, sum := raw[:len(raw)-of.mac], raw[len(raw)-of.mac:]
 	known := false
 	for _, key := range k {
-		known = hmac.Equal(sum, mac(key, signed)) || known
+		known = hmac.Equal(sum, of.sum(key, signed)) || known
 	}
 	if !known {
-		return Attempt{}, ErrToken
+		return nil, ErrToken
 	}
-	var numbers [3]int64
+	numbers := make([]int64, of.numbers)
 	for i := range numbers {
 		number, size := binary.Uvarint(signed)
 		if size <= 0 || number > math.MaxInt64 {
-			return Attempt{}, ErrToken
+			return nil, ErrToken
 		}
 		numbers[i], signed = int64(number), signed[size:]
 	}
 	if len(signed) > 0 {
-		return Attempt{}, ErrToken
+		return nil, ErrToken
 	}
-	return Attempt{Notice: numbers[0], Seq: int(numbers[1]), Epoch: numbers[2]}, nil
+	return numbers, nil
 }
 
 // Find returns the attempt of the first token of ours in the addresses. The token may stand anywhere in a local part:
@@ -100,10 +136,10 @@ func (k Keys) Find(addresses []string) (Attempt, bool) {
 	return Attempt{}, false
 }
 
-// mac signs the numbers of a token.
-func mac(key, numbers []byte) []byte {
+// sum signs the numbers of a token.
+func (of kind) sum(key, numbers []byte) []byte {
 	h := hmac.New(sha256.New, key)
-	h.Write([]byte(tokenLabel))
+	h.Write([]byte(of.label))
 	h.Write(numbers)
-	return h.Sum(nil)[:macSize]
+	return h.Sum(nil)[:of.mac]
 }

@@ -86,6 +86,33 @@ func TestATokenIsFoundInAnAddress(t *testing.T) {
 	}
 }
 
+// TestATokenOfOneKindIsNoneOfTheOther: who reads a bounce can't choose for its reader, and a reader can't bounce their mail.
+func TestATokenOfOneKindIsNoneOfTheOther(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a := attempts(t)
+		seq := int(int32(a.Seq & math.MaxInt32))
+		token := testKeys.ReaderToken(a.Notice, seq)
+		if id, got, err := testKeys.Delivery(strings.ToUpper(token)); id != a.Notice || got != seq || err != nil {
+			t.Fatalf("Delivery(%s) = %d, %d, %v; want %d, %d", token, id, got, err, a.Notice, seq)
+		}
+		if got, err := testKeys.Attempt(token); err == nil {
+			t.Fatalf("a reader's token was taken for %+v", got)
+		}
+		if id, seq, err := testKeys.Delivery(testKeys.Token(a)); err == nil {
+			t.Fatalf("the token of %+v was taken for that of the reader of %d, %d", a, id, seq)
+		}
+		changed := []byte(token)
+		at := rapid.IntRange(0, len(token)-1).Draw(t, "at")
+		if changed[at] = "abcdefghijklmnopqrstuvwxyz234567"[rapid.IntRange(0, 31).Draw(t, "letter")]; string(changed) == token {
+			return
+		}
+		if id, seq, err := testKeys.Delivery(string(changed)); err == nil {
+			t.Fatalf("the changed token %s was taken for that of the reader of %d, %d", changed, id, seq)
+		}
+	})
+}
+
 func FuzzToken(f *testing.F) {
 	f.Add(testKeys.Token(Attempt{Notice: 1, Seq: 2, Epoch: 3}))
 	f.Add(testKeys.Token(Attempt{Notice: math.MaxInt64, Seq: math.MaxInt, Epoch: math.MaxInt64}))

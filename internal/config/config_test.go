@@ -238,6 +238,9 @@ func TestErrors(t *testing.T) {
 		{"database URL", nil, []string{"DATABASE_URL=postgres://u:hidden#@db:x/y"}, "", []string{"DATABASE_URL (environment)", "postgres://tocsin:password@"}},
 		{"Redis URL", nil, []string{"REDIS_URL=http://:hidden@cache"}, "", []string{"REDIS_URL (environment)", "redis://"}},
 		{"public URL", nil, []string{"TOCSIN_PUBLIC_URL=tocsin.example.net"}, "", []string{"TOCSIN_PUBLIC_URL (environment)", "https://"}},
+		{"public URL that would write a header", nil, []string{"TOCSIN_PUBLIC_URL=https://example.net/a%0d\r\nBcc: a@example.com"}, "", []string{"TOCSIN_PUBLIC_URL (environment)"}},
+		{"public URL in angle brackets", nil, []string{"TOCSIN_PUBLIC_URL=https://example.net/<a>"}, "", []string{"TOCSIN_PUBLIC_URL (environment)", "can't stand in a mail"}},
+		{"public URL beyond ASCII", nil, []string{"TOCSIN_PUBLIC_URL=https://bücher.example"}, "", []string{"TOCSIN_PUBLIC_URL (environment)", "xn--"}},
 		{"listen", nil, []string{"TOCSIN_WORK_LISTEN=9100"}, "", []string{"TOCSIN_WORK_LISTEN (environment)", "host:port"}},
 	}
 	for _, tt := range tests {

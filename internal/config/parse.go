@@ -33,6 +33,19 @@ func webURL(text string) (any, error) {
 	return strings.TrimRight(text, "/"), isWebURL(text)
 }
 
+// mostPublic is how long the address of the pages of readers may be: it stands on a line of each mail with one.
+const mostPublic = 200
+
+// publicURL parses a URL that stands in the header of mails (RFC 2369 §2).
+func publicURL(text string) (any, error) {
+	value, err := webURL(text)
+	foreign := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("<>\"\\#", r) }
+	if err == nil && (strings.ContainsFunc(text, foreign) || len(text) > mostPublic) {
+		err = fmt.Errorf("can't stand in a mail: it has at most %d letters of ASCII, a name beyond them as xn--…, no blanks and none of < > \" \\ #", mostPublic)
+	}
+	return value, err
+}
+
 // topicARN is the ARN of a topic of Amazon SNS.
 var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
 

@@ -41,8 +41,9 @@ var table = []Setting{
 		Doc: "Directory of templates that go before the built-in ones.",
 	},
 	{
-		Name: "TOCSIN_PUBLIC_URL", Value: "URL", Without: "none", Example: "https://tocsin.example.net", parse: webURL,
-		Doc: "Where readers of mails reach this server.",
+		Name: "TOCSIN_PUBLIC_URL", Value: "URL", Without: "none", Example: "https://tocsin.example.net", parse: publicURL,
+		Doc: "Where readers reach the pages of TOCSIN_PUBLIC_LISTEN, for serve and work: advisories and post-mortems say there how to " +
+			"unsubscribe (RFC 8058). None: they do not.",
 	},
 	{
 		Name: "TOCSIN_SMTP_URL", Key: "relays", Secret: true, Example: "smtp://user:password@smtp.example.net:587",
@@ -108,7 +109,8 @@ var table = []Setting{
 	},
 	{
 		Name: "TOCSIN_PUBLIC_LISTEN", Value: "ADDR", Without: "nowhere", Example: "0.0.0.0:8081", parse: text(isListen),
-		Doc: "Where serve takes the webhooks of mail providers, as host:port, and nothing else: it may be open to the internet.",
+		Doc: "Where serve takes the webhooks of mail providers and has the pages of readers, as host:port, and nothing else: it may be " +
+			"open to the internet.",
 	},
 	{
 		Name: "TOCSIN_SNS_TOPICS", Value: "ARNS", Without: "none", Example: "arn:aws:sns:eu-central-1:123456789012:bounces", parse: topics,

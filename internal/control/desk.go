@@ -51,6 +51,8 @@ type Register interface {
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)
 	BounceKeys(ctx context.Context) ([][]byte, error)
+	Choices(ctx context.Context, noticeID int64, seq int) (notice.Choices, error)
+	Choose(ctx context.Context, noticeID int64, seq int, topic notice.Scope, stop bool) (notice.Choices, error)
 	FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error)
 	Return(ctx context.Context, r ledger.Returned) (notice.BounceEffect, error)
 	Senders(ctx context.Context) (notice.Senders, error)
@@ -78,6 +80,8 @@ type Desk struct {
 	Zone    string        // where a notice has none
 	OnlyTo  notice.OnlyTo // mailboxes that this process sends to alone
 	Logger  *slog.Logger
+	// PublicURL is where readers stop mails; empty: they can't.
+	PublicURL string
 	// Sign returns a test mail with its signature; nil: they are not signed here.
 	Sign func(message []byte, at time.Time) ([]byte, error)
 

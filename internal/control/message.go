@@ -9,6 +9,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"tocsin/internal/bounce"
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
 	"tocsin/internal/render"
@@ -25,16 +26,20 @@ func (d *Desk) Message(ctx context.Context, ref string, seq int) (m notice.Messa
 	if err != nil {
 		return m, err
 	}
+	keys, err := d.Ledger.BounceKeys(ctx)
+	if err != nil {
+		return m, err
+	}
 	m = notice.Message{Number: n.ID, Key: n.Key, Seq: seq, State: k.Delivery.State, SentAt: k.Delivery.SentAt, MessageID: n.MessageID(seq), Headers: []notice.Header{}}
 	var raw []byte
-	if m.Proof, m.Why, raw = d.again(n, k); raw == nil {
+	if m.Proof, m.Why, raw = d.again(n, k, keys); raw == nil {
 		return m, nil
 	}
 	return m, d.open(&m, n, raw)
 }
 
 // again makes the mail of a delivery, and judges it; there is none where it can't be made.
-func (d *Desk) again(n ledger.Notice, k ledger.Kept) (p notice.Proof, why string, raw []byte) {
+func (d *Desk) again(n ledger.Notice, k ledger.Kept, keys bounce.Keys) (p notice.Proof, why string, raw []byte) {
 	switch {
 	case len(k.Due.Recipient.Customers) == 0:
 		return notice.ProofErased, "all customers of this mailbox were erased, and with them the parts of the mail", nil
@@ -43,7 +48,7 @@ func (d *Desk) again(n ledger.Notice, k ledger.Kept) (p notice.Proof, why string
 	}
 	write, err := d.writing(n, k)
 	if err == nil {
-		raw, err = d.closest(n, k, write)
+		raw, err = closest(k, stamps(n, k, keys), write)
 	}
 	if err != nil {
 		return notice.ProofNoMail, "the mail can't be made: " + err.Error(), nil
@@ -63,22 +68,39 @@ func (d *Desk) writing(n ledger.Notice, k ledger.Kept) (func(render.Stamp) ([]by
 	return func(st render.Stamp) ([]byte, error) { return p.program.Render(nil, k.Due.Recipient, k.Due.Text, st) }, err
 }
 
-// closest makes the message as a worker would today, unless the one that was sent had another mark before its subject, or
-// referred to another mail of the incident: then it is that one.
-func (d *Desk) closest(n ledger.Notice, k ledger.Kept, write func(render.Stamp) ([]byte, error)) (first []byte, err error) {
+// stamps are those that the message may have been sent with, that of a worker of today first: it may have had another mark before
+// its subject, have referred to another mail of the incident, or have a token of its reader that an older key signed.
+func stamps(n ledger.Notice, k ledger.Kept, keys bounce.Keys) (all []render.Stamp) {
 	marks := []string{"", notice.OnlyTo{"*"}.Mark()}
 	if k.Marked {
 		slices.Reverse(marks)
 	}
+	tokens := []string{""}
+	if n.Body.Topic() != "" && len(keys) > 0 {
+		tokens = nil
+		for i := range keys {
+			tokens = append(tokens, keys[i:].ReaderToken(n.ID, k.Due.Seq))
+		}
+	}
 	for _, mark := range marks {
 		for _, thread := range append([]string{k.Due.InReplyTo, ""}, k.Threads...) {
-			raw, err := write(render.Stamp{MessageID: n.MessageID(k.Due.Seq), InReplyTo: thread, NoticeKey: n.Key, Mark: mark, Date: n.Date()})
-			if err != nil || k.Digest == 0 || int64(xxhash.Sum64(raw)) == k.Digest {
-				return raw, err
+			for _, token := range tokens {
+				all = append(all, render.Stamp{MessageID: n.MessageID(k.Due.Seq), InReplyTo: thread, NoticeKey: n.Key, Reader: token, Mark: mark, Date: n.Date()})
 			}
-			if first == nil {
-				first = raw
-			}
+		}
+	}
+	return all
+}
+
+// closest makes the message with the first stamp, unless it was sent with another: then it is that one.
+func closest(k ledger.Kept, stamps []render.Stamp, write func(render.Stamp) ([]byte, error)) (first []byte, err error) {
+	for _, st := range stamps {
+		raw, err := write(st)
+		if err != nil || k.Digest == 0 || int64(xxhash.Sum64(raw)) == k.Digest {
+			return raw, err
+		}
+		if first == nil {
+			first = raw
 		}
 	}
 	return first, nil

@@ -24,7 +24,7 @@ type prepared struct {
 // compile makes what a body says; its texts are resolved already.
 func (d *Desk) compile(b notice.Body, texts map[string]notice.Text) (p prepared, err error) {
 	p = prepared{body: b, texts: texts, zone: cmp.Or(b.Zone, d.Zone)}
-	p.program, err = d.Set.Compile(render.SourceOf(b, texts, d.from(), d.ReplyTo, d.Zone))
+	p.program, err = d.Set.Compile(render.SourceOf(b, texts, render.Settings{From: d.from(), ReplyTo: d.ReplyTo, Zone: d.Zone, PublicURL: d.PublicURL}))
 	if d.From != "" {
 		p.pins = render.NewPins(p.program)
 	}

@@ -67,7 +67,7 @@ func (w *Worker) load(ctx context.Context, id int64) (*program, error) {
 		return nil, err
 	}
 	return &program{Notice: n, keys: keys, compile: sync.OnceValues(func() (*render.Program, error) {
-		return w.set.Compile(render.SourceOf(n.Body, n.Texts, w.From, w.ReplyTo, w.Zone))
+		return w.set.Compile(render.SourceOf(n.Body, n.Texts, render.Settings{From: w.From, ReplyTo: w.ReplyTo, Zone: w.Zone, PublicURL: w.PublicURL}))
 	})}, nil
 }
 
@@ -135,12 +135,21 @@ func (p *program) token(at ledger.Attempt) string {
 	return p.keys.Token(bounce.Attempt{Notice: at.NoticeID, Seq: at.Seq, Epoch: at.Epoch})
 }
 
+// readerToken admits the reader of a delivery to the choice of their mails.
+func (p *program) readerToken(seq int) string {
+	if len(p.keys) == 0 || p.Body.Topic() == "" {
+		return ""
+	}
+	return p.keys.ReaderToken(p.ID, seq)
+}
+
 // message appends the message of a delivery to buf. m is its compiled mail; without one its texts are compiled here. mark
 // stands before the subject.
 func (p *program) message(buf []byte, m *render.Mail, d ledger.Due, mark string) ([]byte, error) {
 	stamp := render.Stamp{
 		MessageID: p.MessageID(d.Seq),
 		InReplyTo: d.InReplyTo,
+		Reader:    p.readerToken(d.Seq),
 		NoticeKey: p.Key,
 		Mark:      mark,
 		Date:      p.Date(),

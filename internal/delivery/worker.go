@@ -29,6 +29,7 @@ type Options struct {
 	From        string        // RFC 5322 mailbox
 	ReplyTo     string        // where a notice has none; may be empty
 	Zone        string        // IANA, where a notice has none; empty = UTC
+	PublicURL   string        // where readers stop mails; empty: they can't
 	Chunks      int           // chunks at once whose mails are being begun, of those that are urgent and of the others; 4
 	Connections int           // deliveries under way at once: the connections of all relays; 16
 	OpenMarks   int           // deliveries marked and not yet recorded, the most that a crash leaves uncertain; 64

@@ -82,7 +82,10 @@ func (d *desk) sendThrough(db *ledger.DB, b notice.Body, c ledger.Choice) {
 	if b.Phase == "" {
 		b.Phase = "identified"
 	}
-	b.Kind, b.DefaultLanguage = notice.Outage, "en"
+	if b.Kind == "" {
+		b.Kind = notice.Outage
+	}
+	b.DefaultLanguage = "en"
 	id, _, err := db.PutDraft(ctx, ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "test"})
 	d.must(err)
 	d.id, d.ref = id, b.Key

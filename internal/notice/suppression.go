@@ -59,6 +59,8 @@ const (
 	SuppressedBounced   = "bounced"
 	SuppressedComplaint = "complaint"
 	SuppressedRequest   = "request"
+
+	SuppressedUnsubscribed = "unsubscribed" // by its reader
 )
 
 // MaxReason is how long the reason of a suppression may be, in bytes.

@@ -92,7 +92,7 @@ func (p *Program) blocksFor(reader *reader, to notice.Recipient, sections [][]in
 // layoutData returns the data of the layouts for a reader, without the subject and the bodies.
 func (p *Program) layoutData(reader *reader) layoutData {
 	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: p.sender(), Key: p.notice.Key,
-		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity}
+		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity, Unsubscribe: p.unsubscribe(reader.texts[0])}
 	for _, t := range reader.texts {
 		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Language: t.key, Direction: t.dir})
 	}
@@ -158,10 +158,12 @@ func (p *Program) head(languages []string) (head []piece) {
 	if p.replyTo != nil {
 		head = add(head, line("Reply-To", nameAddr(p.replyTo)))
 	}
-	return add(head, piece{Field: fieldDate}, piece{Field: fieldSubject}, piece{Field: fieldMessageID}, piece{Field: fieldReplies},
+	head = add(head, piece{Field: fieldDate}, piece{Field: fieldSubject}, piece{Field: fieldMessageID}, piece{Field: fieldReplies},
 		line("Content-Language", strings.Join(languages, ", ")), line("Auto-Submitted", "auto-generated"),
 		line("X-Auto-Response-Suppress", "OOF, AutoReply"), // as Exchange wants it said
-		piece{Field: fieldNotice}, line("List-Id", "<"+listID(p.from)+">"), line("Feedback-ID", p.feedbackID()), line("MIME-Version", "1.0"))
+		piece{Field: fieldNotice}, line("List-Id", "<"+listID(p.from)+">"))
+	head = add(head, p.choices.header()...)
+	return add(head, line("Feedback-ID", p.feedbackID()), line("MIME-Version", "1.0"))
 }
 
 // sender is the name that mails come from.

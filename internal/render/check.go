@@ -103,6 +103,8 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 	for _, key := range slices.Sorted(maps.Keys(languages)) {
 		if _, ok := wordsIn(s.words, key); !ok && len(s.words) > 0 {
 			problems = append(problems, notice.Invalid(path.Join(wordsName, key+".yaml"), "is missing: %s has that language", languages[key]))
+		} else if tag, _ := wordsIn(s.words, key); len(s.words[tag.String()].reader) == 0 && len(s.words) > 0 {
+			problems = append(problems, notice.Invalid(path.Join(wordsName, tag.String()+".yaml"), "lacks the words for readers' choices: copy reader: from en.yaml, and translate it"))
 		}
 	}
 	return texts, problems

@@ -26,14 +26,23 @@ type Source struct {
 	From        string                 // the sender, as in "Name <addr>"
 	ReplyTo     string                 // where answers go if the body does not say; empty = to the sender
 	IncidentKey string
+	PublicURL   string // below which readers stop mails, with no slash at its end; empty = they can't
 }
 
-// SourceOf is the source of a notice whose sender, reply address and zone are those of the settings, unless it has its own.
-func SourceOf(b notice.Body, texts map[string]notice.Text, from, replyTo, zone string) Source {
+// Settings are those of a process that its mails depend on.
+type Settings struct {
+	From      string // as of Source
+	ReplyTo   string // as of Source
+	Zone      string // IANA, where a notice has none; empty = UTC
+	PublicURL string // as of Source
+}
+
+// SourceOf is the source of a notice. Its reply address and zone are those of the settings, unless it has its own.
+func SourceOf(b notice.Body, texts map[string]notice.Text, s Settings) Source {
 	if b.Zone == "" {
-		b.Zone = zone
+		b.Zone = s.Zone
 	}
-	return Source{Body: b, Texts: texts, From: from, ReplyTo: replyTo, IncidentKey: b.Incident}
+	return Source{Body: b, Texts: texts, From: s.From, ReplyTo: s.ReplyTo, IncidentKey: b.Incident, PublicURL: s.PublicURL}
 }
 
 // Compile checks and parses a notice's texts, each once. Every error is an *notice.Error whose Field names the file
@@ -117,6 +126,9 @@ func newProgram(src Source) (*Program, error) {
 	}
 	if p.from, err = parseMailbox(src.From); err != nil {
 		return nil, notice.Invalid("from", "%q is not a sender such as Example Status <status@example.net>", src.From)
+	}
+	if p.choices, err = choicesOf(src); err != nil {
+		return nil, err
 	}
 	replyTo := b.ReplyTo
 	if replyTo == "" {

@@ -11,7 +11,10 @@ import (
 // mailVersion is the version of the encoding of a Mail. It goes up with each change after which a program that knows
 // the version before would make other bytes, or none. Decode has to read the versions before then too: their mails may
 // still be owed.
-const mailVersion = 3
+const (
+	mailVersion   = 4
+	oldestVersion = 3 // without the links by which readers stop mails
+)
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
 func (m *Mail) Encode() []byte {
@@ -31,8 +34,8 @@ func Decode(encoded []byte) (*Mail, error) {
 	if err := json.Unmarshal(encoded, &version); err != nil {
 		return nil, fmt.Errorf("decode a compiled mail: %w", err)
 	}
-	if version.Version != mailVersion {
-		return nil, fmt.Errorf("the compiled mail has version %d, this program knows %d", version.Version, mailVersion)
+	if version.Version < oldestVersion || version.Version > mailVersion {
+		return nil, fmt.Errorf("the compiled mail has version %d, this program knows %d to %d", version.Version, oldestVersion, mailVersion)
 	}
 	d := json.NewDecoder(bytes.NewReader(encoded))
 	d.DisallowUnknownFields()

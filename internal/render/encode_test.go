@@ -42,9 +42,17 @@ func TestAMailOfAnotherVersionIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded := strings.Replace(string(m.Encode()), `{"version":3,`, `{"version":4,`, 1)
-	if _, err := Decode([]byte(encoded)); err == nil || err.Error() != "the compiled mail has version 4, this program knows 3" {
-		t.Errorf("got %v", err)
+	of := func(version string) error {
+		_, err := Decode([]byte(strings.Replace(string(m.Encode()), `{"version":4,`, `{"version":`+version+`,`, 1)))
+		return err
+	}
+	if err := of("3"); err != nil {
+		t.Errorf("a mail of before is not read: %v", err)
+	}
+	for _, other := range []string{"2", "5"} {
+		if err := of(other); err == nil || err.Error() != "the compiled mail has version "+other+", this program knows 3 to 4" {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

@@ -29,7 +29,8 @@ const (
 	fieldBoundary  // of multiparts, but for the number of each
 	fieldTitle     // the subject in the HTML part
 	fieldTextTitle // and in the text part
-	fieldLast      = fieldTextTitle
+	fieldReader    // the token of the reader's page
+	fieldLast      = fieldReader
 )
 
 // field writes a field; that of a header with its name, as a line or as none.
@@ -57,6 +58,8 @@ func (w *writer) field(f field, to string, subject []byte, st *Stamp) {
 		w.value(result{s: string(subject)}, formHTML)
 	case fieldTextTitle:
 		w.string(string(subject))
+	case fieldReader:
+		w.string(cmp.Or(st.Reader, noReader))
 	}
 }
 

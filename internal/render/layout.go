@@ -6,6 +6,7 @@ import (
 	"fmt"
 	htmltemplate "html/template"
 	"io"
+	"net/url"
 	"strings"
 	"text/template"
 
@@ -29,6 +30,8 @@ type layoutData struct {
 	Phase     string
 	Severity  string // may be empty
 	Blocks    []layoutBlock
+
+	Unsubscribe unsubscribe // from mails like this one; empty where its readers can't
 }
 
 // layoutBlock is the body of a mail in one language.
@@ -57,7 +60,8 @@ func (s *Set) parseLayouts() (l layouts, err error) {
 		return l, layoutError("layout.txt", err)
 	}
 	sample := layoutData{Subject: "s", Language: "en", Direction: "ltr", Sender: "s", Key: "k", Kind: "outage",
-		Phase: "resolved", Severity: "minor", Blocks: []layoutBlock{{&standing{"s", "en", "ltr"}, "en", "ltr", "<p>a</p>", "a"}, {nil, "nl", "ltr", "<p>b</p>", "b"}}}
+		Phase: "resolved", Severity: "minor", Blocks: []layoutBlock{{&standing{"s", "en", "ltr"}, "en", "ltr", "<p>a</p>", "a"}, {nil, "nl", "ltr", "<p>b</p>", "b"}},
+		Unsubscribe: unsubscribe{URL: "https://example.net" + readerPath + readerSlot, Text: "u", Language: "en", Direction: "ltr"}}
 	// A subject is put in as text once the mail is compiled: it has to come out the same wherever a layout has it.
 	awkward := "<a\"b c'&d>"
 	sample.Subject = subjectSlot
@@ -94,12 +98,16 @@ func execute(t interface{ Execute(io.Writer, any) error }, d layoutData) (string
 	return b.String(), err
 }
 
-// In a layout that was executed, a slot stands for the subject, and for the body of each language: noncharacters
-// around a letter.
+// In a layout that was executed, a slot stands for the subject, for the token of the reader's page, and for the body of each
+// language: noncharacters around a letter.
 const (
 	slotMark    = "\uFDD1"
 	subjectSlot = slotMark + "s" + slotMark
+	readerSlot  = slotMark + "r" + slotMark
 )
+
+// escapedSlot is a slot as html/template writes it in the address of a link.
+var escapedSlot = strings.ToLower(url.QueryEscape(readerSlot))
 
 func bodySlot(i int) string { return slotMark + string(rune('a'+i)) + slotMark }
 
@@ -110,6 +118,7 @@ func (l layouts) around(d layoutData) (page, plain string, err error) {
 		d.Blocks[i].HTML, d.Blocks[i].Text = htmltemplate.HTML(bodySlot(i)), bodySlot(i)
 	}
 	if page, err = l.page(d); err == nil {
+		page = strings.ReplaceAll(page, escapedSlot, readerSlot)
 		plain, err = l.plain(d)
 	}
 	if err != nil {
@@ -129,6 +138,8 @@ func slots(layout string, subject field, bodies [][]piece) (pieces []piece) {
 			pieces = add(pieces, piece{Text: s})
 		case s == "s":
 			pieces = add(pieces, piece{Field: subject})
+		case s == "r":
+			pieces = add(pieces, piece{Field: fieldReader})
 		default:
 			pieces = add(pieces, bodies[s[0]-'a']...)
 		}

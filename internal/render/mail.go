@@ -47,6 +47,7 @@ type Stamp struct {
 	MessageID string    // with angle brackets; one per delivery, for ever
 	InReplyTo string    // Message-ID of the incident's first mail to this mailbox, with angle brackets; empty = none
 	NoticeKey string    // X-Notice
+	Reader    string    // the token of the reader's page, where mails have one; empty = it is no delivery
 	Mark      string    // before the subject in the header, such as "[Test] "; empty = none
 	Date      time.Time // Date, in the zone that it is to be written in
 }

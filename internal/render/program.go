@@ -19,6 +19,7 @@ type Program struct {
 	zone      *time.Location
 	from      *mail.Address
 	replyTo   *mail.Address // nil = none
+	choices   choices       // where the reader of a mail stops others like it
 	texts     map[string]*text
 	english   string // the key of the English text, "" if there is none
 	matcher   *matcher

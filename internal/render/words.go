@@ -20,11 +20,18 @@ const wordsName = "words"
 // noSeverity is the name of the words of a notice without a severity.
 const noSeverity = "none"
 
-// words are those of one language for the line at the top of a mail.
+// words are those of one language for the line at the top of a mail, and for its readers' own choices.
 type words struct {
 	kinds  map[string]map[string]string // by kind and severity
 	phases map[string]string
+	reader map[string]string // by readerWords; none in a file of before there were any
 }
+
+// readerWords are the names of the words for the choices of a reader: of the link in a mail, and of the page behind it.
+var readerWords = []string{leaveWord, "title", "advisory", "postmortem", "on", "off", "barred", "stop", "resume", "saved", "kept", "gone", "later"}
+
+// leaveWord is the name of the words of that link.
+const leaveWord = "leave"
 
 // standing is the line at the top of a mail: what it is about and how that stands, for readers who see no colours.
 type standing struct {
@@ -47,9 +54,14 @@ func (s *Set) parseWords() (map[string]words, error) {
 			if err != nil {
 				return nil, notice.Invalid(file, "%v", err)
 			}
-			if all[key], err = readWords(from, file); err != nil {
+			w, err := readWords(from, file)
+			if err != nil {
 				return nil, err
 			}
+			if len(w.reader) == 0 {
+				w.reader = all[key].reader
+			}
+			all[key] = w
 		}
 	}
 	return all, nil
@@ -65,8 +77,8 @@ func readWords(from fs.FS, file string) (w words, err error) {
 		return w, err
 	}
 	severities := append([]string{noSeverity}, notice.Severities...)
-	w.kinds, w.phases = map[string]map[string]string{}, map[string]string{}
-	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase())}
+	w.kinds, w.phases, w.reader = map[string]map[string]string{}, map[string]string{}, map[string]string{}
+	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase()), "reader": wordsOf(w.reader, readerWords)}
 	for _, kind := range notice.Kinds {
 		of := map[string]string{}
 		w.kinds[string(kind)] = of
@@ -128,4 +140,36 @@ func (p *Program) standing(of *text) *standing {
 	}
 	line := w.kinds[p.notice.Kind][cmp.Or(p.notice.Severity, noSeverity)] + " · " + w.phases[p.notice.Phase]
 	return &standing{Text: line, Language: tag.String(), Direction: direction(tag)}
+}
+
+// ReaderWords are the words of one language for the choices of a reader.
+type ReaderWords struct {
+	Language  string // BCP 47
+	Direction string // ltr or rtl
+	Words     map[string]string
+}
+
+// ReaderWords returns the words in the first of a reader's languages (BCP 47) that has them, as a text is found for it, or else in
+// English. There are none where the templates have none in English.
+func (s *Set) ReaderWords(languages ...string) ReaderWords {
+	return readerWordsIn(s.words, languages...)
+}
+
+func readerWordsIn(all map[string]words, languages ...string) ReaderWords {
+	tags := map[string]language.Tag{}
+	for key, w := range all {
+		if len(w.reader) > 0 {
+			tags[key] = language.Make(key)
+		}
+	}
+	m, found := newMatcher(tags, language.English.String()), language.English.String()
+	for _, l := range languages {
+		if tag, err := language.Parse(l); err == nil && !undetermined(tag) {
+			if key, exact := m.match(tag); exact {
+				found = key
+				break
+			}
+		}
+	}
+	return ReaderWords{Language: found, Direction: direction(language.Make(found)), Words: all[found].reader}
 }
