@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 
 	"tocsin/internal/api"
 	"tocsin/internal/directory"
@@ -161,6 +164,7 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "Look again\t%s\n", shown(hint))
 	}
 	printDifference(t, p.Previous)
+	printLanguages(t, p)
 	if len(p.Fallback) > 0 {
 		fmt.Fprintln(t, "Default language for\t")
 		wanted := maps.Clone(p.Fallback)
@@ -185,6 +189,22 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "… and %s more\t\t\t\n", count(more))
 	}
 	return t.Flush()
+}
+
+// printLanguages says which languages have a paragraph in another one, and which ready texts are drafts.
+func printLanguages(w io.Writer, p notice.Plan) {
+	for _, in := range slices.Sorted(maps.Keys(p.Foreign)) {
+		readers := p.Foreign[in]
+		fmt.Fprintf(w, "Details\t%s will read this paragraph in %s: %s\n", many(len(readers), "language"), languageName(in), strings.Join(readers, ", "))
+	}
+	if len(p.Drafts) > 0 {
+		fmt.Fprintf(w, "Drafts\tno native reader has signed these ready texts: %s\n", strings.Join(p.Drafts, ", "))
+	}
+}
+
+// languageName returns the English name of a language, such as Dutch.
+func languageName(key string) string {
+	return cmp.Or(display.English.Tags().Name(language.Make(key)), key)
 }
 
 // printRestriction says how many recipients of a plan the workers would leave out.

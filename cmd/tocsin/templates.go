@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tocsin/internal/config"
@@ -14,6 +16,8 @@ import (
 type templatesCmd struct {
 	Check templatesCheckCmd `cmd:"" help:"Say what the ready texts lack: a language, a phase, a field that can't exist."`
 	Show  templatesShowCmd  `cmd:"" help:"Print a ready text as a notice may have it for its own, such as en.md."`
+
+	Phrases templatesPhrasesCmd `cmd:"" help:"List the sentences that a notice may have in every language."`
 }
 
 type templatesShowCmd struct {
@@ -36,6 +40,21 @@ func (c *templatesShowCmd) Run(a *app) error {
 	return err
 }
 
+type templatesPhrasesCmd struct{}
+
+// Run prints each phrase with its English sentence, whose slots are its values.
+func (*templatesPhrasesCmd) Run(a *app) error {
+	set, err := a.settings.Templates()
+	if err != nil {
+		return usage(err)
+	}
+	t, all := table(a.stdout), templateSet(set.Dir).Phrases()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(t, "%s\t%s\n", name, all[name])
+	}
+	return t.Flush()
+}
+
 type templatesCheckCmd struct {
 	Dir string `arg:"" optional:"" help:"Templates that go before the built-in ones, instead of those of TOCSIN_TEMPLATE_DIR."`
 }
@@ -44,16 +63,17 @@ type templatesCheckCmd struct {
 func (c *templatesCheckCmd) Run(a *app) error {
 	dir, err := c.Dir, error(nil)
 	if dir == "" {
-		var set config.Templates
-		set, err = a.settings.Templates()
-		dir = set.Dir
+		var given config.Templates
+		given, err = a.settings.Templates()
+		dir = given.Dir
 	} else if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
 		err = notice.Invalid(dir, "is no directory")
 	}
 	if err != nil {
 		return usage(err)
 	}
-	texts, problems := templateSet(dir).Check()
+	set := templateSet(dir)
+	texts, problems := set.Check()
 	for _, err := range problems {
 		fmt.Fprintln(a.stdout, within(dir, err))
 	}
@@ -61,7 +81,10 @@ func (c *templatesCheckCmd) Run(a *app) error {
 		fmt.Fprintf(a.stderr, "%s in %s\n", many(len(problems), "mistake"), many(texts, "text"))
 		return errTold
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s, and nothing is missing\n", many(texts, "text"))
+	fmt.Fprintf(a.stdout, "%s, and nothing is missing\n", many(texts, "text"))
+	if languages, drafts := set.Drafts(); len(drafts) > 0 {
+		_, err = fmt.Fprintf(a.stdout, "drafts, which no native reader has signed: %d of %s: %s\n", len(drafts), many(languages, "language"), strings.Join(drafts, ", "))
+	}
 	return err
 }
 

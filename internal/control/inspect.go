@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -90,6 +91,7 @@ func (i *inspection) tell(plan *notice.Plan) {
 		i.branches[k].Of = i.mails[i.branches[k].Language]
 	}
 	plan.Branches, plan.Unfit = i.branches, i.unfit
+	i.languages(plan)
 	if len(i.senders.OnlyTo) > 0 || i.senders.Disagree != "" {
 		r := notice.Restriction{OnlyTo: i.senders.OnlyTo, Suppressed: i.others, Disagree: i.senders.Disagree}
 		for _, n := range plan.ByLanguage {
@@ -97,6 +99,22 @@ func (i *inspection) tell(plan *notice.Plan) {
 		}
 		r.Mailed -= r.Suppressed
 		plan.OnlyTo = &r
+	}
+}
+
+// languages says which of the languages of a dry run's mails are drafts, and which have a paragraph in another one.
+func (i *inspection) languages(plan *notice.Plan) {
+	foreign := i.program.Foreign()
+	for _, key := range slices.Sorted(maps.Keys(plan.ByLanguage)) {
+		if slices.Contains(i.program.Drafts(), key) {
+			plan.Drafts = append(plan.Drafts, key)
+		}
+		if its := foreign[key]; its != "" {
+			if plan.Foreign == nil {
+				plan.Foreign = map[string][]string{}
+			}
+			plan.Foreign[its] = append(plan.Foreign[its], key)
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"template":         yaml.Text(&b.Template),
 		"parameters":       readParameters(&b.Parameters),
 		"details":          readParameter(&b.Details),
+		"phrases":          readPhrases(&b.Phrases),
 		"audience":         readAudience(path, &b.Audience),
 		"audience_at":      yaml.Text(&b.AudienceAt),
 		"max_recipients":   readNumber(&b.MaxRecipients),
@@ -71,6 +72,31 @@ func readParameter(to *notice.Parameter) func(yaml.Value) error {
 		to.ByLanguage = map[string]string{}
 		return v.Each("a text for each language", func(_, val yaml.Value) (err error) {
 			to.ByLanguage[val.Name()], err = val.As("the text in " + val.Name()).Text()
+			return err
+		})
+	}
+}
+
+// readPhrases reads phrases, each with or without values.
+func readPhrases(to *[]notice.Phrase) func(yaml.Value) error {
+	const like = "[cause.power, {estimate.end: {time: 2026-11-09T21:00}}]"
+	return func(v yaml.Value) error {
+		return v.List(like, func(item yaml.Value) error {
+			if !item.Mapping() {
+				name, err := item.Text()
+				*to = append(*to, notice.Phrase{Name: name})
+				return err
+			}
+			before := len(*to)
+			err := item.Each("a phrase with its values, such as {estimate.end: {time: 2026-11-09T21:00}}", func(_, val yaml.Value) error {
+				p := notice.Phrase{Name: val.Name()}
+				err := readParameters(&p.Values)(val)
+				*to = append(*to, p)
+				return err
+			})
+			if err == nil && len(*to) != before+1 {
+				err = item.Wrong("each phrase is an item of its own: %s", like)
+			}
 			return err
 		})
 	}

@@ -62,6 +62,7 @@ type Body struct {
 	Template        string               `json:"template,omitempty"`
 	Parameters      map[string]Parameter `json:"parameters,omitempty"`
 	Details         Parameter            `json:"details,omitzero"` // Markdown: a paragraph of the notice's own in a ready text
+	Phrases         []Phrase             `json:"phrases,omitempty"`
 	Audience        Audience             `json:"audience,omitzero"`
 	AudienceAt      Moment               `json:"audience_at,omitempty"`
 	MaxRecipients   int                  `json:"max_recipients,omitempty"` // the most that it may mail, where the audience is resolved when it leaves

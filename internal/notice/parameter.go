@@ -20,6 +20,12 @@ func (p Parameter) Values() map[string]string {
 	return map[string]string{"": p.Text}
 }
 
+// Phrase is a sentence that ready texts have in every language, such as cause.power, and what stands in its slots.
+type Phrase struct {
+	Name   string               `json:"name"`
+	Values map[string]Parameter `json:"values,omitempty"`
+}
+
 // IsZero reports whether nothing is given.
 func (p Parameter) IsZero() bool { return p.Text == "" && len(p.ByLanguage) == 0 }
 

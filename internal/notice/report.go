@@ -28,6 +28,9 @@ type Plan struct {
 
 	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
 	Placeholders []Placeholder `json:"placeholders"` // left over in the texts; they block the release unless that is allowed
+
+	Drafts  []string            `json:"drafts,omitempty"`  // languages of mails whose ready texts no native reader has signed
+	Foreign map[string][]string `json:"foreign,omitempty"` // by the language of the notice's own paragraph: languages of mails that have it in that one
 }
 
 // What leaves customers out of an audience, in the order in which they are counted.

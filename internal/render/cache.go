@@ -40,7 +40,7 @@ type reader struct {
 	key     string // the same for readers who get the same mails
 	texts   []*text
 	locales []locale
-	needs   func() (fields []string, exact bool) // of mailboxes of one customer
+	needs   map[bool]func() (fields []string, exact bool) // of mailboxes of one customer, by whether they have a name
 }
 
 // Compiled returns the compiled mail that a recipient's message is made with; text is the language that Match gave. Its
@@ -145,7 +145,10 @@ func (p *Program) newReader(key readerKey) (*reader, error) {
 		return nil, err
 	}
 	r := &reader{texts: texts}
-	r.needs = sync.OnceValues(func() ([]string, bool) { return p.needs(r) })
+	r.needs = map[bool]func() ([]string, bool){}
+	for _, named := range []bool{false, true} {
+		r.needs[named] = sync.OnceValues(func() ([]string, bool) { return p.needs(r, named) })
+	}
 	for _, t := range texts {
 		l := locale{RTL: t.dir == "rtl"}
 		if t.writes.locale {

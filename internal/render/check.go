@@ -11,14 +11,15 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Check looks through all templates and layouts and returns their mistakes, in the order of their names: a
-// language that a phase lacks, a phase without a text, a field that can't exist, a mail that would have a hole in it.
+// Check looks through all languages, templates and layouts and returns their mistakes, in the order of their names: a
+// sentence that a language lacks, a language that a phase lacks, a phase without a text, a field that can't exist, a mail that would have a hole in it.
 // Each is an *notice.Error whose Field is a file, with its line if that is at fault. It also returns the number of
 // texts that it looked at.
 func (s *Set) Check() (texts int, problems []error) {
 	if s.layoutErr != nil {
 		return 0, []error{s.layoutErr} // without a layout there is no mail to try the texts with
 	}
+	problems = s.checkLanguages()
 	all, seen := s.templates(), map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		n, p := s.checkTemplate(all[name], name)
@@ -95,6 +96,9 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 	for _, dir := range slices.Sorted(maps.Keys(files)) {
 		for _, language := range slices.Sorted(maps.Keys(languages)) {
 			name := path.Join(dir, path.Base(languages[language]))
+			if path.Base(name) == frameName {
+				name = path.Join(dir, language+".md")
+			}
 			if _, err := fs.Stat(t.from, name); files[dir][language].name == "" && err != nil {
 				problems = append(problems, notice.Invalid(name, "is missing: %s has that language", languages[language]))
 			}
@@ -102,9 +106,9 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 	}
 	for _, key := range slices.Sorted(maps.Keys(languages)) {
 		if _, ok := wordsIn(s.words, key); !ok && len(s.words) > 0 {
-			problems = append(problems, notice.Invalid(path.Join(wordsName, key+".yaml"), "is missing: %s has that language", languages[key]))
+			problems = append(problems, notice.Invalid(path.Join(languagesName, key+".yaml"), "lacks words: %s has that language", languages[key]))
 		} else if tag, _ := wordsIn(s.words, key); len(s.words[tag.String()].reader) == 0 && len(s.words) > 0 {
-			problems = append(problems, notice.Invalid(path.Join(wordsName, tag.String()+".yaml"), "lacks the words for readers' choices: copy reader: from en.yaml, and translate it"))
+			problems = append(problems, notice.Invalid(path.Join(languagesName, tag.String()+".yaml"), "lacks the words for readers' choices: copy reader: from en.yaml, and translate it"))
 		}
 	}
 	return texts, problems

@@ -48,7 +48,7 @@ const readerPage = "https://status.example.net/tocsin/u/t0kenabcdefghabcdefghabc
 // TestMailsThatReadersCanStopSayWhere in their header and in both parts, and no others do.
 func TestMailsThatReadersCanStopSayWhere(t *testing.T) {
 	t.Parallel()
-	set := New(templates.FS, nil)
+	set := builtin()
 	for _, kind := range notice.Kinds {
 		for _, phase := range notice.Phases[kind] {
 			for _, severity := range append([]string{""}, notice.Severities...) {
@@ -78,16 +78,16 @@ func TestMailsThatReadersCanStopSayWhere(t *testing.T) {
 // TestTheLinkIsInTheLanguageOfTheMail, the first one of two, else in English and marked as such.
 func TestTheLinkIsInTheLanguageOfTheMail(t *testing.T) {
 	t.Parallel()
-	polish := "outage: {none: Awaria, minor: Drobna awaria, major: Poważna awaria, critical: Krytyczna awaria}\n" +
-		"maintenance: {none: a, minor: b, major: c, critical: d}\nadvisory: {none: a, minor: b, major: c, critical: d}\n" +
-		"phases: {investigating: Badamy, identified: a, monitoring: b, resolved: c, scheduled: d, reminder: e, in-progress: f, completed: g, cancelled: h, postmortem: i}\n"
-	german := strings.Replace(polish, "Awaria", "Ausfall", 1)
-	set := New(templates.FS, files(map[string]string{"words/pl.yaml": polish, "words/de.yaml": german}))
+	esperanto := "words:\n  outage: {none: Paneo, minor: Eta paneo, major: Granda paneo, critical: Grava paneo}\n" +
+		"  maintenance: {none: a, minor: b, major: c, critical: d}\n  advisory: {none: a, minor: b, major: c, critical: d}\n" +
+		"  phases: {investigating: Ni esploras, identified: a, monitoring: b, resolved: c, scheduled: d, reminder: e, in-progress: f, completed: g, cancelled: h, postmortem: i}\n"
+	german := strings.Replace(esperanto, "Paneo", "Ausfall", 1)
+	set := New(templates.FS, files(map[string]string{"languages/eo.yaml": esperanto, "languages/de.yaml": german}))
 	for _, tt := range []struct{ language, html string }{
 		{"de-CH", `<p lang="de" dir="ltr"><a href="` + readerPage + `">Abbestellen oder`},
 		{"ar", `<p lang="ar" dir="rtl"><a href="` + readerPage + `">إلغاء`},
-		{"pl", `<p lang="en" dir="ltr"><a href="` + readerPage + `">Unsubscribe`},
-		{"fa", `<p lang="en" dir="ltr"><a href="` + readerPage + `">Unsubscribe`},
+		{"eo", `<p lang="en" dir="ltr"><a href="` + readerPage + `">Unsubscribe`},
+		{"ur", `<p lang="en" dir="ltr"><a href="` + readerPage + `">Unsubscribe`},
 	} {
 		m, _ := readerMail(t, set, notice.Body{Kind: notice.Advisory, Phase: "identified", Stacked: notice.StackAlways}, "https://status.example.net/tocsin",
 			tt.language, "en", tt.language)
@@ -102,7 +102,7 @@ func TestOneClickWantsHTTPS(t *testing.T) {
 	t.Parallel()
 	for base, want := range map[string]string{"http://status.example.net": "", "http://127.0.0.1:8081": "List-Unsubscribe=One-Click",
 		"http://[::1]:8081": "List-Unsubscribe=One-Click", "http://localhost:8081": "List-Unsubscribe=One-Click", "http://127.0.0.1.example.net": ""} {
-		m, _ := readerMail(t, New(templates.FS, nil), notice.Body{Kind: notice.Advisory, Phase: "identified"}, base, "en", "en")
+		m, _ := readerMail(t, builtin(), notice.Body{Kind: notice.Advisory, Phase: "identified"}, base, "en", "en")
 		if got := m.header.Get("List-Unsubscribe-Post"); got != want || !strings.HasPrefix(m.header.Get("List-Unsubscribe"), "<"+base+"/u/") {
 			t.Errorf("%s: %s, %s", base, m.header.Get("List-Unsubscribe"), got)
 		}
@@ -114,7 +114,7 @@ func TestAnAddressThatDoesNotFitAHeaderIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"https://example.net\r\nBcc: a@example.com", "https://example.net/a b", "https://example.net/<a>", "https://bücher.example",
 		"mailto:a@example.net", "https://example.net/\"", "https://"} {
-		_, err := New(templates.FS, nil).Compile(Source{Body: notice.Body{Key: "k", Kind: notice.Advisory, Phase: "identified", DefaultLanguage: "en"},
+		_, err := builtin().Compile(Source{Body: notice.Body{Key: "k", Kind: notice.Advisory, Phase: "identified", DefaultLanguage: "en"},
 			Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, From: "status@example.net", PublicURL: base})
 		if err == nil || !strings.Contains(err.Error(), "public_url") {
 			t.Errorf("%q: %v", base, err)

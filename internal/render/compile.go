@@ -88,6 +88,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 		f, ok := files[key]
 		if ok = ok && f.text == texts[key]; ok {
 			subject.label, body.label, body.places = f.subject, f.name, f.places
+			p.readied(key, f)
 		}
 		_, its := own[key]
 		t := &text{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key]),
@@ -105,6 +106,16 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	return p, nil
 }
 
+// readied notes that a text is a ready one.
+func (p *Program) readied(key string, f textFile) {
+	if f.draft {
+		p.drafts = append(p.drafts, key)
+	}
+	if f.foreign != "" {
+		p.foreign[key] = f.foreign
+	}
+}
+
 // newProgram checks all of a source but its texts.
 func newProgram(src Source) (*Program, error) {
 	b := src.Body
@@ -112,6 +123,7 @@ func newProgram(src Source) (*Program, error) {
 		stacked: b.Stacked,
 		fixed:   fixed{incident: src.IncidentKey, notice: noticeFields{b.Key, b.Phase, b.Severity, string(b.Kind)}},
 		texts:   map[string]*text{},
+		foreign: map[string]string{},
 	}
 	var err error
 	if p.zone, err = notice.LoadZone(b.Zone); err != nil {

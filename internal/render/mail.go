@@ -23,7 +23,7 @@ type Mail struct {
 	Pieces    []piece   `json:"pieces"`
 	Sections  [][]int   `json:"sections,omitempty"` // the customers that each is for, by number; none = one text is for all of them
 
-	varied bool  // recipients with as many customers may have other mails
+	varied bool  // recipients with as many customers, with and without a name, may have other mails
 	doubt  error // why the dry run refuses a value that is the same for all recipients: a link that leads nowhere, an hour that comes twice
 }
 

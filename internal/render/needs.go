@@ -8,14 +8,20 @@ import (
 )
 
 // needs returns which fields of a customer, such as name or attributes.plan, have to be there so that the mail to a reader
-// has no hole in it, for mailboxes of one customer. exact reports that such a mail has a hole if and only if one of the
+// has no hole in it, for mailboxes of one customer, who has a name or none. exact reports that such a mail has a hole if and only if one of the
 // fields is empty; otherwise the mail has to be looked at.
-func (p *Program) needs(reader *reader) (fields []string, exact bool) {
-	m, err := p.compile(reader, notice.Recipient{Customers: make([]notice.Frozen, 1)}, nil)
+func (p *Program) needs(reader *reader, named bool) (fields []string, exact bool) {
+	of := make([]notice.Frozen, 1)
+	if named {
+		of[0].Name = "x"
+	}
+	m, err := p.compile(reader, notice.Recipient{Customers: of}, nil)
 	if err != nil {
 		return nil, false
 	}
-	exact = !m.varied && len(m.Links) == 0 && m.doubt == nil
+	exact = !m.varied && len(m.Links) == 0 && m.doubt == nil && !slices.ContainsFunc(m.Subjects, func(s []piece) bool {
+		return !slices.ContainsFunc(s, func(p piece) bool { return !p.constant() || strings.TrimSpace(p.Text) != "" })
+	})
 	for _, v := range m.Values {
 		name, known := v.Expr.needs()
 		exact = exact && known
@@ -77,6 +83,18 @@ func (x *expr) counts() bool {
 		return true
 	case x.Op == opCall:
 		return !slices.ContainsFunc(x.Args, func(a *expr) bool { return !a.counts() })
+	}
+	return false
+}
+
+// countsOrNames reports whether the truth of x depends on no more of the recipient than how many customers it has, and
+// whether the first one has a name.
+func (x *expr) countsOrNames() bool {
+	switch {
+	case x.counts(), x.Op == opField && x.Name == "Name" && x.Args[0].first():
+		return true
+	case x.Op == opCall && (x.Name == "and" || x.Name == "or" || x.Name == "not"):
+		return !slices.ContainsFunc(x.Args, func(a *expr) bool { return !a.countsOrNames() })
 	}
 	return false
 }

@@ -56,22 +56,25 @@ func checkLanguages(field string, p notice.Parameter) error {
 // detailsName is the part of a ready text that the notice itself gives.
 const detailsName = "details"
 
-// details returns the lines of a notice's own paragraph in a language, and the places that they come from.
-func details(p notice.Parameter, tag language.Tag, fallback string) (lines, places []string) {
+// details returns a notice's own paragraph for a text in a language. One that is given once is in the default language.
+func details(p notice.Parameter, tag language.Tag, fallback string) (own ownText) {
 	text := strings.Trim(strings.ReplaceAll(in(p, tag, fallback), "\r\n", "\n"), "\n")
 	if strings.TrimSpace(text) == "" {
-		return nil, nil
+		return own
 	}
-	at := source{label: detailsName, body: true}
+	at, written := source{label: detailsName, body: true}, fallback
 	for _, key := range slices.Sorted(maps.Keys(p.ByLanguage)) {
 		if p.ByLanguage[key] == in(p, tag, fallback) {
-			at.label += "." + key
+			at.label, written = at.label+"."+key, key
 			break
 		}
 	}
-	for line := range strings.SplitSeq(text, "\n") {
-		lines = append(lines, line)
-		places = append(places, at.at(len(lines)))
+	if _, its, err := canonical(written); err == nil && groupOf(its) != groupOf(tag) {
+		own.foreign = its
 	}
-	return lines, places
+	for line := range strings.SplitSeq(text, "\n") {
+		own.lines = append(own.lines, line)
+		own.places = append(own.places, at.at(len(own.lines)))
+	}
+	return own
 }

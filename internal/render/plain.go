@@ -6,6 +6,7 @@ import (
 	stdhtml "html"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/yuin/goldmark/ast"
 	extast "github.com/yuin/goldmark/extension/ast"
@@ -155,7 +156,7 @@ func (w *plainWriter) inline(n ast.Node) string {
 			b.WriteString(w.mark(markIsolated, w.unescape(c.Value(w.source))))
 			if c.HardLineBreak() {
 				b.WriteString("\n")
-			} else if c.SoftLineBreak() {
+			} else if c.SoftLineBreak() && !withoutSpaces(c, w.source) {
 				b.WriteString(" ")
 			}
 		case *ast.String:
@@ -177,6 +178,17 @@ func (w *plainWriter) inline(n ast.Node) string {
 		}
 	}
 	return b.String()
+}
+
+// withoutSpaces reports whether the end of a line stands between letters of a script that has no spaces between sentences.
+func withoutSpaces(t *ast.Text, source []byte) bool {
+	next, ok := t.NextSibling().(*ast.Text)
+	if !ok {
+		return false
+	}
+	before, _ := utf8.DecodeLastRune(t.Value(source))
+	after, _ := utf8.DecodeRune(next.Value(source))
+	return util.IsEastAsianWideRune(before) && util.IsEastAsianWideRune(after)
 }
 
 // reference writes a link as its words and then its address, or as one of them where the other would say nothing.

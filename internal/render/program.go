@@ -25,6 +25,9 @@ type Program struct {
 	matcher   *matcher
 	cache     cache
 
+	drafts  []string          // languages of ready texts that nobody has signed
+	foreign map[string]string // by the language of a text: that of the notice's own paragraph, where it is another
+
 	doubts     []*notice.Error
 	conditions []Condition
 	branches   []Branch
@@ -62,12 +65,18 @@ func (p *Program) Match(want string) (text string, exact bool) {
 	return p.matcher.match(tag)
 }
 
+// Drafts returns the languages whose ready texts nobody who grew up with them has signed.
+func (p *Program) Drafts() []string { return p.drafts }
+
+// Foreign returns in which language the notice's own paragraph stands, per language of a text where that is another.
+func (p *Program) Foreign() map[string]string { return p.foreign }
+
 // Check returns an *notice.Error if the mail to this recipient would have a hole in it: something printed empty, or a
 // number or a date that is none. It names the file and line. text is the language that Match gave.
 func (p *Program) Check(r notice.Recipient, text string) error {
 	// Most recipients are looked at by the fields that the text needs, without a mail.
 	if reader, err := p.reader(readerKey{text, r.Language, r.TimeZone}); err == nil && len(r.Customers) == 1 {
-		if fields, exact := reader.needs(); exact && complete(r.Customers[0], fields) {
+		if fields, exact := reader.needs[clean(r.Customers[0].Name) != ""](); exact && complete(r.Customers[0], fields) {
 			return nil
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +39,9 @@ type textFile struct {
 	subject string   // file and line of the subject
 	places  []string // file and line of each line of the body
 	details bool     // it has a place for the notice's own paragraph
+	sorts   []string // of phrases that it has places for
+	draft   bool     // nobody has signed its sentences
+	foreign string   // the language of the notice's own paragraph, where that is another
 }
 
 // template finds the texts of a template for a phase: those of the folder that it has for the phase, else its own.
@@ -98,23 +100,32 @@ func (s *Set) texts(t folder, b notice.Body) (files map[string]textFile, problem
 		return nil, []error{fmt.Errorf("list template %s: %w", t.name, err)}
 	}
 	files = make(map[string]textFile, len(paths))
-	for _, p := range paths {
-		key, tag, err := canonical(strings.TrimSuffix(path.Base(p), ".md"))
+	frame, spoken := s.frameIn(paths)
+	add := func(p, key string) {
+		_, tag, err := canonical(key)
 		if err != nil {
 			problems = append(problems, notice.Invalid(p, "%v", err))
-			continue
+			return
 		}
+		key = tag.String()
 		if other, twice := files[key]; twice {
 			problems = append(problems, notice.Invalid(p, "is the same language as %s", other.name))
-			continue
+			return
 		}
-		own, places := details(b.Details, tag, b.DefaultLanguage)
-		f, err := s.text(t.from, p, key, own, places)
+		f, err := s.text(t.from, p, key, b)
 		if err != nil {
 			problems = append(problems, err)
-			continue
+			return
 		}
 		files[key] = f
+	}
+	for _, p := range paths {
+		if p != frame {
+			add(p, strings.TrimSuffix(path.Base(p), ".md"))
+		}
+	}
+	for _, key := range spoken {
+		add(frame, key)
 	}
 	return files, problems
 }
@@ -139,8 +150,8 @@ func (s *Set) Show(template, phase, want string) (notice.Text, error) {
 		strings.Join(slices.Sorted(maps.Keys(files)), ", "))
 }
 
-// text reads one text of a template, with the parts that it names and the lines of the notice's own paragraph.
-func (s *Set) text(from fs.FS, name, language string, own, ownPlaces []string) (textFile, error) {
+// text reads one text of a template in a language, with the parts that it names and what the notice itself says.
+func (s *Set) text(from fs.FS, name, key string, b notice.Body) (textFile, error) {
 	content, err := fs.ReadFile(from, name)
 	if err != nil {
 		return textFile{}, fmt.Errorf("read template: %w", err)
@@ -149,60 +160,36 @@ func (s *Set) text(from fs.FS, name, language string, own, ownPlaces []string) (
 	if err != nil {
 		return textFile{}, err
 	}
-	f := textFile{name: name, subject: name + ":" + strconv.Itoa(subject)}
-	var body []string
-	skip := false
-	for i, line := range strings.Split(text.Body, "\n") {
-		at := name + ":" + strconv.Itoa(first+i)
-		if skip && strings.TrimSpace(line) == "" {
-			continue // of the blank lines around nothing, those above are enough
-		}
-		skip = false
-		m := include.FindStringSubmatch(line)
-		if m == nil {
-			body, f.places = append(body, line), append(f.places, at)
-			continue
-		}
-		if m[1] == detailsName {
-			body, f.places, f.details = append(body, own...), append(f.places, ownPlaces...), true
-			skip = len(own) == 0
-			continue
-		}
-		part, lines, err := s.part(m[1], language, at)
-		if err != nil {
-			return textFile{}, err
-		}
-		for i, line := range lines {
-			body, f.places = append(body, line), append(f.places, part+":"+strconv.Itoa(i+1))
-		}
+	f := textFile{name: name, subject: name + ":" + strconv.Itoa(subject), draft: path.Base(name) == frameName && s.draft(key)}
+	w := writing{Set: s, language: key, notice: b, own: details(b.Details, language.Make(key), b.DefaultLanguage), file: &f}
+	if text.Subject, f.subject, err = w.say(text.Subject, f.subject); err != nil {
+		return textFile{}, err
 	}
-	f.text = notice.Text{Subject: text.Subject, Body: strings.Join(body, "\n")}
+	if err := w.write(strings.Split(text.Body, "\n"), func(i int) string { return name + ":" + strconv.Itoa(first+i) }); err != nil {
+		return textFile{}, err
+	}
+	if w.replaced {
+		return textFile{}, notice.Invalid(name, "has {{phrases …}} without an {{end phrases}}")
+	}
+	f.text = notice.Text{Subject: text.Subject, Body: strings.Join(w.lines, "\n")}
 	return f, nil
 }
 
-// include is a line that a part stands for.
-var include = regexp.MustCompile(`^\{\{ *template +"([a-z0-9-]+)" *\}\}[ \t]*$`)
-
-// part reads the part of that name in a language, or in the language without its region.
+// part reads the part of that name in a language, in the language without its region, or for all languages.
 func (s *Set) part(name, language, at string) (file string, lines []string, err error) {
-	base, _, _ := strings.Cut(language, "-")
-	for _, language := range []string{language, base} {
-		file = path.Join(partsName, name, language+".md")
-		content, err := fs.ReadFile(s.parts(name), file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return "", nil, fmt.Errorf("read part: %w", err)
-		}
-		content = bytes.TrimPrefix(content, []byte("\uFEFF"))
-		if !utf8.Valid(content) {
-			return "", nil, notice.Invalid(file, "is not UTF-8")
-		}
-		text := strings.TrimRight(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n")
-		return file, strings.Split(text, "\n"), nil
+	file, content, err := s.partFile(name, language)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil, notice.Invalid(at, "there is no %s for it", file)
+	case err != nil:
+		return "", nil, fmt.Errorf("read part: %w", err)
 	}
-	return "", nil, notice.Invalid(at, "there is no %s for it", path.Join(partsName, name, base+".md"))
+	content = bytes.TrimPrefix(content, []byte("\uFEFF"))
+	if !utf8.Valid(content) {
+		return "", nil, notice.Invalid(file, "is not UTF-8")
+	}
+	text := strings.TrimRight(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n")
+	return file, strings.Split(text, "\n"), nil
 }
 
 // parts returns where the part of that name is, in all its languages.

@@ -21,7 +21,6 @@ import (
 	"pgregory.net/rapid"
 
 	"tocsin/internal/notice"
-	"tocsin/templates"
 )
 
 // reference renders a mail without compiling it: all values are put into the texts of this one recipient, the layouts
@@ -269,7 +268,7 @@ func see(t fataler, raw []byte) seen {
 // bodies returns every notice of the ready templates, and the examples.
 func bodies(t *testing.T) map[string]notice.Body {
 	all := map[string]notice.Body{}
-	s := New(templates.FS, nil)
+	s := builtin()
 	for name := range s.templates() {
 		for _, phase := range anyPhase() {
 			f, err := s.template(name, phase)

@@ -21,6 +21,8 @@ import (
 	"slices"
 	_ "time/tzdata" // recipients' zones do not depend on what the machine has installed
 
+	"golang.org/x/text/language"
+
 	"tocsin/internal/notice"
 )
 
@@ -29,16 +31,17 @@ type Set struct {
 	builtin, overlay fs.FS
 	converter        *converter
 	layouts          layouts
-	words            map[string]words // by language
-	layoutErr        error            // of the layouts, or of the words
+	languages        map[string]*catalogue // what ready texts say, by language
+	words            map[string]words      // by language
+	layoutErr        error                 // of the layouts, or of the languages
 }
 
 // New returns the set of the built-in templates. What overlay has goes before them: a template's folder as a whole,
-// a part's folder as a whole, and layout.html and layout.txt each. A nil overlay has nothing. A layout that does not work is an error of Compile.
+// a part's folder as a whole, layout.html and layout.txt each, and of a language each sentence. A nil overlay has nothing. A layout that does not work is an error of Compile.
 func New(builtin, overlay fs.FS) *Set {
 	s := &Set{builtin: builtin, overlay: overlay, converter: newConverter()}
 	if s.layouts, s.layoutErr = s.parseLayouts(); s.layoutErr == nil {
-		s.words, s.layoutErr = s.parseWords()
+		s.layoutErr = s.parseLanguages()
 	}
 	return s
 }
@@ -54,6 +57,9 @@ func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
 	if err := checkLanguages(detailsName, b.Details); err != nil {
 		return nil, err
 	}
+	if err := s.checkPhrases(b.Phrases); err != nil {
+		return nil, err
+	}
 	own, err := canonicalKeys("texts", b.Texts)
 	if err != nil {
 		return nil, err
@@ -61,6 +67,9 @@ func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
 	if b.Template == "" && len(own) > 0 {
 		if !b.Details.IsZero() {
 			return nil, notice.Invalid(detailsName, "goes with a template: write it into the texts")
+		}
+		if len(b.Phrases) > 0 {
+			return nil, notice.Invalid(phrasesSection, "go with a template: write them into the texts")
 		}
 		return own, nil
 	}
@@ -77,13 +86,29 @@ func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
 	}
 	texts := make(map[string]notice.Text, len(files))
 	for key, f := range files {
-		if _, its := own[key]; !its && !b.Details.IsZero() && !f.details {
+		if replaced(key, own) {
+			continue
+		}
+		if !b.Details.IsZero() && !f.details {
 			return nil, notice.Invalid(detailsName, `%s has no place for it: a line {{template "details"}}`, f.name)
+		}
+		if err := f.placed(b.Phrases); err != nil {
+			return nil, err
 		}
 		texts[key] = f.text
 	}
 	maps.Copy(texts, own)
 	return texts, nil
+}
+
+// replaced reports whether a notice has a text of its own in a language, or in the language without its region.
+func replaced(key string, own map[string]notice.Text) bool {
+	for tag := language.Make(key); tag != language.Und; tag = tag.Parent() {
+		if _, ok := own[tag.String()]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // file reads a layout, the overlay's if it has one.

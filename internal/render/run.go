@@ -67,7 +67,7 @@ func (r *runner) control(n *node, v value) error {
 	var was, bound *expr
 	if r.out != nil {
 		was, bound = r.out.dot, r.out.bind(&r.env, a.expr)
-		if a.keyword != "set" && !bound.counts() {
+		if a.keyword != "set" && !bound.countsOrNames() {
 			r.out.values.mail.varied = true
 		}
 	}

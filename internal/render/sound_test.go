@@ -8,7 +8,6 @@ import (
 	"pgregory.net/rapid"
 
 	"tocsin/internal/notice"
-	"tocsin/templates"
 )
 
 func TestANewNoticeIsRefusedForWhatDoesNotReadAsItWorks(t *testing.T) {
@@ -263,7 +262,7 @@ func TestReadyTextsAndExamplesAreSound(t *testing.T) {
 			t.Errorf("%s: %v", name, found)
 		}
 	}
-	if s := New(templates.FS, nil); s.layoutErr != nil {
+	if s := builtin(); s.layoutErr != nil {
 		t.Error(s.layoutErr)
 	}
 }

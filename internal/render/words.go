@@ -2,10 +2,7 @@ package render
 
 import (
 	"cmp"
-	"fmt"
-	"io/fs"
 	"maps"
-	"path"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -13,9 +10,6 @@ import (
 	"tocsin/internal/notice"
 	"tocsin/internal/yaml"
 )
-
-// wordsName is the folder of words/<language>.yaml.
-const wordsName = "words"
 
 // noSeverity is the name of the words of a notice without a severity.
 const noSeverity = "none"
@@ -40,42 +34,8 @@ type standing struct {
 	Direction string // ltr or rtl
 }
 
-// parseWords reads the words of all languages; a file of the overlay goes before the built-in one of its name. Its error is an
-// *notice.Error that names a file.
-func (s *Set) parseWords() (map[string]words, error) {
-	all := map[string]words{}
-	for _, from := range []fs.FS{s.builtin, s.overlay} {
-		if from == nil {
-			continue
-		}
-		files, _ := fs.Glob(from, wordsName+"/*.yaml")
-		for _, file := range files {
-			key, _, err := canonical(strings.TrimSuffix(path.Base(file), ".yaml"))
-			if err != nil {
-				return nil, notice.Invalid(file, "%v", err)
-			}
-			w, err := readWords(from, file)
-			if err != nil {
-				return nil, err
-			}
-			if len(w.reader) == 0 {
-				w.reader = all[key].reader
-			}
-			all[key] = w
-		}
-	}
-	return all, nil
-}
-
-func readWords(from fs.FS, file string) (w words, err error) {
-	content, err := fs.ReadFile(from, file)
-	if err != nil {
-		return w, fmt.Errorf("read words: %w", err)
-	}
-	v, err := yaml.Read(file, content)
-	if err != nil {
-		return w, err
-	}
+// readWords reads the words of one language, all of them.
+func readWords(v yaml.Value) (w words, err error) {
 	severities := append([]string{noSeverity}, notice.Severities...)
 	w.kinds, w.phases, w.reader = map[string]map[string]string{}, map[string]string{}, map[string]string{}
 	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase()), "reader": wordsOf(w.reader, readerWords)}
@@ -89,11 +49,11 @@ func readWords(from fs.FS, file string) (w words, err error) {
 	}
 	for name, of := range maps.All(w.kinds) {
 		if len(of) == 0 {
-			return w, notice.Invalid(file, "lacks the words for %s", name)
+			return w, v.Wrong("lacks the words for %s", name)
 		}
 	}
 	if len(w.phases) == 0 {
-		return w, notice.Invalid(file, "lacks the words for phases")
+		return w, v.Wrong("lacks the words for phases")
 	}
 	return w, nil
 }

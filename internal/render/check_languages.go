@@ -1,0 +1,108 @@
+package render
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/unicode/bidi"
+
+	"tocsin/internal/notice"
+)
+
+// checkLanguages compares what each language says with what English says.
+func (s *Set) checkLanguages() (problems []error) {
+	if s.languages[english] == nil {
+		return nil
+	}
+	for _, key := range s.speaks() {
+		problems = append(problems, s.checkLanguage(key)...)
+	}
+	return problems
+}
+
+// checkLanguage looks for a sentence that is missing, and one that English does not have, that lost a slot, is English, has a
+// wrong direction mark, or a word that its language avoids.
+func (s *Set) checkLanguage(key string) (problems []error) {
+	want, c := s.languages[english].sentences, s.languages[key]
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if _, ok := s.sentence(key, name); !ok {
+			problems = append(problems, notice.Invalid(path.Join(languagesName, key+".yaml"), "lacks %s: %q", name, want[name].text))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.sentences)) {
+		said := c.sentences[name]
+		if reason := s.strange(key, said.text, want[name].text); reason != "" {
+			problems = append(problems, notice.Invalid(said.at, "%s: %s: %q", name, reason, said.text))
+		}
+	}
+	return problems
+}
+
+// strange says why a sentence can't be right for a language, "" where it may be. English is what English says for it.
+func (s *Set) strange(key, text, other string) string {
+	tag := language.Make(key)
+	words := strings.FieldsFunc(slot.ReplaceAllString(text, " "), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && r != '\'' && r != '’' })
+	switch {
+	case other == "":
+		return "English has no such sentence"
+	case !slices.Equal(slotNames(text), slotNames(other)):
+		return "has the slots " + strings.Join(slotNames(text), " ") + ", and in English they are " + strings.Join(slotNames(other), " ")
+	case text == other && len(words) > 1 && groupOf(tag) != groupOf(language.English):
+		return "is English"
+	}
+	if reason := misdirected(text, direction(tag) == "rtl"); reason != "" {
+		return reason
+	}
+	for c := range s.parents(key) {
+		for _, word := range c.avoid {
+			if has(text, words, word, tag) {
+				return "says " + word + ", which this language avoids"
+			}
+		}
+		if len(c.avoid) > 0 { // a region's own words take the place of its language's
+			break
+		}
+	}
+	return ""
+}
+
+// slotNames returns the slots of a sentence in their order by name.
+func slotNames(text string) []string {
+	return slices.Sorted(slices.Values(slot.FindAllString(text, -1)))
+}
+
+// misdirected says which mark a sentence should not have, or that most of its letters run the other way.
+func misdirected(text string, rtl bool) string {
+	left, right := 0, 0
+	for _, r := range slot.ReplaceAllString(text, "") {
+		p, _ := bidi.LookupRune(r)
+		switch {
+		case r == '\u200E' && rtl, (r == '\u200F' || r == '\u061C') && !rtl:
+			return "has a direction mark of the other direction"
+		case r >= '\u202A' && r <= '\u202E', r >= '\u2066' && r <= '\u2069':
+			return "has a direction mark for a part of it: values get theirs by themselves"
+		case p.Class() == bidi.L:
+			left++
+		case p.Class() == bidi.R, p.Class() == bidi.AL:
+			right++
+		}
+	}
+	if rtl && left > right || !rtl && right > left {
+		return "is written in the other direction"
+	}
+	return ""
+}
+
+// has reports whether a sentence has a word. One letter, and any word of a script without spaces, is looked for anywhere.
+func has(text string, words []string, word string, tag language.Tag) bool {
+	spaces := !slices.Contains([]string{"Hans", "Hant", "Jpan", "Kore"}, script(tag))
+	if utf8.RuneCountInString(word) == 1 || !spaces {
+		return strings.Contains(text, word)
+	}
+	return slices.ContainsFunc(words, func(w string) bool { return w == word || strings.ToLower(w) == word })
+}

@@ -1,0 +1,136 @@
+package render
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"tocsin/internal/notice"
+	"tocsin/templates"
+)
+
+// thirty are the languages that ready texts have, and the regional forms of some.
+var thirty = strings.Fields("en de fr es nl sv")
+
+// TestEveryLanguageSaysAllThatEnglishSays, with its slots, in its own words and direction; and each has its words for the line
+// at the top of a mail.
+func TestEveryLanguageSaysAllThatEnglishSays(t *testing.T) {
+	t.Parallel()
+	s := New(templates.FS, nil)
+	if s.layoutErr != nil {
+		t.Fatal(s.layoutErr)
+	}
+	for _, err := range s.checkLanguages() {
+		t.Error(err)
+	}
+	spoken := s.speaks()
+	for _, key := range thirty {
+		if !slices.Contains(spoken, key) {
+			t.Errorf("there are no sentences in %s", key)
+		}
+		if tag, ok := wordsIn(s.words, key); !ok {
+			t.Errorf("%s has the words of %s", key, tag)
+		}
+	}
+}
+
+// TestAStringThatIsTakenOutIsMissed whichever it is.
+func TestAStringThatIsTakenOutIsMissed(t *testing.T) {
+	t.Parallel()
+	s := New(templates.FS, nil)
+	nl := s.languages["nl"]
+	for _, name := range slices.Sorted(maps.Keys(s.languages[english].sentences)) {
+		said := nl.sentences[name]
+		delete(nl.sentences, name)
+		problems := s.checkLanguage("nl")
+		nl.sentences[name] = said
+		if !slices.ContainsFunc(problems, func(err error) bool { return strings.HasPrefix(err.Error(), "languages/nl.yaml: lacks "+name+":") }) {
+			t.Errorf("without %s: %v", name, problems)
+		}
+	}
+}
+
+const fewWords = "outage: {none: a, minor: b, major: c, critical: d}\n"
+
+// TestALanguagesFileIsReadStrictly names the place of a mistake.
+func TestALanguagesFileIsReadStrictly(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{
+		"words:\n  outage: {none: a, minor: b, major: c}\n":  "languages/fr.yaml:2: outage: there is no word for critical",
+		"words:\n  phases: {investigating: a, unknown: b}\n": "unknown",
+		"words:\n  " + fewWords:                              "languages/fr.yaml:2: lacks the words for",
+		"":                                                   "languages/fr.yaml: says nothing",
+		"texts: {}\nsentences: {}\n":                         `languages/fr.yaml:2: "sentences" is not a section of a language`,
+		"texts:\n  back: |\n    a\n    b\n":                  "languages/fr.yaml:2: texts.back: want a sentence on one line",
+		"texts:\n  back: a\n  back: b\n":                     "languages/fr.yaml:3: back stands in line 2 already",
+		"texts: [a]\n":                                       "languages/fr.yaml:1: texts is a list",
+		"review: signed\n":                                   "languages/fr.yaml:1: review is draft, or says who signed it",
+		"review: {by: Ann, on: yesterday}\n":                 "languages/fr.yaml:1: review wants a name and a day",
+	} {
+		_, err := New(templates.FS, files(map[string]string{"languages/fr.yaml": content})).Compile(Source{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", content, err, want)
+		}
+	}
+}
+
+// TestCheckNamesASentenceThatCannotBeRight in its language.
+func TestCheckNamesASentenceThatCannotBeRight(t *testing.T) {
+	t.Parallel()
+	english := maps.Clone(layoutsOnly)
+	english["languages/en.yaml"] = "texts:\n  a: \"Use {component} again.\"\n  b: It is over.\n  c: Wait.\n"
+	for name, tt := range map[string]struct{ file, a, b, c, want string }{
+		"nothing":            {"nl", "Gebruik {component} weer.", "Het is voorbij.", "Wacht.", ""},
+		"a slot lost":        {"nl", "Gebruik het weer.", "Het is voorbij.", "Wacht.", "languages/nl.yaml:3: texts.a: has the slots , and in English they are {component}"},
+		"a slot doubled":     {"nl", "{component}: {component}.", "Het is voorbij.", "Wacht.", "has the slots {component} {component}"},
+		"English":            {"nl", "Gebruik {component} weer.", "It is over.", "Wacht.", "languages/nl.yaml:4: texts.b: is English"},
+		"another register":   {"nl", "Gebruik {component} weer.", "Je bent klaar.", "Wacht.", "texts.b: says je, which this language avoids"},
+		"a letter":           {"nl", "Gebruik {component} weer.", "Groß.", "Wacht.", "texts.b: says ß, which this language avoids"},
+		"a mark":             {"nl", "Gebruik {component} weer.", "Het\u200f is voorbij.", "Wacht.", "has a direction mark of the other direction"},
+		"an override":        {"nl", "Gebruik {component} weer.", "Het \u202dis voorbij.", "Wacht.", "has a direction mark for a part of it"},
+		"the other way":      {"he", "{component} שוב.", "It was over.", "חכו.", "texts.b: is written in the other direction"},
+		"a script from left": {"he", "{component} שוב.", "\u200eנגמר.", "חכו.", "has a direction mark of the other direction"},
+		"a region":           {"en-GB", "Use {component} again.", "It is over.", "Wait.", ""},
+	} {
+		content := "avoid: [je, ß]\ntexts:\n  a: \"" + tt.a + "\"\n  b: " + tt.b + "\n  c: " + tt.c + "\n"
+		s := New(files(english), files(map[string]string{"languages/" + tt.file + ".yaml": content}))
+		problems := s.checkLanguages()
+		if tt.want == "" && len(problems) > 0 || tt.want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q", name, problems, tt.want)
+		}
+	}
+	s := New(files(english), files(map[string]string{"languages/nl.yaml": "texts: {b: Het is voorbij., x: Y.}\n"}))
+	if got := len(s.checkLanguages()); got != 3 {
+		t.Errorf("two lost and one too many: %v", s.checkLanguages())
+	}
+}
+
+// TestALanguageOfTheOverlay adds to a built-in one, sentence by sentence, and one that is signed is no draft.
+func TestALanguageOfTheOverlay(t *testing.T) {
+	t.Parallel()
+	s := New(templates.FS, files(map[string]string{"languages/nl.yaml": "review: {by: Ann, on: 2026-12-01}\ntexts: {back: Alles werkt weer.}\n"}))
+	b := outage()
+	b.Phase, b.Parameters = "resolved", given(map[string]string{"component": "mail"})
+	texts, err := s.Texts(b)
+	if err != nil || !strings.Contains(texts["nl"].Body, "Alles werkt weer.") || !strings.Contains(texts["nl"].Body, "Wat u moet doen") {
+		t.Errorf("%v: %s", err, texts["nl"].Body)
+	}
+	p, err := s.Compile(Source{Body: b, Texts: texts, From: "s@example.net"})
+	if err != nil || slices.Contains(p.Drafts(), "nl") || !slices.Contains(p.Drafts(), "de") {
+		t.Errorf("%v, drafts %v", err, p.Drafts())
+	}
+	if n, drafts := s.Drafts(); n < len(thirty) || len(drafts) != n-1 {
+		t.Errorf("%d languages, drafts %v", n, drafts)
+	}
+}
+
+// TestATextOfANoticeGoesBeforeTheReadyOnesOfItsRegions too.
+func TestATextOfANoticeGoesBeforeTheReadyOnesOfItsRegions(t *testing.T) {
+	t.Parallel()
+	b := outage()
+	b.Texts = map[string]notice.Text{"de": {Subject: "x", Body: "x"}}
+	if text, _ := compile(t, b).Match("de-CH"); text != "de" {
+		t.Errorf("a reader of de-CH gets %s", text)
+	}
+}
