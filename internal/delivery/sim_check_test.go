@@ -23,6 +23,8 @@ import (
 //	            one's mark; a stopped delivery is not owed unless a dot may still come (marked, dotted, stopped rows)
 //	planned     a release takes the plan that was shown, and it alone: nobody is added, and nobody lost (taken, planned)
 //	erased      no plan holds a customer whose erasure has returned (planned)
+//	returned    a bounce of the last attempt ends a delivery that was sent, or is uncertain; no other report changes one (returned)
+//	listed      nobody is put on the list of suppressions for a refusal by policy, nor left out by a narrower entry (listedWell, left)
 //	words       each state is true: sent by a 250 or an operator, failed by a 5xx, uncertain only where a dot was
 //	            written or a worker lost (changed)
 //
@@ -40,7 +42,8 @@ type checker struct {
 	until    []time.Time          // until when dots may be written
 	pairs    map[[3]string]bool   // a notice, a later one that has superseded it, and the mailbox
 	quiet    map[string]bool      // notices of which nothing may be marked any more,
-	silent   map[string]time.Time // and mailboxes, put on the list then, since the call has returned
+	silent   map[string]listing   // and mailboxes, put on the list like that, since the call has returned
+	mayList  map[string]bool      // mailboxes that there was a reason to put on the list
 	gone     map[string]bool      // customers, likewise
 	plans    map[*planRow]showing // as they were shown
 	took     map[string]*planRow  // by notice
@@ -68,7 +71,7 @@ type showing struct {
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
 		marks: map[ledger.Attempt]int{}, inARow: map[[2]int64]int{}, most: map[int64]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
-		silent: map[string]time.Time{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}, released: map[string]bool{}, holds: map[int64]time.Time{}}
+		silent: map[string]listing{}, mayList: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}, released: map[string]bool{}, holds: map[int64]time.Time{}}
 }
 
 // check looks at all that a step may have changed.
@@ -79,6 +82,7 @@ func (c *checker) check(step string) error {
 	if c.world.rows != nil {
 		return c.requeued()
 	}
+	c.listedWell()
 	if err := c.planned(); err != nil {
 		return err
 	}
@@ -126,7 +130,7 @@ var leadsTo = map[notice.DeliveryState][]notice.DeliveryState{
 		notice.DeliveryCancelled, notice.DeliverySuppressed},
 	notice.DeliverySending:    {notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryUncertain, notice.DeliveryCancelled},
 	notice.DeliveryDeferred:   {notice.DeliverySending, notice.DeliveryFailed, notice.DeliveryUncertain, notice.DeliveryCancelled},
-	notice.DeliveryUncertain:  {notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryQueued, notice.DeliveryCancelled},
+	notice.DeliveryUncertain:  {notice.DeliveryDeferred, notice.DeliveryFailed, notice.DeliveryQueued, notice.DeliveryCancelled, notice.DeliveryBounced},
 	notice.DeliveryFailed:     {notice.DeliveryQueued},
 	notice.DeliverySuppressed: {notice.DeliveryQueued},
 	notice.DeliveryCancelled:  {notice.DeliveryQueued, notice.DeliveryFailed},
@@ -146,6 +150,10 @@ func (c *checker) changed(chunk *chunkRow, seq int, before, after chunkSeen, ste
 		return fmt.Errorf("that is no transition")
 	}
 	switch d.state {
+	case notice.DeliverySuppressed, notice.DeliveryCancelled:
+		if was.state != d.state {
+			c.left(chunk.notice, d.key, d.reason)
+		}
 	case notice.DeliverySent:
 		if d.who == "" && !relay.said[box] && d.key != "" && !c.restored {
 			return fmt.Errorf("the relay never said 250")

@@ -49,7 +49,7 @@ func (w *world) decide() {
 	settle := func(s notice.Settlement) func(ctx context.Context, d *control.Desk) error {
 		return func(ctx context.Context, d *control.Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err }
 	}
-	switch w.rng.IntN(22) {
+	switch w.rng.IntN(24) {
 	case 0:
 		w.release(n)
 	case 1, 2:
@@ -62,13 +62,13 @@ func (w *world) decide() {
 		w.operate("settle as sent", false, settle(notice.Settlement{Sent: true, Address: address}))
 	case 7, 8:
 		w.operate("requeue blindly", false, settle(notice.Settlement{Requeue: true, AllUncertain: true, Force: w.rng.IntN(8) == 0}))
-	case 9:
-		w.bounce(n)
-	case 10:
-		w.act("suppress", func(ctx context.Context, s *session) error { return s.Suppress(ctx, address) })
-	case 11, 12:
-		w.reconsider(n)
+	case 9, 10, 11:
+		w.comeBack()
+	case 12:
+		w.suppress(address)
 	case 13, 14:
+		w.reconsider(n)
+	case 15, 16:
 		w.holdUp()
 	default:
 		w.operate("requeue after a look at the relay's log", true, settle(notice.Settlement{Requeue: true, Address: address}))
@@ -133,29 +133,14 @@ func (w *world) change(n *noticeRow) {
 			w.act("collect a plan", func(ctx context.Context, s *session) error { return s.Collect(ctx, p) })
 		}
 	case 7:
-		address := m.customers[w.rng.IntN(len(m.customers))].address
-		w.act("suppress", func(ctx context.Context, s *session) error { return s.Suppress(ctx, address) })
+		w.suppress(m.customers[w.rng.IntN(len(m.customers))].address)
 	}
 }
 
-// bounce has a mail come back.
-func (w *world) bounce(n *noticeRow) {
-	for _, c := range w.memory.chunksOf(n) {
-		for seq := c.lo; seq < c.hi; seq++ {
-			if c.view(seq).state == notice.DeliverySent && w.rng.IntN(2) == 0 {
-				id := c.id
-				w.act("bounce", func(ctx context.Context, s *session) error {
-					return s.tx(ctx, "bounce", id, 0, func() error {
-						if c := w.memory.chunk(id); c != nil {
-							w.memory.bounce(c, seq)
-						}
-						return nil
-					})
-				})
-				return
-			}
-		}
-	}
+// suppress puts a mailbox on the list of suppressions.
+func (w *world) suppress(address string) {
+	scope := []notice.Scope{notice.ScopeAll, notice.ScopeNotUrgent}[w.rng.IntN(2)]
+	w.act("suppress", func(ctx context.Context, s *session) error { return s.Suppress(ctx, address, scope) })
 }
 
 // backUp makes a backup, or restores the last.

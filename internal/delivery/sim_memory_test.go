@@ -40,6 +40,7 @@ type noticeRow struct {
 	beganAt   time.Time // when it was first sent; zero: not yet
 	customers int
 	outcomes  map[int]*outcomeRow // by seq
+	reports   []reportRow         // that came back
 }
 
 // chunkRow holds the lease of some deliveries, and three bits of each.
@@ -106,8 +107,11 @@ func (c *chunkRow) view(seq int) (d delivery) {
 	case o != nil && o.state == notice.DeliveryBounced:
 	case c.sent&b != 0:
 		d.state = notice.DeliverySent
+		if epoch := c.answered(seq); epoch > d.epoch {
+			d.epoch, d.tries = epoch, d.tries+1
+		}
 	case c.dots&b != 0 && (o == nil || o.state.Owed() && o.epoch < c.epoch):
-		d.state, d.epoch = notice.DeliverySending, c.epoch
+		d.state, d.epoch, d.tries = notice.DeliverySending, c.epoch, d.tries+1
 	case o != nil:
 	case c.stopped&b != 0:
 		d.state = notice.DeliveryCancelled
@@ -115,6 +119,16 @@ func (c *chunkRow) view(seq int) (d delivery) {
 		d.state = notice.DeliveryQueued
 	}
 	return d
+}
+
+// answered is the epoch of the first 250 to a delivery, 0 for none.
+func (c *chunkRow) answered(seq int) int64 {
+	for _, a := range c.answers {
+		if slices.Contains(a.seqs, seq) {
+			return a.epoch
+		}
+	}
+	return 0
 }
 
 func (d delivery) String() string {
@@ -234,7 +248,7 @@ func (m *memory) stopReason(c *chunkRow, seq int) string {
 		return notice.ReasonErased
 	case c.notice.State == notice.Cancelled:
 		return c.notice.reason
-	case !m.listed[r.key].IsZero():
+	case !m.listedAt(c.notice, r.key).IsZero():
 		return notice.ReasonSuppressionList
 	}
 	return notice.ReasonSuperseded

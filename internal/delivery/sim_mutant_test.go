@@ -80,6 +80,24 @@ const (
 	fenceAtStartOnly         mutant = "a restore is looked for at the start alone"
 )
 
+// A report that came back, and the list of suppressions.
+const (
+	bounceOfAnyAttempt    mutant = "a bounce ends whatever attempt there is"
+	bounceOfAnsweredFirst mutant = "a bounce of what was answered first ends what is under way again"
+	bounceLeavesUncertain mutant = "a bounce of what is uncertain changes nothing"
+	bounceOverOwed        mutant = "a bounce ends what is owed"
+	bounceReopens         mutant = "a bounce has a mail owed again"
+	bounceTakes250Back    mutant = "a bounce takes the 250 back"
+	bounceWithoutK        mutant = "a bounce does not recount"
+	bounceWithoutLock     mutant = "a bounce does not lock the chunk"
+	deliveryUnsettles     mutant = "what the recipient's server took is of no attempt"
+	reportKeptTwice       mutant = "a report that came before is recorded again"
+	olderReportForgotten  mutant = "a report about an older attempt is not kept"
+	policySuppresses      mutant = "a refusal by policy suppresses its mailbox"
+	scopeIgnored          mutant = "an entry for what is not urgent stops urgent mails"
+	scopeCoversNothing    mutant = "an entry for what is not urgent stops nothing"
+)
+
 // A hold, and a notice with an audience that is resolved when it leaves.
 const (
 	markIgnoresHolds   mutant = "a mark does not ask for holds"
@@ -138,6 +156,8 @@ var mutants = []mutant{
 	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
 	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, uncertainPassedOver, stoppedSupersedes, cancelledNotSuperseded,
 	lateNoticeNotSuperseded, onlyOwedSupersedes, phaseAloneTells, fenceAtStartOnly,
+	bounceOfAnyAttempt, bounceOfAnsweredFirst, bounceLeavesUncertain, bounceOverOwed, bounceReopens, bounceTakes250Back, bounceWithoutK, bounceWithoutLock,
+	deliveryUnsettles, reportKeptTwice, olderReportForgotten, policySuppresses, scopeIgnored, scopeCoversNothing,
 	markIgnoresHolds, holdOutlivesItsEnd, leavesAgain, putsNothingBack, resumeLiftsTheFence,
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased, erasedKeepsMail,
@@ -153,9 +173,11 @@ var caughtBy = map[mutant]uint64{
 	late250Dropped: 128, stoppedIsDeferred: 29, uncertainRetried: 3, takeoverForgets: 18, takeoverOverOutcomes: 3,
 	takeoverOverSent: 12, claimForgetsStop: 20, closeWithoutEpoch: 16, sweepSkipsLeased: 1, sweepSkipsStopped: 26,
 	cancelsOpenMarks: 239, cancelWithoutStop: 29, cancelWithoutX: 30, noGate: 1652, requeueNotRefused: 1,
-	requeueSupersedesNothing: 2501, fenceAtStartOnly: 19, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 454,
-	freezeInTwo: 50, eraseWithoutLock: 4062, eraseOnlyReleased: 50, eraseForgottenAtRelease: 454, releaseWithoutLock: 8,
-	releaseIgnoresPlan: 333, releaseIgnoresBody: 750, collectorDeletesFirst: 5726, suppressForgetsReleased: 33,
-	holdOutlivesItsEnd: 1, markIgnoresHolds: 30, countsAdded: 1, nextRelayGetsUnanswered: 4, refusalOfOneFails: 4, waitsForEver: 252,
-	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 140, claimForgetsX: 29, claimForgetsList: 169, uncertainPassedOver: 9181, putsNothingBack: 13, erasedKeepsMail: 10,
+	requeueSupersedesNothing: 2501, fenceAtStartOnly: 19, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 210,
+	freezeInTwo: 50, eraseWithoutLock: 4062, eraseOnlyReleased: 50, eraseForgottenAtRelease: 610, releaseWithoutLock: 8,
+	releaseIgnoresPlan: 333, releaseIgnoresBody: 750, collectorDeletesFirst: 5726, suppressForgetsReleased: 134,
+	holdOutlivesItsEnd: 1, markIgnoresHolds: 527, countsAdded: 1, nextRelayGetsUnanswered: 4, refusalOfOneFails: 4, waitsForEver: 252,
+	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 140, claimForgetsX: 29, claimForgetsList: 169, uncertainPassedOver: 9181, putsNothingBack: 13, erasedKeepsMail: 18,
+	scopeCoversNothing: 46, scopeIgnored: 20, policySuppresses: 25, reportKeptTwice: 220, deliveryUnsettles: 398,
+	bounceLeavesUncertain: 25, bounceOverOwed: 150, bounceReopens: 25, bounceTakes250Back: 45, bounceWithoutK: 25,
 }

@@ -1,10 +1,6 @@
 package delivery
 
-import (
-	"time"
-
-	"tocsin/internal/notice"
-)
+import "tocsin/internal/notice"
 
 // transition makes one change of a notice's state.
 func (m *memory) transition(id int64, what string, to notice.State, from ...notice.State) error {
@@ -141,11 +137,7 @@ func (m *memory) requeue(c *chunkRow, seq int, s notice.Settlement, who string, 
 	if s.Force {
 		m.watch.forced(c.notice, c.notice.plan.recipients[seq].key)
 	}
-	o := c.row(seq)
-	if o == nil {
-		o = &outcomeRow{}
-		c.notice.outcomes[seq] = o
-	}
+	o := c.outcome(seq)
 	o.state, o.owedAt, o.dueAt, o.at, o.reason = notice.DeliveryQueued, m.now(), m.now(), m.now(), "requeued by "+who
 	c.stopped &^= c.bit(seq)
 	if m.mutant != requeueSupersedesNothing {
@@ -154,21 +146,6 @@ func (m *memory) requeue(c *chunkRow, seq int, s notice.Settlement, who string, 
 	m.recount(c)
 	m.reopen(c)
 	done.Changed++
-}
-
-// bounce records that a mail came back. The row stands beside the bit of the 250, and names the epoch of a mark that
-// this 250 has settled.
-func (m *memory) bounce(c *chunkRow, seq int) {
-	if c.view(seq).state != notice.DeliverySent {
-		return
-	}
-	o := c.row(seq)
-	if o == nil {
-		o = &outcomeRow{epoch: c.epoch}
-		c.notice.outcomes[seq] = o
-	}
-	o.state, o.at, o.dueAt = notice.DeliveryBounced, m.now(), time.Time{}
-	m.recount(c)
 }
 
 func (m *memory) status(id int64) notice.Status {

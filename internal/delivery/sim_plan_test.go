@@ -75,7 +75,7 @@ type frozen struct {
 
 // lookAround is the snapshot of a freeze. It holds the shared erasure lock until the plan is kept.
 func (m *memory) lookAround(id int64) frozen {
-	return frozen{m.layOut(), len(m.customers), m.notice(id).Body.ReplyTo}
+	return frozen{m.layOut(m.notice(id)), len(m.customers), m.notice(id).Body.ReplyTo}
 }
 
 // freeze keeps a plan of a draft, rows, customers and digest, in the transaction that read them.
@@ -97,14 +97,14 @@ func (m *memory) freeze(id int64, f frozen) *planRow {
 
 // layOut makes one recipient a mailbox, complete with all who share it, and one for each customer without any. Those who are
 // not to be mailed come first.
-func (m *memory) layOut() []recipientRow {
+func (m *memory) layOut(n *noticeRow) []recipientRow {
 	rows, keys := map[string]*recipientRow{}, []string{}
 	for _, c := range m.customers {
 		key, reason := strings.ToLower(c.address), ""
 		switch {
 		case key == "":
 			key, reason = "\t"+c.id, notice.ReasonNoAddress
-		case !m.listed[key].IsZero():
+		case !m.listedAt(n, key).IsZero():
 			reason = notice.ReasonSuppressionList
 		}
 		row := key
@@ -276,9 +276,6 @@ func (m *memory) stopRow(c *chunkRow, seq int) {
 	m.recount(c)
 }
 
-// list puts an address key on the list of suppressions.
-func (m *memory) list(key string) { m.listed[key] = m.now() }
-
 // suppress stops the mails of unfinished notices to a mailbox that was put on the list.
 func (m *memory) suppress(key string) {
 	if m.mutant == suppressForgetsReleased {
@@ -286,7 +283,7 @@ func (m *memory) suppress(key string) {
 	}
 	for _, c := range m.chunks {
 		for seq := c.lo; seq < c.hi && !c.notice.State.Finished(); seq++ {
-			if r := &c.notice.plan.recipients[seq]; r.keyed() && r.key == key {
+			if r := &c.notice.plan.recipients[seq]; r.keyed() && r.key == key && !m.listedAt(c.notice, key).IsZero() {
 				m.leaveOut(c, seq)
 				m.recount(c)
 			}
@@ -314,7 +311,7 @@ func (o *outcomeRow) owedBefore(t time.Time) bool { return o == nil || !o.owedAt
 func (m *memory) leaveOutListed(c *chunkRow) {
 	for seq := c.lo; seq < c.hi && m.mutant != claimForgetsList; seq++ {
 		r, o := &c.notice.plan.recipients[seq], c.row(seq)
-		at := m.listed[r.key]
+		at := m.listedAt(c.notice, r.key)
 		owed := o == nil || o.state.Owed() && o.owedBefore(at)
 		if !at.IsZero() && r.keyed() && owed && (c.sent|c.stopped)&c.bit(seq) == 0 {
 			m.leaveOut(c, seq)

@@ -21,7 +21,7 @@ func (p *pair) act() error {
 		{"claim", p.claim}, {"claim", p.claim}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit},
 		{"close", p.close}, {"time", p.time}, {"time", p.time}, {"release", p.release}, {"renew", p.renew}, {"sweep", p.sweep},
 		{"stop", p.stop}, {"resume", p.resume}, {"settle", p.settle}, {"settle", p.settle}, {"suppress", p.suppress}, {"erase", p.erase}, {"restore", p.restore},
-		{"reschedule", p.reschedule}, {"brake", p.brake}, {"hold", p.hold},
+		{"reschedule", p.reschedule}, {"brake", p.brake}, {"hold", p.hold}, {"return", p.comeBack}, {"return", p.comeBack},
 	}
 	op := ops[p.draw("act", len(ops))]
 	p.did = append(p.did, fmt.Sprintf("%s %d", op.name, n))
@@ -259,9 +259,13 @@ func (p *pair) settle(n int64) error {
 
 func (p *pair) suppress(int64) error {
 	key := p.mailbox()
-	p.note("%s", strings.TrimPrefix(key, p.prefix))
-	_ = p.s.Suppress(p.ctx, key)
-	_, _, err := p.db.Suppress(p.ctx, notice.SuppressionRow{Key: key, Reason: "request", Scope: notice.ScopeAll}, "op")
+	scope := []notice.Scope{notice.ScopeAll, notice.ScopeNotUrgent}[p.draw("scope", 2)]
+	p.note("%s for %s", strings.TrimPrefix(key, p.prefix), scope)
+	if p.memory.listed[key].scope == notice.ScopeAll && scope != notice.ScopeAll {
+		return nil // that is refused
+	}
+	_ = p.s.Suppress(p.ctx, key, scope)
+	_, _, err := p.db.Suppress(p.ctx, notice.SuppressionRow{Key: key, Reason: "request", Scope: scope}, "op")
 	return err
 }
 

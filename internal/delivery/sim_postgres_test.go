@@ -66,7 +66,7 @@ func newEveryLedger(t *testing.T) everyLedger {
 func (e everyLedger) compare(ctx context.Context, acts int, broken mutant, draw func(what string, n int) int) error {
 	p := &pair{ctx: ctx, draw: draw, db: e.db, pool: e.pool, prefix: fmt.Sprintf("p%x", time.Now().UnixNano()), epochs: map[int64]int64{0: 0, -1: -1}}
 	p.memory = &memory{now: func() time.Time { return time.Now().Add(p.skip) }, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate},
-		mutant: broken, chunkSize: 16, againSets: true, pins: pairPins, tables: tables{listed: map[string]time.Time{}, home: 1}}
+		mutant: broken, chunkSize: 16, againSets: true, pins: pairPins, tables: tables{listed: map[string]listing{}, home: 1}}
 	p.memory.database.Store(1)
 	p.s = newSession(p.memory, func(_ context.Context, _ string, _, _ int64, do func() error) error { return do() })
 	if err := p.begin(); err != nil {
@@ -101,10 +101,11 @@ func (p *pair) begin() error {
 			return err
 		}
 	}
-	phases := notice.Phases[notice.Outage]
+	kind := []notice.Kind{notice.Outage, notice.Maintenance}[p.draw("kind", 2)]
+	phases := notice.Phases[kind]
 	for i := range 2 + p.draw("notices", 2) {
 		b := simBody(fmt.Sprintf("%s.n%d", p.prefix, i+1))
-		b.Incident, b.Phase = p.prefix, phases[min(i+p.draw("phase", 2), len(phases)-1)]
+		b.Kind, b.Incident, b.Phase = kind, p.prefix, phases[min(i+p.draw("phase", 2), len(phases)-1)]
 		at := func(d time.Duration) notice.Time { return notice.At(p.memory.now().Add(d).Truncate(time.Microsecond)) }
 		switch p.draw("times", 6) {
 		case 0:

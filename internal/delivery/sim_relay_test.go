@@ -22,6 +22,7 @@ type simRelay struct {
 	said     map[mailbox]bool        // it answered 250, though perhaps to nobody
 	dots     map[ledger.Attempt]bool // written
 	never    map[ledger.Attempt]bool // answered 5xx
+	took     []ledger.Attempt        // in their order
 	buffer   []*exchange             // dots that arrived and were not read yet
 	wrong    error                   // the first thing that may not happen here
 }
@@ -192,6 +193,7 @@ func (r *simRelay) take(x *exchange) bool {
 	x.taken = true
 	to := x.mailbox()
 	r.copies[to]++
+	r.took = append(r.took, x.at)
 	r.world.checker.delivered(to, x)
 	return true
 }

@@ -11,13 +11,13 @@ import (
 // tables are the contents of a backup.
 type tables struct {
 	customers []simCustomer
-	listed    map[string]time.Time // the list of suppressions, by address key
-	plans     []*planRow           // by id, from 1
-	notices   []*noticeRow         // by id, from 1
-	chunks    []*chunkRow          // by id, from 1
-	holds     []holdRow            // by number, from 1
-	home      int64                // the database that the ledger knows for its own
-	fenced    bool                 // new releases are held
+	listed    map[string]listing // the list of suppressions, by address key
+	plans     []*planRow         // by id, from 1
+	notices   []*noticeRow       // by id, from 1
+	chunks    []*chunkRow        // by id, from 1
+	holds     []holdRow          // by number, from 1
+	home      int64              // the database that the ledger knows for its own
+	fenced    bool               // new releases are held
 }
 
 // backup copies the tables.
@@ -28,7 +28,7 @@ func (t *tables) backup() tables {
 	notices, plans := map[*noticeRow]*noticeRow{}, map[*planRow]*planRow{nil: nil}
 	for _, n := range t.notices {
 		n2 := *n
-		n2.outcomes = map[int]*outcomeRow{}
+		n2.outcomes, n2.reports = map[int]*outcomeRow{}, slices.Clone(n.reports)
 		for seq, o := range n.outcomes {
 			o2 := *o
 			n2.outcomes[seq] = &o2
@@ -76,9 +76,6 @@ func (m *memory) checkFence() {
 func (m *memory) doubt(c *chunkRow, seq int, d delivery) {
 	o := &outcomeRow{state: notice.DeliveryUncertain, tries: d.tries, epoch: d.epoch, unresolved: -1, owedAt: d.owedAt, at: m.now(),
 		reason: notice.ReasonRestored}
-	if d.state == notice.DeliverySending {
-		o.tries++
-	}
 	c.notice.outcomes[seq] = o
 	c.stopped |= c.bit(seq)
 	c.leaseUntil, c.holder = time.Time{}, ""

@@ -79,7 +79,7 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	w.checker = newChecker(w)
 	w.memory = &memory{now: time.Now, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate}, mutant: broken,
 		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, againSets: rng.IntN(2) == 0, watch: w.checker, pins: s.pins,
-		tables: tables{listed: map[string]time.Time{}, home: 1}}
+		tables: tables{listed: map[string]listing{}, home: 1}}
 	w.memory.database.Store(1)
 	w.relay = &simRelay{world: w, copies: map[mailbox]int{}, possible: map[mailbox]int{}, said: map[mailbox]bool{}, dots: map[ledger.Attempt]bool{}, never: map[ledger.Attempt]bool{}}
 	w.queue = &simQueue{world: w, tasks: map[string]*simTask{}}

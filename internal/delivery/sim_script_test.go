@@ -125,6 +125,12 @@ func (p *script) requeue(n int64) bool {
 	return done.Changed == 1
 }
 
+// comeBack has the mail of an attempt come back.
+func (p *script) comeBack(at ledger.Attempt) {
+	r := ledger.Returned{NoticeID: at.NoticeID, Seq: at.Seq, Epoch: at.Epoch, Kind: notice.KindBounce, Class: notice.BouncePolicy}
+	_, _ = p.s.Return(context.Background(), r)
+}
+
 // lose has a delivery attempted by a worker that is not heard of until its delivery was requeued.
 func (p *script) lose(n int64, takes bool) ledger.Attempt {
 	lost := p.attempt(n)
@@ -203,6 +209,28 @@ var scripts = map[mutant]func(p *script){
 		}
 		p.must(!p.requeue(1), "it was requeued though the relay has it")
 	},
+	bounceWithoutLock: func(p *script) {
+		p.release(1)
+		first := p.attempt(1)
+		p.dot(first, true)
+		p.answer(first, notice.DeliveryUncertain, false)
+		p.close(first)
+		p.wait(simGate + time.Second)
+		p.between["return"] = func() { p.must(p.requeue(1), "the requeue was refused") }
+		p.comeBack(first)
+		p.must(p.chunk(1).view(0).state.Owed(), "a bounce of the attempt before has ended what is owed")
+	},
+	bounceOfAnyAttempt: bounceOfOlder, olderReportForgotten: bounceOfOlder,
+	bounceOfAnsweredFirst: func(p *script) { // the 250 to the first came while the second was under way
+		p.release(1)
+		lost := p.lose(1, true)
+		second := p.attempt(1)
+		p.answer(lost, notice.DeliverySent, false)
+		p.comeBack(lost)
+		p.must(p.chunk(1).view(0).state == notice.DeliverySent, "a bounce of the first has ended it, and the second may arrive")
+		p.dot(second, true)
+		p.answer(second, notice.DeliverySent, false)
+	},
 	eraseWithoutLock: func(p *script) {
 		shown, _ := p.s.freeze(context.Background(), 1)
 		p.between["erase"] = func() { _, _ = p.s.take(context.Background(), 1, shown.digest, "example.net") }
@@ -238,7 +266,8 @@ var scripts = map[mutant]func(p *script){
 	},
 	takenBackKeepsOutcomes: func(p *script) {
 		p.tomorrow(1)
-		p.memory.list("m0@0.example.com")
+		p.checker.wants("m0@0.example.com")
+		p.memory.list("m0@0.example.com", notice.ScopeAll)
 		p.release(1)
 		p.must(p.takeBack(1), "it was not taken back")
 		delete(p.memory.listed, "m0@0.example.com")
@@ -257,6 +286,17 @@ var scripts = map[mutant]func(p *script){
 		p.checker.shown(p.memory.plans[0])
 		_ = p.s.Cancel(context.Background(), id, "op")
 	},
+}
+
+// bounceOfOlder has a mail come back that was sent again since.
+func bounceOfOlder(p *script) {
+	p.release(1)
+	lost := p.lose(1, true)
+	second := p.attempt(1)
+	p.dot(second, true)
+	p.answer(second, notice.DeliverySent, false)
+	p.comeBack(lost)
+	p.must(p.chunk(1).view(0).state == notice.DeliverySent, "a bounce of the attempt before has ended what was sent since")
 }
 
 // TestSchedulesByHand plays each under the protocol as it is.

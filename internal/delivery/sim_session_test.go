@@ -219,8 +219,9 @@ func (s *session) DeleteCustomer(ctx context.Context, id string) error {
 }
 
 // Suppress puts an address key on the list of suppressions.
-func (s *session) Suppress(ctx context.Context, key string) error {
-	if err := s.tx(ctx, "list", 0, 0, func() error { s.memory.list(key); return nil }); err != nil {
+func (s *session) Suppress(ctx context.Context, key string, scope notice.Scope) error {
+	s.memory.watch.wants(key)
+	if err := s.tx(ctx, "list", 0, 0, func() error { s.memory.list(key, scope); return nil }); err != nil {
 		return err
 	}
 	return s.tx(ctx, "suppress", 0, 0, func() error {

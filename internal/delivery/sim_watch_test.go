@@ -34,7 +34,7 @@ func (c *checker) marked(a ledger.Attempt) {
 		w.relay.fail("the mark %v is of a delivery that was stopped", a)
 	case c.quiet[n.Key]:
 		w.relay.fail("the mark %v follows the return of a pause or a cancel", a)
-	case !c.silent[r.key].IsZero() && chunk.row(a.Seq).owedBefore(c.silent[r.key]):
+	case c.silent[r.key].covers(n) && chunk.row(a.Seq).owedBefore(c.silent[r.key].at):
 		w.relay.fail("the mark %v follows the return of a suppression", a)
 	}
 	for pair := range c.pairs {
@@ -126,6 +126,13 @@ func (c *checker) resumed(n *noticeRow) {
 	}
 }
 
+// wants notes that an operator puts a mailbox on the list of suppressions.
+func (c *checker) wants(key string) {
+	if c != nil {
+		c.mayList[key] = true
+	}
+}
+
 func (c *checker) suppressed(key string) {
 	if c != nil {
 		c.silent[key] = c.world.memory.listed[key]
@@ -145,6 +152,9 @@ func (c *checker) shown(p *planRow) {
 	}
 	rows := slices.Clone(p.recipients)
 	c.plans[p] = showing{rows, p.notice.Body.ReplyTo}
+	for _, r := range rows {
+		c.left(p.notice, r.key, r.reason)
+	}
 }
 
 // taken judges a release: it takes the plan that was shown, once.

@@ -23,11 +23,11 @@ func (db *DB) BounceKeys(ctx context.Context) ([][]byte, error) {
 // FindMessage returns the delivery whose mails have that Message-ID, in angle brackets, and the key of its mailbox; 0 for one that
 // is not known.
 func (db *DB) FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error) {
-	token, rest, _ := strings.Cut(strings.TrimPrefix(messageID, "<"), ".")
-	number, domain, _ := strings.Cut(strings.TrimSuffix(rest, ">"), "@")
-	if seq, err = strconv.Atoi(number); err != nil || seq < 0 || seq > math.MaxInt32 || !storable(token) || !storable(domain) {
+	token, number, domain, ok := cutMessageID(messageID)
+	if !ok {
 		return 0, 0, "", nil
 	}
+	seq = int(number)
 	err = db.pool.QueryRow(ctx, `
 		SELECT n.id, r.address_key FROM notice n
 		CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = n.plan_id AND seq = $3 AND address_key IS NOT NULL OFFSET 0) r
@@ -36,6 +36,14 @@ func (db *DB) FindMessage(ctx context.Context, messageID string) (noticeID int64
 		return 0, 0, "", nil
 	}
 	return noticeID, seq, addressKey, wrap(err, "look for a Message-ID")
+}
+
+// cutMessageID cuts a Message-ID of ours into its parts.
+func cutMessageID(id string) (token string, seq int32, domain string, ok bool) {
+	token, rest, _ := strings.Cut(strings.TrimPrefix(id, "<"), ".")
+	number, domain, _ := strings.Cut(strings.TrimSuffix(rest, ">"), "@")
+	n, err := strconv.ParseInt(number, 10, 32)
+	return token, int32(n), domain, err == nil && n >= 0 && n <= math.MaxInt32 && storable(token) && storable(domain)
 }
 
 // Returned is a report that came back about an attempt.
@@ -119,7 +127,8 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 	var epoch int64
 	var tries int
 	err = tx.QueryRow(ctx, `
-		SELECT n.key, d.state, d.epoch, d.tries, coalesce(d.address_key, '') FROM delivery d JOIN notice n ON n.id = d.notice_id WHERE d.chunk_id = $1 AND d.seq = $2`,
+		SELECT n.key, d.state, `+lastAttemptSQL+`, d.tries, coalesce(d.address_key, '')
+		FROM delivery d JOIN notice n ON n.id = d.notice_id JOIN chunk c ON c.id = d.chunk_id WHERE d.chunk_id = $1 AND d.seq = $2`,
 		found.chunks[0], r.Seq).Scan(&e.Notice, &e.State, &epoch, &tries, &key)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return e, "", notice.NotFound("there is no such delivery")
@@ -143,7 +152,7 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 	}
 	switch {
 	case r.Kind == notice.KindDelivery && e.State == notice.DeliverySent && r.Epoch >= epoch:
-		return e, key, delivered(ctx, tx, r)
+		return e, key, delivered(ctx, tx, r, found)
 	case r.Kind != notice.KindBounce || !bounces(e.State, r.Epoch, epoch):
 		return e, key, nil
 	}
@@ -153,6 +162,11 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 	e.State, e.Changed = notice.DeliveryBounced, true
 	return e, key, recount(ctx, tx, found.chunks)
 }
+
+// lastAttemptSQL is the epoch of the last attempt of delivery d of chunk c, as far as a trace of it is left: also one that was
+// marked, or answered, after the 250 to an earlier one was heard.
+const lastAttemptSQL = `greatest(d.epoch, CASE WHEN get_bit(c.dots, d.seq - c.lo) = 1 THEN c.epoch END,
+			(SELECT max(epoch) FROM answer WHERE notice_id = c.notice_id AND chunk_id = c.id AND d.seq = ANY (seqs)))`
 
 // bounces reports whether a bounce of one attempt ends a delivery whose last attempt is given.
 func bounces(s notice.DeliveryState, of, last int64) bool {
@@ -176,16 +190,18 @@ func bounced(ctx context.Context, tx pgx.Tx, r Returned, found rowSet) error {
 		`UPDATE bounce SET changed = true WHERE notice_id = $1 AND seq = $2 AND epoch = $3 AND kind = $4`, r.NoticeID, r.Seq, r.Epoch, r.Kind)
 }
 
-// delivered notes when the recipient's server took a mail that was sent, and which server that was.
-func delivered(ctx context.Context, tx pgx.Tx, r Returned) error {
+// delivered notes when the recipient's server took a mail that was sent, and which server that was. The row that it makes is of the
+// attempt that was answered, so that its mark stays settled.
+func delivered(ctx context.Context, tx pgx.Tx, r Returned, found rowSet) error {
 	at := &r.At
 	if at.IsZero() {
 		at = nil
 	}
 	return exec(ctx, tx, "note a delivery", named(`
-		INSERT INTO outcome AS o (notice_id, seq, state, delivered_at, delivered_by) VALUES ($1, $2, {sent}, coalesce($3, clock_timestamp()), $4)
+		INSERT INTO outcome AS o (notice_id, seq, state, tries, epoch, delivered_at, delivered_by)
+		SELECT notice_id, seq, {sent}, tries, epoch, coalesce($3, clock_timestamp()), $4 FROM delivery WHERE chunk_id = $1 AND seq = $2
 		ON CONFLICT (notice_id, seq) DO UPDATE SET delivered_at = excluded.delivered_at, delivered_by = excluded.delivered_by`),
-		r.NoticeID, r.Seq, at, r.Remote)
+		found.chunks[0], r.Seq, at, r.Remote)
 }
 
 // hardBounces is after how many notices in a row a mailbox is suppressed, where each came back for a reason that lies with it.
