@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
@@ -188,12 +189,23 @@ func (p *pair) time(int64) error {
 	for table, columns := range map[string][]string{"chunk": {"lease_until", "due_at"}, "outcome": {"due_at", "at", "owed_at"},
 		"notice": {"released_at", "send_at", "expires_at", "began_at", "brake_since"}, "act": {"at"}, "suppression": {"added_at"}} {
 		for _, c := range columns {
-			if _, err := p.pool.Exec(p.ctx, `UPDATE `+table+` SET `+c+` = `+c+` - $1::interval`, d); err != nil {
+			if err := p.move(table, c, d); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// move has the times of a column be so much earlier, in the log of acts too, which a trigger keeps as it is.
+func (p *pair) move(table, column string, d time.Duration) error {
+	return pgx.BeginFunc(p.ctx, p.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(p.ctx, `SET LOCAL session_replication_role = replica`); err != nil {
+			return err
+		}
+		_, err := tx.Exec(p.ctx, `UPDATE `+table+` SET `+column+` = `+column+` - $1::interval`, d)
+		return err
+	})
 }
 
 func (p *pair) sweep(int64) error {
