@@ -11,7 +11,7 @@ import (
 )
 
 // thirty are the languages that ready texts have, and the regional forms of some.
-var thirty = strings.Fields("en de fr es nl sv")
+var thirty = strings.Fields("en de fr es pt-BR pt nl sv da nb fi it pl cs sk ro tr id")
 
 // TestEveryLanguageSaysAllThatEnglishSays, with its slots, in its own words and direction; and each has its words for the line
 // at the top of a mail.
