@@ -139,6 +139,13 @@ func TestAReaderUnsubscribesWithOneClick(t *testing.T) {
 			}
 		}
 	}
+	// Neither does one whose notice has its number from a backup, or in a copy: there it is another notice.
+	before, _ := s.asked(arabic, nil)
+	s.sql(`UPDATE notice SET message_token = 'other' WHERE key = 'advisory-1' RETURNING ''`)
+	after, text := s.asked(arabic, oneClick)
+	if gone[text] = true; before != 200 || after != 404 {
+		t.Errorf("the page of another reader is answered with %d, and with %d once its notice is another one", before, after)
+	}
 	if len(gone) != 1 {
 		t.Errorf("links that lead nowhere have %d answers", len(gone))
 	}

@@ -114,13 +114,13 @@ func cleanOperator(name string) string {
 	return strings.TrimSpace(name)
 }
 
-// actor is who acts, for the log. Without any token it is the note alone, unless that would pass for Tocsin's own acts.
+// actor is who acts, for the log. Without any token it is the note alone, unless that would pass for Tocsin's own acts or a reader's.
 func actor(who caller, note string) string {
 	base, _ := notice.SplitActor(note)
 	switch {
 	case who.name != "":
 		return notice.Actor(who.name, note)
-	case note != "" && !strings.EqualFold(base, notice.System):
+	case note != "" && !strings.EqualFold(base, notice.System) && !strings.EqualFold(base, notice.Reader):
 		return note
 	}
 	return notice.Actor(notice.NoToken, note)

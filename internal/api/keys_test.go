@@ -192,9 +192,10 @@ func TestNobodyPassesForTocsin(t *testing.T) {
 		{caller{}, "", "api"},
 		{caller{}, "tocsin", "api (tocsin)"},
 		{caller{}, "Tocsin (x)", "api (Tocsin (x))"},
+		{caller{}, "Reader", "api (Reader)"},
 	} {
 		got := actor(tt.who, tt.note)
-		if name, _ := notice.SplitActor(got); got != tt.want || strings.EqualFold(name, notice.System) {
+		if name, _ := notice.SplitActor(got); got != tt.want || strings.EqualFold(name, notice.System) || strings.EqualFold(name, notice.Reader) {
 			t.Errorf("%+v with the note %q is %q, want %q", tt.who, tt.note, got, tt.want)
 		}
 	}

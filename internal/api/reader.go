@@ -18,6 +18,7 @@ const (
 	// readersAtOnce and readerWaits keep the pages from taking the database away from everything else.
 	readersAtOnce = 4
 	readerWaits   = 5 * time.Second
+	maxLanguages  = 10 // of a browser that are looked at
 )
 
 // readers serves the pages on which readers stop and resume mails. Their tokens admit them.
@@ -97,7 +98,7 @@ func (rs *readers) answer(w http.ResponseWriter, r *http.Request, saved bool, as
 // speaks returns the languages that a browser asks for, the best first.
 func speaks(r *http.Request) (languages []string) {
 	tags, _, _ := language.ParseAcceptLanguage(r.Header.Get("Accept-Language"))
-	for _, t := range tags {
+	for _, t := range tags[:min(len(tags), maxLanguages)] {
 		languages = append(languages, t.String())
 	}
 	return languages

@@ -53,68 +53,81 @@ var ErrToken = errors.New("it is no token of ours")
 
 // Token returns the token of an attempt: lower-case base32 of its numbers and a MAC.
 func (k Keys) Token(a Attempt) string {
-	return k.sign(ofAttempt, a.Notice, int64(a.Seq), a.Epoch)
+	return k.sign(ofAttempt, "", a.Notice, int64(a.Seq), a.Epoch)
 }
 
 // Attempt returns the attempt that a token names, in whatever case it comes. Its error is ErrToken.
 func (k Keys) Attempt(token string) (a Attempt, err error) {
-	numbers, err := k.verify(ofAttempt, token)
+	numbers, signed, sum, err := parse(ofAttempt, token)
 	if err != nil {
 		return a, err
+	}
+	known := false
+	for _, key := range k {
+		known = hmac.Equal(sum, ofAttempt.sum(key, signed, "")) || known
+	}
+	if !known {
+		return a, ErrToken
 	}
 	return Attempt{Notice: numbers[0], Seq: int(numbers[1]), Epoch: numbers[2]}, nil
 }
 
 // ReaderToken returns the token that admits the reader of a delivery to the choice of their mails. It is no token of an attempt,
-// and none of an attempt is one of a reader. It is the same for ever, so that all attempts of a delivery send the same bytes.
-func (k Keys) ReaderToken(notice int64, seq int) string {
-	return k.sign(ofReader, notice, int64(seq))
+// and none of an attempt is one of a reader. It is the same for ever, so that all attempts of a delivery send the same bytes. The
+// random messageToken of the notice is signed too: a ledger that was restored from a backup, or a copy of it, gives the number of
+// a notice to another one.
+func (k Keys) ReaderToken(notice int64, seq int, messageToken string) string {
+	return k.sign(ofReader, messageToken, notice, int64(seq))
 }
 
-// Delivery returns the delivery of the reader that a token admits. Its error is ErrToken.
-func (k Keys) Delivery(readerToken string) (notice int64, seq int, err error) {
-	numbers, err := k.verify(ofReader, readerToken)
+// ReaderOf returns the delivery that a reader's token names, whether or not it admits: see Admits. Its error is ErrToken.
+func ReaderOf(token string) (notice int64, seq int, err error) {
+	numbers, _, _, err := parse(ofReader, token)
 	if err != nil || numbers[1] > math.MaxInt32 {
 		return 0, 0, ErrToken
 	}
 	return numbers[0], int(numbers[1]), nil
 }
 
-func (k Keys) sign(of kind, numbers ...int64) string {
+// Admits reports whether a token, in whatever case it comes, is that of the reader of a delivery.
+func (k Keys) Admits(token string, notice int64, seq int, messageToken string) (admits bool) {
+	for i := range k {
+		own := k[i:].ReaderToken(notice, seq, messageToken)
+		admits = hmac.Equal([]byte(strings.ToLower(token)), []byte(own)) || admits
+	}
+	return admits
+}
+
+// sign returns the token of some numbers; more is signed with them, and not in it.
+func (k Keys) sign(of kind, more string, numbers ...int64) string {
 	raw := make([]byte, 0, of.numbers*binary.MaxVarintLen64+of.mac)
 	for _, number := range numbers {
 		raw = binary.AppendUvarint(raw, uint64(number))
 	}
-	return tokenText.EncodeToString(append(raw, of.sum(k[0], raw)...))
+	return tokenText.EncodeToString(append(raw, of.sum(k[0], raw, more)...))
 }
 
-func (k Keys) verify(of kind, token string) ([]int64, error) {
+// parse returns the numbers of a token, their bytes and the MAC, which nobody has compared yet.
+func parse(of kind, token string) (numbers []int64, signed, sum []byte, err error) {
 	token = strings.ToLower(token)
 	raw, err := tokenText.DecodeString(token)
 	// Base32 of these bytes can be written in several ways; only one was sent out.
 	if err != nil || len(raw) <= of.mac || tokenText.EncodeToString(raw) != token {
-		return nil, ErrToken
+		return nil, nil, nil, ErrToken
 	}
-	signed, sum := raw[:len(raw)-of.mac], raw[len(raw)-of.mac:]
-	known := false
-	for _, key := range k {
-		known = hmac.Equal(sum, of.sum(key, signed)) || known
-	}
-	if !known {
-		return nil, ErrToken
-	}
-	numbers := make([]int64, of.numbers)
-	for i := range numbers {
-		number, size := binary.Uvarint(signed)
+	signed, sum = raw[:len(raw)-of.mac], raw[len(raw)-of.mac:]
+	rest := signed
+	for range of.numbers {
+		number, size := binary.Uvarint(rest)
 		if size <= 0 || number > math.MaxInt64 {
-			return nil, ErrToken
+			return nil, nil, nil, ErrToken
 		}
-		numbers[i], signed = int64(number), signed[size:]
+		numbers, rest = append(numbers, int64(number)), rest[size:]
 	}
-	if len(signed) > 0 {
-		return nil, ErrToken
+	if len(rest) > 0 {
+		return nil, nil, nil, ErrToken
 	}
-	return numbers, nil
+	return numbers, signed, sum, nil
 }
 
 // Find returns the attempt of the first token of ours in the addresses. The token may stand anywhere in a local part:
@@ -136,10 +149,11 @@ func (k Keys) Find(addresses []string) (Attempt, bool) {
 	return Attempt{}, false
 }
 
-// sum signs the numbers of a token.
-func (of kind) sum(key, numbers []byte) []byte {
+// sum signs the numbers of a token, and more.
+func (of kind) sum(key, numbers []byte, more string) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write([]byte(of.label))
 	h.Write(numbers)
+	h.Write([]byte(more))
 	return h.Sum(nil)[:of.mac]
 }

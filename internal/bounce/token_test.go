@@ -92,14 +92,21 @@ func TestATokenOfOneKindIsNoneOfTheOther(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := attempts(t)
 		seq := int(int32(a.Seq & math.MaxInt32))
-		token := testKeys.ReaderToken(a.Notice, seq)
-		if id, got, err := testKeys.Delivery(strings.ToUpper(token)); id != a.Notice || got != seq || err != nil {
-			t.Fatalf("Delivery(%s) = %d, %d, %v; want %d, %d", token, id, got, err, a.Notice, seq)
+		token := testKeys.ReaderToken(a.Notice, seq, "abc")
+		if id, got, err := ReaderOf(strings.ToUpper(token)); id != a.Notice || got != seq || err != nil {
+			t.Fatalf("ReaderOf(%s) = %d, %d, %v; want %d, %d", token, id, got, err, a.Notice, seq)
+		}
+		next := Keys{[]byte("the next key"), testKeys[0]}
+		if !testKeys.Admits(token, a.Notice, seq, "abc") || !next.Admits(strings.ToUpper(token), a.Notice, seq, "abc") {
+			t.Fatalf("%s does not admit its reader", token)
+		}
+		if testKeys.Admits(token, a.Notice, seq, "abd") || testKeys[1:].Admits(token, a.Notice, seq, "abc") {
+			t.Fatalf("%s admits the reader of another notice with that number, or is known by another key", token)
 		}
 		if got, err := testKeys.Attempt(token); err == nil {
 			t.Fatalf("a reader's token was taken for %+v", got)
 		}
-		if id, seq, err := testKeys.Delivery(testKeys.Token(a)); err == nil {
+		if id, seq, err := ReaderOf(testKeys.Token(a)); err == nil && testKeys.Admits(testKeys.Token(a), id, seq, "") {
 			t.Fatalf("the token of %+v was taken for that of the reader of %d, %d", a, id, seq)
 		}
 		changed := []byte(token)
@@ -107,7 +114,7 @@ func TestATokenOfOneKindIsNoneOfTheOther(t *testing.T) {
 		if changed[at] = "abcdefghijklmnopqrstuvwxyz234567"[rapid.IntRange(0, 31).Draw(t, "letter")]; string(changed) == token {
 			return
 		}
-		if id, seq, err := testKeys.Delivery(string(changed)); err == nil {
+		if id, seq, err := ReaderOf(string(changed)); err == nil && testKeys.Admits(string(changed), id, seq, "abc") {
 			t.Fatalf("the changed token %s was taken for that of the reader of %d, %d", changed, id, seq)
 		}
 	})

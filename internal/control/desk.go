@@ -51,6 +51,7 @@ type Register interface {
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)
 	BounceKeys(ctx context.Context) ([][]byte, error)
+	MessageToken(ctx context.Context, noticeID int64) (string, error)
 	Choices(ctx context.Context, noticeID int64, seq int) (notice.Choices, error)
 	Choose(ctx context.Context, noticeID int64, seq int, topic notice.Scope, stop bool) (notice.Choices, error)
 	FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error)

@@ -79,7 +79,7 @@ func stamps(n ledger.Notice, k ledger.Kept, keys bounce.Keys) (all []render.Stam
 	if n.Body.Topic() != "" && len(keys) > 0 {
 		tokens = nil
 		for i := range keys {
-			tokens = append(tokens, keys[i:].ReaderToken(n.ID, k.Due.Seq))
+			tokens = append(tokens, keys[i:].ReaderToken(n.ID, k.Due.Seq, n.MessageToken))
 		}
 	}
 	for _, mark := range marks {

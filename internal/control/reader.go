@@ -38,12 +38,16 @@ func (d *Desk) Choose(ctx context.Context, token string, topic notice.Scope, sto
 
 // readerOf returns the delivery of the reader that a token admits.
 func (d *Desk) readerOf(ctx context.Context, token string) (noticeID int64, seq int, err error) {
-	keys, err := d.Ledger.BounceKeys(ctx)
+	if noticeID, seq, err = bounce.ReaderOf(token); err != nil {
+		return 0, 0, notice.NotFound("there is no such reader")
+	}
+	messageToken, err := d.Ledger.MessageToken(ctx, noticeID)
 	if err != nil {
 		return 0, 0, err
 	}
-	if noticeID, seq, err = bounce.Keys(keys).Delivery(token); err != nil {
-		return 0, 0, notice.NotFound("there is no such reader")
+	keys, err := d.Ledger.BounceKeys(ctx)
+	if err == nil && !bounce.Keys(keys).Admits(token, noticeID, seq, messageToken) {
+		err = notice.NotFound("there is no such reader")
 	}
-	return noticeID, seq, nil
+	return noticeID, seq, err
 }

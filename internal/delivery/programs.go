@@ -140,7 +140,7 @@ func (p *program) readerToken(seq int) string {
 	if len(p.keys) == 0 || p.Body.Topic() == "" {
 		return ""
 	}
-	return p.keys.ReaderToken(p.ID, seq)
+	return p.keys.ReaderToken(p.ID, seq, p.MessageToken)
 }
 
 // message appends the message of a delivery to buf. m is its compiled mail; without one its texts are compiled here. mark

@@ -17,6 +17,15 @@ type reader struct {
 	notice.Choices
 }
 
+// MessageToken returns the random part of the Message-IDs of a notice; a notice.Error of class not_found where there is none.
+func (db *DB) MessageToken(ctx context.Context, noticeID int64) (token string, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT message_token FROM notice WHERE id = $1`, noticeID).Scan(&token)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", notice.NotFound("there is no such notice")
+	}
+	return token, wrap(err, "look for the token of a notice")
+}
+
 // Choices returns the choices of the reader of a delivery. It is a notice.Error of class not_found where there is no such delivery, its
 // customers were erased, its rows were dropped, or its notice is none that readers can stop: these look alike.
 func (db *DB) Choices(ctx context.Context, noticeID int64, seq int) (c notice.Choices, err error) {

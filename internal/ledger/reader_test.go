@@ -124,6 +124,7 @@ func TestAnErasedReaderHasNoChoice(t *testing.T) {
 		"resume":       second(d.Choose(t.Context(), d.id, 0, "", false)),
 		"another seq":  second(d.Choices(t.Context(), d.id, 7)),
 		"an unknown":   second(d.Choices(t.Context(), 4711, 0)),
+		"no notice":    second(d.MessageToken(t.Context(), 4711)),
 		"far too high": second(d.Choices(t.Context(), 1<<62, 1<<31-1)),
 	} {
 		if notice.CodeOf(err) != notice.CodeNotFound {

@@ -13,9 +13,6 @@ type Suppression struct {
 	AddedAt time.Time `json:"added_at"`
 }
 
-// Reader adds the entries of the list by which readers stop mails themselves.
-const Reader = "reader"
-
 // Scope says for which notices a suppression holds.
 type Scope string
 

@@ -47,6 +47,7 @@ type Token struct {
 // The names that no token may have.
 const (
 	System      = "tocsin"       // acts where nobody did
+	Reader      = "reader"       // of a mail, who stopped others like it
 	FixedToken  = "TOCSIN_TOKEN" // the token of the settings
 	NoToken     = "api"          // anybody on this machine, where there is no token at all
 	tokenNaming = "letters, digits, dots, hyphens, underscores and @, at most 64, a letter or a digit first"
@@ -73,7 +74,7 @@ func checkActorName(name string) error {
 	switch {
 	case !tokenName.MatchString(name):
 		return Invalid("name", "is not a name of %s", tokenNaming)
-	case slices.ContainsFunc([]string{System, FixedToken, NoToken}, func(taken string) bool { return strings.EqualFold(name, taken) }):
+	case slices.ContainsFunc([]string{System, Reader, FixedToken, NoToken}, func(taken string) bool { return strings.EqualFold(name, taken) }):
 		return Invalid("name", "%s stands for something else in the log: take another name", name)
 	}
 	return nil
