@@ -1,15 +1,12 @@
 package main
 
 import (
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
 	"mime"
-	"mime/multipart"
 	"net/mail"
 	"strings"
 
+	"tocsin/internal/render"
 	"tocsin/internal/sink"
 )
 
@@ -48,7 +45,7 @@ func (s *speaker) mail(m sink.Mail) error {
 	if err != nil {
 		return err
 	}
-	text, err := textPart(message)
+	read, err := render.Open([]byte(m.Raw))
 	if err != nil {
 		return err
 	}
@@ -60,35 +57,8 @@ func (s *speaker) mail(m sink.Mail) error {
 		s.line("  %s %s", s.quiet(name+":"), shown(value))
 	}
 	s.line("")
-	for line := range strings.Lines(strings.TrimRight(text, "\r\n")) {
-		s.line("%s", strings.TrimRight("  "+shown(strings.TrimRight(line, "\r\n")), " "))
+	for line := range strings.Lines(strings.TrimRight(read.Text, "\n")) {
+		s.line("%s", strings.TrimRight("  "+shown(strings.TrimRight(line, "\n")), " "))
 	}
 	return nil
-}
-
-// textPart is the decoded text/plain part of a multipart message.
-func textPart(m *mail.Message) (string, error) {
-	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
-	if err != nil {
-		return "", err
-	}
-	parts := multipart.NewReader(m.Body, params["boundary"])
-	for {
-		part, err := parts.NextPart() // which decodes quoted-printable
-		if errors.Is(err, io.EOF) {
-			return "", errors.New("it has no text part")
-		}
-		if err != nil {
-			return "", err
-		}
-		if !strings.HasPrefix(part.Header.Get("Content-Type"), "text/plain") {
-			continue
-		}
-		var body io.Reader = part
-		if strings.EqualFold(part.Header.Get("Content-Transfer-Encoding"), "base64") {
-			body = base64.NewDecoder(base64.StdEncoding, part)
-		}
-		text, err := io.ReadAll(body)
-		return string(text), err
-	}
 }

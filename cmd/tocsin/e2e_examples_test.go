@@ -18,6 +18,7 @@ import (
 	"tocsin/internal/config"
 	"tocsin/internal/directory"
 	"tocsin/internal/notice"
+	"tocsin/internal/render"
 	"tocsin/internal/sink"
 	"tocsin/internal/testkit"
 )
@@ -182,7 +183,7 @@ func asRead(t *testing.T, m sink.Mail) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := textPart(message)
+	read, err := render.Open([]byte(m.Raw))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +197,7 @@ func asRead(t *testing.T, m sink.Mail) string {
 			fmt.Fprintf(&b, "%s: %s\n", name, value)
 		}
 	}
-	return b.String() + "\n" + strings.ReplaceAll(text, "\r\n", "\n")
+	return b.String() + "\n" + read.Text
 }
 
 func goldenText(t *testing.T, path, got string) {

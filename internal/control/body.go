@@ -45,7 +45,28 @@ func normal(b notice.Body) (notice.Body, error) {
 	default:
 		return b, notice.Invalid("stacked", "%q is none of never, unmatched, always", b.Stacked)
 	}
+	if b, err := normalCalendar(b); err != nil {
+		return b, err
+	}
 	return normalPlaces(b)
+}
+
+// normalCalendar checks the fields of a calendar, which a maintenance with windows has.
+func normalCalendar(b notice.Body) (notice.Body, error) {
+	b.CalendarMethod, b.CalendarImpact = strings.ToLower(b.CalendarMethod), strings.ToLower(b.CalendarImpact)
+	for _, f := range []struct {
+		name, value string
+		words       []string
+	}{{"calendar_method", b.CalendarMethod, notice.CalendarMethods}, {"calendar_impact", b.CalendarImpact, notice.Impacts}, {"calendar_object", b.CalendarObject, nil}} {
+		switch {
+		case f.value == "":
+		case b.Kind != notice.Maintenance || len(b.Windows) == 0:
+			return b, notice.Invalid(f.name, "goes with kind: maintenance and windows: no other mail has a calendar")
+		case f.words != nil && !slices.Contains(f.words, f.value):
+			return b, notice.Invalid(f.name, "%q is none of %s", f.value, strings.Join(f.words, ", "))
+		}
+	}
+	return b, nil
 }
 
 // maxWindows is how many windows a notice has at most: its texts may print them for each customer of a mailbox.

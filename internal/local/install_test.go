@@ -209,7 +209,7 @@ func TestInstallPrintsWhichTestsAreWithoutTheirProgram(t *testing.T) {
 	var log bytes.Buffer
 	cmd.Stderr = &log
 	out, err := cmd.Output()
-	if err != nil || string(out) != "python3\npostfix\npromtool\ngcc\ndkimverify\n" {
+	if err != nil || string(out) != "python3\npostfix\npromtool\ngcc\ndkimverify\nicalendar\n" {
 		t.Errorf("%v: %q\n%s", err, out, &log)
 	}
 	if !strings.Contains(log.String(), "NOT INSTALLED: python3: only root can install it; the tests that need it are skipped") {

@@ -32,6 +32,12 @@ var Phases = map[Kind][]string{
 // Severities lists the severities, mildest first.
 var Severities = []string{"minor", "major", "critical"}
 
+// Impacts lists the impacts of a maintenance, mildest first.
+var Impacts = []string{"no-impact", "reduced-redundancy", "degraded", "outage"}
+
+// CalendarMethods lists the methods that the calendar of a maintenance may have.
+var CalendarMethods = []string{"publish", "request"}
+
 // Stacking says when a mail carries two languages: the recipient's and the notice's default.
 type Stacking string
 
@@ -70,6 +76,9 @@ type Body struct {
 	Stacked         Stacking             `json:"stacked,omitempty"`
 	Zone            string               `json:"zone,omitempty"`
 	Windows         []Window             `json:"windows,omitempty"`
+	CalendarMethod  string               `json:"calendar_method,omitempty"` // PUBLISH or REQUEST (RFC 5546), in small letters; empty = none
+	CalendarImpact  string               `json:"calendar_impact,omitempty"` // of a maintenance, one of Impacts; empty = by the severity
+	CalendarObject  string               `json:"calendar_object,omitempty"` // the attribute that names what is maintained; empty = the customer is it
 	BrokenDomains   []string             `json:"broken_domains,omitempty"`
 	Broken          Broken               `json:"broken,omitzero"`
 	ReplyTo         string               `json:"reply_to,omitempty"`

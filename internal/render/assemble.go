@@ -50,10 +50,17 @@ func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int)
 	}
 	m.Pieces = p.head(languages)
 	var number byte
-	m.Pieces = part{kind: "multipart/alternative", parts: []part{
+	content := part{kind: "multipart/alternative", parts: []part{
 		textPart("text/plain", slots(plain, fieldTextTitle, text)),
 		textPart("text/html", slots(page, fieldTitle, html)),
-	}}.append(m.Pieces, &number)
+	}}
+	if p.calendar != nil {
+		c := *p.calendar
+		c.Language, c.Zone = languages[0], zone{reader.zone}
+		m.Calendar = &c
+		content = part{kind: "multipart/mixed", parts: []part{content, m.calendarPart()}}
+	}
+	m.Pieces = content.append(m.Pieces, &number)
 	m.trim()
 	return m, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"tocsin/internal/notice"
 )
@@ -40,6 +41,7 @@ type reader struct {
 	key     string // the same for readers who get the same mails
 	texts   []*text
 	locales []locale
+	zone    *time.Location                                // of the calendar; nil = there is none
 	needs   map[bool]func() (fields []string, exact bool) // of mailboxes of one customer, by whether they have a name
 }
 
@@ -159,6 +161,10 @@ func (p *Program) newReader(key readerKey) (*reader, error) {
 		}
 		r.locales = append(r.locales, l)
 		r.key += fmt.Sprintf("%s %p %s\n", t.key, l.Format, l.Zone)
+	}
+	if p.calendar != nil {
+		r.zone = p.location(key.zone)
+		r.key += r.zone.String()
 	}
 	return r, nil
 }

@@ -12,8 +12,8 @@ import (
 // the version before would make other bytes, or none. Decode has to read the versions before then too: their mails may
 // still be owed.
 const (
-	mailVersion   = 4
-	oldestVersion = 3 // without the links by which readers stop mails
+	mailVersion   = 5
+	oldestVersion = 3 // 4 brought the links by which readers stop mails, 5 the calendar
 )
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
@@ -54,6 +54,11 @@ func (m *Mail) valid() error {
 	if len(m.Subjects) == 0 || len(m.Subjects) != len(m.SubjectAt) || len(m.Subjects) != len(m.Locales) {
 		return errors.New("its languages do not fit")
 	}
+	if m.Calendar != nil {
+		if err := m.Calendar.valid(); err != nil {
+			return err
+		}
+	}
 	for i := range m.Locales {
 		if f := m.Locales[i].Format; f != nil && !f.complete() {
 			return errors.New("a locale is incomplete")
@@ -89,7 +94,7 @@ func (m *Mail) valid() error {
 // has reports whether the mail has the values of pieces.
 func (m *Mail) has(pieces []piece) bool {
 	for _, p := range pieces {
-		if p.Value < 0 || p.Value > len(m.Values) || p.Field < 0 || p.Field > fieldLast || p.Col < 0 {
+		if p.Value < 0 || p.Value > len(m.Values) || p.Field < 0 || p.Field > fieldLast || p.Field == fieldCalendar && m.Calendar == nil || p.Col < 0 {
 			return false
 		}
 		if p.Line != nil && !m.has(p.Line.Pieces) ||

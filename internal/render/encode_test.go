@@ -43,14 +43,14 @@ func TestAMailOfAnotherVersionIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := func(version string) error {
-		_, err := Decode([]byte(strings.Replace(string(m.Encode()), `{"version":4,`, `{"version":`+version+`,`, 1)))
+		_, err := Decode([]byte(strings.Replace(string(m.Encode()), `{"version":5,`, `{"version":`+version+`,`, 1)))
 		return err
 	}
 	if err := of("3"); err != nil {
 		t.Errorf("a mail of before is not read: %v", err)
 	}
-	for _, other := range []string{"2", "5"} {
-		if err := of(other); err == nil || err.Error() != "the compiled mail has version "+other+", this program knows 3 to 4" {
+	for _, other := range []string{"2", "6"} {
+		if err := of(other); err == nil || err.Error() != "the compiled mail has version "+other+", this program knows 3 to 5" {
 			t.Errorf("got %v", err)
 		}
 	}

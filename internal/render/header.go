@@ -30,7 +30,8 @@ const (
 	fieldTitle     // the subject in the HTML part
 	fieldTextTitle // and in the text part
 	fieldReader    // the token of the reader's page
-	fieldLast      = fieldReader
+	fieldCalendar  // the file of events
+	fieldLast      = fieldCalendar
 )
 
 // field writes a field; that of a header with its name, as a line or as none.

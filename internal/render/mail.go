@@ -21,6 +21,7 @@ type Mail struct {
 	SubjectAt []string  `json:"subject_at"`
 	Links     []link    `json:"links,omitempty"`
 	Pieces    []piece   `json:"pieces"`
+	Calendar  *calendar `json:"calendar,omitempty"` // nil = it has no file of events
 	Sections  [][]int   `json:"sections,omitempty"` // the customers that each is for, by number; none = one text is for all of them
 
 	varied bool  // recipients with as many customers, with and without a name, may have other mails
@@ -90,6 +91,8 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 		p := &m.Pieces[i]
 		switch {
 		case w.filled(p, f.values):
+		case p.Field == fieldCalendar:
+			w.string(m.Calendar.text(r, st.Mark+string(f.subject), st.Date.UTC()))
 		case p.Field == fieldBoundary:
 			w.buf = append(w.buf, boundary[:]...)
 		case p.Field != 0:

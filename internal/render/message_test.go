@@ -52,7 +52,7 @@ type fataler interface {
 	Fatalf(format string, args ...any)
 }
 
-// read reads a message by the letter: CRLF alone, no line over 998 octets, two parts.
+// read reads a message by the letter: CRLF alone, no line over 998 octets, two parts and perhaps a calendar.
 func read(t fataler, raw []byte) parsed {
 	if bytes.Count(raw, []byte("\r\n")) != bytes.Count(raw, []byte("\n")) || bytes.Count(raw, []byte("\r\n")) != bytes.Count(raw, []byte("\r")) {
 		t.Fatalf("a line does not end in CRLF")
@@ -67,11 +67,20 @@ func read(t fataler, raw []byte) parsed {
 		t.Fatalf("%v", err)
 	}
 	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	var body io.Reader = m.Body
+	if kind == "multipart/mixed" { // a calendar follows
+		part, e := multipart.NewReader(m.Body, params["boundary"]).NextRawPart()
+		if e != nil {
+			t.Fatalf("%v", e)
+		}
+		kind, params, err = mime.ParseMediaType(part.Header.Get("Content-Type"))
+		body = part
+	}
 	if err != nil || kind != "multipart/alternative" {
 		t.Fatalf("content type %s: %v", kind, err)
 	}
 	p := parsed{header: m.Header}
-	parts := multipart.NewReader(m.Body, params["boundary"])
+	parts := multipart.NewReader(body, params["boundary"])
 	for _, want := range []struct {
 		kind string
 		into *string

@@ -2,6 +2,8 @@ package render
 
 import (
 	"bytes"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -15,9 +17,10 @@ import (
 
 // Message is a mail as a reader sees it.
 type Message struct {
-	Subject string
-	Text    string // the text part, lines ended by \n
-	HTML    string // the HTML part, lines ended by \n
+	Subject  string
+	Text     string // the text part, lines ended by \n
+	HTML     string // the HTML part, lines ended by \n
+	Calendar string // the file of events, lines ended by \n; empty where there is none
 }
 
 // Preview renders a message as a reader sees it. Its error is that of Check.
@@ -42,21 +45,48 @@ func Open(raw []byte) (m Message, err error) {
 	if m.Subject, err = new(mime.WordDecoder).DecodeHeader(whole.Header.Get("Subject")); err != nil {
 		return m, fmt.Errorf("open a mail's subject: %w", err)
 	}
-	_, params, err := mime.ParseMediaType(whole.Header.Get("Content-Type"))
+	return m, m.read(whole.Header.Get("Content-Type"), whole.Header.Get("Content-Transfer-Encoding"), whole.Body)
+}
+
+// read reads a part of a mail.
+func (m *Message) read(contentType, encoding string, body io.Reader) error {
+	kind, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return m, fmt.Errorf("open a mail: %w", err)
+		return fmt.Errorf("open a mail: %w", err)
 	}
-	parts := multipart.NewReader(whole.Body, params["boundary"])
-	for _, into := range []*string{&m.Text, &m.HTML} {
-		part, err := parts.NextRawPart()
-		if err != nil {
-			return m, fmt.Errorf("open a mail: %w", err)
+	if strings.HasPrefix(kind, "multipart/") {
+		parts := multipart.NewReader(body, params["boundary"])
+		for {
+			part, err := parts.NextRawPart()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("open a mail: %w", err)
+			}
+			if err := m.read(part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part); err != nil {
+				return err
+			}
 		}
-		content, err := io.ReadAll(quotedprintable.NewReader(part))
-		if err != nil {
-			return m, fmt.Errorf("open a part of a mail: %w", err)
-		}
-		*into = strings.ReplaceAll(string(content), "\r\n", "\n")
 	}
-	return m, nil
+	switch strings.ToLower(encoding) {
+	case "quoted-printable":
+		body = quotedprintable.NewReader(body)
+	case "base64":
+		body = base64.NewDecoder(base64.StdEncoding, body)
+	}
+	content, err := io.ReadAll(body)
+	if err != nil {
+		return fmt.Errorf("open a part of a mail: %w", err)
+	}
+	text := strings.ReplaceAll(string(content), "\r\n", "\n")
+	switch kind {
+	case "text/plain":
+		m.Text = text
+	case "text/html":
+		m.HTML = text
+	case "text/calendar":
+		m.Calendar = text
+	}
+	return nil
 }

@@ -1,0 +1,234 @@
+package render
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"time"
+
+	ics "github.com/arran4/golang-ical"
+
+	"tocsin/internal/notice"
+)
+
+// calendar is a file of events (RFC 5545) in the mails of a maintenance: one for each window and account. Besides what
+// calendars show, each event has the properties of the recommendation for maintenance notes that networks read by machine
+// (https://github.com/jda/maintnote-std). It is a part of the encoding of a Mail.
+type calendar struct {
+	Method   string   `json:"method,omitempty"` // PUBLISH, REQUEST or CANCEL (RFC 5546); empty = the file is one to look at
+	Sender   string   `json:"sender"`           // address
+	Name     string   `json:"name,omitempty"`   // of the sender
+	ID       string   `json:"id"`               // of the maintenance: its incident
+	Impact   string   `json:"impact"`
+	Status   string   `json:"status"`
+	Object   string   `json:"object,omitempty"` // the attribute with the objects that an account has in it; empty = the account is the object
+	Language string   `json:"language"`         // of the summary, BCP 47
+	Zone     zone     `json:"zone"`             // the reader's
+	Windows  [][2]int `json:"windows"`          // begin and end in seconds since 1970
+}
+
+// maintenanceStatus is the state of a maintenance in each phase of which a calendar tells.
+var maintenanceStatus = map[string]string{
+	"scheduled": "CONFIRMED", "reminder": "CONFIRMED", "in-progress": "IN-PROCESS", "completed": "COMPLETED", "cancelled": "CANCELLED",
+}
+
+// calendarOf returns the calendar of a notice but for language and zone, nil where its mails have none.
+func calendarOf(b notice.Body, incident string, from *mail.Address, windows []window) *calendar {
+	status := maintenanceStatus[b.Phase]
+	if b.Kind != notice.Maintenance || status == "" || len(windows) == 0 {
+		return nil
+	}
+	c := &calendar{Sender: from.Address, Name: from.Name, ID: incident, Status: status, Object: b.CalendarObject,
+		Method: strings.ToUpper(b.CalendarMethod), Impact: strings.ToUpper(b.CalendarImpact)}
+	if c.ID == "" {
+		c.ID = b.Key
+	}
+	if c.Method != "" && status == "CANCELLED" {
+		c.Method = "CANCEL"
+	}
+	switch {
+	case c.Impact != "":
+	case b.Severity == "minor":
+		c.Impact = "DEGRADED"
+	default:
+		c.Impact = "OUTAGE"
+	}
+	for _, w := range windows {
+		c.Windows = append(c.Windows, [2]int{int(w.start.Unix()), int(w.end.Unix())})
+	}
+	return c
+}
+
+// calendarPart returns the part of the calendar for a reader.
+func (m *Mail) calendarPart() part {
+	kind := "text/calendar; charset=UTF-8;\r\n name=\"maintenance.ics\""
+	if m.Calendar.Method != "" {
+		kind += "; method=" + m.Calendar.Method
+	}
+	return part{kind: kind, header: "Content-Disposition: attachment; filename=\"maintenance.ics\"\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+		body: []piece{{Field: fieldCalendar}}}
+}
+
+// valid reports what a decoded calendar lacks.
+func (c *calendar) valid() error {
+	if c.Zone.Location == nil || len(c.Windows) == 0 {
+		return errors.New("its calendar is incomplete")
+	}
+	return nil
+}
+
+// sequenceEpoch is where the numbers of revisions begin, so that they fit 31 bits (RFC 5545 §3.3.8).
+var sequenceEpoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// text returns the file for a recipient, with \n at the end of each line. The revision of its events is the second of the mail's
+// date, which is later for each notice of a maintenance.
+func (c *calendar) text(r notice.Recipient, summary string, at time.Time) string {
+	cal := ics.NewCalendarFor("Tocsin")
+	cal.SetProductId("-//Tocsin//Tocsin//EN")
+	if c.Method != "" {
+		cal.SetMethod(ics.Method(c.Method))
+	}
+	utc := c.Zone.String() == "UTC"
+	if !utc {
+		c.addZone(cal)
+	}
+	for i, w := range c.Windows {
+		for n := range r.Customers {
+			account := &r.Customers[n]
+			e := cal.AddEvent(c.uid(i, account.ID))
+			e.SetDtStampTime(at)
+			for n, name := range []ics.ComponentProperty{ics.ComponentPropertyDtStart, ics.ComponentPropertyDtEnd} {
+				t := time.Unix(int64(w[n]), 0)
+				if utc {
+					e.SetProperty(name, t.UTC().Format("20060102T150405Z"))
+				} else {
+					e.SetProperty(name, t.In(c.Zone.Location).Format("20060102T150405"), ics.WithTZID(c.Zone.String()))
+				}
+			}
+			e.SetSequence(max(0, int(at.Sub(sequenceEpoch)/time.Second)))
+			e.SetSummary(summary, &ics.KeyValues{Key: "LANGUAGE", Value: []string{c.Language}})
+			c.describe(e, account, r.Address)
+		}
+	}
+	return cal.Serialize(ics.WithNewLine("\n"))
+}
+
+// uid names the event of a window for an account: the same in each notice of the maintenance.
+func (c *calendar) uid(window int, account string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q", c.ID, window, account))
+	_, domain, _ := strings.Cut(c.Sender, "@")
+	return fmt.Sprintf("%x@%s", sum[:16], domain)
+}
+
+// describe adds the properties that tell machines of the maintenance of an account.
+func (c *calendar) describe(e *ics.VEvent, account *notice.Frozen, address string) {
+	e.SetOrganizer(c.Sender, ics.WithCN(printableText(c.organizer())))
+	if c.Method == "REQUEST" || c.Method == "CANCEL" {
+		e.AddAttendee(address, ics.ParticipationStatusNeedsAction)
+	}
+	e.SetStatus(ics.ObjectStatusConfirmed)
+	if c.Status == "CANCELLED" {
+		e.SetStatus(ics.ObjectStatusCancelled)
+	}
+	e.SetTimeTransparency(ics.TransparencyTransparent) // the reader is not busy
+	_, provider, _ := strings.Cut(c.Sender, "@")
+	add := func(name, value string) {
+		e.AddProperty(ics.ComponentProperty("X-MAINTNOTE-"+name), ics.ToText(printableText(value)))
+	}
+	add("PROVIDER", provider)
+	add("ACCOUNT", account.ID)
+	add("MAINTENANCE-ID", c.ID)
+	for _, object := range c.objects(account) {
+		add("OBJECT-ID", object)
+	}
+	add("IMPACT", c.Impact)
+	add("STATUS", c.Status)
+}
+
+func (c *calendar) organizer() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.Sender
+}
+
+// objects returns what is maintained of an account: the values of its attribute, which commas separate, or the account.
+func (c *calendar) objects(account *notice.Frozen) (all []string) {
+	if c.Object != "" {
+		for object := range strings.SplitSeq(account.Attribute(c.Object), ",") {
+			if object = strings.TrimSpace(object); object != "" {
+				all = append(all, object)
+			}
+		}
+	}
+	if len(all) == 0 {
+		all = []string{account.ID}
+	}
+	return all
+}
+
+// printableText is a value without line breaks, controls and quotes, which a parameter can't hold (RFC 5545 §3.2).
+func printableText(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r < ' ' || r == 0x7f:
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// addZone adds the reader's zone with the observances that the windows fall into.
+func (c *calendar) addZone(cal *ics.Calendar) {
+	z := cal.AddTimezone(c.Zone.String())
+	seen := map[int64]bool{}
+	for _, w := range c.Windows {
+		for at := time.Unix(int64(w[0]), 0).In(c.Zone.Location); ; {
+			begins, ends := at.ZoneBounds()
+			if key := begins.Unix(); !seen[key] {
+				seen[key] = true
+				z.Components = append(z.Components, observance(at, begins))
+			}
+			if ends.IsZero() || ends.Unix() >= int64(w[1]) {
+				break
+			}
+			at = ends
+		}
+	}
+}
+
+// observance is the time of a zone that begins then, or has always been, and holds at an instant.
+func observance(at, begins time.Time) ics.Component {
+	name, to := at.Zone()
+	from, start := to, "19700101T000000"
+	if !begins.IsZero() {
+		_, from = begins.Add(-time.Second).Zone()
+		start = begins.In(time.FixedZone("", from)).Format("20060102T150405")
+	}
+	var base ics.ComponentBase
+	base.SetProperty(ics.ComponentPropertyDtStart, start)
+	base.SetProperty("TZOFFSETFROM", offset(from))
+	base.SetProperty("TZOFFSETTO", offset(to))
+	base.SetProperty("TZNAME", name)
+	if at.IsDST() {
+		return &ics.Daylight{ComponentBase: base}
+	}
+	return &ics.Standard{ComponentBase: base}
+}
+
+// offset writes an offset from UTC in seconds as RFC 5545 §3.3.14 has it.
+func offset(seconds int) string {
+	sign := '+'
+	if seconds < 0 {
+		sign, seconds = '-', -seconds
+	}
+	text := fmt.Sprintf("%c%02d%02d", sign, seconds/3600, seconds/60%60)
+	if rest := seconds % 60; rest != 0 {
+		text += fmt.Sprintf("%02d", rest)
+	}
+	return text
+}
