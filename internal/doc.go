@@ -5,6 +5,7 @@
 //	yaml       strict reading of YAML files: fields known by name, errors with line and advice
 //	audience   who is to be told, at which mailbox: filters, address keys, customer files
 //	ledger     Postgres, and every SQL statement: who is owed what, what happened
+//	redisurl   REDIS_URL: one Redis, a primary that Sentinels know, or a Cluster
 //	queue      asynq: names, payloads, options; the one package that imports it
 //	render     template + language + recipient → message
 //	pace       may I send this now, and if not, when? limits that all workers share through Redis

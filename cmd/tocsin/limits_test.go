@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tocsin/internal/local"
 	"tocsin/internal/notice"
 	"tocsin/internal/sink"
 )
@@ -105,8 +106,13 @@ func between(at []time.Time, from, to time.Time) int {
 // startLimited sets up a system with settings from a file instead of TOCSIN_SMTP_URL; RELAY stands for the sink.
 func startLimited(t *testing.T, slowBy time.Duration, settings string) (*system, *arrivals) {
 	t.Helper()
+	return startLimitedOn(t, sharedServices(t), slowBy, settings)
+}
+
+func startLimitedOn(t *testing.T, services *local.Services, slowBy time.Duration, settings string) (*system, *arrivals) {
+	t.Helper()
 	a := &arrivals{gate: newGate(t), at: map[string][]time.Time{}, to: map[string]int{}}
-	s := startOn(t, sharedServices(t), sink.Options{Keep: 1, SlowBy: slowBy, OnMail: a.add})
+	s := startOn(t, services, sink.Options{Keep: 1, SlowBy: slowBy, OnMail: a.add})
 	s.env = slices.DeleteFunc(s.env, func(e string) bool { return strings.HasPrefix(e, "TOCSIN_SMTP_URL=") })
 	dir := s.write(map[string]string{"tocsin.yaml": strings.ReplaceAll(settings, "RELAY", s.sink.Addr().String())})
 	s.env = append(s.env, "TOCSIN_CONFIG="+filepath.Join(dir, "tocsin.yaml"))

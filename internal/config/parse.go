@@ -10,12 +10,12 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/redisurl"
 )
 
 // text returns the parser of a setting that stays the text that it is, if check has nothing against it; check may be nil.
@@ -171,11 +171,8 @@ func isDatabaseURL(text string) error {
 }
 
 func isRedisURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
-		return errors.New("is not a URL such as redis://:password@redis.example.net:6379/0" + percent)
-	}
-	return nil
+	_, err := redisurl.Parse(text)
+	return err
 }
 
 func isSMTPURL(text string) error {

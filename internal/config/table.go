@@ -17,7 +17,8 @@ var table = []Setting{
 	},
 	{
 		Name: "REDIS_URL", Secret: true, Example: "redis://127.0.0.1:6379", parse: text(isRedisURL),
-		Doc: "Redis, which says what to look at next, and counts for the limits that workers share.",
+		Doc: "Redis or Valkey, which says what to look at next, and counts for the limits that workers share: redis://[user:password@]host, " +
+			"redis+sentinel://host,host,host/master, or redis+cluster://host,host,host (redis:// with several hosts is the same); rediss has TLS.",
 	},
 	{
 		Name: "TOCSIN_TOKEN", Secret: true, Without: "none", parse: tokens,

@@ -2,6 +2,7 @@ package pace
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type stretch struct {
 	from        time.Time
 	every       time.Duration
 	left, spent int
+	alone       bool // leased without Redis
 }
 
 func (s stretch) next() time.Time { return s.from.Add(time.Duration(s.spent) * s.every) }
@@ -132,7 +134,14 @@ func (b *bucket) share(now time.Time, workers int) {
 	span := b.span(workers)
 	n := max(1, int(aloneFor/span))
 	b.lease(from, 0, time.Duration(n)*span, n)
+	b.leased[len(b.leased)-1].alone = true
 	b.not = from.Add(time.Duration(n) * span).Add(-early)
+}
+
+// together gives up the rest of the share that was leased without Redis, which leases to others again.
+func (b *bucket) together() {
+	b.leased = slices.DeleteFunc(b.leased, func(s stretch) bool { return s.alone })
+	b.not = time.Time{}
 }
 
 // nudgeFor has Redis asked soon where a bucket runs out.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"tocsin/internal/redisurl"
 )
 
 //go:embed exchange.lua
@@ -76,15 +78,11 @@ func blank() wish {
 	return wish{Lives: lives.Microseconds(), Turn: turn.Microseconds(), Ahead: ahead * blockOf.Microseconds(), Lag: lag.Microseconds(), Growth: growth, Floor: floor * 1000}
 }
 
-// dial returns a client that gives up soon: what Redis does not say now is asked again anyway.
-func dial(url string) (*redis.Client, error) {
-	opts, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, fmt.Errorf("read the Redis URL: %w", err)
-	}
-	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = patience, patience, patience
-	opts.MaxRetries, opts.DialerRetries, opts.PoolSize = -1, 1, 2
-	return redis.NewClient(opts), nil
+// dial returns a client that gives up soon: anything that Redis does not say now is asked again anyway.
+func dial(url string) (redis.UniversalClient, error) {
+	client, _, err := redisurl.Open(url, redisurl.Tuning{"dial_timeout": patience.String(), "read_timeout": patience.String(),
+		"write_timeout": patience.String(), "max_retries": "-1", "pool_size": "2"})
+	return client, err
 }
 
 // exchange tells Redis what this worker wants and takes what it gets.
@@ -104,6 +102,12 @@ func (p *Pacer) exchange(ctx context.Context) error {
 	}
 	p.measure(now.Sub(began))
 	p.workers = max(1, g.Workers)
+	if p.away {
+		for _, b := range p.buckets {
+			b.together()
+		}
+		p.nudge()
+	}
 	if g.Urgent {
 		p.yielding = now.Add(2 * active)
 	}
@@ -185,7 +189,7 @@ func pairOf(text string) (pair, bool) {
 	return pair{text[:i], text[i+1:]}, true
 }
 
-func ask(ctx context.Context, client *redis.Client, w wish, keys []string) (g grant, err error) {
+func ask(ctx context.Context, client redis.UniversalClient, w wish, keys []string) (g grant, err error) {
 	arg, err := json.Marshal(w)
 	if err != nil {
 		return g, fmt.Errorf("encode what the limits are asked: %w", err)

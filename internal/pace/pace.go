@@ -39,7 +39,7 @@ type Options struct {
 // Pacer paces one worker. It is safe for concurrent use.
 type Pacer struct {
 	o     Options
-	redis *redis.Client
+	redis redis.UniversalClient
 	kick  chan struct{} // something is wanted of Redis soon
 
 	mu       sync.Mutex

@@ -15,7 +15,7 @@ import (
 // clocked asks a real Redis at the times that a test says.
 type clocked struct {
 	t      *testing.T
-	client *redis.Client
+	client redis.UniversalClient
 	now    time.Time // of Redis's clock
 }
 

@@ -46,7 +46,7 @@ func (p *Pacer) Throttled() int {
 }
 
 // Watcher reads what paces all workers, without being one.
-type Watcher struct{ redis *redis.Client }
+type Watcher struct{ redis redis.UniversalClient }
 
 // NewWatcher returns a watcher of the accounts at a Redis URL. It does not connect.
 func NewWatcher(url string) (*Watcher, error) {

@@ -4,144 +4,175 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
-	"strconv"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/redisurl"
 )
 
 // checkKey is written and removed by Check.
 const checkKey = "tocsin:check"
 
-// Check tries a Redis as serve and work need it. It writes one key and removes it again.
+// trying is how Check asks: once.
+var trying = redisurl.Tuning{"dial_timeout": "5s", "max_retries": "-1"}
+
+// Check tries a Redis as serve and work need it, each server of several. It writes one key and removes it again.
 func Check(ctx context.Context, url string) (f notice.Findings) {
-	opts, err := redis.ParseURL(url)
+	servers, err := redisurl.Parse(url)
 	if err != nil {
-		// Not repeated: it may hold the password.
-		f.Error("write it like redis://:password@redis.example.net:6379/0, special characters of the password as %XX", "REDIS_URL can't be read")
+		f.Error("mend it; docs/operations.md has the forms, under Redis", "REDIS_URL %s", err)
 		return f
 	}
-	opts.DialTimeout, opts.MaxRetries, opts.DialerRetries = 5*time.Second, -1, 1
-	redis.SetLogger(redisLogger{slog.New(slog.DiscardHandler)}) // what it would say comes back as an error
-	client := redis.NewClient(opts)
+	redis.SetLogger(redisLogger{slog.New(slog.DiscardHandler)}) // all that it would say comes back as errors
+	client := servers.Client(trying)
 	defer client.Close()
-	began := time.Now()
-	text, err := client.Info(ctx).Result()
-	if err != nil {
-		refused(&f, opts.Addr, err)
+	nodes := servers.Hosts
+	switch servers.Kind {
+	case redisurl.Sentinel:
+		nodes = checkSentinels(ctx, &f, servers)
+	case redisurl.Cluster:
+		nodes = checkCluster(ctx, &f, client, servers)
+	}
+	if len(nodes) == 0 || !checkNodes(ctx, &f, servers, nodes) {
 		return f
 	}
-	f.OK("reached %s in %s", opts.Addr, time.Since(began).Round(time.Millisecond))
-	info := fields(text)
-	if !checkVersion(&f, info) {
-		return f
-	}
-	checkRole(&f, info)
-	checkEviction(&f, info)
-	checkPersistence(&f, info)
 	// asynq works through scripts; a user of Redis' access lists may lack the right to.
 	err = client.Eval(ctx, `redis.call("SET", KEYS[1], "1", "EX", 60) return redis.call("DEL", KEYS[1])`, []string{checkKey}).Err()
 	if err != nil {
-		f.Error("let the user read and write all keys and run scripts: ACL SETUSER … ~* +@all -@admin", "a script that writes a key is refused: %s", err)
+		f.Error(allow, "a script that writes a key is refused: %s", err)
 	} else {
 		f.OK("scripts may write")
 	}
 	return f
 }
 
-// refused says why Redis did not answer.
-func refused(f *notice.Findings, addr string, err error) {
+// allow is the advice where a user lacks rights.
+const allow = "let the user read and write all keys and channels and run scripts: ACL SETUSER … ~* &* +@all -@admin"
+
+// node is one server and its answer to INFO.
+type node struct {
+	addr string
+	info map[string]string
+	took time.Duration
+	err  error
+}
+
+// checkNodes looks at each server; a finding that several share is said once. It reports whether all can be used.
+func checkNodes(ctx context.Context, f *notice.Findings, servers *redisurl.Servers, addrs []string) bool {
+	var reached []string
+	var slowest time.Duration
+	said := shared{kinds: map[notice.Finding][]string{}}
+	usable := true
+	for _, n := range askAll(ctx, servers, addrs) {
+		if n.err != nil {
+			refused(f, "Redis at "+n.addr, n.err)
+			usable = false
+			continue
+		}
+		reached, slowest = append(reached, n.addr), max(slowest, n.took)
+		var one notice.Findings
+		if checkVersion(&one, n.info) {
+			checkRole(&one, servers.Kind, n.info)
+			checkEviction(&one, n.info)
+			checkPersistence(&one, n.info)
+		} else {
+			usable = false
+		}
+		said.add(n.addr, one)
+	}
+	if len(reached) > 0 {
+		f.OK("reached %s in %s", strings.Join(reached, ", "), slowest.Round(time.Millisecond))
+	}
+	*f = append(*f, said.findings(len(reached))...)
+	return usable
+}
+
+func askAll(ctx context.Context, servers *redisurl.Servers, addrs []string) []node {
+	nodes := make([]node, len(addrs))
+	var asking sync.WaitGroup
+	for i, addr := range addrs {
+		asking.Go(func() {
+			client := servers.Node(addr, trying)
+			defer client.Close()
+			began := time.Now()
+			text, err := client.Info(ctx).Result()
+			nodes[i] = node{addr, fields(text), time.Since(began), err}
+		})
+	}
+	asking.Wait()
+	return nodes
+}
+
+// shared are findings, and the servers at which each was made.
+type shared struct {
+	order []notice.Finding
+	kinds map[notice.Finding][]string
+}
+
+func (s *shared) add(addr string, f notice.Findings) {
+	for _, one := range f {
+		if s.kinds[one] == nil {
+			s.order = append(s.order, one)
+		}
+		s.kinds[one] = append(s.kinds[one], addr)
+	}
+}
+
+// findings name the servers where not all of them share one.
+func (s *shared) findings(all int) (f notice.Findings) {
+	for _, one := range s.order {
+		if at := s.kinds[one]; len(at) < all {
+			one.Message = strings.Join(slices.Sorted(slices.Values(at)), ", ") + ": " + one.Message
+		}
+		f = append(f, one)
+	}
+	return f
+}
+
+// refused says why a server did not answer; name says which, such as Redis at 127.0.0.1:6379.
+func refused(f *notice.Findings, name string, err error) {
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	_, isTLS := errors.AsType[*tls.CertificateVerificationError](err)
 	said := err.Error()
 	switch {
 	case strings.HasPrefix(said, "WRONGPASS"), strings.HasPrefix(said, "NOAUTH"), strings.HasPrefix(said, "ERR AUTH"), strings.HasPrefix(said, "ERR Client sent AUTH"):
-		f.Error("mend user and password in REDIS_URL: redis://user:password@host", "Redis at %s refuses the password", addr)
+		f.Error("mend user and password in REDIS_URL: redis://user:password@host; Sentinels' own are ?sentinel_username=…&sentinel_password=…", "%s refuses the password", name)
 	case strings.HasPrefix(said, "NOPERM"):
-		f.Error("let the user read and write all keys and run scripts: ACL SETUSER … ~* +@all -@admin", "the user lacks rights: %s", said)
+		f.Error(allow, "the user lacks rights: %s", said)
 	case strings.HasPrefix(said, "LOADING"):
-		f.Error("wait until it is done", "Redis at %s is still reading its data from disk", addr)
+		f.Error("wait until it is done", "%s is still reading its data from disk", name)
+	case strings.Contains(said, "unknown command 'sentinel'"):
+		f.Error("write redis:// in REDIS_URL, or name the Sentinels' ports: 26379 as a rule", "%s is no Sentinel", strings.TrimPrefix(name, "the Sentinel at "))
+	case isNoCluster(err):
+		f.Error(noClusterAdvice, noCluster)
 	case isDNS && dns.IsNotFound:
-		f.Error("mend the host name in REDIS_URL, or the DNS", "the name of %s is not known", addr)
+		f.Error("mend the host name in REDIS_URL, or the DNS", "the name of %s is not known", name)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-		f.Error("start Redis, or mend host and port in REDIS_URL", "nothing listens at %s", addr)
+		f.Error("start it, or mend host and port in REDIS_URL", "nothing listens for %s", name)
 	case isTLS:
-		f.Error("renew the server's certificate, or let this machine know its authority", "the certificate of Redis does not verify: %s", said)
+		f.Error("renew the server's certificate, let this machine know its authority, or name the host that it is valid for: ?server_name=redis.example.net",
+			"the certificate of %s does not verify: %s", name, said)
 	default:
-		f.Error("see that Redis runs, that no firewall is in between, and that rediss:// is used where it wants TLS", "%s can't be reached: %s", addr, said)
+		f.Error("see that it runs, that no firewall is in between, and that rediss:// is used where it wants TLS", "%s can't be reached: %s", name, said)
 	}
 }
 
-// fields reads what INFO answers: lines of name:value.
-func fields(text string) map[string]string {
-	info := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			info[name] = value
-		}
-	}
-	return info
-}
+const (
+	noCluster       = "this Redis is no Cluster"
+	noClusterAdvice = "write redis:// with one host in REDIS_URL"
+)
 
-// checkVersion asks for 6.2: archiving a task takes a command that came with it.
-func checkVersion(f *notice.Findings, info map[string]string) bool {
-	version := info["redis_version"]
-	parts := append(strings.Split(version, "."), "0", "0")
-	major, err := strconv.Atoi(parts[0])
-	minor, err2 := strconv.Atoi(parts[1])
-	switch {
-	case errors.Join(err, err2) != nil:
-		f.Error("use Redis 6.2 or newer", "the server does not say which version of Redis it is")
-	case major < 6 || major == 6 && minor < 2:
-		f.Error("upgrade it to 6.2 or newer", "Redis %s is too old", version)
-	default:
-		f.OK("Redis %s", version)
-		return true
-	}
-	return false
-}
-
-func checkRole(f *notice.Findings, info map[string]string) {
-	if info["redis_mode"] == "cluster" {
-		f.Error("use a Redis that is no cluster", "this is a Redis Cluster, which is not supported")
-	}
-	if info["role"] == "slave" {
-		f.Error("name the primary in REDIS_URL", "this server is a replica: nothing can be written")
-	}
-}
-
-func checkEviction(f *notice.Findings, info map[string]string) {
-	const advice = "set maxmemory-policy noeviction in redis.conf, and now: redis-cli CONFIG SET maxmemory-policy noeviction"
-	policy := info["maxmemory_policy"]
-	switch {
-	case policy == "noeviction":
-		f.OK("maxmemory-policy is noeviction")
-	case policy == "":
-		f.Warning(advice, "the server does not say what it does when its memory is full")
-	case info["maxmemory"] == "0":
-		f.Warning(advice, "maxmemory-policy is %s: once maxmemory is set, tasks are thrown away", policy)
-	default:
-		f.Error(advice, "maxmemory-policy is %s: when memory is full, tasks are thrown away", policy)
-	}
-}
-
-func checkPersistence(f *notice.Findings, info map[string]string) {
-	switch {
-	case info["aof_enabled"] == "1" && info["aof_last_write_status"] == "ok":
-		f.OK("it keeps an append-only file")
-	case info["aof_enabled"] == "1":
-		f.Error("make room on its disk; its log says more", "the append-only file can't be written")
-	case info["aof_enabled"] == "":
-		f.Warning("see that it keeps an append-only file", "the server does not say whether it keeps its data on disk")
-	default:
-		f.Warning("set appendonly yes in redis.conf, and now: redis-cli CONFIG SET appendonly yes",
-			"no append-only file: after a crash of Redis tasks wait for the sweep, and a restored ledger may not be recognised")
-	}
+// isNoCluster recognises how a server that is no node of a Cluster refuses its commands.
+func isNoCluster(err error) bool {
+	return strings.Contains(fmt.Sprint(err), "cluster support disabled")
 }

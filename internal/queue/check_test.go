@@ -46,8 +46,10 @@ func TestARedisIsTried(t *testing.T) {
 		{"a user who may not write", "ACL SETUSER reader on >hunter2 ~* +@read +info +eval +hello +client",
 			"redis://reader:hunter2@" + opts.Addr, usual + "error allkeys-lru, ok append-only, error a script that writes"},
 		{"a replica", "REPLICAOF 127.0.0.1 1", s.RedisURL, usual + "error replica, error allkeys-lru, ok append-only, error a script that writes"},
+		{"no Cluster", "REPLICAOF NO ONE", strings.Replace(s.RedisURL, "redis://", "redis+cluster://", 1), "error no Cluster"},
+		{"no Sentinel", "", strings.Replace(s.RedisURL, "redis://", "redis+sentinel://", 1) + "?master_name=main", "warning one Sentinel, error is no Sentinel"},
 		{"nobody listens", "", "redis://:hunter2@127.0.0.1:1", "error nothing listens"},
-		{"no URL", "", "http://:hunter2@127.0.0.1", "error REDIS_URL can't be read"},
+		{"no URL", "", "http://:hunter2@127.0.0.1", "error REDIS_URL is not a URL"},
 	} {
 		// One after the other, as they change the same server.
 		t.Run(c.name, func(t *testing.T) {

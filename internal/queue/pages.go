@@ -13,7 +13,7 @@ func (q *Queue) Pages(root string) http.Handler {
 }
 
 // opened lets asynqmon use our connections; it is never closed, as they are.
-type opened struct{ client *redis.Client }
+type opened struct{ client redis.UniversalClient }
 
 // MakeRedisClient returns the client that there is.
 func (o opened) MakeRedisClient() any { return o.client }

@@ -1,5 +1,5 @@
-// Package queue says, through asynq and Redis, what to look at next. It carries ids only and promises nothing: a
-// task may run twice, late or never. The ledger alone decides what is done, and its sweep puts back what is lost.
+// Package queue says, through asynq and Redis, which chunk to look at next. It carries ids only and promises nothing: a
+// task may run twice, late or never. The ledger alone decides what is done, and its sweep puts back tasks that are lost.
 package queue
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
-	"tocsin/internal/notice"
+	"tocsin/internal/redisurl"
 )
 
-// The queues, each with handlers of its own: none waits for the end of what another has.
+// The queues, each with handlers of its own: none waits for the end of the others' tasks.
 const (
 	urgent = "urgent"
 	chunks = "chunks" // all others
@@ -27,8 +27,8 @@ const (
 // typeChunk is the type of tasks that have a chunk worked.
 const typeChunk = "chunk"
 
-// retries is how often asynq hands out a task again whose worker vanished. It is large because a task that runs
-// out of them is archived and keeps its id; what is worth another attempt the ledger knows.
+// retries is how often asynq hands out a task again after its worker vanished. It is large because a task that runs
+// out of them is archived and keeps its id; the ledger knows which is worth another attempt.
 const retries = 1000
 
 // timeout bounds a task. asynq would cut it off at 30 minutes by default; nothing may cut off a chunk that waits
@@ -41,50 +41,25 @@ type payload struct {
 
 // Queue enqueues tasks, and hands them to a Server.
 type Queue struct {
-	redis  *redis.Client
+	redis  redis.UniversalClient
+	kind   redisurl.Kind
 	client *asynq.Client
 	logger *slog.Logger
 }
 
-// Open returns the queue at a Redis URL (redis://, rediss:// or unix://). It does not connect: Redis may be away,
-// now or later.
+// Open returns the queue at a Redis URL, as package redisurl reads it. It does not connect: Redis may be away, now or later.
 func Open(url string, logger *slog.Logger) (*Queue, error) {
-	opts, err := redis.ParseURL(url)
+	// asynq asks again at once when Redis is away; the pauses keep that from spinning.
+	client, servers, err := redisurl.Open(url, redisurl.Tuning{"dial_timeout": "2s", "max_retries": "2", "min_retry_backoff": "100ms", "max_retry_backoff": "1s"})
 	if err != nil {
-		return nil, fmt.Errorf("read the Redis URL: %w", err)
+		return nil, err
 	}
-	opts.DialTimeout = 2 * time.Second
-	// asynq asks again at once when Redis is away; these keep that from spinning.
-	opts.MaxRetries, opts.MinRetryBackoff, opts.MaxRetryBackoff, opts.DialerRetries = 2, 100*time.Millisecond, time.Second, 1
 	redis.SetLogger(redisLogger{logger}) // one for the process: the library has no other
-	client := redis.NewClient(opts)
-	return &Queue{redis: client, client: asynq.NewClientFromRedisClient(client), logger: logger}, nil
+	return &Queue{redis: client, kind: servers.Kind, client: asynq.NewClientFromRedisClient(client), logger: logger}, nil
 }
 
 // Close ends the connections.
 func (q *Queue) Close() error { return q.redis.Close() }
-
-// Ready reports why Redis can't be used now: it is away, or, as a notice.Unready, too old, a cluster, a replica, or it evicts.
-func (q *Queue) Ready(ctx context.Context) error {
-	text, err := q.redis.Info(ctx).Result()
-	if err != nil && strings.HasPrefix(err.Error(), "NOPERM") {
-		err = q.redis.Ping(ctx).Err() // its user may not ask
-	}
-	if err != nil {
-		return fmt.Errorf("ask Redis: %w", err)
-	}
-	var f notice.Findings
-	if info := fields(text); text != "" && checkVersion(&f, info) {
-		checkRole(&f, info)
-		checkEviction(&f, info)
-	}
-	for _, one := range f {
-		if one.Level == notice.LevelError {
-			return notice.Unready("Redis: " + one.Message + "; " + one.Advice)
-		}
-	}
-	return nil
-}
 
 // EnqueueChunk asks for a chunk to be worked, an urgent one before all others. While a task of the same chunk and
 // generation exists, it does nothing.
@@ -114,8 +89,8 @@ type Handlers struct {
 	Chunk func(id int64) error
 }
 
-// Serve starts to take tasks, at most so many of each queue at once: what is urgent does not wait for the end of what is
-// not. After shutdown is called it takes no more, and shutdown returns when those under way are done, or after the drain.
+// Serve starts to take tasks, at most so many of each queue at once: an urgent one does not wait for the end of
+// another. After shutdown is called it takes no more, and shutdown returns when those under way are done, or after the drain.
 func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdown func(), err error) {
 	mux := asynq.NewServeMux()
 	mux.HandleFunc(typeChunk, handle(h.Chunk))
@@ -168,7 +143,7 @@ func (l logger) Warn(args ...any)  { l.Logger.Warn("queue", text(args)) }
 func (l logger) Error(args ...any) { l.Logger.Error("queue", text(args)) }
 func (l logger) Fatal(args ...any) { l.Logger.Error("queue", text(args)) }
 
-// redisLogger lets go-redis log through slog. What it says comes back as errors too.
+// redisLogger lets go-redis log through slog. All that it says comes back as errors too.
 type redisLogger struct{ *slog.Logger }
 
 func (l redisLogger) Printf(ctx context.Context, format string, args ...any) {

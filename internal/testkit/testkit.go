@@ -162,6 +162,36 @@ func OwnRedis(t testing.TB) *local.Services {
 	return own(t, local.Options{NoPostgres: true}, "REDIS_URL")
 }
 
+// RedisCluster returns a Cluster for this test alone: three primaries, each with so many replicas. It ends with the test.
+func RedisCluster(t testing.TB, replicas int) *local.Redises {
+	t.Helper()
+	return several(t, func(ctx context.Context) (*local.Redises, error) { return local.StartCluster(ctx, replicas) })
+}
+
+// RedisSentinel returns a primary, its replica and three Sentinels for this test alone. They end with the test.
+func RedisSentinel(t testing.TB) *local.Redises {
+	t.Helper()
+	return several(t, local.StartSentinel)
+}
+
+func several(t testing.TB, start func(context.Context) (*local.Redises, error)) *local.Redises {
+	t.Helper()
+	NeedsServers(t)
+	r, err := start(t.Context())
+	if errors.Is(err, local.ErrUnavailable) {
+		t.Skipf("several Redis servers are started from its programs alone: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
 func own(t testing.TB, o local.Options, name string) *local.Services {
 	t.Helper()
 	NeedsServers(t)
