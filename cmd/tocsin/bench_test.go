@@ -60,6 +60,7 @@ func BenchmarkSystem(b *testing.B) {
 	s.growth(fast)
 	s.compare("fast sink", fast, mail, *benchRecipients)
 	s.compare("smtp-sink", postfix, mail, *benchRecipients)
+	s.signatures(fast)
 	s.roundTrips(mail)
 	s.limits(fast)
 	s.stops(fast)
@@ -155,12 +156,12 @@ func (s *benchSystem) compare(name, relay, mail string, mails int) {
 		}
 	}
 	fmt.Printf("\n%s\n", name)
-	printRuns(runs)
+	printRuns(runs, "smtp-source")
 }
 
-// printRuns prints medians, and the rate as a multiple of smtp-source's.
-func printRuns(runs map[string][]figures) {
-	yard := median(runs["smtp-source"], figures.rate)
+// printRuns prints medians, and the rate as a multiple of that of one of the runs.
+func printRuns(runs map[string][]figures, yardstick string) {
+	yard := median(runs[yardstick], figures.rate)
 	fmt.Printf("  %-16s %9s %8s   µs of CPU a mail\n", "", "mails/s", "×")
 	for _, name := range slices.Sorted(maps.Keys(runs)) {
 		rate := median(runs[name], figures.rate)
@@ -210,7 +211,7 @@ func (s *benchSystem) roundTrips(mail string) {
 		}
 	}
 	fmt.Printf("\nround trip of %s, %d connections, 256 open marks\n", benchRoundTrip, benchConnections)
-	printRuns(runs)
+	printRuns(runs, "smtp-source")
 }
 
 // limits sends to thirty domains with a limit each.

@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
+	"net/mail"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +24,8 @@ type oneClaim struct {
 	Ledger
 	due  []ledger.Due
 	lost time.Duration // after so long the lease is; 0 = never
+
+	marked func(seq int) // is told of each mark before it is granted; nil: nobody
 
 	mu     sync.Mutex
 	claims int
@@ -56,6 +61,11 @@ func (l *oneClaim) Renew(context.Context, int64, int64) (bool, error) {
 func (l *oneClaim) Commit(_ context.Context, marks []ledger.Attempt, outcomes []ledger.Outcome) ([]bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, m := range marks {
+		if l.marked != nil {
+			l.marked(m.Seq)
+		}
+	}
 	for _, o := range outcomes {
 		if o.State == notice.DeliverySent {
 			delete(l.owed, o.Seq)
@@ -83,7 +93,9 @@ type relays struct {
 
 func (r *relays) Halt() {}
 
+// Submit has the mark asked for at once, as package send does for the jobs that are next.
 func (r *relays) Submit(j notice.Job) {
+	j.Ask()
 	go func() {
 		r.conns <- struct{}{}
 		defer func() { <-r.conns }()
@@ -95,7 +107,6 @@ func (r *relays) Submit(j notice.Job) {
 		r.mu.Lock()
 		r.began[local] = append(r.began[local], time.Since(simStart))
 		r.mu.Unlock()
-		j.Ask()
 		if _, err := j.Wait(context.Background()); err != nil {
 			j.Done(noDot(err.Error()), nil)
 			return
@@ -158,9 +169,10 @@ type bench struct {
 
 // workChunk has a worker's one chunk worked, and waits until it was given back; beside runs while it is.
 func workChunk(t *testing.T, l *oneClaim, takes, every map[string]time.Duration, o Options, beside func(b *bench)) *bench {
-	b := &bench{ledger: l, relays: &relays{takes: takes, conns: make(chan struct{}, 16), began: map[string][]time.Duration{}}, pacing: &pacing{every: every, next: map[string]time.Time{}}}
+	b := &bench{ledger: l, relays: &relays{takes: takes, began: map[string][]time.Duration{}}, pacing: &pacing{every: every, next: map[string]time.Time{}}}
 	stage := newStage(t)
 	synctest.Test(t, func(t *testing.T) {
+		b.relays.conns = make(chan struct{}, 16) // a wait for one is known to the simulated clock
 		o.From, o.Logger, o.Pacer = "status@example.net", slog.New(slog.DiscardHandler), b.pacing
 		w, err := NewWorker(l, nil, stage.set, b.relays, o)
 		if err != nil {
@@ -297,5 +309,57 @@ func TestALoneChunkRestsAsLongAsItsLimitAsks(t *testing.T) {
 	workChunk(t, l, map[string]time.Duration{"m0": time.Second}, map[string]time.Duration{"limited.example": 10 * time.Second}, Options{}, nil)
 	if len(l.closed) != 1 || l.at.Add(l.closed[0].Rest).Sub(simStart) != 10*time.Second {
 		t.Errorf("given back after %v: %+v", l.at.Sub(simStart), l.closed)
+	}
+}
+
+// signatures makes one in the time that it takes, and knows which mails have theirs.
+type signatures struct {
+	takes time.Duration
+	mu    sync.Mutex
+	made  map[string]bool // by the local part of the recipient
+	now   int             // being made
+	most  int             // at once
+}
+
+func (s *signatures) sign(message []byte, _ time.Time) ([]byte, error) {
+	m, err := mail.ReadMessage(bytes.NewReader(message))
+	if err != nil {
+		return nil, err
+	}
+	local, _, _ := strings.Cut(strings.TrimLeft(m.Header.Get("To"), "<"), "@")
+	s.mu.Lock()
+	s.now++
+	s.most = max(s.most, s.now)
+	s.mu.Unlock()
+	time.Sleep(s.takes)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now--
+	s.made[local] = true
+	return append([]byte("DKIM-Signature: x\r\n"), message...), nil
+}
+
+// A signature that takes longer than G would come too late for a mark that was granted before it. All are made at once, as
+// far as there are places, so that no core is idle while mails wait for theirs.
+func TestASignatureIsMadeBeforeTheMarkIsAskedFor(t *testing.T) {
+	t.Parallel()
+	const mails = 40
+	s := &signatures{takes: 2 * simGrace, made: map[string]bool{}}
+	l := owing(addresses(mails, "example.org")...)
+	marked := 0
+	l.marked = func(seq int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		marked++
+		if !s.made[fmt.Sprintf("m%d", seq)] {
+			t.Errorf("mail %d was marked before it was signed", seq)
+		}
+	}
+	workChunk(t, l, nil, nil, Options{Sign: s.sign}, nil)
+	if marked != mails || len(l.owed) != 0 {
+		t.Errorf("%d of %d mails were marked, %d are owed", marked, mails, len(l.owed))
+	}
+	if s.most < min(mails, runtime.GOMAXPROCS(0)) {
+		t.Errorf("%d signatures were made at once, and there are %d cores", s.most, runtime.GOMAXPROCS(0))
 	}
 }
