@@ -35,8 +35,18 @@ func (s *Server) describeBounces(api huma.API) {
 		if _, err := io.CopyN(io.Discard, in.mail, drainLimit); err != nil && err != io.EOF {
 			return nil, err
 		}
-		return ok(s.desk.TakeReturned(ctx, raw))
+		return ok(s.takeReturned(ctx, raw))
 	}, 400, 408, 415)
+}
+
+// takeReturned has a mail recorded. One about an attempt that is under way is to come again: 503 has all senders try that, where some
+// take 409 for the end.
+func (s *Server) takeReturned(ctx context.Context, raw []byte) (notice.BounceReceipt, error) {
+	r, err := s.desk.TakeReturned(ctx, raw)
+	if notice.CodeOf(err) == notice.CodeTooEarly {
+		err = plain(http.StatusServiceUnavailable, err.Error())
+	}
+	return r, err
 }
 
 // returnedMail takes hold of the body before anything reads it whole.

@@ -53,7 +53,7 @@ func (s *Server) takeHook(w http.ResponseWriter, r *http.Request, hooks *hook.Ho
 	}
 	matched := 0
 	for _, report := range reports {
-		receipt, err := s.desk.TakeReturned(r.Context(), report)
+		receipt, err := s.takeReturned(r.Context(), report)
 		if err != nil && notice.CodeOf(err) != notice.CodeInvalid {
 			s.problem(r.Context(), err).write(w, r)
 			return

@@ -55,6 +55,7 @@ type Register interface {
 	Choices(ctx context.Context, noticeID int64, seq int) (notice.Choices, error)
 	Choose(ctx context.Context, noticeID int64, seq int, topic notice.Scope, stop bool) (notice.Choices, error)
 	FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error)
+	UnderWay(ctx context.Context, r ledger.Returned) (bool, error)
 	Return(ctx context.Context, r ledger.Returned) (notice.BounceEffect, error)
 	Senders(ctx context.Context) (notice.Senders, error)
 	Kept(ctx context.Context, noticeIDs []int64, seqs []int) ([]ledger.Kept, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"tocsin/internal/audience"
 	"tocsin/internal/bounce"
@@ -29,6 +30,9 @@ func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceRec
 	}
 	of.Kind, of.Class, of.Code, of.Status = r.Kind, told.Class, told.Code, told.Status
 	of.Diagnostic, of.Remote, of.At, of.Complains = told.Diagnostic, told.RemoteMTA, told.At, m.Complains()
+	if err := d.answered(ctx, of); err != nil {
+		return r, err
+	}
 	e, err := d.Ledger.Return(ctx, of)
 	if notice.CodeOf(err) == notice.CodeNotFound {
 		return r, nil
@@ -46,6 +50,39 @@ func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceRec
 		d.Logger.Error("too many mails come back: the notice is held until it is resumed", slog.Int64("notice_id", of.NoticeID))
 	}
 	return r, nil
+}
+
+const (
+	// How long a report is kept waiting for the answer to its attempt to be recorded, and how often that is looked for.
+	reportWaits = 2 * time.Second
+	reportLooks = 25 * time.Millisecond
+)
+
+// answered waits until the answer to the attempt of a report is recorded: a report that comes before it would be lost. A
+// notice.Error of class too_early says that it is to be handed in again.
+func (d *Desk) answered(ctx context.Context, of ledger.Returned) error {
+	if of.Kind != notice.KindBounce && of.Kind != notice.KindDelivery {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, reportWaits, &notice.Error{Code: notice.CodeTooEarly,
+		Message: "the attempt that the mail is about is under way: hand the mail in again"})
+	defer cancel()
+	again := time.NewTicker(reportLooks)
+	defer again.Stop()
+	for {
+		under, err := d.Ledger.UnderWay(ctx, of)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil || !under {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // worst returns the recipient that decides what a mail is: one that failed before one that waits. A mail of ours has one

@@ -70,6 +70,31 @@ func TestABounceEndsTheAttemptThatItIsAbout(t *testing.T) {
 	}
 }
 
+func TestAnAttemptIsUnderWayUntilItsAnswerIsRecorded(t *testing.T) {
+	t.Parallel()
+	d := release(t, 3)
+	c := d.claim("a worker")
+	for seq := range 2 {
+		d.mark(attempt(c, seq))
+	}
+	d.answer(attempt(c, 1), notice.DeliverySent, 250)
+	older, unnamed, unknown := attempt(c, 0), attempt(c, 0), attempt(c, 0)
+	older.Epoch--
+	unnamed.Epoch = 0
+	unknown.NoticeID += 100
+	for name, tt := range map[string]struct {
+		of   ledger.Attempt
+		want bool
+	}{
+		"a marked one": {attempt(c, 0), true}, "the last one, marked": {unnamed, true}, "an older one": {older, false}, "a sent one": {attempt(c, 1), false},
+		"one that was not begun": {attempt(c, 2), false}, "one of no notice": {unknown, false},
+	} {
+		if got, err := d.UnderWay(t.Context(), returned(tt.of, notice.BounceFull)); err != nil || got != tt.want {
+			t.Errorf("%s: %t, %v", name, got, err)
+		}
+	}
+}
+
 func TestABounceOfAnEarlierAttemptDoesNotTouchTheLaterOne(t *testing.T) {
 	t.Parallel()
 	d := release(t, 1)
