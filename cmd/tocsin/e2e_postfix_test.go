@@ -125,13 +125,12 @@ func (l *faultyLine) counts() (unheard, unsent int) {
 	return l.unheard, l.unsent
 }
 
-func TestReconcileWithPostfix(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	relay := startPostfix(t, s.sink.Addr())
-	line := startFaultyLine(t, relay.address)
+// sendOverFaultyLine sends a notice to a relay over a line that keeps answers and dots back, until its worker is killed.
+// Another worker finishes the notice without that line.
+func (s *system) sendOverFaultyLine(relay string, recipients int) *faultyLine {
+	s.t.Helper()
+	line := startFaultyLine(s.t, relay)
 	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+line.Addr().String())
-	recipients := testkit.Size(500, 2000)
 	s.customers(recipients)
 	victim := s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
@@ -142,11 +141,19 @@ func TestReconcileWithPostfix(t *testing.T) {
 		return unheard >= 3 && unsent >= 3
 	})
 	victim.kill()
-	// The line is mended; another worker finds what the first one left.
 	line.Close()
-	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+relay.address)
+	s.env = append(s.env, "TOCSIN_SMTP_URL=smtp://"+relay)
 	s.work()
 	s.await("outage-1", "finished", finished)
+	return line
+}
+
+func TestReconcileWithPostfix(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	relay := startPostfix(t, s.sink.Addr())
+	recipients := testkit.Size(500, 2000)
+	line := s.sendOverFaultyLine(relay.address, recipients)
 	uncertain := s.status("outage-1").Counts["uncertain"]
 	unheard, unsent := line.counts()
 	if uncertain < unheard+unsent || uncertain > openMarks {

@@ -43,6 +43,7 @@ type commands struct {
 	Serve        serveCmd        `cmd:"" help:"Serve the API that all other commands speak to."`
 	Work         workCmd         `cmd:"" help:"Send what is due; run as many as you like."`
 	Bounces      bouncesCmd      `cmd:"" help:"Take mails that came back, and hand them to the API."`
+	Reconcile    followCmd       `cmd:"" help:"Settle by a relay's log what is uncertain, as the log is written."`
 	Check        checkCmd        `cmd:"" help:"Try everything that serve and work need, and say what to mend."`
 	Health       healthCmd       `cmd:"" hidden:"" help:"Succeed if a URL answers with 200."`
 	Customers    customersCmd    `cmd:"" help:"Import, look up and delete customers."`

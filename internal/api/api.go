@@ -43,6 +43,8 @@ type Desk interface {
 	Settle(ctx context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error)
 	// Reconcile settles deliveries by what a relay's log shows.
 	Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
+	// Relayed records what a relay's log says as it is written.
+	Relayed(ctx context.Context, words []ledger.Relayed, who string) (ledger.RelayedResult, error)
 	// TakeReturned records what a mail that came back says.
 	TakeReturned(ctx context.Context, raw []byte) (notice.BounceReceipt, error)
 	// Message makes the mail of a delivery again, and says whether it is the one that was sent.

@@ -28,6 +28,7 @@ type fake struct {
 	key        string // that History was asked for
 	settled    notice.Settlement
 	reconciled []ledger.Reconciliation
+	relayed    []ledger.Relayed
 	returned   [][]byte
 	chosen     []string // by readers: token, topic and whether it was stopped
 	unheld     notice.Unholding

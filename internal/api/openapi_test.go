@@ -106,6 +106,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/notices/{id}/settle",
 		"POST /v1/notices/{id}/take-back",
 		"POST /v1/notices/{id}/unhold",
+		"POST /v1/relayed",
 		"POST /v1/relays/{name}/rest",
 		"POST /v1/relays/{name}/resume",
 		"POST /v1/search",

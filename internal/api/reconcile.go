@@ -39,6 +39,19 @@ type evidenceBody struct {
 	At        time.Time `json:"at" doc:"when the relay took it"`
 }
 
+// relayedBody is what a relay's log says about mails.
+type relayedBody struct {
+	Mails []relayedWord `json:"mails" minItems:"1" maxItems:"1000"`
+}
+
+type relayedWord struct {
+	MessageID string    `json:"message_id" maxLength:"500"`
+	QueueID   string    `json:"queue_id" pattern:"^[0-9A-Za-z]{1,40}$" doc:"the relay's"`
+	Status    string    `json:"status" maxLength:"500" doc:"what the log says"`
+	At        time.Time `json:"at"`
+	Server    string    `json:"server,omitempty" maxLength:"500" doc:"the recipient's server, which took the mail; absent while none did"`
+}
+
 type missingBody struct {
 	MessageID string `json:"message_id" maxLength:"500"`
 	Epoch     int64  `json:"epoch" doc:"of the attempt that was looked at"`
@@ -54,6 +67,29 @@ func (s *Server) describeReconcile(api huma.API) {
 		Summary:     "Settle what is uncertain by what a relay's log shows",
 		Description: "A delivery that changed since it was looked at is left alone. Nothing is requeued before its gate, or on a log that does not reach over its attempt.",
 	}, s.reconcile, 400, 404, 409, 413, 415, 422)
+	register(s, api, huma.Operation{
+		OperationID: "relayed", Method: http.MethodPost, Path: "/v1/relayed", Tags: []string{"notices"},
+		Summary: "Record what a relay's log says about mails, as it is written",
+		Description: "A mail that the relay has, or has handed on, and that was uncertain is sent; one that is sent keeps when the recipient's server took it, and which that was. " +
+			"Nothing is requeued. The same may be said again.",
+	}, s.relayed, 400, 413, 415, 422)
+}
+
+func (s *Server) relayed(ctx context.Context, in *struct{ Body relayedBody }) (*answer[ledger.RelayedResult], error) {
+	words := make([]ledger.Relayed, len(in.Body.Mails))
+	for i, w := range in.Body.Mails {
+		words[i] = ledger.Relayed(w)
+	}
+	return ok(s.desk.Relayed(ctx, words, requestOf(ctx).who))
+}
+
+// Relayed records what a relay's log says about at most 1,000 mails.
+func (cl *Client) Relayed(ctx context.Context, words []ledger.Relayed) (done ledger.RelayedResult, err error) {
+	var body relayedBody
+	for _, w := range words {
+		body.Mails = append(body.Mails, relayedWord(w))
+	}
+	return done, cl.do(ctx, call{method: http.MethodPost, path: "/v1/relayed", body: body}, &done)
 }
 
 func (s *Server) uncertain(ctx context.Context, in *struct {

@@ -39,6 +39,29 @@ func (f *fake) Reconcile(_ context.Context, ref string, r ledger.Reconciliation,
 	return ledger.Reconciled{Sent: len(r.Evidence), Requeued: len(r.Requeue), TooEarly: 1, NotCovered: 2, Changed: 3, From: &from}, nil
 }
 
+func (f *fake) Relayed(_ context.Context, words []ledger.Relayed, who string) (ledger.RelayedResult, error) {
+	defer f.lock()()
+	f.who, f.relayed = who, words
+	return ledger.RelayedResult{Settled: 1, Open: []string{words[0].MessageID}}, nil
+}
+
+func TestWhatALogSaysGoesOver(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	words := []ledger.Relayed{{MessageID: "<t.1@example.net>", QueueID: "AAAAAA", Status: "queue active", At: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)},
+		{MessageID: "<t.2@example.net>", QueueID: "BBBBBB", Status: "status=sent", At: time.Date(2026, 11, 20, 12, 0, 1, 0, time.UTC), Server: "mx"}}
+	done, err := b.client.Relayed(t.Context(), words)
+	if err != nil || done.Settled != 1 || len(done.Open) != 1 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if diff := cmp.Diff(words, b.relayed); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if resp, text := b.send(t, "POST", "/v1/relayed", `{"mails":[]}`); resp.StatusCode != 422 {
+		t.Errorf("nothing: %s %s", resp.Status, text)
+	}
+}
+
 func TestUncertainComesInPages(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), t.Context()

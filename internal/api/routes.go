@@ -71,6 +71,8 @@ var leastRole = map[string]notice.TokenRole{
 	"POST /v1/suppressions":           notice.RoleSender,
 	"POST /v1/suppressions/import":    notice.RoleSender,
 
+	"POST /v1/relayed": notice.RoleApprover,
+
 	"DELETE /v1/customers/{id}":        notice.RoleApprover,
 	"POST /v1/holds/{number}/remove":   notice.RoleApprover,
 	"POST /v1/notices/{id}/unhold":     notice.RoleApprover,

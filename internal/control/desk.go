@@ -20,6 +20,7 @@ import (
 type Register interface {
 	Sweep(ctx context.Context) (ledger.Work, error)
 	Reconcile(ctx context.Context, id int64, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
+	Relayed(ctx context.Context, words []ledger.Relayed, who string) (ledger.RelayedResult, error)
 	AttributeNames(ctx context.Context) ([]string, error)
 	Anybody(ctx context.Context, f notice.Filter) (bool, error)
 	FilterHints(ctx context.Context, filters ...notice.Filter) ([]string, error)

@@ -24,3 +24,11 @@ func (d *Desk) Reconcile(ctx context.Context, ref string, r ledger.Reconciliatio
 	}
 	return done, nil
 }
+
+// Relayed records what a relay's log says about mails as it is written.
+func (d *Desk) Relayed(ctx context.Context, words []ledger.Relayed, who string) (done ledger.RelayedResult, err error) {
+	if done, err = d.Ledger.Relayed(ctx, words, who); err == nil && done.Settled > 0 {
+		d.Logger.Info("a relay's log settled deliveries", slog.String("who", who), slog.Int("sent", done.Settled))
+	}
+	return done, err
+}
