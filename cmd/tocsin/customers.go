@@ -222,7 +222,12 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 		fmt.Fprintf(a.stdout, "No notice concerned %s.\n", shown(c.Whom))
 		return nil
 	}
-	t := table(a.stdout)
+	return printHistory(a.stdout, entries)
+}
+
+// printHistory writes what became of each notice to a mailbox or a customer.
+func printHistory(w io.Writer, entries []notice.HistoryEntry) error {
+	t := table(w)
 	fmt.Fprintln(t, "WHEN\tSTATE\tNOTICE")
 	for _, e := range entries {
 		d := e.Delivery

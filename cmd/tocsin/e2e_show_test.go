@@ -96,7 +96,7 @@ func TestAMailThatCantBeTheSameIsShownAsAnother(t *testing.T) {
 	if code != 1 || !strings.Contains(out, "This is not the mail that was sent") || !strings.Contains(out, "its compiled mail is not kept") || !strings.Contains(out, "Beste Customer 1,") {
 		t.Errorf("exit %d, %s", code, out)
 	}
-	if out, said, code := s.run("notice", "show", "n1", "--address", "nobody@example.com"); code != 1 || !strings.Contains(said, "not on the audience") {
+	if out, said, code := s.run("notice", "show", "n1", "--address", "nobody@example.com"); code != 1 || !strings.Contains(said, "No such customer") {
 		t.Errorf("of nobody: exit %d, %s%s", code, out, said)
 	}
 }

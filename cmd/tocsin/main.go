@@ -47,6 +47,7 @@ type commands struct {
 	Check        checkCmd        `cmd:"" help:"Try everything that serve and work need, and say what to mend."`
 	Health       healthCmd       `cmd:"" hidden:"" help:"Succeed if a URL answers with 200."`
 	Customers    customersCmd    `cmd:"" help:"Import, look up and delete customers."`
+	Search       searchCmd       `cmd:"" help:"Answer whether somebody got a notice: by address, customer, Message-ID or queue id."`
 	Suppressions suppressionsCmd `cmd:"" help:"Keep the list of addresses and domains that are not mailed."`
 	Notice       noticeCmd       `cmd:"" help:"Check, send and follow notices."`
 	Hold         holdCmd         `cmd:"" help:"Keep times in which nothing leaves, or stop everything now."`

@@ -55,12 +55,13 @@ func (c *showCmd) Run(ctx context.Context, a *app) error {
 // find returns the delivery to the address. Of several, such as the mail to a shared mailbox and one that went to an
 // alternate, that to the mailbox itself is meant.
 func (c *showCmd) find(ctx context.Context, client *api.Client) (seq int, err error) {
-	_, told, err := client.Search(ctx, c.Address, c.Key)
+	found, err := client.Look(ctx, c.Address, c.Key)
 	if err != nil {
 		return 0, err
 	}
+	told := found.Deliveries
 	if len(told) == 0 {
-		return 0, notice.NotFound("%s is not on the audience of notice %s", shown(c.Address), c.Key)
+		return 0, notice.NotFound("no mail of notice %s: %s", c.Key, found.Answer)
 	}
 	own := slices.IndexFunc(told, func(e notice.HistoryEntry) bool { return strings.EqualFold(e.Delivery.Address, c.Address) })
 	return told[max(0, own)].Delivery.Seq, nil

@@ -189,11 +189,11 @@ func (cl *Client) Deliveries(ctx context.Context, ref string, q DeliveryQuery) i
 // searched is Deliveries of one address or customer, which goes into the body of a request.
 func (cl *Client) searched(ctx context.Context, ref string, q DeliveryQuery) iter.Seq2[notice.Delivery, error] {
 	return func(yield func(notice.Delivery, error) bool) {
-		_, told, err := cl.Search(ctx, q.Search, ref)
+		found, err := cl.Look(ctx, q.Search, ref)
 		if err != nil {
 			yield(notice.Delivery{}, err)
 		}
-		for _, e := range told {
+		for _, e := range found.Deliveries {
 			if (q.State == nil || e.Delivery.State == *q.State) && !yield(e.Delivery, nil) {
 				return
 			}

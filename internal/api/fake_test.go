@@ -24,8 +24,9 @@ type fake struct {
 	bodies     map[int64]notice.Body
 	deliveries []notice.Delivery // of every notice
 	customers  map[string]notice.Customer
-	who        string // of the last decision
-	key        string // that History was asked for
+	who        string    // of the last decision
+	key        string    // that History was asked for
+	looked     [2]string // the text and the notice of the last search
 	settled    notice.Settlement
 	reconciled []ledger.Reconciliation
 	relayed    []ledger.Relayed
@@ -274,6 +275,18 @@ func (f *fake) Message(_ context.Context, ref string, seq int) (notice.Message, 
 		m.Proof, m.Why, m.Source = notice.ProofErased, "erased", ""
 	}
 	return m, nil
+}
+
+func (f *fake) Look(_ context.Context, text, ref string) (found notice.Found, err error) {
+	f.looked = [2]string{text, ref}
+	if ref != "" {
+		if _, err := f.find(ref); err != nil {
+			return found, err
+		}
+	}
+	found = notice.Found{ReadAs: notice.ReadAddress, Verdict: notice.VerdictYes, Answer: "Yes"}
+	found.Deliveries = []notice.HistoryEntry{{Number: 1, Key: "k", Delivery: notice.Delivery{Seq: 1, Address: text}}}
+	return found, nil
 }
 
 func (f *fake) Subjects(_ context.Context, entries []notice.HistoryEntry) error {

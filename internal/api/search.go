@@ -16,12 +16,8 @@ type (
 		Customer string `json:"customer" minLength:"1" maxLength:"1000" doc:"the customer's external id, or an address in any spelling"`
 	}
 	searchBody struct {
-		Text   string `json:"text" minLength:"1" maxLength:"1000" doc:"an address in any spelling, a customer's external id, or a text of a customer"`
-		Notice string `json:"notice,omitempty" maxLength:"100" doc:"only the deliveries of the notice with this key or number"`
-	}
-	searchAnswer struct {
-		Customers  []notice.Customer     `json:"customers" doc:"those who have the text or the address, the first 100 by id"`
-		Deliveries []notice.HistoryEntry `json:"deliveries" doc:"what the mailbox or the customer with that id was to be told, the newest first"`
+		Text   string `json:"text" minLength:"1" maxLength:"1000" doc:"an address in any spelling, a customer's external id, a Message-ID, the id of a relay's queue, or a text of a customer"`
+		Notice string `json:"notice,omitempty" maxLength:"100" doc:"the notice that is asked about, by key or number; without it, the newest one to the mailbox"`
 	}
 )
 
@@ -32,48 +28,23 @@ func (s *Server) describeSearch(api huma.API) {
 		return s.history(ctx, in.Body.Customer)
 	}, 400, 413, 415, 422)
 	search := huma.Operation{OperationID: "search", Method: http.MethodPost, Path: "/v1/search", DefaultStatus: http.StatusOK,
-		Summary: "Who has this address, id or text, and what were they told?", Tags: []string{"customers"}}
+		Summary: "Did they get it? The answer, who they are, and what they were told", Tags: []string{"customers"}}
 	register(s, api, search, s.search, 400, 404, 413, 415, 422)
 }
 
-func (s *Server) search(ctx context.Context, in *struct{ Body searchBody }) (*answer[searchAnswer], error) {
-	text := in.Body.Text
-	people := notice.CustomerPage{Limit: 100, Text: audience.CanonicalID(text)}
-	if a, err := audience.ParseAddress(text); err == nil {
-		people.Text, people.AddressKey = "", a.Key()
-	}
-	list, err := s.customerPage(ctx, people)
+func (s *Server) search(ctx context.Context, in *struct{ Body searchBody }) (*answer[notice.Found], error) {
+	found, err := s.desk.Look(ctx, in.Body.Text, in.Body.Notice)
 	if err != nil {
 		return nil, err
 	}
-	found := searchAnswer{Customers: list.Body.Customers}
-	if in.Body.Notice != "" {
-		found.Deliveries, err = s.searchNotice(ctx, in.Body.Notice, text)
-		return ok(found, err)
+	for i := range found.Customers {
+		found.Customers[i].Attributes = filled(found.Customers[i].Attributes)
 	}
-	told, err := s.history(ctx, text)
-	if err != nil {
-		return nil, err
+	for i := range found.Deliveries {
+		tidyDelivery(&found.Deliveries[i].Delivery)
 	}
-	found.Deliveries = told.Body.Deliveries
+	found.Customers, found.Deliveries, found.Timeline = orEmpty(found.Customers), orEmpty(found.Deliveries), orEmpty(found.Timeline)
 	return ok(found, nil)
-}
-
-// searchNotice returns the deliveries of a notice to an address or a customer.
-func (s *Server) searchNotice(ctx context.Context, ref, text string) ([]notice.HistoryEntry, error) {
-	st, err := s.book.Status(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	list, err := s.page(ctx, st.Number, notice.DeliveryPage{After: -1, Limit: maxPage, Search: text})
-	entries := []notice.HistoryEntry{}
-	for _, d := range list.Deliveries {
-		entries = append(entries, notice.HistoryEntry{Number: st.Number, Key: st.Key, Kind: st.Kind, Phase: st.Phase, Delivery: d})
-	}
-	if err != nil {
-		return nil, err
-	}
-	return entries, s.desk.Subjects(ctx, entries)
 }
 
 // history lists the notices to the customer with an id, or to the mailbox with an address.
@@ -99,10 +70,9 @@ func (cl *Client) History(ctx context.Context, idOrAddress string) ([]notice.His
 	return l.Deliveries, err
 }
 
-// Search returns who has an address, an id or a text, and the deliveries to the mailbox or the customer; of one notice alone
-// where ref is not "".
-func (cl *Client) Search(ctx context.Context, text, ref string) (customers []notice.Customer, told []notice.HistoryEntry, err error) {
-	var found searchAnswer
-	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/search", body: searchBody{text, ref}, again: untilReached}, &found)
-	return found.Customers, found.Deliveries, err
+// Look answers whether they got it, of whom the text is an address, an id, a name, a Message-ID or the id of a relay's queue; of one notice
+// alone where ref is not "".
+func (cl *Client) Look(ctx context.Context, text, ref string) (f notice.Found, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/search", body: searchBody{text, ref}, again: untilReached}, &f)
+	return f, err
 }

@@ -59,6 +59,13 @@ type Register interface {
 	UnderWay(ctx context.Context, r ledger.Returned) (bool, error)
 	Return(ctx context.Context, r ledger.Returned) (notice.BounceEffect, error)
 	Senders(ctx context.Context) (notice.Senders, error)
+	Customer(ctx context.Context, id string) (notice.Customer, error)
+	Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Customer, error)
+	CustomersNamed(ctx context.Context, begin string, limit int) ([]notice.Customer, error)
+	HistoryOf(ctx context.Context, noticeID int64, idOrAddress, addressKey string) ([]notice.HistoryEntry, error)
+	Entries(ctx context.Context, noticeIDs []int64, seqs []int) ([]notice.HistoryEntry, error)
+	FindQueueID(ctx context.Context, id string, noticeID int64) (noticeIDs []int64, seqs []int, err error)
+	Timeline(ctx context.Context, noticeID int64, seq int) ([]notice.Event, error)
 	Kept(ctx context.Context, noticeIDs []int64, seqs []int) ([]ledger.Kept, error)
 	Message(ctx context.Context, noticeID int64, seq int) (ledger.Kept, error)
 	RecordTest(ctx context.Context, key, who, detail string) error

@@ -98,6 +98,9 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 	})
 	few("history", 500, func(db *ledger.DB) error { _, err := db.History(ctx, "c7", ""); return err })
 	few("a mail that is made again", 500, func(db *ledger.DB) error { _, err := db.Message(ctx, d.id, 7); return err })
+	few("names", 300, func(db *ledger.DB) error { _, err := db.CustomersNamed(ctx, "Customer 777", 100); return err })
+	few("a timeline", 100, func(db *ledger.DB) error { _, err := db.Timeline(ctx, d.id, 7); return err })
+	few("the id of a queue, in three notices", 500, func(db *ledger.DB) error { _, _, err := db.FindQueueID(ctx, "4ZAB12", 0); return err })
 	few("the whole report", 20*rows, func(db *ledger.DB) error {
 		return db.EachDelivery(ctx, d.id, nil, func(notice.Delivery) error { return nil })
 	})

@@ -40,27 +40,36 @@ const standsTables = `
 	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = stands.seq OFFSET 0) d
 	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq = stands.seq OFFSET 0) r`
 
-const historySQL = `
-	WITH stands AS (` + standsSQL + `)
+// entriesSQL reads the deliveries of "stands" as a history has them.
+const entriesSQL = `
 	SELECT n.id, n.key, i.kind, n.body->>'phase', coalesce(n.texts->r.text->>'subject', ''),
 		(SELECT jsonb_agg(jsonb_build_object('kind', kind, 'at', at, 'class', class, 'smtp_code', code, 'enhanced_code', status,
 			'diagnostic', diagnostic, 'remote', remote, 'changed', changed) ORDER BY at DESC) FROM bounce WHERE notice_id = n.id AND seq = r.seq), ` + deliveryColumns + `
 	FROM ` + standsTables + ` JOIN incident i ON i.id = n.incident_id
 	ORDER BY n.released_at DESC, n.id DESC, r.seq`
 
+const historySQL = `WITH stands AS (` + standsSQL + `)` + entriesSQL
+
 // History returns, newest first, every notice on which the customer with that external id stands, or that belongs to
 // the mailbox with that address key ("" where what was asked for is no address). It is empty, never nil, where there
 // is none, and includes customers that have been deleted since.
 func (db *DB) History(ctx context.Context, idOrAddress string, addressKey string) ([]notice.HistoryEntry, error) {
+	return db.HistoryOf(ctx, 0, idOrAddress, addressKey)
+}
+
+// HistoryOf is the part of a History that is about one notice, or for 0 all of it.
+func (db *DB) HistoryOf(ctx context.Context, noticeID int64, idOrAddress, addressKey string) ([]notice.HistoryEntry, error) {
 	if !storable(idOrAddress) || !storable(addressKey) {
 		return []notice.HistoryEntry{}, nil
 	}
-	rows, _ := db.pool.Query(ctx, historySQL, idOrAddress, addressKey, 0)
-	all, err := pgx.AppendRows([]notice.HistoryEntry{}, rows, func(row pgx.CollectableRow) (e notice.HistoryEntry, err error) {
-		var returned []notice.ReturnedReport
-		e.Delivery, err = scanDelivery(row, &e.Number, &e.Key, &e.Kind, &e.Phase, &e.Subject, &returned)
-		e.Delivery.Returned = returned
-		return e, err
-	})
+	rows, _ := db.pool.Query(ctx, historySQL, idOrAddress, addressKey, noticeID)
+	all, err := pgx.AppendRows([]notice.HistoryEntry{}, rows, scanEntry)
 	return all, wrap(err, "read a history")
+}
+
+func scanEntry(row pgx.CollectableRow) (e notice.HistoryEntry, err error) {
+	var returned []notice.ReturnedReport
+	e.Delivery, err = scanDelivery(row, &e.Number, &e.Key, &e.Kind, &e.Phase, &e.Subject, &returned)
+	e.Delivery.Returned = returned
+	return e, err
 }
