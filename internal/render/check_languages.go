@@ -30,8 +30,11 @@ func (s *Set) checkLanguages() (problems []error) {
 func (s *Set) checkLanguage(key string) (problems []error) {
 	want, c := s.languages[english].sentences, s.languages[key]
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if _, ok := s.sentence(key, name); !ok {
+		said, ok := s.sentence(key, name)
+		if !ok {
 			problems = append(problems, notice.Invalid(path.Join(languagesName, key+".yaml"), "lacks %s: %q", name, want[name].text))
+		} else if word := s.avoided(key, said.text); word != "" {
+			problems = append(problems, notice.Invalid(said.at, "%s: says %s, which %s avoids: %q", name, word, key, said.text))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.sentences)) {
@@ -46,29 +49,36 @@ func (s *Set) checkLanguage(key string) (problems []error) {
 // strange says why a sentence can't be right for a language, "" where it may be. English is what English says for it.
 func (s *Set) strange(key, text, other string) string {
 	tag := language.Make(key)
-	words := strings.FieldsFunc(slot.ReplaceAllString(text, " "), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && r != '\'' && r != '’' })
 	switch {
 	case other == "":
 		return "English has no such sentence"
 	case !slices.Equal(slotNames(text), slotNames(other)):
 		return "has the slots " + strings.Join(slotNames(text), " ") + ", and in English they are " + strings.Join(slotNames(other), " ")
-	case text == other && len(words) > 1 && groupOf(tag) != groupOf(language.English):
+	case text == other && len(wordsOfSentence(text)) > 1 && groupOf(tag) != groupOf(language.English):
 		return "is English"
 	}
-	if reason := misdirected(text, direction(tag) == "rtl"); reason != "" {
-		return reason
-	}
+	return misdirected(text, direction(tag) == "rtl")
+}
+
+// avoided returns a word of a sentence that a language avoids, "" for none. A region's own list takes the place of its language's.
+func (s *Set) avoided(key, text string) string {
+	tag := language.Make(key)
 	for c := range s.parents(key) {
 		for _, word := range c.avoid {
-			if has(text, words, word, tag) {
-				return "says " + word + ", which this language avoids"
+			if has(text, wordsOfSentence(text), word, tag) {
+				return word
 			}
 		}
-		if len(c.avoid) > 0 { // a region's own words take the place of its language's
+		if len(c.avoid) > 0 {
 			break
 		}
 	}
 	return ""
+}
+
+// wordsOfSentence are the words of a sentence, without its slots.
+func wordsOfSentence(text string) []string {
+	return strings.FieldsFunc(slot.ReplaceAllString(text, " "), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsMark(r) && r != '\'' && r != '’' })
 }
 
 // slotNames returns the slots of a sentence in their order by name.

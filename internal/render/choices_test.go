@@ -84,7 +84,7 @@ func TestTheLinkIsInTheLanguageOfTheMail(t *testing.T) {
 	german := strings.Replace(esperanto, "Paneo", "Ausfall", 1)
 	set := New(templates.FS, files(map[string]string{"languages/eo.yaml": esperanto, "languages/de.yaml": german}))
 	for _, tt := range []struct{ language, html string }{
-		{"de-CH", `<p lang="de" dir="ltr"><a href="` + readerPage + `">Abbestellen oder`},
+		{"de-AT", `<p lang="de" dir="ltr"><a href="` + readerPage + `">Abbestellen oder`},
 		{"ar", `<p lang="ar" dir="rtl"><a href="` + readerPage + `">إلغاء`},
 		{"eo", `<p lang="en" dir="ltr"><a href="` + readerPage + `">Unsubscribe`},
 		{"ur", `<p lang="en" dir="ltr"><a href="` + readerPage + `">Unsubscribe`},

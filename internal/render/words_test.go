@@ -17,7 +17,7 @@ func TestAMailBeginsWithItsSeverityAndStateInWords(t *testing.T) {
 	set := New(templates.FS, overlay)
 	for _, c := range []struct{ language, severity, phase, text, html string }{
 		{"en", "major", "identified", "Major outage · Cause identified", `lang="en" dir="ltr">Major outage`},
-		{"de-CH", "critical", "resolved", "Kritische Störung · Behoben", `lang="de" dir="ltr">Kritische`},
+		{"de-AT", "critical", "resolved", "Kritische Störung · Behoben", `lang="de" dir="ltr">Kritische`},
 		{"ar", "", "investigating", "انقطاع · قيد التحقيق", `lang="ar" dir="rtl">انقطاع`},
 		{"he", "minor", "postmortem", "תקלה קלה · דוח מסכם", `lang="he" dir="rtl">תקלה`},
 		{"ur", "minor", "monitoring", "Minor outage · Monitoring", `lang="en" dir="ltr">Minor`},
