@@ -5,7 +5,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench limits simulate chaos fuzz corpus lint format vet vulnerabilities race
+.PHONY: help demo test-short test test-all build servers programs bench limits simulate chaos fuzz corpus lint format vet vulnerabilities race generate generated
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -22,7 +22,7 @@ test: lint vulnerabilities race ## all that must be green: style, known vulnerab
 test-all: export TOCSIN_TEST_ALL = 1
 test-all: CHAOS_SEED = 11
 test-all: BENCH = -bench.recipients 10000 -bench.rounds 1 -bench.large 0
-test-all: lint vulnerabilities race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
+test-all: lint vulnerabilities generated race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
 
 build: ## bin/tocsin
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
@@ -61,6 +61,18 @@ fuzz: ## each parser of foreign bytes, for FUZZ=10s
 corpus: ## how many mails of a directory are read right: CORPUS=DIR
 	@test -n "$(CORPUS)" || { echo 'corpus: name a directory of mails with an index.tsv: make corpus CORPUS=DIR'; exit 2; }
 	$(GO) test -count=1 -run '^TestCorpus$$' -v ./internal/bounce -corpus "$(abspath $(CORPUS))"
+
+CLDR = internal/cldr
+
+generate: ## the tables of CLDR and what Intl writes, from npm's packages: needs Node with CLDR 48.0 (20, 22)
+	npm ci --prefix $(CLDR)/generate --no-audit --no-fund
+	node $(CLDR)/generate/generate.mjs
+	node $(CLDR)/testdata/intl.mjs
+
+generated: ## whether the tables of CLDR are those that the script writes
+	@if ! command -v npm >/dev/null; then echo "the tables of CLDR: NOT CHECKED, there is no npm"; \
+	elif ! npm ci --prefix $(CLDR)/generate --no-audit --no-fund --silent; then echo "the tables of CLDR: NOT CHECKED, npm can't be reached"; \
+	else node $(CLDR)/generate/generate.mjs --check; fi
 
 lint: format vet ## gofmt, vet and staticcheck
 	$(TOOL) staticcheck ./...

@@ -7,6 +7,7 @@
 //	ledger     Postgres, and every SQL statement: who is owed what, what happened
 //	redisurl   REDIS_URL: one Redis, a primary that Sentinels know, or a Cluster
 //	queue      asynq: names, payloads, options; the one package that imports it
+//	cldr       how each locale writes dates, ranges, numbers, lists, durations, money and zones
 //	render     template + language + recipient → message
 //	pace       may I send this now, and if not, when? limits that all workers share through Redis
 //	send       message → SMTP relay; answers sent, later, never or uncertain

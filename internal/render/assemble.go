@@ -188,32 +188,45 @@ func (m *Mail) trim() {
 		uses[v.Locale].add(v.Expr, kindText)
 	}
 	for i, u := range uses {
-		if !u.locale {
-			m.Locales[i].Format = nil
-		}
-		if !u.zone {
-			m.Locales[i].Zone, m.Locales[i].Notice = zone{}, zone{}
-		}
+		m.Locales[i] = m.Locales[i].part(u)
 	}
 }
 
 // writes says which parts of a reader's locale values are written with.
-type writes struct{ locale, zone bool }
+type writes struct{ format, zone, lists, durations, money, plurals bool }
 
 // add notes the needs of an expression of a kind; of a condition only those of functions in it.
 func (w *writes) add(x *expr, k kind) {
 	switch {
-	case k == kindMoment || k == kindWindow || x.Op == opCall && x.Name == "date":
-		w.locale, w.zone = true, true
-	case x.Op == opCall && x.Name == "number",
-		k == kindNumber, k != kindBool && (x.Op == opNumber || x.Op == opCall && x.Name == "len"):
-		w.locale = true
+	case x.Op == opCall && functions[x.Name].reader:
+		w.call(x.Name)
+	case k == kindMoment || k == kindWindow:
+		w.call("date")
+	case k == kindNumber, k != kindBool && (x.Op == opNumber || x.Op == opCall && x.Name == "len"):
+		w.format = true
 	}
 	if k != kindBool {
 		k = kindText
 	}
 	for _, a := range x.Args {
 		w.add(a, k)
+	}
+}
+
+// call notes the needs of a function that formats.
+func (w *writes) call(function string) {
+	w.format = true
+	switch function {
+	case "date":
+		w.zone = true
+	case "list":
+		w.lists = true
+	case "duration":
+		w.durations, w.lists, w.plurals = true, true, true
+	case "money":
+		w.money = true
+	case "plural":
+		w.plurals = true
 	}
 }
 

@@ -152,15 +152,11 @@ func (p *Program) newReader(key readerKey) (*reader, error) {
 		r.needs[named] = sync.OnceValues(func() ([]string, bool) { return p.needs(r, named) })
 	}
 	for _, t := range texts {
-		l := locale{RTL: t.dir == "rtl"}
-		if t.writes.locale {
-			l.Format = p.format(key.language, t)
-		}
-		if t.writes.zone {
-			l.Zone, l.Notice = zone{p.location(key.zone)}, zone{p.zone}
-		}
+		c, at := p.writing(key.language, t), p.location(key.zone)
+		l := (&locale{RTL: t.dir == "rtl", Format: c.Format, Zone: zone{at}, Notice: zone{p.zone}, ZoneNames: c.ZoneNames(at), Lists: c.Lists,
+			Durations: c.Durations, Money: c.Money, Plurals: c.Plurals, ranges: c.Ranges}).part(t.writes)
 		r.locales = append(r.locales, l)
-		r.key += fmt.Sprintf("%s %p %s\n", t.key, l.Format, l.Zone)
+		r.key += fmt.Sprintf("%s %p %s %v %p %p %p %p %p\n", t.key, l.Format, l.Zone, l.ZoneNames, l.ranges, l.Lists, l.Durations, l.Money, l.Plurals)
 	}
 	if p.calendar != nil {
 		r.zone = p.location(key.zone)

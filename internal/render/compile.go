@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"tocsin/internal/cldr"
 	"tocsin/internal/notice"
 )
 
@@ -91,9 +92,9 @@ func (s *Set) Compile(src Source) (*Program, error) {
 			p.readied(key, f)
 		}
 		_, its := own[key]
-		t := &text{key: key, dir: direction(tags[key]), format: loadCLDR().find(tags[key]),
+		t := &text{key: key, dir: direction(tags[key]), locale: cldr.Find(tags[key]),
 			parameters: inLanguage(src.Body.Parameters, tags[key], def)}
-		v := vetter{parameters: t.parameters, optional: optional, anyParameter: ready && !ok && !its, zone: p.zone}
+		v := vetter{parameters: t.parameters, optional: optional, anyParameter: ready && !ok && !its, zone: p.zone, plurals: t.locale.Plurals}
 		if err := p.compileText(t, v, subject, body); err != nil {
 			return nil, err
 		}

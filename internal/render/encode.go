@@ -12,8 +12,8 @@ import (
 // the version before would make other bytes, or none. Decode has to read the versions before then too: their mails may
 // still be owed.
 const (
-	mailVersion   = 5
-	oldestVersion = 3 // 4 brought the links by which readers stop mails, 5 the calendar
+	mailVersion   = 6
+	oldestVersion = 3 // 4 brought the links by which readers stop mails, 5 the calendar, 6 the parts of a locale beside its format
 )
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
@@ -38,7 +38,9 @@ func Decode(encoded []byte) (*Mail, error) {
 		return nil, fmt.Errorf("the compiled mail has version %d, this program knows %d to %d", version.Version, oldestVersion, mailVersion)
 	}
 	d := json.NewDecoder(bytes.NewReader(encoded))
-	d.DisallowUnknownFields()
+	if version.Version == mailVersion {
+		d.DisallowUnknownFields()
+	}
 	m := &Mail{}
 	if err := d.Decode(m); err != nil {
 		return nil, fmt.Errorf("decode a compiled mail: %w", err)
@@ -60,10 +62,8 @@ func (m *Mail) valid() error {
 		}
 	}
 	for i := range m.Locales {
-		if f := m.Locales[i].Format; f != nil && !f.complete() {
+		if f := m.Locales[i].Format; f != nil && !f.Complete() {
 			return errors.New("a locale is incomplete")
-		} else if f != nil {
-			f.ready()
 		}
 	}
 	for _, v := range m.Values {

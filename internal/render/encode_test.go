@@ -43,14 +43,16 @@ func TestAMailOfAnotherVersionIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := func(version string) error {
-		_, err := Decode([]byte(strings.Replace(string(m.Encode()), `{"version":5,`, `{"version":`+version+`,`, 1)))
+		_, err := Decode([]byte(strings.Replace(string(m.Encode()), `{"version":6,`, `{"version":`+version+`,`, 1)))
 		return err
 	}
-	if err := of("3"); err != nil {
-		t.Errorf("a mail of before is not read: %v", err)
+	for _, before := range []string{"3", "4", "5"} {
+		if err := of(before); err != nil {
+			t.Errorf("a mail of version %s is not read: %v", before, err)
+		}
 	}
-	for _, other := range []string{"2", "6"} {
-		if err := of(other); err == nil || err.Error() != "the compiled mail has version "+other+", this program knows 3 to 5" {
+	for _, other := range []string{"2", "7"} {
+		if err := of(other); err == nil || err.Error() != "the compiled mail has version "+other+", this program knows 3 to 6" {
 			t.Errorf("got %v", err)
 		}
 	}

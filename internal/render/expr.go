@@ -29,7 +29,7 @@ type expr struct {
 	Name string  `json:"name,omitempty"`
 	N    int     `json:"n,omitempty"`
 	Args []*expr `json:"args,omitempty"`
-	At   *site   `json:"at,omitempty"` // of number and date, which can fail
+	At   *site   `json:"at,omitempty"` // of functions that format, which can fail
 }
 
 // site is a place of a text where something is printed or formatted, for errors that only a recipient shows.
@@ -207,6 +207,11 @@ func boolean(b bool) value {
 }
 
 func (e *env) call(x *expr) (value, error) {
+	switch x.Name {
+	case "number", "date", "percent", "money", "duration", "list", "plural":
+		s, err := e.formatted(x)
+		return value{s: s}, err
+	}
 	first, err := e.eval(x.Args[0])
 	if err != nil {
 		return value{}, err
@@ -226,12 +231,6 @@ func (e *env) call(x *expr) (value, error) {
 		return boolean(!e.truth(first)), nil
 	case "len":
 		return value{kind: kindNumber, s: strconv.Itoa(e.size(first))}, nil
-	case "number":
-		s, err := e.number(first, x.At)
-		return value{s: s}, err
-	case "date":
-		s, err := e.date(first, x.At)
-		return value{s: s}, err
 	}
 	if x.Name == "default" { // the value comes last
 		v, err := e.eval(x.Args[1])
@@ -289,7 +288,10 @@ func (v value) compares(function string, w value) bool {
 func (e *env) print(v value, at *site) (string, error) {
 	switch v.kind {
 	case kindNumber:
-		return e.number(v, at)
+		if !numeric.MatchString(v.s) {
+			return "", at.hole("is not a number")
+		}
+		return e.Format.Decimal(v.s), nil
 	case kindMoment:
 		return e.locale.moment(e.time(v)), nil
 	case kindWindow:

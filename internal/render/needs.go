@@ -81,7 +81,7 @@ func (x *expr) counts() bool {
 	switch {
 	case !x.personal(), x.Op == opField && x.Args[0].Op == opRoot && x.Name == "Customers":
 		return true
-	case x.Op == opCall:
+	case x.Op == opCall && x.Name != "list": // which has names
 		return !slices.ContainsFunc(x.Args, func(a *expr) bool { return !a.counts() })
 	}
 	return false

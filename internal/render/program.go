@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"tocsin/internal/cldr"
 	"tocsin/internal/notice"
 )
 
@@ -40,7 +41,7 @@ type Program struct {
 type text struct {
 	key, dir      string
 	parameters    map[string]string // in its language
-	format        *format
+	locale        *cldr.Locale
 	subject, body nodes
 	tokens        *tokens
 	writes        writes
@@ -132,13 +133,13 @@ func (p *Program) blocks(want, key string) ([]*text, error) {
 	return []*text{first, p.texts[second]}, nil
 }
 
-// format returns how dates and numbers are written in the text t for a reader of the language want: as want says
+// writing returns how dates and numbers are written in the text t for a reader of the language want: as want says
 // where t is a text in that language (a de text for de-CH), else as the text's own language says.
-func (p *Program) format(want string, t *text) *format {
+func (p *Program) writing(want string, t *text) *cldr.Locale {
 	if key, exact := p.Match(want); exact && key == t.key {
-		return loadCLDR().find(language.Make(want))
+		return cldr.Find(language.Make(want))
 	}
-	return t.format
+	return t.locale
 }
 
 // location returns the reader's zone, or the notice's where that is unknown.

@@ -10,15 +10,53 @@ import (
 
 	"golang.org/x/text/unicode/bidi"
 
+	"tocsin/internal/cldr"
 	"tocsin/internal/notice"
 )
 
-// locale is how values are written for a reader. Its exported fields are part of the encoding of a Mail.
+// locale is how values are written for a reader, in parts that are empty where a text needs none of them. Its exported
+// fields are part of the encoding of a Mail.
 type locale struct {
-	Format *format `json:"format,omitempty"` // nil = as ISO 8601 has it
-	RTL    bool    `json:"rtl,omitempty"`
-	Zone   zone    `json:"zone"`   // the reader's
-	Notice zone    `json:"notice"` // of wall-clock times in texts
+	Format    *cldr.Format    `json:"format,omitempty"` // nil = as ISO 8601 has it
+	RTL       bool            `json:"rtl,omitempty"`
+	Zone      zone            `json:"zone"`   // the reader's
+	Notice    zone            `json:"notice"` // of wall-clock times in texts
+	ZoneNames []cldr.ZoneName `json:"zone_names,omitempty"`
+	Lists     *cldr.Lists     `json:"lists,omitempty"`
+	Durations cldr.Durations  `json:"durations,omitempty"`
+	Money     *cldr.Money     `json:"money,omitempty"`
+	Plurals   *cldr.Plurals   `json:"plurals,omitempty"`
+
+	ranges *cldr.Ranges // of windows, which are the same for all readers of a mail
+}
+
+// part returns the parts of a locale that uses names.
+func (l *locale) part(uses writes) locale {
+	n := locale{RTL: l.RTL}
+	if uses.format {
+		n.Format = l.Format
+	}
+	if uses.zone {
+		n.Zone, n.Notice, n.ZoneNames, n.ranges = l.Zone, l.Notice, l.ZoneNames, l.ranges
+	}
+	if uses.lists {
+		n.Lists = l.Lists
+	}
+	if uses.durations {
+		n.Durations = l.Durations
+	}
+	if uses.money {
+		n.Money = l.Money
+	}
+	if uses.plurals {
+		n.Plurals = l.Plurals
+	}
+	return n
+}
+
+// cldr returns the parts as the package cldr has them.
+func (l *locale) cldr() *cldr.Locale {
+	return &cldr.Locale{Format: l.Format, Ranges: l.ranges, Lists: l.Lists, Durations: l.Durations, Money: l.Money, Plurals: l.Plurals}
 }
 
 // zone is a time zone that is encoded by its IANA name.
@@ -44,23 +82,12 @@ func (e *env) time(v value) time.Time {
 
 func (l *locale) moment(t time.Time) string {
 	t = t.In(l.Zone.Location)
-	return l.Format.moment(t) + " (" + zoneName(t, t) + ")"
+	return l.Format.Moment(t) + " (" + cldr.Zone(l.ZoneNames, t, t) + ")"
 }
 
 func (l *locale) interval(start, end time.Time) string {
 	start, end = start.In(l.Zone.Location), end.In(l.Zone.Location)
-	return l.Format.interval(start, end) + " (" + zoneName(start, end) + ")"
-}
-
-// number writes a number, or text that is one, as the reader's locale does. Nothing stays nothing, for default.
-func (e *env) number(v value, at *site) (string, error) {
-	if v.s == "" {
-		return "", nil
-	}
-	if !numeric.MatchString(v.s) {
-		return "", at.hole("is not a number")
-	}
-	return e.Format.number(v.s), nil
+	return l.cldr().Interval(start, end) + " (" + cldr.Zone(l.ZoneNames, start, end) + ")"
 }
 
 // date writes a date, or a date and time in the reader's zone, in full. Nothing stays nothing, for default.
@@ -83,7 +110,7 @@ func (e *env) date(v value, at *site) (string, error) {
 	if timed {
 		return e.moment(t), nil
 	}
-	return e.Format.date(t), nil
+	return e.Format.Date(t), nil
 }
 
 // parseMoment reads a time with its offset, a wall-clock time in loc, or a date; timed is false for the last.

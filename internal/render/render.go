@@ -10,8 +10,7 @@
 // In reading order: vet, run and expr (texts); markdown, nesting and unfold (Markdown); piece, plain and line (parts);
 // assemble, mail, writer and header (messages); cache, encode and pins (mails that are kept).
 //
-// Dates, times and numbers follow CLDR for some 90 languages, in the locale's own calendar where that is the Gregorian,
-// the Persian or the Buddhist one; for all other locales they are written as ISO 8601 has them.
+// Dates, ranges, numbers, lists, durations and money are written by package cldr.
 package render
 
 import (

@@ -9,6 +9,7 @@ import (
 	"text/template/parse"
 	"time"
 
+	"tocsin/internal/cldr"
 	"tocsin/internal/notice"
 )
 
@@ -38,6 +39,7 @@ type vetter struct {
 	optional     map[string]string // parameters that a template may have and the notice need not give
 	anyParameter bool              // all that the notice does not give may be absent
 	zone         *time.Location    // of wall-clock times
+	plurals      *cldr.Plurals     // of the text's language
 
 	nodes []node // flat: a control governs what stands between it and its end
 	slots int    // variables
@@ -257,8 +259,8 @@ func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []variable) (*
 		v.fail(cmd, "%s takes %s, not %d", name.Ident, arguments(f), len(kinds))
 		return &expr{Op: opText}, kindText
 	}
-	for _, k := range kinds {
-		if f.takes != nil && !slices.Contains(f.takes, k) {
+	for i, k := range kinds {
+		if takes := f.argument(i); takes != nil && !slices.Contains(takes, k) {
 			v.fail(cmd, "%s cannot be given to %s", kindNames[k], name.Ident)
 		}
 		if f.compares && (k == kindBool) != (kinds[0] == kindBool) {
@@ -268,48 +270,10 @@ func (v *vetter) command(cmd *parse.CommandNode, sc *scope, piped []variable) (*
 	if f.compares {
 		v.comparison(cmd, x, kinds)
 	}
-	v.constant(cmd, sc)
-	if name.Ident == "date" {
-		v.dated(cmd, x)
+	if f.reader {
+		v.constant(cmd, x, kinds)
 	}
 	return x, f.result(kinds)
-}
-
-// constant refuses {{date "soon"}} and the like at once: a constant fails for all recipients.
-func (v *vetter) constant(cmd *parse.CommandNode, sc *scope) {
-	name := cmd.Args[0].(*parse.IdentifierNode).Ident
-	if len(cmd.Args) != 2 || name != "number" && name != "date" {
-		return
-	}
-	value := ""
-	switch arg := cmd.Args[1].(type) {
-	case *parse.StringNode:
-		value = arg.Text
-	case *parse.FieldNode:
-		if sc.dot != kindRoot || arg.Ident[0] != "Parameters" || len(arg.Ident) != 2 {
-			return
-		}
-		value = v.parameters[arg.Ident[1]]
-	default:
-		return
-	}
-	if name == "number" && value != "" && !numeric.MatchString(value) {
-		v.fail(cmd, "%s: %q is not a number", cmd, value)
-	}
-	if _, _, err := parseMoment(value, nil); name == "date" && value != "" && err != nil {
-		v.fail(cmd, "%s: %v", cmd, err)
-	}
-}
-
-// dated looks for a date that is an hour which comes twice, or not at all, for all recipients or for those who lack something.
-func (v *vetter) dated(cmd *parse.CommandNode, x *expr) {
-	text, constant := v.text(x.Args[0])
-	if !constant {
-		return
-	}
-	if err := notice.CheckClock(text, v.zone); err != nil {
-		v.doubt(cmd, "%s: %v", cmd, err)
-	}
 }
 
 func (v *vetter) operand(n parse.Node, sc *scope) (*expr, kind) {

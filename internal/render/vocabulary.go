@@ -46,8 +46,19 @@ type function struct {
 	takes       []kind // of every argument; nil = any
 	compares    bool   // all arguments are of one kind, or text and numbers
 	result      func(args []kind) kind
-	reader      bool // it formats for a reader
+	reader      bool // it formats for a reader; the arguments after the first are text, other than of list
 }
+
+// argument returns the kinds that argument i may have; nil = any.
+func (f function) argument(i int) []kind {
+	if f.reader && i > 0 && f.most < maxArguments {
+		return scalars[:1]
+	}
+	return f.takes
+}
+
+// maxArguments is the most that a function takes that takes any number of them.
+const maxArguments = 100
 
 func always(k kind) func([]kind) kind { return func([]kind) kind { return k } }
 
@@ -61,19 +72,24 @@ func common(args []kind) kind {
 }
 
 var functions = map[string]function{
-	"eq":      {2, 100, scalars, true, always(kindBool), false},
-	"ne":      {2, 2, scalars, true, always(kindBool), false},
-	"lt":      {2, 2, scalars[:2], true, always(kindBool), false},
-	"le":      {2, 2, scalars[:2], true, always(kindBool), false},
-	"gt":      {2, 2, scalars[:2], true, always(kindBool), false},
-	"ge":      {2, 2, scalars[:2], true, always(kindBool), false},
-	"and":     {1, 100, nil, false, common, false},
-	"or":      {1, 100, nil, false, common, false},
-	"not":     {1, 1, nil, false, always(kindBool), false},
-	"len":     {1, 1, []kind{kindText, kindCustomers, kindWindows}, false, always(kindNumber), false},
-	"default": {2, 2, scalars[:2], false, func(a []kind) kind { return min(a[0], a[1]) }, false},
-	"number":  {1, 1, scalars[:2], false, always(kindText), true},
-	"date":    {1, 1, []kind{kindText, kindMoment}, false, always(kindText), true},
+	"eq":       {2, maxArguments, scalars, true, always(kindBool), false},
+	"ne":       {2, 2, scalars, true, always(kindBool), false},
+	"lt":       {2, 2, scalars[:2], true, always(kindBool), false},
+	"le":       {2, 2, scalars[:2], true, always(kindBool), false},
+	"gt":       {2, 2, scalars[:2], true, always(kindBool), false},
+	"ge":       {2, 2, scalars[:2], true, always(kindBool), false},
+	"and":      {1, maxArguments, nil, false, common, false},
+	"or":       {1, maxArguments, nil, false, common, false},
+	"not":      {1, 1, nil, false, always(kindBool), false},
+	"len":      {1, 1, []kind{kindText, kindCustomers, kindWindows}, false, always(kindNumber), false},
+	"default":  {2, 2, scalars[:2], false, func(a []kind) kind { return min(a[0], a[1]) }, false},
+	"number":   {1, 1, scalars[:2], false, always(kindText), true},
+	"date":     {1, 1, []kind{kindText, kindMoment}, false, always(kindText), true},
+	"percent":  {1, 1, scalars[:2], false, always(kindText), true},
+	"money":    {2, 2, scalars[:2], false, always(kindText), true},
+	"duration": {1, 1, []kind{kindText, kindWindow}, false, always(kindText), true},
+	"list":     {1, maxArguments, []kind{kindText, kindCustomers}, false, always(kindText), true},
+	"plural":   {3, 1 + 2*6, scalars[:2], false, always(kindText), true},
 }
 
 func arguments(f function) string {
@@ -82,6 +98,9 @@ func arguments(f function) string {
 		return "1 argument"
 	case f.least == f.most:
 		return fmt.Sprintf("%d arguments", f.least)
+	}
+	if f.least == 1 {
+		return "1 argument or more"
 	}
 	return fmt.Sprintf("%d arguments or more", f.least)
 }
