@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"internal/dkim":      {"internal/notice"},
 	"internal/control":   {"internal/notice", "internal/audience", "internal/ledger", "internal/render", "internal/bounce"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/bounce", "internal/send"},
+	"internal/console":   {"internal/notice", "internal/audience", "internal/queue"},
 	"internal/optout":    {"internal/notice", "internal/render"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook", "internal/optout"},
 	"internal/intake":    {"internal/notice"},
@@ -54,7 +55,6 @@ var mayImport = map[string][]string{
 // confined are modules that only the named packages may import.
 var confined = map[string][]string{
 	"github.com/hibiken/asynq":    {"internal/queue"},
-	"github.com/hibiken/asynqmon": {"internal/queue"},
 	"go.yaml.in/yaml":             {"internal/yaml"},
 	"gopkg.in/yaml.v3":            {}, // archived
 	"github.com/emersion/go-imap": {"internal/intake"},

@@ -22,7 +22,14 @@ func (s *stage) keep(ctx context.Context, acc account) error {
 	go page.Serve(ln)
 	defer page.Close()
 
+	you, err := s.client.AddUser(ctx, "you", notice.RoleAdmin)
+	if err != nil {
+		return fmt.Errorf("add you to the console: %w", err)
+	}
+
 	s.say.step("Everything keeps running until Ctrl-C")
+	s.say.line("  The console %s", you.Link)
+	s.say.line("              (the link lets you in once)")
 	s.say.line("  The inbox   http://%s/", ln.Addr())
 	s.say.line("  The API     %s/openapi.json", s.url)
 	s.say.line("\n  In another terminal:\n")

@@ -149,13 +149,13 @@ func (in *installation) Deliveries(_ context.Context, _ int64, p notice.Delivery
 	return all, nil
 }
 
-// console is a command line in front of an installation.
-type console struct {
+// terminal is a command line in front of an installation.
+type terminal struct {
 	*installation
 	env, dir string
 }
 
-func setup(t *testing.T) console {
+func setup(t *testing.T) terminal {
 	t.Helper()
 	in := newInstallation()
 	server := httptest.NewServer(api.NewServer(api.Options{Desk: in, Book: in, Log: slog.New(slog.DiscardHandler)}))
@@ -163,7 +163,7 @@ func setup(t *testing.T) console {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "notice.yaml"), "key: feeds.1\nkind: maintenance\nphase: scheduled\naudience: all\n")
 	write(t, filepath.Join(dir, "en.md"), "---\nsubject: Power feeds\n---\nWe replace them.\n")
-	return console{in, "TOCSIN_URL=" + server.URL, dir}
+	return terminal{in, "TOCSIN_URL=" + server.URL, dir}
 }
 
 func write(t *testing.T, path, text string) {
@@ -174,7 +174,7 @@ func write(t *testing.T, path, text string) {
 }
 
 // run runs a command off a terminal; DIR stands for the notice's directory.
-func (c console) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func (c terminal) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	for i := range args {
 		args[i] = strings.ReplaceAll(args[i], "DIR", c.dir)

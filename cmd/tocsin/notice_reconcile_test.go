@@ -45,7 +45,7 @@ var tried = time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 
 // look returns a command line before three uncertain deliveries, numbers 0 to 2, of which the last one's gate is
 // still shut.
-func look(t *testing.T) (console, *looked) {
+func look(t *testing.T) (terminal, *looked) {
 	t.Helper()
 	l := &looked{installation: newInstallation()}
 	for seq := range 3 {
@@ -57,12 +57,12 @@ func look(t *testing.T) (console, *looked) {
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "en.md"), "Hello: world\n")
-	return console{l.installation, "TOCSIN_URL=" + server.URL, dir}, l
+	return terminal{l.installation, "TOCSIN_URL=" + server.URL, dir}, l
 }
 
 // postfix writes a log with a line five minutes before the mails were tried, and one half an hour after that. Mail 0
 // was taken; of mail 1 the header came and no more.
-func (c console) postfix(t *testing.T, zone *time.Location) string {
+func (c terminal) postfix(t *testing.T, zone *time.Location) string {
 	t.Helper()
 	var b strings.Builder
 	for _, l := range []struct {

@@ -150,7 +150,7 @@ func TestConfirmationOnATerminal(t *testing.T) {
 }
 
 // typing runs a command at a terminal, types a line when it asks that, and returns what the terminal showed too.
-func (c console) typing(t *testing.T, asks, typed string, args ...string) (code int, shown string) {
+func (c terminal) typing(t *testing.T, asks, typed string, args ...string) (code int, shown string) {
 	t.Helper()
 	screen, terminal, err := pty.Open()
 	if err != nil {

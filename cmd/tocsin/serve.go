@@ -10,6 +10,7 @@ import (
 
 	"tocsin/internal/api"
 	"tocsin/internal/config"
+	"tocsin/internal/console"
 	"tocsin/internal/control"
 	"tocsin/internal/delivery"
 	"tocsin/internal/hook"
@@ -101,8 +102,11 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Holds:    fileHolds(set.Holds),
 		Ready:    readiness(db.Ready, tasks.Ready),
 		Registry: reg,
-		Queues:   tasks.Pages("/queues"),
-		Version:  version(),
+		Console:  console.New(console.Options{Book: db, Log: logger, Queues: tasks.Standing, URL: set.ConsoleURL, Idle: set.Session, Version: version()}),
+
+		ConsoleURL: set.ConsoleURL,
+
+		Version: version(),
 	}
 	return serveBoth(ctx, o, ln, set.Public, optout.New(desk.Set, set.Mail.From))
 }

@@ -53,16 +53,26 @@ func (s *Server) admit(r *http.Request) (caller, *Problem) {
 	if s.public {
 		return caller{}, nil
 	}
-	switch r.URL.Path {
-	case "/healthz", "/readyz", "/openapi.json":
+	token, given := tokenOf(r)
+	if !given && crossOrigin.Check(r) != nil {
+		return caller{}, plain(http.StatusForbidden, "this request comes from a page of another site")
+	}
+	if s.open(r.URL.Path) {
 		return caller{}, nil
 	}
-	token, given := tokenOf(r)
 	refusal := "a bearer token is needed: Authorization: Bearer …"
 	if given {
 		var who caller
 		if who, refusal = s.keys.find(r.Context(), token); refusal == "" {
 			return who, nil
+		}
+	}
+	if s.console != nil && !given {
+		switch name, role, err := s.console.SignedIn(r); {
+		case err != nil:
+			return caller{}, s.classify(r.Context(), err)
+		case name != "":
+			return caller{name, role}, nil
 		}
 	}
 	needed, err := s.keys.needed(r.Context())
@@ -77,12 +87,8 @@ func (s *Server) admit(r *http.Request) (caller, *Problem) {
 	return caller{}, plain(http.StatusUnauthorized, refusal)
 }
 
-// tokenOf returns the token that r shows (RFC 6750). A browser can't send a bearer token, but asks for a password, which is the
-// token then. It goes to the pages of the queue alone, since a browser also sends it along with requests that other sites make.
+// tokenOf returns the token that r shows (RFC 6750).
 func tokenOf(r *http.Request) (token string, given bool) {
-	if _, password, ok := r.BasicAuth(); ok && isQueues(r.URL.Path) {
-		return password, password != ""
-	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return token, strings.EqualFold(scheme, "Bearer") && strings.TrimSpace(token) != ""
 }

@@ -73,9 +73,6 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 	p.RequestID = requestOf(r.Context()).id
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="tocsin"`)
-		if isQueues(r.URL.Path) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="tocsin: the password is the token", charset="UTF-8"`)
-		}
 	}
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)

@@ -63,25 +63,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.finish(out, r, req, begin)
 	who, p := s.admit(r)
 	if p != nil {
-		p.write(out, r)
+		s.refuseRequest(out, r, p)
 		return
 	}
 	req.who = actor(who, cleanOperator(r.Header.Get(operatorHeader)))
 	r = r.WithContext(notice.WithPress(r.Context(), req.who, peer(r.RemoteAddr)))
+	if s.console != nil {
+		r = s.console.With(r, who.name, who.role)
+	}
 	s.dispatch(out, r, req, who)
 }
 
 // dispatch routes r, if the one who asks may use the route. An answer of the mux itself, in plain text, becomes a problem.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, req *request, who caller) {
 	if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped || !storable(r.URL.Path) {
-		plain(http.StatusNotFound, "there is nothing at this path").write(w, r)
+		s.refuseRequest(w, r, plain(http.StatusNotFound, "there is nothing at this path"))
 		return
 	}
 	h, pattern := s.mux.Handler(r)
 	if pattern != "" {
 		req.route = pattern
 		if p := permit(who, pattern); p != nil {
-			p.write(w, r)
+			s.refuseRequest(w, r, p)
 			return
 		}
 		s.mux.ServeHTTP(w, r)
@@ -91,10 +94,10 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, req *request, 
 	h.ServeHTTP(&refusal, r)
 	if refusal.status == http.StatusMethodNotAllowed {
 		w.Header().Set("Allow", refusal.Header().Get("Allow"))
-		plain(http.StatusMethodNotAllowed, "this path takes "+refusal.Header().Get("Allow")).write(w, r)
+		s.refuseRequest(w, r, plain(http.StatusMethodNotAllowed, "this path takes "+refusal.Header().Get("Allow")))
 		return
 	}
-	plain(http.StatusNotFound, "there is nothing at this path").write(w, r)
+	s.refuseRequest(w, r, plain(http.StatusNotFound, "there is nothing at this path"))
 }
 
 // peer is the address of a peer without its port.

@@ -16,6 +16,30 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /readyz":       anyone,
 	"GET /openapi.json": anyone,
 
+	"GET /assets/{file}": anyone,
+	"GET /sign-in":       anyone,
+	"POST /sign-in":      anyone,
+	"GET /sign-in/link":  anyone,
+	"POST /sign-in/link": anyone,
+
+	"GET /{$}":                notice.RoleViewer,
+	"GET /notices/{id}":       notice.RoleViewer,
+	"GET /notices/{id}/mails": notice.RoleViewer,
+	"GET /search":             notice.RoleViewer,
+	"POST /search":            notice.RoleViewer,
+	"GET /acts":               notice.RoleViewer,
+	"GET /queues":             notice.RoleViewer,
+	"GET /account":            notice.RoleViewer,
+	"POST /account/password":  notice.RoleViewer,
+	"POST /sign-out":          notice.RoleViewer,
+
+	"GET /access":                       notice.RoleAdmin,
+	"POST /access/users":                notice.RoleAdmin,
+	"POST /access/users/{name}/link":    notice.RoleAdmin,
+	"POST /access/users/{name}/role":    notice.RoleAdmin,
+	"POST /access/users/{name}/remove":  notice.RoleAdmin,
+	"POST /access/tokens/{name}/revoke": notice.RoleAdmin,
+
 	"POST /hooks/{provider}": anyone, // of the public server alone, where a signature admits
 	"GET /u/{token}":         anyone, // the same
 	"POST /u/{token}":        anyone,
@@ -23,8 +47,6 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /metrics":     notice.RoleMetrics,
 	"POST /v1/bounces": notice.RoleBounces,
 
-	"GET /queues":                       notice.RoleViewer,
-	"GET /queues/{path...}":             notice.RoleViewer,
 	"GET /v1/acts":                      notice.RoleViewer,
 	"GET /v1/attributes":                notice.RoleViewer,
 	"GET /v1/customer-faults":           notice.RoleViewer,

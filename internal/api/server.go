@@ -35,8 +35,8 @@ type Options struct {
 	Ready func(ctx context.Context) error
 	// Registry holds the metrics of the process; the server adds its own. nil = those alone.
 	Registry *prometheus.Registry
-	// Queues are pages to look at the queue, below /queues; nil = none.
-	Queues http.Handler
+	// Console is the pages for people; nil = none.
+	Console Console
 	// ConsoleURL is where people reach the console, without a slash at the end; "" = where the client reaches this server.
 	ConsoleURL string
 	// Version is Tocsin's, for the OpenAPI document.
@@ -58,6 +58,7 @@ type Server struct {
 	registry *prometheus.Registry
 
 	consoleURL string
+	console    Console
 
 	drain    time.Duration
 	public   bool          // its routes admit by themselves, and want no token
@@ -74,8 +75,10 @@ func NewServer(o Options) *Server {
 	s := newServer(o)
 	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSearch, s.describeSuppressions,
 		s.describeHolds, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeUsers, s.describeProcess)
-	if o.Queues != nil {
-		s.serveQueues(o.Queues)
+	if s.console != nil {
+		for pattern, handle := range s.console.Routes() {
+			s.mux.HandleFunc(pattern, handle)
+		}
 	}
 	s.mux.HandleFunc("GET /openapi.json", serveDocument(document))
 	return s
@@ -100,6 +103,7 @@ func newServer(o Options) *Server {
 		ready: o.Ready,
 
 		consoleURL: o.ConsoleURL,
+		console:    o.Console,
 
 		registry: o.Registry,
 		drain:    o.Drain,
@@ -148,6 +152,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	close(s.stopping)
+	if s.console != nil {
+		s.console.EndStreams()
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.drain)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {

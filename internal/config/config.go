@@ -65,15 +65,17 @@ type Public struct {
 // Serve holds the settings of the command serve.
 type Serve struct {
 	Servers
-	Listen    string   `setting:"TOCSIN_LISTEN"` // host:port
-	Tokens    []string `setting:"TOCSIN_TOKEN"`  // none, one, or two while rotating
-	Mail      Mail
-	Public    Public
-	OnlyTo    notice.OnlyTo `setting:"TOCSIN_ONLY_TO"`   // as of Work, for the dry run and for test mails
-	Holds     []Hold        `setting:"holds"`            // nil where the file does not speak of them
-	PlanKeep  time.Duration `setting:"TOCSIN_PLAN_KEEP"` // how long a plan that was shown can be released
-	Retention time.Duration `setting:"TOCSIN_RETENTION"` // how long the rows of finished notices are kept; 0 = for ever
-	Log       string        `setting:"TOCSIN_LOG"`       // text or json
+	Listen     string   `setting:"TOCSIN_LISTEN"` // host:port
+	Tokens     []string `setting:"TOCSIN_TOKEN"`  // none, one, or two while rotating
+	Mail       Mail
+	Public     Public
+	ConsoleURL string        `setting:"TOCSIN_CONSOLE_URL"` // where people reach the console, without a slash at the end; "" = by the host they ask for
+	Session    time.Duration `setting:"TOCSIN_SESSION"`     // how long a session of the console lasts that is not used
+	OnlyTo     notice.OnlyTo `setting:"TOCSIN_ONLY_TO"`     // as of Work, for the dry run and for test mails
+	Holds      []Hold        `setting:"holds"`              // nil where the file does not speak of them
+	PlanKeep   time.Duration `setting:"TOCSIN_PLAN_KEEP"`   // how long a plan that was shown can be released
+	Retention  time.Duration `setting:"TOCSIN_RETENTION"`   // how long the rows of finished notices are kept; 0 = for ever
+	Log        string        `setting:"TOCSIN_LOG"`         // text or json
 }
 
 // Work holds the settings of the command work.

@@ -74,7 +74,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Serve{Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: "127.0.0.1:8080", PlanKeep: 24 * time.Hour, Log: "text"}
+	want := Serve{Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: "127.0.0.1:8080", Session: 12 * time.Hour, PlanKeep: 24 * time.Hour, Log: "text"}
 	if diff := cmp.Diff(want, serve); diff != "" {
 		t.Errorf("Serve (-want +got):\n%s", diff)
 	}

@@ -109,6 +109,14 @@ var table = []Setting{
 		Doc: "Where serve listens, as host:port; without a token on a loopback address only.",
 	},
 	{
+		Name: "TOCSIN_CONSOLE_URL", Value: "URL", Without: "the host that a browser asks for", Example: "https://tocsin.example.net", parse: webURL,
+		Doc: "Where people reach the console, which serve has at /: sign-in links begin with it.",
+	},
+	{
+		Name: "TOCSIN_SESSION", Value: "TIME", Default: "12h", parse: duration("12h", time.Minute),
+		Doc: "After how long without use a person is signed out of the console; after 7 days in any case.",
+	},
+	{
 		Name: "TOCSIN_PUBLIC_LISTEN", Value: "ADDR", Without: "nowhere", Example: "0.0.0.0:8081", parse: text(isListen),
 		Doc: "Where serve takes the webhooks of mail providers and has the pages of readers, as host:port, and nothing else: it may be " +
 			"open to the internet.",

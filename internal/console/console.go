@@ -1,0 +1,133 @@
+// Package console serves Tocsin's pages for people: support and operations.
+//
+// Each page is made by the server from one typed view; its live parts are the page's own partials, sent again over
+// server-sent events. It works without script. Package api admits requests, routes them by its one table of roles, and
+// joins what this package handles.
+package console
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"tocsin/internal/notice"
+	"tocsin/internal/queue"
+)
+
+// Book is the console's view of the ledger; package ledger implements it.
+type Book interface {
+	// Notices is a page of the notices, the newest first.
+	Notices(ctx context.Context, p notice.Page) ([]notice.Status, error)
+	Status(ctx context.Context, ref string) (notice.Status, error)
+	Report(ctx context.Context, ref string) (notice.Report, error)
+	// Deliveries is a page of a notice's deliveries, by seq.
+	Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error)
+	// History is of the customer with an id, or of the mailbox with an address key.
+	History(ctx context.Context, idOrAddress, addressKey string) ([]notice.HistoryEntry, error)
+	Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Customer, error)
+	Acts(ctx context.Context, p notice.ActPage) ([]notice.Act, error)
+	Tokens(ctx context.Context) ([]notice.Token, error)
+	RevokeToken(ctx context.Context, name, who string) (notice.Token, error)
+	Users(ctx context.Context) ([]notice.User, error)
+	AddUser(ctx context.Context, u notice.User, who string) (notice.User, error)
+	AddLink(ctx context.Context, name string, hash [32]byte, span time.Duration, who string) (notice.User, error)
+	SetUserRole(ctx context.Context, name string, role notice.TokenRole, who string) (notice.User, error)
+	RemoveUser(ctx context.Context, name, who string) (notice.User, error)
+	// Session is the session with the hash of its secret; class not_found where there is none.
+	Session(ctx context.Context, hash [32]byte, idle time.Duration) (notice.Session, error)
+	BeginSession(ctx context.Context, name string, hash [32]byte, how string) (notice.User, error)
+	EndSession(ctx context.Context, hash [32]byte) error
+	TakeLink(ctx context.Context, link, session [32]byte) (notice.User, error)
+	Password(ctx context.Context, name string) (hash string, err error)
+	SetPassword(ctx context.Context, name, hash string, keep [32]byte) (notice.User, error)
+}
+
+// Options are the parts of a Console. Book and Log are needed.
+type Options struct {
+	Book Book
+	Log  *slog.Logger
+	// Queues says how full the queues are; nil = there is nothing to say.
+	Queues func(ctx context.Context) ([]queue.Standing, error)
+	// URL is where people reach the console, without a slash at the end; "" = by the host that they ask for.
+	URL string
+	// Idle is how long a session lasts that is not used; 0 = 12 hours.
+	Idle time.Duration
+	// Version is Tocsin's.
+	Version string
+}
+
+// Console is the pages for people.
+type Console struct {
+	Options
+	pages   map[string]*page
+	words   words
+	guesses *guesses
+	ending  chan struct{}
+	end     func()
+}
+
+// New returns a console.
+func New(o Options) *Console {
+	if o.Idle == 0 {
+		o.Idle = 12 * time.Hour
+	}
+	c := &Console{Options: o, words: readWords(), guesses: newGuesses(), ending: make(chan struct{})}
+	c.pages = parsePages()
+	c.end = sync.OnceFunc(func() { close(c.ending) })
+	return c
+}
+
+// EndStreams ends the streams of live parts: they would keep a server that is to stop.
+func (c *Console) EndStreams() { c.end() }
+
+// Routes are the handlers of the console, by their patterns.
+func (c *Console) Routes() map[string]http.HandlerFunc {
+	routes := map[string]http.HandlerFunc{
+		"GET /assets/{file}": serveAsset,
+
+		"GET /sign-in":       c.signIn,
+		"POST /sign-in":      c.signInByPassword,
+		"GET /sign-in/link":  c.showLink,
+		"POST /sign-in/link": c.signInByLink,
+
+		"POST /sign-out":          c.signOut,
+		"GET /account":            c.account,
+		"POST /account/password":  c.setPassword,
+		"GET /{$}":                c.live("home", c.home, "notices"),
+		"GET /notices/{id}":       c.live("notice", c.notice, "standing"),
+		"GET /notices/{id}/mails": c.show("mails", c.mails),
+		"GET /search":             c.show("search", c.search),
+		"POST /search":            c.show("search", c.search),
+		"GET /acts":               c.show("acts", c.acts),
+		"GET /queues":             c.live("queues", c.queues, "queues"),
+
+		"GET /access":                       c.show("access", c.access),
+		"POST /access/users":                c.addUser,
+		"POST /access/users/{name}/link":    c.addLink,
+		"POST /access/users/{name}/role":    c.setRole,
+		"POST /access/users/{name}/remove":  c.removeUser,
+		"POST /access/tokens/{name}/revoke": c.revokeToken,
+	}
+	for pattern, handle := range routes {
+		routes[pattern] = guarded(handle)
+	}
+	return routes
+}
+
+// policy keeps a page to what this server serves; nothing inline runs.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
+	"frame-ancestors 'none'; base-uri 'none'"
+
+func guarded(handle http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10) // forms alone come here
+		handle(w, r)
+	}
+}
