@@ -96,7 +96,7 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 		set := config.Signing{From: work.Mail.From, DKIM: work.Mail.DKIM}
 		parts = append(parts, part{"dkim", func() notice.Findings { return checkKeys(ctx, set, dns) }})
 	}
-	if serve.Mail.PublicURL != "" {
+	if serve.Mail.PublicURL != "" || serve.Public.Listen != "" {
 		parts = append(parts, part{"pages of readers", func() notice.Findings { return checkPages(ctx, serve) }})
 	}
 	for _, domain := range returnDomains(work.Mail) {

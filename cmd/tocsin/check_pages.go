@@ -20,6 +20,10 @@ const leastLinks = 60 * 24 * time.Hour
 // checkPages tries where advisories and post-mortems say that their readers can stop them.
 func checkPages(ctx context.Context, set config.Serve) (f notice.Findings) {
 	base := set.Mail.PublicURL
+	if base == "" {
+		f.OK("TOCSIN_PUBLIC_URL is not set: advisories and post-mortems do not say how to unsubscribe")
+		return f
+	}
 	if set.Public.Listen == "" {
 		f.Warning("set TOCSIN_PUBLIC_LISTEN for serve, and have a proxy pass https on to it", "TOCSIN_PUBLIC_URL is set and TOCSIN_PUBLIC_LISTEN is not: unless another serve has it, links in mails lead nowhere")
 	}
