@@ -19,7 +19,7 @@ import (
 const noticeDocument = "../../docs/notice.md"
 
 // fieldsOf lists the fields of a notice as JSON and notice.yaml name them: audience.filter. A field of a list or a map
-// of structs is named without its place in it: windows.start.
+// of structs is named without its place in it: windows.start. Parameters and phrases are written otherwise than they are kept.
 func fieldsOf(t reflect.Type, above string) (all []string) {
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -31,7 +31,7 @@ func fieldsOf(t reflect.Type, above string) (all []string) {
 		if inner.Kind() == reflect.Slice || inner.Kind() == reflect.Map {
 			inner = inner.Elem()
 		}
-		if inner.Kind() == reflect.Struct && inner != reflect.TypeFor[notice.Parameter]() {
+		if inner.Kind() == reflect.Struct && inner != reflect.TypeFor[notice.Parameter]() && inner != reflect.TypeFor[notice.Phrase]() {
 			all = append(all, fieldsOf(inner, above+name+".")...)
 		}
 	}
