@@ -73,6 +73,9 @@ func (m *memory) putBack(id int64, who string) {
 	var done notice.Settled
 	for _, c := range m.chunksOf(n) {
 		for _, seq := range n.brake.row(c) {
+			if !m.listedAt(n, n.plan.recipients[seq].key).IsZero() {
+				continue
+			}
 			m.settleOne(c, seq, notice.Settlement{Requeue: true}, who, &done)
 		}
 	}
@@ -158,7 +161,7 @@ func (c *checker) braked(id int64) {
 }
 
 // putBack judges the ledger after the row of refusals for which the brake holds a notice was put back: nothing of it is
-// failed, but where a later notice goes, and but for deliveries stopped in a chunk that is being sent: a settlement leaves these too.
+// failed, but where a later notice goes, for mailboxes on the list of suppressions, and for deliveries stopped in a chunk that is being sent: a settlement leaves these too.
 func (c *checker) putBack(n *noticeRow) {
 	if c == nil || n == nil || !n.braked() {
 		return
@@ -167,7 +170,7 @@ func (c *checker) putBack(n *noticeRow) {
 	for _, chunk := range c.world.memory.chunksOf(n) {
 		for _, seq := range n.brake.row(chunk) {
 			stopped := chunk.stopped&chunk.bit(seq) != 0 && chunk.live(c.world.memory.now())
-			if r := n.plan.recipients[seq]; !r.erased && !stopped && !c.world.memory.laterOwes(n, r.key) {
+			if r := n.plan.recipients[seq]; !r.erased && !stopped && c.world.memory.listedAt(n, r.key).IsZero() && !c.world.memory.laterOwes(n, r.key) {
 				c.world.relay.fail("notice %s goes on, and delivery %d of the refused is %v", n.Key, seq, chunk.view(seq))
 			}
 		}

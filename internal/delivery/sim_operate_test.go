@@ -72,6 +72,10 @@ func (m *memory) settle(id int64, s notice.Settlement, key, who string, seen map
 				done.Skipped++
 				continue
 			}
+			if bulk && s.Requeue && !m.listedAt(n, d.key).IsZero() {
+				done.Skipped++ // to mail it all the same, an operator names it
+				continue
+			}
 			if why := m.settleOne(c, seq, s, who, &done); why != "" {
 				done.Skipped++
 				done.Reasons = append(done.Reasons, why)

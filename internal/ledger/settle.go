@@ -119,6 +119,7 @@ type unsettled struct {
 	Stopped  bool
 	Leased   bool
 	Later    string // the key of a later notice that goes to its mailbox, or may have gone; "": none does
+	Listed   bool   // it is to be requeued with others, and its mailbox is on the list of suppressions
 }
 
 // told says for the log of acts how many deliveries were settled, and which.
@@ -175,7 +176,8 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bo
 	rows, _ := tx.Query(ctx, named(`
 		SELECT d.seq, c.id, d.state, d.reason, d.at + $5::interval, d.state = {uncertain} AND d.at + $5 >= clock_timestamp(),
 			coalesce(d.address_key LIKE 'erased:%', false), get_bit(c.stopped, d.seq - c.lo) = 1, coalesce(c.lease_until > clock_timestamp(), false),
-			CASE WHEN $6 THEN `+laterSQL("d.address_key")+` ELSE '' END
+			CASE WHEN $6 THEN `+laterSQL("d.address_key")+` ELSE '' END,
+			CASE WHEN $6 AND $7::smallint IS NOT NULL THEN coalesce(`+suppressedSQL("d.address_key", n.Body.Scopes())+`, false) ELSE false END
 		FROM unnest($3::bigint[], $4::int[]) AS m(chunk_id, seq)
 		CROSS JOIN LATERAL (SELECT * FROM chunk WHERE id = m.chunk_id OFFSET 0) c
 		CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = m.chunk_id AND seq = m.seq OFFSET 0) d
@@ -208,6 +210,8 @@ func (r unsettled) refused(s notice.Settlement) string {
 		return "it is " + r.State.String()
 	case !uncertain && r.Stopped && r.Leased:
 		return "its chunk is being sent: try again in a moment" // a mark that is under way in that lease would mark it
+	case r.Listed:
+		return "its mailbox is on the list of suppressions: to mail it all the same, requeue it by its address"
 	case r.Later != "" && !s.Force:
 		return "notice " + r.Later + ", a later one of the incident, goes to that mailbox or may have gone: only by force does old news follow it"
 	}

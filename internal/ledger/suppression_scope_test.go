@@ -164,3 +164,32 @@ func TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions(t *testing.T)
 		d.wantNotice(notice.Sent)
 	})
 }
+
+// TestARequeueOfManyLeavesOutTheListedOnes by the scope of their entries; one by its address does not.
+func TestARequeueOfManyLeavesOutTheListedOnes(t *testing.T) {
+	t.Parallel()
+	d := release(t, 3)
+	c := d.claim("a worker")
+	for seq := range 3 {
+		d.mark(attempt(c, seq))
+		d.answer(attempt(c, seq), notice.DeliveryFailed, 550)
+	}
+	d.closeChunk(c)
+	h, err := d.History(t.Context(), "c1", "")
+	d.must(err)
+	first := h[0].Delivery
+	for _, row := range []notice.SuppressionRow{{Key: first.Address, Reason: "request", Scope: notice.ScopeAll},
+		{Key: "c2@example.com", Reason: "complaint", Scope: notice.ScopeNotUrgent}} {
+		_, _, err := d.Suppress(t.Context(), row, "ada")
+		d.must(err)
+	}
+	done, err := d.Settle(t.Context(), d.id, notice.Settlement{Requeue: true, State: "failed"}, "", "ada")
+	if err != nil || done.Changed != 2 || done.Skipped != 1 || len(done.Reasons) != 1 || !strings.Contains(done.Reasons[0], "list of suppressions") {
+		t.Errorf("of all that failed: %+v, %v", done, err)
+	}
+	d.wantState(first.Seq, notice.DeliveryFailed)
+	done, err = d.Settle(t.Context(), d.id, notice.Settlement{Requeue: true, Address: first.Address}, first.Address, "ada")
+	if err != nil || done.Changed != 1 {
+		t.Errorf("by its address: %+v, %v", done, err)
+	}
+}
