@@ -24,7 +24,22 @@ func printCounts(w io.Writer, r notice.Report) error {
 		languages = append(languages, counted{orNone(language), r.ByLanguage[language]})
 	}
 	printStates(w, "language", languages)
+	printReach(w, r)
 	return printOutcomes(w, r.Outcomes)
+}
+
+// printReach says how many were reached, and how a next notice goes to the others.
+func printReach(w io.Writer, r notice.Report) {
+	all, reach := r.Recipients, r.Reach
+	if all == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	sentence(w, "Reached: %s of %s (%.1f %%); not reached: %s; unknown: %s; still open: %s. As of %s.", count(reach.Reached), count(all), reach.Percent,
+		count(reach.NotReached), count(reach.Unknown), count(reach.Open), when(&r.AsOf))
+	if r.NotReached != "" {
+		fmt.Fprintf(w, "A next notice goes to those not reached by this line of its notice.yaml:\n  %s\n", r.NotReached)
+	}
 }
 
 // printStates writes rows of counts and their sums; a state without mails has no column.

@@ -54,6 +54,10 @@ func (db *DB) report(ctx context.Context, which string, arg any) (r notice.Repor
 			return err
 		}
 		r = notice.NewReport(notices)
+		if err := tx.QueryRow(ctx, `SELECT now()`).Scan(&r.AsOf); err != nil {
+			return err
+		}
+		r.AsOf = r.AsOf.UTC()
 		var ids []int64
 		for _, st := range notices {
 			ids = append(ids, st.Number)

@@ -20,6 +20,10 @@ func TestAReportCountsWhatBecameOfEveryDelivery(t *testing.T) {
 	if len(r.Notices) != 1 || r.Incident != "thread" || r.Recipients != 8 || r.Counts["sent"] != 2 || r.Counts["bounced"] != 0 {
 		t.Errorf("%+v", r)
 	}
+	reach := notice.Reach{Reached: 2, NotReached: 3, Open: 3, Percent: 25}
+	if diff := cmp.Diff(reach, r.Reach); diff != "" || r.AsOf.IsZero() || r.NotReached != `audience: {notice: "outage", state: [failed, suppressed]}` {
+		t.Errorf("as of %v, %q: %s", r.AsOf, r.NotReached, diff)
+	}
 	languages := map[string]map[string]int{"nl": {"sent": 1}, "en": {"sent": 1, "queued": 3, "failed": 1, "suppressed": 2}}
 	if diff := cmp.Diff(languages, r.ByLanguage); diff != "" {
 		t.Errorf("by language (-want +got):\n%s", diff)
@@ -35,7 +39,7 @@ func TestAReportCountsWhatBecameOfEveryDelivery(t *testing.T) {
 	}
 
 	all, err := db.IncidentReport(t.Context(), "thread")
-	if err != nil || len(all.Notices) != 2 || all.Notices[0].Key != "outage" || all.Recipients != 16 || all.Counts["queued"] != 11 || all.ByLanguage["en"]["queued"] != 11 {
+	if err != nil || len(all.Notices) != 2 || all.Notices[0].Key != "outage" || all.Recipients != 16 || all.Reach.Open != 11 || all.NotReached != "" || all.Counts["queued"] != 11 || all.ByLanguage["en"]["queued"] != 11 {
 		t.Errorf("of the incident: %+v, %v", all, err)
 	}
 	if _, err := db.Report(t.Context(), "gone"); notice.CodeOf(err) != notice.CodeNotFound {

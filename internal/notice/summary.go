@@ -2,7 +2,11 @@ package notice
 
 import (
 	"cmp"
+	"fmt"
+	"math"
 	"slices"
+	"strings"
+	"time"
 )
 
 // Report counts the mails of a notice, or of all notices of an incident, by outcome. All of it is of one moment.
@@ -11,12 +15,58 @@ type Report struct {
 	Notices    []Status       `json:"notices"`    // the oldest first
 	Recipients int            `json:"recipients"` // of all notices together
 	Counts     map[string]int `json:"counts"`     // of all notices together, each of the nine states
+	// AsOf is the moment of which all of the report is.
+	AsOf time.Time `json:"as_of"`
+	// Reach sums the counts up; its four numbers add up to Recipients.
+	Reach Reach `json:"reach"`
+	// NotReached is an audience of those whom a notice did not reach, for a next one: YAML for its notice.yaml. It is "" in the report
+	// on several notices, where all were reached, and where the rows were dropped.
+	NotReached string `json:"not_reached_audience"`
 	// ByLanguage counts deliveries per language of the mail, "" where none is made, and state. It leaves out notices
 	// with dropped rows.
 	ByLanguage map[string]map[string]int `json:"by_language"`
 	// ReachedByNeither is how many mailboxes no notice reached although one was superseded there for the sake of a later one.
 	ReachedByNeither int        `json:"reached_by_neither"`
 	Outcomes         []Outcomes `json:"outcomes"` // why deliveries are not simply sent, the most frequent first
+}
+
+// Reach says how many recipients a mail reached.
+type Reach struct {
+	Reached    int     `json:"reached"`     // sent
+	NotReached int     `json:"not_reached"` // failed, bounced, suppressed or cancelled
+	Unknown    int     `json:"unknown"`     // uncertain
+	Open       int     `json:"open"`        // queued, sending or deferred
+	Percent    float64 `json:"percent"`     // reached of all, with one decimal, never rounded up to 100
+}
+
+// lost are the states of deliveries that reached nobody and are not tried any more.
+var lost = []DeliveryState{DeliveryFailed, DeliverySuppressed, DeliveryCancelled, DeliveryBounced}
+
+// reachOf sums counts up.
+func reachOf(c Counts) (r Reach) {
+	r.Reached, r.Unknown = c[DeliverySent], c[DeliveryUncertain]
+	for _, s := range lost {
+		r.NotReached += c[s]
+	}
+	all := c.Total()
+	if r.Open = all - r.Reached - r.Unknown - r.NotReached; all > 0 {
+		r.Percent = math.Floor(1000*float64(r.Reached)/float64(all)) / 10
+	}
+	return r
+}
+
+// lostAudience is the audience of those whom a notice did not reach, as its YAML.
+func lostAudience(key string, c Counts) string {
+	var states []string
+	for _, s := range lost {
+		if c[s] > 0 {
+			states = append(states, s.String())
+		}
+	}
+	if len(states) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("audience: {notice: %q, state: [%s]}", key, strings.Join(states, ", "))
 }
 
 // Outcomes are deliveries that ended for the same reason.
@@ -44,7 +94,10 @@ func NewReport(notices []Status) Report {
 			all[state] += st.Counts[state.String()]
 		}
 	}
-	r.Counts = all.ByName()
+	r.Counts, r.Reach = all.ByName(), reachOf(all)
+	if len(notices) == 1 && notices[0].RowsDroppedAt == nil {
+		r.NotReached = lostAudience(notices[0].Key, all)
+	}
 	return r
 }
 
