@@ -49,6 +49,8 @@ CHAOS_SEED ?= 11,22,33,clock
 
 chaos: servers ## the promise while everything is being broken: a quarter of an hour
 	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 60m -chaos.seed=$(CHAOS_SEED)
+	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 20m -chaos.seed=1 -chaos.sentinel -chaos.recipients=8000 -chaos.faults=12 \
+		-chaos.kinds=redis-failover,redis-flush,worker-kill,postgres-crash
 
 FUZZ ?= 10s
 

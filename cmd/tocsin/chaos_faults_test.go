@@ -201,11 +201,20 @@ func (c *chaos) rollingRestart() wound {
 }
 
 func (p chaosPlan) redisKinds() []kind {
+	flush := kind{"redis-flush", "redis", 0, 0, func(c *chaos) wound {
+		c.redis(func(ctx context.Context, r redis.UniversalClient) error { return r.FlushAll(ctx).Err() })
+		return wound{mend: func() {}}
+	}}
+	if p.sentinel {
+		return []kind{flush, {"redis-failover", "redis", 3 * time.Second, p.outage, func(c *chaos) wound {
+			primary, err := c.redises.Primary(c.t.Context())
+			c.no(err)
+			c.no(c.redises.Kill(primary))
+			return wound{mend: func() { c.no(c.redises.Start(c.t.Context(), primary)) }}
+		}}}
+	}
 	return []kind{
-		{"redis-flush", "redis", 0, 0, func(c *chaos) wound {
-			c.redis(func(ctx context.Context, r *redis.Client) error { return r.FlushAll(ctx).Err() })
-			return wound{mend: func() {}}
-		}},
+		flush,
 		{"redis-restart", "redis", 0, 3 * time.Second, func(c *chaos) wound {
 			c.no(c.services.StopRedis())
 			return wound{mend: func() { c.no(c.services.StartRedis(c.t.Context())) }}
@@ -215,7 +224,9 @@ func (p chaosPlan) redisKinds() []kind {
 		}},
 		{"redis-memory-full", "redis", p.outage / 2, p.outage, func(c *chaos) wound {
 			limit := func(to string) {
-				c.redis(func(ctx context.Context, r *redis.Client) error { return r.ConfigSet(ctx, "maxmemory", to).Err() })
+				c.redis(func(ctx context.Context, r redis.UniversalClient) error {
+					return r.ConfigSet(ctx, "maxmemory", to).Err()
+				})
 			}
 			limit("1mb")
 			return wound{mend: func() { limit("0") }}

@@ -17,6 +17,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"tocsin/internal/audience"
+	"tocsin/internal/local"
+	"tocsin/internal/redisurl"
 	"tocsin/internal/sink"
 	"tocsin/internal/testkit"
 )
@@ -27,7 +29,8 @@ type chaos struct {
 	chaosPlan
 	random   *rand.Rand
 	wire     *wire
-	line     *testkit.Line // to Postgres, of all programs
+	line     *testkit.Line  // to Postgres, of all programs
+	redises  *local.Redises // in place of the services' Redis, where Sentinels watch it
 	api      *program
 	workers  []*program
 	keys     []string // of the notices that were released
@@ -66,6 +69,10 @@ func newChaos(t *testing.T, p chaosPlan) *chaos {
 	c := &chaos{chaosPlan: p, random: rand.New(rand.NewPCG(p.seed, 0)), table: newChaosTable(), mails: map[string][]arrival{}}
 	s := &system{t: t, services: testkit.OwnServices(t)}
 	c.system = s
+	if p.sentinel {
+		c.redises = testkit.RedisSentinel(t)
+		s.services.RedisURL = c.redises.URL
+	}
 	for _, k := range p.every() {
 		c.table.names = append(c.table.names, k.name)
 	}
@@ -155,13 +162,12 @@ func (c *chaos) withLedger(ctx context.Context, do func(context.Context, *pgx.Co
 }
 
 // redis runs commands on the queue's server.
-func (c *chaos) redis(do func(context.Context, *redis.Client) error) {
+func (c *chaos) redis(do func(context.Context, redis.UniversalClient) error) {
 	c.t.Helper()
-	opts, err := redis.ParseURL(c.services.RedisURL)
+	client, _, err := redisurl.Open(c.services.RedisURL, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	client := redis.NewClient(opts)
 	defer client.Close()
 	if err := do(c.t.Context(), client); err != nil {
 		c.t.Fatal(err)

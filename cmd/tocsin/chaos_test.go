@@ -26,6 +26,7 @@ var (
 	chaosWorkers    = flag.Int("chaos.workers", 3, "workers in TestChaos")
 	chaosLease      = flag.Duration("chaos.lease", 6*time.Second, "TOCSIN_LEASE in TestChaos")
 	chaosOutage     = flag.Duration("chaos.outage", 10*time.Second, "how long a server is unreachable in TestChaos")
+	chaosSentinel   = flag.Bool("chaos.sentinel", false, "TestChaos runs on a Redis that fails over to its replica")
 	chaosKinds      = flag.String("chaos.kinds", "", "the kinds of faults in TestChaos, separated by commas; all where empty")
 )
 
@@ -54,7 +55,7 @@ func TestChaos(t *testing.T) {
 			t.Fatalf("-chaos.seed: %v", err)
 		}
 		p := chaosPlan{seed: seed, recipients: *chaosRecipients, faults: *chaosFaults, workers: *chaosWorkers, lease: *chaosLease,
-			outage: *chaosOutage, builds: builds}
+			outage: *chaosOutage, sentinel: *chaosSentinel, builds: builds}
 		if *chaosKinds != "" {
 			p.kinds = strings.Split(*chaosKinds, ",")
 		}
@@ -117,6 +118,7 @@ type chaosPlan struct {
 	recipients, faults, workers int
 	lease, outage               time.Duration
 	kinds                       []string // of faults; none: all
+	sentinel                    bool     // Redis is a primary, its replica and Sentinels
 	builds                      []string // the programs, old and new
 	disk                        *smallDisk
 	noDisk                      error // why there is no disk
@@ -128,6 +130,9 @@ type chaosPlan struct {
 func (p chaosPlan) replay() string {
 	s := fmt.Sprintf("go test ./cmd/tocsin -run '^TestChaos$' -count 1 -v -timeout 60m -chaos.seed=%d -chaos.recipients=%d -chaos.faults=%d -chaos.workers=%d -chaos.lease=%s -chaos.outage=%s",
 		p.seed, p.recipients, p.faults, p.workers, p.lease, p.outage)
+	if p.sentinel {
+		s += " -chaos.sentinel"
+	}
 	if p.kinds != nil {
 		s += " -chaos.kinds=" + strings.Join(p.kinds, ",")
 	}

@@ -19,8 +19,10 @@ type Redises struct {
 	URL   string   // as REDIS_URL has it
 	Addrs []string // of the servers, without Sentinels; primaries first, as it was at the start
 
+	Sentinels []string
+
 	password  string // of each server and user
-	sentinels string // password of Sentinels
+	watchword string // password of Sentinels
 	program   program
 	home      *home
 	servers   map[string]*daemon // by address, Sentinels too
@@ -62,17 +64,16 @@ func StartSentinel(ctx context.Context) (*Redises, error) {
 		if err := r.awaitInfo(ctx, r.Addrs[1], "master_link_status:up", "INFO", "replication"); err != nil {
 			return err
 		}
-		var sentinels []string
 		for range 3 {
-			addr, err := r.startServer(ctx, r.sentinels, fmt.Sprintf("sentinel monitor %s %s %s 2\nsentinel auth-pass %[1]s %[4]s\n"+
+			addr, err := r.startServer(ctx, r.watchword, fmt.Sprintf("sentinel monitor %s %s %s 2\nsentinel auth-pass %[1]s %[4]s\n"+
 				"sentinel down-after-milliseconds %[1]s 1500\nsentinel failover-timeout %[1]s 6000\n", SentinelMaster, host, port, r.password), "--sentinel")
 			if err != nil {
 				return err
 			}
-			sentinels = append(sentinels, addr)
+			r.Sentinels = append(r.Sentinels, addr)
 		}
-		r.URL = fmt.Sprintf("redis+sentinel://%s:%s@%s/%s/0?sentinel_password=%s", redisUser, r.password, strings.Join(sentinels, ","), SentinelMaster, r.sentinels)
-		for _, addr := range sentinels {
+		r.URL = fmt.Sprintf("redis+sentinel://%s:%s@%s/%s/0?sentinel_password=%s", redisUser, r.password, strings.Join(r.Sentinels, ","), SentinelMaster, r.watchword)
+		for _, addr := range r.Sentinels {
 			if err := r.awaitInfo(ctx, addr, "slaves=1,sentinels=3", "INFO", "sentinel"); err != nil {
 				return err
 			}
@@ -94,7 +95,7 @@ func startRedises(ctx context.Context, set func(*Redises) error) (*Redises, erro
 	if err != nil {
 		return nil, err
 	}
-	r := &Redises{password: rand.Text(), sentinels: rand.Text(), program: p.redis, home: home, servers: map[string]*daemon{}}
+	r := &Redises{password: rand.Text(), watchword: rand.Text(), program: p.redis, home: home, servers: map[string]*daemon{}}
 	if err := set(r); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -179,7 +180,7 @@ func (r *Redises) join(ctx context.Context, replicas int) error {
 
 // Do runs a command on one of the servers, or Sentinels, as a user who may do anything.
 func (r *Redises) Do(ctx context.Context, addr string, command ...any) (any, error) {
-	password := r.sentinels
+	password := r.watchword
 	if slices.Contains(r.Addrs, addr) {
 		password = r.password
 	}
@@ -209,6 +210,16 @@ func (r *Redises) awaitInfo(ctx context.Context, addr, want string, command ...a
 		case <-tick.C:
 		}
 	}
+}
+
+// Primary returns the address of the primary that a Sentinel knows.
+func (r *Redises) Primary(ctx context.Context) (string, error) {
+	answer, err := r.Do(ctx, r.Sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SentinelMaster)
+	if err != nil {
+		return "", err
+	}
+	addr := answer.([]any)
+	return net.JoinHostPort(addr[0].(string), addr[1].(string)), nil
 }
 
 // Kill kills the server at an address, with all its data, and returns once it has ended.

@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -19,7 +21,7 @@ func TestSentinelsAreTried(t *testing.T) {
 	r := testkit.RedisSentinel(t)
 	user, rest, _ := strings.Cut(r.URL, "@")
 	hosts, rest, _ := strings.Cut(rest, "/")
-	sentinels := strings.Split(hosts, ",")
+	sentinels := r.Sentinels
 	const all = "ok 3 Sentinels with a quorum of 2, "
 	tries(t, r.URL, all+ofEach)
 	tries(t, user+"@"+sentinels[0]+"/"+rest, all+"warning names one Sentinel, "+ofEach)
@@ -47,6 +49,12 @@ func TestAClusterIsTried(t *testing.T) {
 	tries(t, r.URL, "ok 3 primaries and 0 replicas, warning no replica takes over, "+ofEach)
 	first, _, _ := strings.Cut(r.URL, ",")
 	tries(t, strings.Replace(first, "+cluster", "", 1), "ok reached, ok Redis 7, error a node of a Redis Cluster, ok noeviction, warning no append-only, error a script")
+	isReady(t, r.URL, "")
+	isReady(t, strings.Replace(first, "+cluster", "", 1), "a node of a Redis Cluster; write redis+cluster://")
+	do(t, r, r.Addrs[2], "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+	do(t, r, r.Addrs[2], "CONFIG", "SET", "maxmemory", "100mb")
+	isReady(t, r.URL, "tasks are thrown away")
+	do(t, r, r.Addrs[2], "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	do(t, r, r.Addrs[2], "CONFIG", "SET", "appendonly", "yes")
 	got := Check(t.Context(), r.URL)
 	if !said(got, notice.LevelOK, r.Addrs[2]+": it keeps an append-only file") || !said(got, notice.LevelWarning, r.Addrs[0]) {
@@ -68,6 +76,21 @@ func tries(t *testing.T, url, want string) {
 	_, password, _ := strings.Cut(url[len("redis://"):], ":")
 	if told := fmt.Sprintf("%+v", got); strings.Contains(told, "hunter2") || strings.Contains(told, strings.Split(password, "@")[0]) {
 		t.Errorf("the password is told: %s", told)
+	}
+}
+
+// isReady asks whether a queue can be used; where waiting would not help the answer has a text.
+func isReady(t *testing.T, url, want string) {
+	t.Helper()
+	q, err := Open(url, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	err = q.Ready(t.Context())
+	why, unready := errors.AsType[notice.Unready](err)
+	if unready != (want != "") || err != nil && !unready || !strings.Contains(string(why), want) {
+		t.Errorf("got %v, want %q", err, want)
 	}
 }
 

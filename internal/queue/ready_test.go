@@ -52,4 +52,11 @@ func TestARedisThatWaitingDoesNotMend(t *testing.T) {
 	want("nothing can be written")
 	do("REPLICAOF", "NO", "ONE")
 	want("")
+	other, err := queue.Open(strings.Replace(url, "redis://", "redis+cluster://", 1), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	q = other
+	want("no Cluster; write redis://")
 }
