@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"tocsin/internal/notice"
 	"tocsin/internal/render"
 	"tocsin/templates"
 )
@@ -93,5 +94,15 @@ func TestTemplatesShowPrintsWhatANoticeMayHave(t *testing.T) {
 	}
 	if code := Run(t.Context(), []string{"templates", "show", "outage", "solved"}, nil, &out, &errs, nil); code == 0 || !strings.Contains(errs.String(), "identified") {
 		t.Errorf("exit %d: %s", code, &errs)
+	}
+}
+
+// TestThePlanNamesDraftsAndForeignParagraphs in words.
+func TestThePlanNamesDraftsAndForeignParagraphs(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	printLanguages(&out, notice.Plan{Drafts: []string{"fr", "pl"}, Foreign: map[string][]string{"en": {"fr", "pl"}}})
+	if want := "Details\t2 languages will read this paragraph in English: fr, pl\nDrafts\tno native reader has signed these ready texts: fr, pl\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }

@@ -198,3 +198,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestPhrasesAreReadInTheirOrder with and without values, and one to an item.
+func TestPhrasesAreReadInTheirOrder(t *testing.T) {
+	t.Parallel()
+	b, err := parse("notice.yaml", []byte("phrases:\n- cause.power\n- effect.region: {name: {en: Delft, de: Delft}}\n- {estimate.end: {time: 2026-11-09T21:00}}\n"))
+	want := []notice.Phrase{{Name: "cause.power"},
+		{Name: "effect.region", Values: map[string]notice.Parameter{"name": {ByLanguage: map[string]string{"en": "Delft", "de": "Delft"}}}},
+		{Name: "estimate.end", Values: map[string]notice.Parameter{"time": {Text: "2026-11-09T21:00"}}}}
+	if diff := cmp.Diff(want, b.Phrases); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for text, want := range map[string]string{
+		"phrases: cause.power\n":                             "notice.yaml:1: phrases is plain text; want a list",
+		"phrases:\n- {cause.power: {}, cause.cooling: {}}\n": "notice.yaml:2: each phrase is an item of its own",
+		"phrases:\n- estimate.end: 2026-11-09T21:00\n":       "notice.yaml:2: ",
+	} {
+		if _, err := parse("notice.yaml", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// checkLanguages compares what each language says with what English says.
+// checkLanguages compares the sentences of each language with the English ones.
 func (s *Set) checkLanguages() (problems []error) {
 	if s.languages[english] == nil {
 		return nil
@@ -46,7 +46,7 @@ func (s *Set) checkLanguage(key string) (problems []error) {
 	return problems
 }
 
-// strange says why a sentence can't be right for a language, "" where it may be. English is what English says for it.
+// strange says why a sentence can't be right for a language, "" where it may be. other is the English sentence.
 func (s *Set) strange(key, text, other string) string {
 	tag := language.Make(key)
 	switch {

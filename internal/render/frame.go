@@ -27,7 +27,7 @@ var (
 	slot   = regexp.MustCompile(`\{[a-z_]+\}`)
 )
 
-// slotActions are what slots of texts stand for; any other is a parameter of its name.
+// slotActions are the actions that slots of texts stand for; any other slot is a parameter of its name.
 var slotActions = map[string]string{
 	"{name}":        "{{.Customer.Name}}",
 	"{next_update}": "{{date .Parameters.next_update}}",
@@ -117,7 +117,7 @@ func (w *writing) say(line, at string) (said, place string, err error) {
 	return line, place, nil
 }
 
-// sentenceFor returns what the text's language says for a key, which stands at a place.
+// sentenceFor returns the sentence of the text's language for a key, which stands at a place.
 func (w *writing) sentenceFor(name, at string) (sentence, error) {
 	s, ok := w.sentence(w.language, name)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"tocsin/internal/yaml"
 )
 
-// languagesName is the folder of languages/<language>.yaml: all that ready texts say in a language.
+// languagesName is the folder of languages/<language>.yaml: all sentences of ready texts in a language.
 const languagesName = "languages"
 
 // The sections of a language's file, which the keys of its sentences begin with.
@@ -25,13 +25,13 @@ const (
 	phrasesSection = "phrases"
 )
 
-// sentence is what a language says for a key.
+// sentence is the text of a language for a key.
 type sentence struct {
 	text string // Markdown, with slots such as {component}
 	at   string // file and line
 }
 
-// catalogue is what ready texts say in one language. What a regional one lacks, the language without its region has.
+// catalogue has the sentences of one language. A regional one takes the rest from the language without its region.
 type catalogue struct {
 	file      string   // the first that has it
 	signed    string   // who has signed it, and when; "" = it is a draft
@@ -39,7 +39,7 @@ type catalogue struct {
 	sentences map[string]sentence
 }
 
-// parseLanguages reads what all languages say; of what both have, the overlay's goes before the built-in one's. Its error
+// parseLanguages reads the sentences of all languages; a sentence of the overlay goes before the built-in one. Its error
 // joins an *notice.Error for each mistake.
 func (s *Set) parseLanguages() error {
 	s.languages, s.words = map[string]*catalogue{}, map[string]words{}
@@ -141,7 +141,7 @@ func (s *Set) parents(key string) func(yield func(*catalogue) bool) {
 	}
 }
 
-// sentence returns what a language says for a key.
+// sentence returns the text of a language for a key.
 func (s *Set) sentence(key, name string) (sentence, bool) {
 	for c := range s.parents(key) {
 		if said, ok := c.sentences[name]; ok {
@@ -174,7 +174,7 @@ func (s *Set) Drafts() (languages int, drafts []string) {
 	return len(s.languages), drafts
 }
 
-// draft reports whether nobody has signed what a language says.
+// draft reports whether nobody has signed the sentences of a language.
 func (s *Set) draft(key string) bool {
 	for c := range s.parents(key) {
 		return c.signed == ""

@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// phraseSlots are the slots of phrases by what their values are; {component} is the notice's parameter.
+// phraseSlots has, for each slot of phrases, the form of its values; {component} is the notice's parameter.
 var phraseSlots = map[string]func(value string) (action, wrong string){
 	"time": func(v string) (string, string) {
 		_, _, err := parseMoment(v, nil)
@@ -40,7 +40,7 @@ func wrongIf(is bool, wanted string) string {
 	return ""
 }
 
-// Phrases returns the names of all phrases, and what English says for each.
+// Phrases returns the names of all phrases, each with its English sentence.
 func (s *Set) Phrases() map[string]string {
 	all := map[string]string{}
 	for c := range s.parents(english) {
