@@ -140,6 +140,9 @@ func printReport(w io.Writer, r notice.ImportReport, o notice.ImportOptions) err
 	if r.Retired > 0 {
 		fmt.Fprintf(w, "%s %sretired: they are not in the file\n", many(r.Retired, "customer"), verb)
 	}
+	for _, warning := range r.Warnings {
+		sentence(w, "%s, first in line %d, column %s: %s", many(warning.Count, "row"), warning.Line, warning.Column, shown(warning.Reason))
+	}
 	if r.RejectedCount > 0 {
 		return printRejections(w, r, o)
 	}

@@ -165,6 +165,10 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	}
 	printDifference(t, p.Previous)
 	printLanguages(t, p)
+	if len(p.LaterChoice) > 0 {
+		fmt.Fprintln(t, "Text of a later choice for\t")
+		tally(t, p.LaterChoice)
+	}
 	if len(p.Fallback) > 0 {
 		fmt.Fprintln(t, "Default language for\t")
 		wanted := maps.Clone(p.Fallback)

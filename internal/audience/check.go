@@ -132,13 +132,13 @@ func shorten(name string) string {
 // checker checks values, and remembers the languages and zones that it has seen: a file repeats few of them.
 // The zero checker remembers nothing.
 type checker struct {
-	languages map[string][2]string // canonical tag and reason, by spelling
+	languages map[string][3]string // canonical form, reason and warning, by spelling
 	zones     map[string]string    // reason by spelling
 	names     map[string]string    // of attributes: the first spelling, by lower case
 }
 
 func newChecker() checker {
-	return checker{languages: map[string][2]string{}, zones: map[string]string{}, names: map[string]string{}}
+	return checker{languages: map[string][3]string{}, zones: map[string]string{}, names: map[string]string{}}
 }
 
 // What a checker keeps of a file that repeats nothing is bounded by words and by bytes of each.
@@ -172,7 +172,7 @@ func (c *checker) column(row *notice.CustomerRow, column, value string) (reason 
 	case columnAlternateEmail:
 		to.AlternateEmail, row.AlternateEmailKey, reason = mailbox(value)
 	case columnLanguage:
-		to.Language, reason = c.language(value)
+		to.Language, reason, row.Warning = c.language(value)
 	case columnTimeZone:
 		to.TimeZone, reason = value, c.zone(value)
 	}
@@ -209,16 +209,18 @@ func mailbox(s string) (text, key, reason string) {
 	return a.Text, a.Key(), ""
 }
 
-func (c *checker) language(s string) (tag, reason string) {
+// language returns the canonical form of a cell of languages, what is wrong with it, and what may be.
+func (c *checker) language(s string) (list, reason, warning string) {
 	if s == "" {
-		return "", ""
+		return "", "", ""
 	}
-	if known, ok := c.languages[s]; ok {
-		return known[0], known[1]
+	known, ok := c.languages[s]
+	if !ok {
+		list, reason, warning = canonicalLanguages(s)
+		known = [3]string{strings.Clone(list), reason, warning}
+		remember(c.languages, s, known)
 	}
-	tag, reason = canonicalLanguage(s)
-	remember(c.languages, s, [2]string{strings.Clone(tag), reason})
-	return tag, reason
+	return known[0], known[1], known[2]
 }
 
 func (c *checker) zone(s string) (reason string) {

@@ -96,3 +96,27 @@ func TestCheckZoneOffersTheRightCase(t *testing.T) {
 		}
 	}
 }
+
+func TestALanguageMayBeAList(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string][3]string{
+		"nl_be,FR":         {"nl-BE, fr", "", ""},
+		"de":               {"de", "", ""},
+		"a,b":              {"", notALanguage, ""},
+		"nl,":              {"", notALanguage, ""},
+		"nl;q=0.8,en":      {"", notALanguage, ""},
+		"nl,de,fr,en,sv,x": {"", "names more than 5 languages", ""},
+		"DK":               {"", notALanguage + "; did you mean da?", ""},
+		"en, JP":           {"", notALanguage + "; did you mean ja?", ""},
+		"cz":               {"", notALanguage + "; did you mean cs?", ""},
+		"SE":               {"se", "", "SE is also the code of a country, whose language is sv: was that meant?"},
+		"SV":               {"sv", "", "SV is also the code of a country, whose language is es: was that meant?"},
+		"nl, ET":           {"nl, et", "", "ET is also the code of a country, whose language is am: was that meant?"},
+		"FR":               {"fr", "", ""},
+		"sv":               {"sv", "", ""},
+	} {
+		if list, reason, warning := canonicalLanguages(in); [3]string{list, reason, warning} != want {
+			t.Errorf("%s: %q, %q, %q", in, list, reason, warning)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package audience
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -11,6 +12,52 @@ const (
 	notALanguage = "is not a language tag such as de, pt-BR or zh-Hant"
 	notAZone     = "is not an IANA time zone such as Europe/Amsterdam"
 )
+
+// maxLanguages is the most that a customer may list.
+const maxLanguages = 5
+
+// canonicalLanguages returns a list of languages, divided by commas, the most wanted first, each in its canonical form. reason
+// says what is wrong with it. warning says that a tag is rather the code of a country.
+func canonicalLanguages(s string) (list, reason, warning string) {
+	given := strings.Split(s, ",")
+	if len(given) > maxLanguages {
+		return "", fmt.Sprintf("names more than %d languages", maxLanguages), ""
+	}
+	tags := make([]string, len(given))
+	for i, g := range given {
+		g = strings.TrimSpace(g)
+		if tags[i], reason = canonicalLanguage(g); reason != "" {
+			if meant := languageOfCountry(g); meant != "" {
+				reason += "; did you mean " + meant + "?"
+			}
+			return "", reason, ""
+		}
+		if meant := languageOfCountry(g); warning == "" && meant != "" && meant != tags[i] && g == strings.ToUpper(g) {
+			warning = fmt.Sprintf("%s is also the code of a country, whose language is %s: was that meant?", g, meant)
+		}
+	}
+	return strings.Join(tags, ", "), "", warning
+}
+
+// languageOfCountry returns the language that most people speak in a country, by its ISO 3166 code; "" where code is none.
+func languageOfCountry(code string) string {
+	if len(code) != 2 {
+		return ""
+	}
+	region, err := language.ParseRegion(code)
+	if err != nil || !region.IsCountry() {
+		return ""
+	}
+	tag, err := language.Compose(region)
+	if err != nil {
+		return ""
+	}
+	base, confidence := tag.Base()
+	if confidence == language.No {
+		return ""
+	}
+	return base.String()
+}
 
 // canonicalLanguage returns a BCP 47 tag in its canonical form: hyphens, customary case, deprecated subtags
 // replaced. reason says what is wrong with a tag that names no language.

@@ -146,6 +146,9 @@ func (in *incoming) Next() bool {
 		if rejection == nil {
 			column, reason := unfit(row.Customer)
 			if reason == "" {
+				if row.Warning != "" {
+					in.report.Warn(row.Line, "language", row.Warning)
+				}
 				in.row = row
 				return true
 			}

@@ -18,7 +18,7 @@ import (
 //
 //	plan = "x"      the same bytes; plan = "" holds for those who have none
 //	plan = "x*"     a value that begins so: * is any text, none included
-//	language = "de" de and whatever begins with de- (RFC 4647 §3.3.1)
+//	language = "de" de and whatever begins with de- (RFC 4647 §3.3.1), of a list the first
 //	plan == "x"     the same bytes, whatever they are
 //	plan IN (…)     plan = holds for one of the values
 //	plan != "x"     whoever plan = "x" does not hold for, those who have none included
@@ -122,8 +122,10 @@ func (c conditions) field(f notice.Filter) (string, error) {
 		return c.fields[name], nil
 	}
 	switch f.Field {
-	case "id", "name", "language", "time_zone":
+	case "id", "name", "time_zone":
 		return "c." + f.Field, nil
+	case "language": // the first of the list
+		return "split_part(c.language, ',', 1)", nil
 	}
 	return "", notice.Invalid("audience", "customers have no field %q", f.Field)
 }

@@ -171,7 +171,7 @@ func TestFilterIsWhatGoSays(t *testing.T) {
 	attributes := rapid.SampledFrom([]string{"p", "q", "o'k", `"`, "$1", "id"})
 	customers := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) notice.Customer {
 		return notice.Customer{ID: rapid.StringMatching(`[ab1]{1,3}`).Draw(t, "id"), Name: values.Draw(t, "name"),
-			Language: rapid.SampledFrom([]string{"", "de", "de-CH", "en"}).Draw(t, "language"), TimeZone: rapid.SampledFrom([]string{"", "UTC"}).Draw(t, "zone"),
+			Language: rapid.SampledFrom([]string{"", "de", "de-CH", "en", "en, de"}).Draw(t, "language"), TimeZone: rapid.SampledFrom([]string{"", "UTC"}).Draw(t, "zone"),
 			Attributes: rapid.MapOfN(attributes, values, 0, 4).Draw(t, "attributes")}
 	}), 1, 8, func(c notice.Customer) string { return c.ID })
 
@@ -263,7 +263,7 @@ func holds(f notice.Filter, c notice.Customer) bool {
 			return holds(notice.Filter{Op: notice.FilterEq, Attribute: f.Attribute, Field: f.Field, Value: v, Number: f.Number}, c)
 		})
 	}
-	value := map[string]string{"id": c.ID, "name": c.Name, "language": c.Language, "time_zone": c.TimeZone}[f.Field]
+	value := map[string]string{"id": c.ID, "name": c.Name, "language": strings.Split(c.Language, ",")[0], "time_zone": c.TimeZone}[f.Field]
 	if f.Attribute {
 		value = c.Attributes[f.Field]
 	}

@@ -38,6 +38,7 @@ type survey struct {
 type match struct {
 	text  string
 	exact bool
+	later bool // it is the text of a later language than the first
 }
 
 // run reads the audience with read, while the rows are kept.
@@ -114,6 +115,10 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func
 	want, known := s.wants[r.Language]
 	if !known {
 		want.text, want.exact = s.audience.Match(r.Language)
+		if all := notice.Languages(r.Language); want.exact && len(all) > 1 {
+			_, first := s.audience.Match(all[0])
+			want.later = !first
+		}
 		s.wants[r.Language] = want
 	}
 	r.seq, r.text = s.plan.Recipients, want.text
@@ -130,6 +135,12 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func
 		s.plan.ByLanguage[want.text]++
 		if !want.exact {
 			s.plan.Fallback[r.Language]++
+		}
+		if want.later {
+			if s.plan.LaterChoice == nil {
+				s.plan.LaterChoice = map[string]int{}
+			}
+			s.plan.LaterChoice[r.Language]++
 		}
 		if r.role == string(notice.Alternate) {
 			s.plan.Alternates++

@@ -100,7 +100,7 @@ func readerOf(ctx context.Context, tx pgx.Tx, noticeID int64, seq int, lock bool
 	if err != nil {
 		return r, fmt.Errorf("look for the reader: %w", err)
 	}
-	r.Topic, r.Languages = body.Topic(), []string{language, text}
+	r.Topic, r.Languages = body.Topic(), append(notice.Languages(language), text)
 	return r, r.look(ctx, tx)
 }
 

@@ -48,7 +48,7 @@ func (f Frozen) Attribute(name string) string {
 // Recipient is one mailbox of a released notice, with every customer that shares it.
 type Recipient struct {
 	Address   string   // the first customer's spelling
-	Language  string   // the language tag that most of the customers share; empty = unknown
+	Language  string   // the list of languages that most of the customers share; empty = unknown
 	TimeZone  string   // the IANA zone that most of them share; empty = unknown
 	Customers []Frozen // by external id; never empty
 }
@@ -109,6 +109,7 @@ type ImportReport struct {
 	Rejected      []Rejection       `json:"rejected"`           // the first of them, by line
 	RejectedCount int               `json:"rejected_count"`     // all of them
 	Reasons       []RejectionReason `json:"reasons"`            // of all of them, the most frequent first
+	Warnings      []RejectionReason `json:"warnings,omitempty"` // of rows that are kept, and may not mean what they say
 	Kept          bool              `json:"kept"`               // false: nothing was changed
 	Encoding      string            `json:"encoding,omitempty"` // of the file, by its name in the Encoding Standard
 }
@@ -119,31 +120,47 @@ func (r *ImportReport) Reject(one Rejection) {
 	if len(r.Rejected) < MaxRejections {
 		r.Rejected = append(r.Rejected, one)
 	}
-	r.countReason(RejectionReason{Column: one.Column, Reason: one.Reason, Count: 1, Line: one.Line})
+	countReason(&r.Reasons, RejectionReason{Column: one.Column, Reason: one.Reason, Count: 1, Line: one.Line})
 }
 
 // RejectAll adds n rejected rows of one kind, of which shown are the first.
 func (r *ImportReport) RejectAll(shown []Rejection, n int, kind string) {
 	r.RejectedCount += n
 	r.Rejected = append(r.Rejected, shown...)
-	r.countReason(RejectionReason{Column: shown[0].Column, Reason: kind, Count: n, Line: shown[0].Line})
+	countReason(&r.Reasons, RejectionReason{Column: shown[0].Column, Reason: kind, Count: n, Line: shown[0].Line})
 }
 
-func (r *ImportReport) countReason(one RejectionReason) {
-	i := slices.IndexFunc(r.Reasons, func(known RejectionReason) bool {
+// Warn counts a row that is kept, and may not mean what its column says.
+func (r *ImportReport) Warn(line int, column, reason string) {
+	countReason(&r.Warnings, RejectionReason{Column: column, Reason: reason, Count: 1, Line: line})
+}
+
+func countReason(all *[]RejectionReason, one RejectionReason) {
+	i := slices.IndexFunc(*all, func(known RejectionReason) bool {
 		return known.Column == one.Column && known.Reason == one.Reason
 	})
 	switch {
 	case i >= 0:
-		r.Reasons[i].Count += one.Count
-		r.Reasons[i].Line = min(r.Reasons[i].Line, one.Line)
-	case len(r.Reasons) < maxReasons:
-		r.Reasons = append(r.Reasons, one)
+		known := &(*all)[i]
+		known.Count += one.Count
+		known.Line = min(known.Line, one.Line)
+	case len(*all) < maxReasons:
+		*all = append(*all, one)
 	case one.Reason != OtherReasons:
-		r.countReason(RejectionReason{Reason: OtherReasons, Count: one.Count, Line: one.Line})
+		countReason(all, RejectionReason{Reason: OtherReasons, Count: one.Count, Line: one.Line})
 	default:
-		r.Reasons = append(r.Reasons, one)
+		*all = append(*all, one)
 	}
+}
+
+// Languages returns the languages of a customer's list, the most wanted first; none of an empty list.
+func Languages(list string) (languages []string) {
+	for language := range strings.SplitSeq(list, ",") {
+		if language = strings.TrimSpace(language); language != "" {
+			languages = append(languages, language)
+		}
+	}
+	return languages
 }
 
 // Fields says which fields a row gives; those that it does not give stay as they are.
@@ -168,6 +185,7 @@ type CustomerRow struct {
 	Customer          Customer // a field or attribute that is given and empty is to be emptied
 	EmailKey          string   // address_key of Email, "" for none
 	AlternateEmailKey string
+	Warning           string // about the language, "" for none
 }
 
 // StoredCustomer is a customer as the ledger has it: with the keys of its addresses, and why one is refused today that was

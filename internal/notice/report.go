@@ -4,27 +4,28 @@ import "time"
 
 // Plan is what a release would do, found by doing all of it but the release: the dry run.
 type Plan struct {
-	Digest     string          `json:"digest,omitempty"`   // names the plan to a release; empty where none was kept
-	From       string          `json:"from"`               // sender of the mails
-	ReplyTo    string          `json:"reply_to"`           // where answers go; "" = to the sender
-	Customers  int             `json:"customers"`          // members of the audience
-	Recipients int             `json:"recipients"`         // mailboxes, and customers without one
-	ByLanguage map[string]int  `json:"by_language"`        // recipients to be mailed, per language of the mail
-	Suppressed map[string]int  `json:"suppressed"`         // recipients not to be mailed, per reason
-	Alternates int             `json:"alternates"`         // recipients reached at their alternate
-	Fallback   map[string]int  `json:"fallback"`           // wanted languages without a text ("" = none wanted), and how many get the default
-	Filter     string          `json:"filter"`             // the audience's filter in its parenthesised form, "" = none
-	Excluded   map[string]int  `json:"excluded"`           // customers who are not on the audience, per what leaves them out
-	Previous   *Difference     `json:"previous"`           // against the incident's notice before this one; null = it is the first
-	Refused    []CustomerFault `json:"refused"`            // the first twenty customers whose address was kept once and is refused today
-	Hints      []string        `json:"hints"`              // about the filter: values that no customer has
-	Refusals   []Refusal       `json:"refusals"`           // why a release is refused unless that is allowed
-	HoleCount  int             `json:"hole_count"`         // recipients whose mail would have an empty field
-	Holes      []Hole          `json:"holes"`              // the first twenty of them
-	Samples    []Sample        `json:"samples,omitempty"`  // one mail per language
-	Asked      *Asked          `json:"customer,omitempty"` // the customer that Previewing names
-	OnlyTo     *Restriction    `json:"only_to,omitempty"`  // null = the mails go to everybody
-	Unfit      *Unfit          `json:"unfit,omitempty"`    // null = serve has no relay to ask
+	Digest      string          `json:"digest,omitempty"`       // names the plan to a release; empty where none was kept
+	From        string          `json:"from"`                   // sender of the mails
+	ReplyTo     string          `json:"reply_to"`               // where answers go; "" = to the sender
+	Customers   int             `json:"customers"`              // members of the audience
+	Recipients  int             `json:"recipients"`             // mailboxes, and customers without one
+	ByLanguage  map[string]int  `json:"by_language"`            // recipients to be mailed, per language of the mail
+	Suppressed  map[string]int  `json:"suppressed"`             // recipients not to be mailed, per reason
+	Alternates  int             `json:"alternates"`             // recipients reached at their alternate
+	Fallback    map[string]int  `json:"fallback"`               // wanted languages without a text ("" = none wanted), and how many get the default
+	LaterChoice map[string]int  `json:"later_choice,omitempty"` // lists of languages whose first has no text, and how many get the text of a later one
+	Filter      string          `json:"filter"`                 // the audience's filter in its parenthesised form, "" = none
+	Excluded    map[string]int  `json:"excluded"`               // customers who are not on the audience, per what leaves them out
+	Previous    *Difference     `json:"previous"`               // against the incident's notice before this one; null = it is the first
+	Refused     []CustomerFault `json:"refused"`                // the first twenty customers whose address was kept once and is refused today
+	Hints       []string        `json:"hints"`                  // about the filter: values that no customer has
+	Refusals    []Refusal       `json:"refusals"`               // why a release is refused unless that is allowed
+	HoleCount   int             `json:"hole_count"`             // recipients whose mail would have an empty field
+	Holes       []Hole          `json:"holes"`                  // the first twenty of them
+	Samples     []Sample        `json:"samples,omitempty"`      // one mail per language
+	Asked       *Asked          `json:"customer,omitempty"`     // the customer that Previewing names
+	OnlyTo      *Restriction    `json:"only_to,omitempty"`      // null = the mails go to everybody
+	Unfit       *Unfit          `json:"unfit,omitempty"`        // null = serve has no relay to ask
 
 	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
 	Placeholders []Placeholder `json:"placeholders"` // left over in the texts; they block the release unless that is allowed

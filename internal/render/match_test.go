@@ -103,3 +103,19 @@ func TestAHoleInTheSecondLanguageCountsToo(t *testing.T) {
 		t.Error("no error for the hole in en")
 	}
 }
+
+func TestTheFirstLanguageOfAListThatHasATextDecides(t *testing.T) {
+	t.Parallel()
+	b := own("{{number 1234.5}}", "x")
+	b.Texts["fr"], b.Texts["de"] = b.Texts["en"], b.Texts["en"]
+	p := compile(t, b)
+	for want, text := range map[string]string{"nl-BE, fr": "fr", "nl, de-CH, fr": "de", "fr, de": "fr", "nl, sv": "en", "en-GB": "en"} {
+		if got, exact := p.Match(want); got != text || exact != (want != "nl, sv") {
+			t.Errorf("%s: got %s, %v", want, got, exact)
+		}
+	}
+	r := recipient("A", nil)
+	if r.Language = "nl, de-CH, fr"; preview(t, p, r).Subject != "1'234.5" && preview(t, p, r).Subject != "1’234.5" {
+		t.Errorf("numbers are not those of de-CH: %s", preview(t, p, r).Subject)
+	}
+}

@@ -56,15 +56,27 @@ type nodes struct {
 	slots     int    // variables
 }
 
-// Match returns the language of the text for a reader of the language want, and whether that is a text in the
-// reader's own language. It is if the base language and the script are the same, whatever the region: de serves
-// de-CH, zh-Hant never a reader of zh-Hans, nl never one of fy. Without such a text it is the default language.
+// Match returns the language of the text for a reader of the languages want, a list with commas, and whether that is a text in
+// one of the reader's own languages: the first of them that there is one for. It is if the base language and the script are the
+// same, whatever the region: de serves de-CH, zh-Hant never a reader of zh-Hans, nl never one of fy. Without such a text it is
+// the default language.
 func (p *Program) Match(want string) (text string, exact bool) {
-	tag, err := language.Parse(want)
-	if want == "" || err != nil || undetermined(tag) {
-		return p.matcher.fallback, false
+	_, text, exact = p.choose(want)
+	return text, exact
+}
+
+// choose is Match, and returns the language of the list that was matched.
+func (p *Program) choose(want string) (chosen language.Tag, text string, exact bool) {
+	for _, w := range notice.Languages(want) {
+		tag, err := language.Parse(w)
+		if err != nil || undetermined(tag) {
+			continue
+		}
+		if text, exact = p.matcher.match(tag); exact {
+			return tag, text, true
+		}
 	}
-	return p.matcher.match(tag)
+	return language.Und, p.matcher.fallback, false
 }
 
 // Drafts returns the languages whose ready texts nobody who grew up with them has signed.
@@ -136,8 +148,8 @@ func (p *Program) blocks(want, key string) ([]*text, error) {
 // writing returns how dates and numbers are written in the text t for a reader of the language want: as want says
 // where t is a text in that language (a de text for de-CH), else as the text's own language says.
 func (p *Program) writing(want string, t *text) *cldr.Locale {
-	if key, exact := p.Match(want); exact && key == t.key {
-		return cldr.Find(language.Make(want))
+	if tag, key, exact := p.choose(want); exact && key == t.key {
+		return cldr.Find(tag)
 	}
 	return t.locale
 }
