@@ -23,10 +23,10 @@ type crmAccount struct {
 
 var accounts = []crmAccount{
 	{kind: "bäckerei", language: "de", alternate: true, gets: "de"},
-	{kind: "garage", language: "de-CH", alternate: true, gets: "de"},
-	{kind: "smith & sons", language: "en-GB", alternate: true, gets: "en"},
+	{kind: "garage", language: "de-CH", alternate: true, gets: "de-CH"},
+	{kind: "smith & sons", language: "en-GB", alternate: true, gets: "en-GB"},
 	{kind: "smit", language: "nl", alternate: true, gets: "nl"},
-	{kind: "étoile", language: "fr", alternate: true, gets: "en"},
+	{kind: "étoile", language: "fr", alternate: true, gets: "fr"},
 	{kind: "müller", language: "de", gets: "de"},
 }
 

@@ -28,6 +28,9 @@ func printCounts(w io.Writer, r notice.Report) error {
 	return printOutcomes(w, r.Outcomes)
 }
 
+// lines sets the audience of a report out in lines that fit a terminal.
+var lines = strings.NewReplacer("audience: {", "audience:\n  ", ", state:", "\n  state:", "]}", "]")
+
 // printReach says how many were reached, and how a next notice goes to the others.
 func printReach(w io.Writer, r notice.Report) {
 	all, reach := r.Recipients, r.Reach
@@ -38,7 +41,7 @@ func printReach(w io.Writer, r notice.Report) {
 	sentence(w, "Reached: %s of %s (%.1f %%); not reached: %s; unknown: %s; still open: %s. As of %s.", count(reach.Reached), count(all), reach.Percent,
 		count(reach.NotReached), count(reach.Unknown), count(reach.Open), when(&r.AsOf))
 	if r.NotReached != "" {
-		fmt.Fprintf(w, "A next notice goes to those not reached by this line of its notice.yaml:\n  %s\n", r.NotReached)
+		fmt.Fprintf(w, "A next notice goes to those not reached by these lines of its notice.yaml:\n%s\n", lines.Replace(r.NotReached))
 	}
 }
 

@@ -192,6 +192,7 @@ func (cl *Client) searched(ctx context.Context, ref string, q DeliveryQuery) ite
 		found, err := cl.Look(ctx, q.Search, ref)
 		if err != nil {
 			yield(notice.Delivery{}, err)
+			return
 		}
 		for _, e := range found.Deliveries {
 			if (q.State == nil || e.Delivery.State == *q.State) && !yield(e.Delivery, nil) {

@@ -285,7 +285,14 @@ func (f *fake) Look(_ context.Context, text, ref string) (found notice.Found, er
 		}
 	}
 	found = notice.Found{ReadAs: notice.ReadAddress, Verdict: notice.VerdictYes, Answer: "Yes"}
-	found.Deliveries = []notice.HistoryEntry{{Number: 1, Key: "k", Delivery: notice.Delivery{Seq: 1, Address: text}}}
+	for _, d := range f.deliveries {
+		if strings.EqualFold(d.Address, text) || slices.Contains(d.Customers, text) {
+			found.Deliveries = append(found.Deliveries, notice.HistoryEntry{Number: 1, Key: "k", Delivery: d})
+		}
+	}
+	if len(found.Deliveries) == 0 {
+		found.Deliveries = []notice.HistoryEntry{{Number: 1, Key: "k", Delivery: notice.Delivery{Seq: 1, Address: text}}}
+	}
 	return found, nil
 }
 

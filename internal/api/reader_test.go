@@ -148,7 +148,7 @@ func TestThePageOfAReaderAsksForNothingElse(t *testing.T) {
 		t.Errorf("a forged link is answered with\n%s", forged)
 	}
 	resp, text := send("GET", "/u/good", "", "")
-	for name, want := range map[string]string{"Content-Type": "text/html; charset=utf-8", "Content-Language": "de", "Referrer-Policy": "no-referrer",
+	for name, want := range map[string]string{"Content-Type": "text/html; charset=utf-8", "Content-Language": "de-CH", "Referrer-Policy": "no-referrer",
 		"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
 		if got := resp.Header.Get(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)

@@ -167,17 +167,17 @@ var mutants = []mutant{
 
 // caughtBy is the seed of a schedule that catches each.
 var caughtBy = map[mutant]uint64{
-	markWithoutEpoch: 99, leaseUnchecked: 9, markWithoutLock: 9, markWithoutNotice: 132, firstAskIgnoresStop: 33,
-	unansweredAssumed: 3, secondAskIgnoresStop: 241, dotAfterDeadline: 29, unansweredForgotten: 105, outcomeWithoutLock: 86,
-	outcomeWithoutEpoch: 4, lateWithoutK: 29, lateNoDotGivesBirth: 3649, noDotIsUncertain: 3, ringAnsweredAsOne: 3,
-	late250Dropped: 128, stoppedIsDeferred: 29, uncertainRetried: 3, takeoverForgets: 18, takeoverOverOutcomes: 3,
-	takeoverOverSent: 12, claimForgetsStop: 20, closeWithoutEpoch: 16, sweepSkipsLeased: 1, sweepSkipsStopped: 26,
-	cancelsOpenMarks: 239, cancelWithoutStop: 29, cancelWithoutX: 30, noGate: 1652, requeueNotRefused: 1,
-	requeueSupersedesNothing: 2501, fenceAtStartOnly: 19, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 210,
+	markWithoutEpoch: 99, leaseUnchecked: 1, markWithoutLock: 69, markWithoutNotice: 132, firstAskIgnoresStop: 125,
+	unansweredAssumed: 3, secondAskIgnoresStop: 241, dotAfterDeadline: 29, unansweredForgotten: 105, outcomeWithoutLock: 30,
+	outcomeWithoutEpoch: 16, lateWithoutK: 115, lateNoDotGivesBirth: 3649, noDotIsUncertain: 3, ringAnsweredAsOne: 3,
+	late250Dropped: 128, stoppedIsDeferred: 30, uncertainRetried: 3, takeoverForgets: 10, takeoverOverOutcomes: 3,
+	takeoverOverSent: 12, claimForgetsStop: 77, closeWithoutEpoch: 16, sweepSkipsLeased: 1, sweepSkipsStopped: 55,
+	cancelsOpenMarks: 86, cancelWithoutStop: 18, cancelWithoutX: 30, noGate: 1652, requeueNotRefused: 57,
+	requeueSupersedesNothing: 421, fenceAtStartOnly: 19, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 210,
 	freezeInTwo: 50, eraseWithoutLock: 4062, eraseOnlyReleased: 50, eraseForgottenAtRelease: 610, releaseWithoutLock: 8,
 	releaseIgnoresPlan: 333, releaseIgnoresBody: 750, collectorDeletesFirst: 5726, suppressForgetsReleased: 134,
-	holdOutlivesItsEnd: 1, markIgnoresHolds: 527, countsAdded: 1, nextRelayGetsUnanswered: 4, refusalOfOneFails: 4, waitsForEver: 252,
-	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 140, claimForgetsX: 29, claimForgetsList: 169, uncertainPassedOver: 9181, putsNothingBack: 13, erasedKeepsMail: 18,
+	holdOutlivesItsEnd: 1, markIgnoresHolds: 527, countsAdded: 1, nextRelayGetsUnanswered: 10, refusalOfOneFails: 16, waitsForEver: 252,
+	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 179, claimForgetsX: 40, claimForgetsList: 37, uncertainPassedOver: 28481, putsNothingBack: 13, erasedKeepsMail: 138,
 	scopeCoversNothing: 46, scopeIgnored: 20, policySuppresses: 25, reportKeptTwice: 220, deliveryUnsettles: 398,
 	bounceLeavesUncertain: 25, bounceOverOwed: 150, bounceReopens: 25, bounceTakes250Back: 45, bounceWithoutK: 25,
 }

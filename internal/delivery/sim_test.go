@@ -86,7 +86,7 @@ func (t tally) String() string {
 // makes another.
 func TestEachMutantIsCaught(t *testing.T) {
 	t.Parallel()
-	const schedules = 20000
+	const schedules = 30_000
 	s := newStage(t)
 	for _, m := range mutants {
 		t.Run(string(m), func(t *testing.T) {

@@ -61,7 +61,7 @@ func TestAPageOffersWhatTheReaderCanDo(t *testing.T) {
 func TestAPageIsInTheReadersLanguage(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ reader, mail, want string }{
-		{"de-CH", "en", `lang="de" dir="ltr"`}, {"ar-EG", "en", `lang="ar" dir="rtl"`}, {"he", "he", `lang="he" dir="rtl"`},
+		{"de-CH", "en", `lang="de-CH" dir="ltr"`}, {"de-AT", "en", `lang="de" dir="ltr"`}, {"ar-EG", "en", `lang="ar" dir="rtl"`}, {"he", "he", `lang="he" dir="rtl"`},
 		{"fy", "nl", `lang="nl" dir="ltr"`}, {"tlh", "tlh", `lang="en" dir="ltr"`}, {"", "ja", `lang="ja" dir="ltr"`}, {"und", "sv", `lang="sv"`},
 		{"\x00<script>", "fr", `lang="fr"`},
 	} {
