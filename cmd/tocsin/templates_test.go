@@ -9,6 +9,7 @@ import (
 
 	"tocsin/internal/notice"
 	"tocsin/internal/render"
+	"tocsin/internal/testkit"
 	"tocsin/templates"
 )
 
@@ -65,6 +66,7 @@ func TestTemplatesCheckNamesWhatIsMissing(t *testing.T) {
 // TestTemplatesCheckPassesTheShippedOnes and says which languages nobody has signed.
 func TestTemplatesCheckPassesTheShippedOnes(t *testing.T) {
 	t.Parallel()
+	testkit.Large(t, "TestReadyTextsAndExamplesAreSound and TestReadyTextsReadWell")
 	var out, errs bytes.Buffer
 	if code := Run(t.Context(), []string{"templates", "check"}, nil, &out, &errs, nil); code != exitDone ||
 		!strings.Contains(out.String(), " texts, and nothing is missing\ndrafts, which no native reader has signed: ") {
