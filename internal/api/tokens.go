@@ -33,19 +33,21 @@ type (
 	}
 )
 
+// access is an operation about who may do what.
+func access(id, method, path, summary string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"access"}}
+}
+
 func (s *Server) describeAccess(api huma.API) {
-	op := func(id, method, path, summary string) huma.Operation {
-		return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"access"}}
-	}
-	register(s, api, op("list-tokens", http.MethodGet, "/v1/tokens", "The tokens, revoked ones too; never the secrets"),
+	register(s, api, access("list-tokens", http.MethodGet, "/v1/tokens", "The tokens, revoked ones too; never the secrets"),
 		func(ctx context.Context, _ *struct{}) (*answer[tokenList], error) {
 			all, err := s.book.Tokens(ctx)
 			return ok(tokenList{orEmpty(all)}, err)
 		})
-	add := op("add-token", http.MethodPost, "/v1/tokens", "Make a token; the answer is the only place where it is shown")
+	add := access("add-token", http.MethodPost, "/v1/tokens", "Make a token; the answer is the only place where it is shown")
 	add.DefaultStatus = http.StatusCreated
 	register(s, api, add, s.addToken, 400, 409, 413, 415, 422)
-	register(s, api, op("revoke-token", http.MethodPost, "/v1/tokens/{name}/revoke", "End a token for ever"),
+	register(s, api, access("revoke-token", http.MethodPost, "/v1/tokens/{name}/revoke", "End a token for ever"),
 		func(ctx context.Context, in *struct {
 			Name string `path:"name"`
 		}) (*answer[notice.Token], error) {

@@ -43,15 +43,12 @@ type (
 )
 
 func (s *Server) describeUsers(api huma.API) {
-	op := func(id, method, path, summary string) huma.Operation {
-		return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"access"}}
-	}
-	register(s, api, op("list-users", http.MethodGet, "/v1/users", "The people who use the console, removed ones too"),
+	register(s, api, access("list-users", http.MethodGet, "/v1/users", "The people who use the console, removed ones too"),
 		func(ctx context.Context, _ *struct{}) (*answer[userList], error) {
 			all, err := s.book.Users(ctx)
 			return ok(userList{orEmpty(all)}, err)
 		})
-	add := op("add-user", http.MethodPost, "/v1/users", "Add a person to the console; the answer has a link that lets them in once")
+	add := access("add-user", http.MethodPost, "/v1/users", "Add a person to the console; the answer has a link that lets them in once")
 	add.DefaultStatus = http.StatusCreated
 	register(s, api, add, func(ctx context.Context, in *struct{ Body userBody }) (*answer[Invitation], error) {
 		u := notice.User{Name: in.Body.Name, Role: in.Body.Role}
@@ -63,19 +60,19 @@ func (s *Server) describeUsers(api huma.API) {
 		}
 		return s.invite(ctx, u.Name)
 	}, 400, 409, 413, 415, 422)
-	link := op("add-sign-in-link", http.MethodPost, "/v1/users/{name}/link", "Make a link that lets a person in once; an earlier one ends")
+	link := access("add-sign-in-link", http.MethodPost, "/v1/users/{name}/link", "Make a link that lets a person in once; an earlier one ends")
 	link.DefaultStatus = http.StatusCreated
 	register(s, api, link, func(ctx context.Context, in *ofUser) (*answer[Invitation], error) {
 		return s.invite(ctx, in.Name)
 	}, 404, 409)
-	register(s, api, op("set-user-role", http.MethodPost, "/v1/users/{name}/role", "Give a person another role"),
+	register(s, api, access("set-user-role", http.MethodPost, "/v1/users/{name}/role", "Give a person another role"),
 		func(ctx context.Context, in *struct {
 			Name string `path:"name"`
 			Body roleBody
 		}) (*answer[notice.User], error) {
 			return ok(s.book.SetUserRole(ctx, in.Name, in.Body.Role, requestOf(ctx).who))
 		}, 400, 404, 409, 413, 415, 422)
-	register(s, api, op("remove-user", http.MethodPost, "/v1/users/{name}/remove", "Let a person in no more, and end their sessions"),
+	register(s, api, access("remove-user", http.MethodPost, "/v1/users/{name}/remove", "Let a person in no more, and end their sessions"),
 		func(ctx context.Context, in *ofUser) (*answer[notice.User], error) {
 			return ok(s.book.RemoveUser(ctx, in.Name, requestOf(ctx).who))
 		}, 404)

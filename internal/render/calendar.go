@@ -1,10 +1,10 @@
 package render
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/mail"
 	"strings"
 	"time"
 
@@ -19,7 +19,7 @@ import (
 type calendar struct {
 	Method   string   `json:"method,omitempty"` // PUBLISH, REQUEST or CANCEL (RFC 5546); empty = the file is one to look at
 	Sender   string   `json:"sender"`           // address
-	Name     string   `json:"name,omitempty"`   // of the sender
+	Name     string   `json:"name"`             // of the sender, else its address
 	ID       string   `json:"id"`               // of the maintenance: its incident
 	Impact   string   `json:"impact"`
 	Status   string   `json:"status"`
@@ -35,16 +35,13 @@ var maintenanceStatus = map[string]string{
 }
 
 // calendarOf returns the calendar of a notice but for language and zone, nil where its mails have none.
-func calendarOf(b notice.Body, incident string, from *mail.Address, windows []window) *calendar {
+func (p *Program) calendarOf(b notice.Body) *calendar {
 	status := maintenanceStatus[b.Phase]
-	if b.Kind != notice.Maintenance || status == "" || len(windows) == 0 {
+	if b.Kind != notice.Maintenance || status == "" || len(p.windows) == 0 {
 		return nil
 	}
-	c := &calendar{Sender: from.Address, Name: from.Name, ID: incident, Status: status, Object: b.CalendarObject,
+	c := &calendar{Sender: p.from.Address, Name: p.sender(), ID: cmp.Or(p.incident, b.Key), Status: status, Object: b.CalendarObject,
 		Method: strings.ToUpper(b.CalendarMethod), Impact: strings.ToUpper(b.CalendarImpact)}
-	if c.ID == "" {
-		c.ID = b.Key
-	}
 	if c.Method != "" && status == "CANCELLED" {
 		c.Method = "CANCEL"
 	}
@@ -55,7 +52,7 @@ func calendarOf(b notice.Body, incident string, from *mail.Address, windows []wi
 	default:
 		c.Impact = "OUTAGE"
 	}
-	for _, w := range windows {
+	for _, w := range p.windows {
 		c.Windows = append(c.Windows, [2]int{int(w.start.Unix()), int(w.end.Unix())})
 	}
 	return c
@@ -124,7 +121,8 @@ func (c *calendar) uid(window int, account string) string {
 
 // describe adds the properties that tell machines of the maintenance of an account.
 func (c *calendar) describe(e *ics.VEvent, account *notice.Frozen, address string) {
-	e.SetOrganizer(c.Sender, ics.WithCN(printableText(c.organizer())))
+	// A parameter holds no quotes (RFC 5545 §3.2).
+	e.SetOrganizer(c.Sender, ics.WithCN(strings.ReplaceAll(clean(c.Name), `"`, "'")))
 	if c.Method == "REQUEST" || c.Method == "CANCEL" {
 		e.AddAttendee(address, ics.ParticipationStatusNeedsAction)
 	}
@@ -135,7 +133,7 @@ func (c *calendar) describe(e *ics.VEvent, account *notice.Frozen, address strin
 	e.SetTimeTransparency(ics.TransparencyTransparent) // the reader is not busy
 	_, provider, _ := strings.Cut(c.Sender, "@")
 	add := func(name, value string) {
-		e.AddProperty(ics.ComponentProperty("X-MAINTNOTE-"+name), ics.ToText(printableText(value)))
+		e.AddProperty(ics.ComponentProperty("X-MAINTNOTE-"+name), ics.ToText(clean(value)))
 	}
 	add("PROVIDER", provider)
 	add("ACCOUNT", account.ID)
@@ -145,13 +143,6 @@ func (c *calendar) describe(e *ics.VEvent, account *notice.Frozen, address strin
 	}
 	add("IMPACT", c.Impact)
 	add("STATUS", c.Status)
-}
-
-func (c *calendar) organizer() string {
-	if c.Name != "" {
-		return c.Name
-	}
-	return c.Sender
 }
 
 // objects returns what is maintained of an account: the values of its attribute, which commas separate, or the account.
@@ -167,19 +158,6 @@ func (c *calendar) objects(account *notice.Frozen) (all []string) {
 		all = []string{account.ID}
 	}
 	return all
-}
-
-// printableText is a value without line breaks, controls and quotes, which a parameter can't hold (RFC 5545 §3.2).
-func printableText(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '"':
-			return '\''
-		case r < ' ' || r == 0x7f:
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 // addZone adds the reader's zone with the observances that the windows fall into.

@@ -140,7 +140,7 @@ func newProgram(src Source) (*Program, error) {
 	if p.from, err = parseMailbox(src.From); err != nil {
 		return nil, notice.Invalid("from", "%q is not a sender such as Example Status <status@example.net>", src.From)
 	}
-	p.calendar = calendarOf(b, src.IncidentKey, p.from, p.windows)
+	p.calendar = p.calendarOf(b)
 	if p.choices, err = choicesOf(src); err != nil {
 		return nil, err
 	}
