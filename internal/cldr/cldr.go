@@ -77,14 +77,10 @@ var load = sync.OnceValue(func() *table {
 		if f.Periods >= 0 {
 			f.Names = append(f.Names, t.Names[f.Periods])
 		}
-		f.ready()
 		t.formats[key] = &f
 	}
 	for i := range t.Money {
 		t.Money[i].fill(t)
-	}
-	for i := range t.Plurals {
-		t.Plurals[i].ready()
 	}
 	for name, m := range t.Metazones {
 		for _, zone := range m.Zones {

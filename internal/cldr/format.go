@@ -22,14 +22,11 @@ type Format struct {
 	Names [][]string `json:"names,omitempty"` // of months, weekdays, and the 24 hours' parts of the day if there are any
 }
 
-// Complete reports whether all names and digits of a decoded format are there, and makes it ready.
+// Complete reports whether all names and digits of a decoded format are there.
 func (f *Format) Complete() bool {
-	f.ready()
 	return len(f.Names) >= 2 && len(f.Names[0]) >= 12 && len(f.Names[1]) >= 7 && (len(f.Names) == 2 || len(f.Names[2]) >= 24) &&
 		len(f.Number.digits) == 10
 }
-
-func (f *Format) ready() { f.Number.digits = []rune(f.Number.Digits) }
 
 // Date writes the day of t with its weekday.
 func (f *Format) Date(t time.Time) string {

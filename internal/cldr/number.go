@@ -1,6 +1,7 @@
 package cldr
 
 import (
+	"encoding/json"
 	"strconv"
 	"strings"
 )
@@ -17,6 +18,16 @@ type Number struct {
 	Percent string `json:"percent,omitempty"` // {n} and the sign
 
 	digits []rune
+}
+
+// UnmarshalJSON reads how numbers are written, and takes the ten digits apart.
+func (n *Number) UnmarshalJSON(b []byte) error {
+	type plain Number
+	if err := json.Unmarshal(b, (*plain)(n)); err != nil {
+		return err
+	}
+	n.digits = []rune(n.Digits)
+	return nil
 }
 
 // Decimal writes a decimal number, digit for digit.

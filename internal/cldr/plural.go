@@ -56,11 +56,11 @@ func (p *Plurals) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &p.rules); err != nil {
 		return err
 	}
-	return p.ready()
+	return p.parse()
 }
 
-// ready parses the rules.
-func (p *Plurals) ready() error {
+// parse reads the text of each rule.
+func (p *Plurals) parse() error {
 	p.parsed = nil
 	for _, category := range Categories {
 		text, ok := p.rules[category]
