@@ -81,13 +81,14 @@ const (
 func (c *Console) stream(w http.ResponseWriter, r *http.Request, name string, build build, parts []string) {
 	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
-	sent, checked := map[string]string{}, time.Now()
+	sent, checked, first := map[string]string{}, time.Now(), time.Now()
 	for {
 		began := time.Now()
 		v, err := build(r)
 		if err != nil {
 			return // the browser comes again
 		}
+		v.frame().Now = first // that time goes by is no change: the script sees to it
 		for _, part := range parts {
 			var html bytes.Buffer
 			if err := c.pages[name].ExecuteTemplate(&html, part, v); err != nil {

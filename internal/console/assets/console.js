@@ -21,6 +21,7 @@ function swap({ id, html }) {
   const said = old.dataset.say;
   old.replaceWith(part);
   part.querySelectorAll('.scroll').forEach((s, i) => { s.scrollLeft = scrolled[i] ?? 0; });
+  age();
   if (held) document.getElementById(held)?.focus({ preventScroll: true });
   if (part.dataset.say && part.dataset.say !== said) document.getElementById('said').textContent = part.dataset.say;
 }
