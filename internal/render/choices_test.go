@@ -64,8 +64,8 @@ func TestMailsThatReadersCanStopSayWhere(t *testing.T) {
 					if got := m.header.Get("List-Unsubscribe-Post"); got != post {
 						t.Errorf("%s %s: List-Unsubscribe-Post: %s, want %s", kind, phase, got, post)
 					}
-					inText := strings.HasSuffix(m.text, "\n-- \nExample Status\n\nUnsubscribe, or choose your mails\n"+readerPage+"\n")
-					inHTML := strings.Contains(m.html, `<p lang="en" dir="ltr"><a href="`+readerPage+`">Unsubscribe, or choose your mails</a></p>`)
+					inText := strings.HasSuffix(m.text, "\n-- \nExample Status\n\nUnsubscribe, or choose your e-mails\n"+readerPage+"\n")
+					inHTML := strings.Contains(m.html, `<p lang="en" dir="ltr"><a href="`+readerPage+`">Unsubscribe, or choose your e-mails</a></p>`)
 					if inText != (want != "") || inHTML != (want != "") || want == "" && strings.Contains(string(raw), "/u/") {
 						t.Errorf("%s %s: a link in the text part %t, in the HTML %t, want %t:\n%s", kind, phase, inText, inHTML, want != "", m.text)
 					}
