@@ -19,6 +19,9 @@ func (s *Set) Check() (texts int, problems []error) {
 	if s.layoutErr != nil {
 		return 0, []error{s.layoutErr} // without a layout there is no mail to try the texts with
 	}
+	if err := s.languages.readAll(); err != nil {
+		return 0, []error{err}
+	}
 	problems = s.checkLanguages()
 	all, seen := s.templates(), map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -78,7 +81,7 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 		}
 		if files[found.dir] == nil {
 			var bad []error
-			files[found.dir], bad = s.texts(found, notice.Body{})
+			files[found.dir], bad = s.texts(found, notice.Body{}, nil)
 			problems = append(problems, bad...)
 			for _, language := range slices.Sorted(maps.Keys(files[found.dir])) {
 				texts++
@@ -105,9 +108,11 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(languages)) {
-		if _, ok := wordsIn(s.words, key); !ok && len(s.words) > 0 {
+		switch w, tag := s.languages.wordsFor(key); {
+		case !s.languages.haveWords():
+		case w == nil:
 			problems = append(problems, notice.Invalid(path.Join(languagesName, key+".yaml"), "lacks words: %s has that language", languages[key]))
-		} else if tag, _ := wordsIn(s.words, key); len(s.words[tag.String()].reader) == 0 && len(s.words) > 0 {
+		case len(w.reader) == 0:
 			problems = append(problems, notice.Invalid(path.Join(languagesName, tag.String()+".yaml"), "lacks the words for readers' choices: copy reader: from en.yaml, and translate it"))
 		}
 	}

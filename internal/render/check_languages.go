@@ -16,10 +16,10 @@ import (
 
 // checkLanguages compares the sentences of each language with the English ones.
 func (s *Set) checkLanguages() (problems []error) {
-	if s.languages[english] == nil {
+	if s.languages.all[english] == nil {
 		return nil
 	}
-	for _, key := range s.speaks() {
+	for _, key := range s.languages.speaks() {
 		problems = append(problems, s.checkLanguage(key)...)
 	}
 	return problems
@@ -28,9 +28,9 @@ func (s *Set) checkLanguages() (problems []error) {
 // checkLanguage looks for a sentence that is missing, and one that English does not have, that lost a slot, is English, has a
 // wrong direction mark, or a word that its language avoids.
 func (s *Set) checkLanguage(key string) (problems []error) {
-	want, c := s.languages[english].sentences, s.languages[key]
+	want, c := s.languages.all[english].sentences, s.languages.all[key]
 	for _, name := range slices.Sorted(maps.Keys(want)) {
-		said, ok := s.sentence(key, name)
+		said, ok := s.languages.sentence(key, name)
 		if !ok {
 			problems = append(problems, notice.Invalid(path.Join(languagesName, key+".yaml"), "lacks %s: %q", name, want[name].text))
 		} else if word := s.avoided(key, said.text); word != "" {
@@ -63,7 +63,7 @@ func (s *Set) strange(key, text, other string) string {
 // avoided returns a word of a sentence that a language avoids, "" for none. A region's own list takes the place of its language's.
 func (s *Set) avoided(key, text string) string {
 	tag := language.Make(key)
-	for c := range s.parents(key) {
+	for c := range s.languages.parents(key) {
 		for _, word := range c.avoid {
 			if has(text, wordsOfSentence(text), word, tag) {
 				return word

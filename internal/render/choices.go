@@ -62,6 +62,6 @@ func (p *Program) unsubscribe(of *text) unsubscribe {
 	if p.choices.page == "" {
 		return unsubscribe{}
 	}
-	w := readerWordsIn(p.words, of.key)
+	w := p.languages.readerWords(of.key)
 	return unsubscribe{URL: htmltemplate.URL(p.choices.page + readerSlot), Text: w.Words[leaveWord], Language: w.Language, Direction: w.Direction}
 }

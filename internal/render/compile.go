@@ -56,7 +56,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.layouts, p.words, p.converter = s.layouts, s.words, s.converter
+	p.layouts, p.languages, p.converter = s.layouts, s.languages, s.converter
 	texts, err := canonicalKeys("texts", src.Texts)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	}
 	if ready {
 		if t, err := s.template(src.Body.Template, src.Body.Phase); err == nil {
-			files, _ = s.texts(t, src.Body)
+			files, _ = s.texts(t, src.Body, func(key string) bool { _, ok := texts[key]; return ok })
 			optional = t.Optional
 		}
 	}

@@ -119,7 +119,7 @@ func (w *writing) say(line, at string) (said, place string, err error) {
 
 // sentenceFor returns the sentence of the text's language for a key, which stands at a place.
 func (w *writing) sentenceFor(name, at string) (sentence, error) {
-	s, ok := w.sentence(w.language, name)
+	s, ok := w.languages.sentence(w.language, name)
 	if !ok {
 		return s, notice.Invalid(path.Join(languagesName, w.language+".yaml"), "lacks %s, which %s says", name, at)
 	}
@@ -145,7 +145,7 @@ func (w *writing) details(at string) error {
 		return nil
 	}
 	w.file.foreign = w.own.foreign.String()
-	if s, ok := w.sentence(w.language, textsSection+".not-in-your-language"); ok {
+	if s, ok := w.languages.sentence(w.language, textsSection+".not-in-your-language"); ok {
 		w.add(s.text, s.at)
 		w.add("", at)
 	}
@@ -163,7 +163,7 @@ func (s *Set) frameIn(files []string) (frame string, languages []string) {
 	if i < 0 {
 		return "", nil
 	}
-	for _, key := range s.speaks() {
+	for _, key := range s.languages.speaks() {
 		if !slices.ContainsFunc(files, func(f string) bool {
 			its, _, err := canonical(strings.TrimSuffix(path.Base(f), ".md"))
 			return err == nil && its == key

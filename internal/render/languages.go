@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/text/language"
@@ -31,20 +33,39 @@ type sentence struct {
 	at   string // file and line
 }
 
-// catalogue has the sentences of one language. A regional one takes the rest from the language without its region.
+// catalogue has the sentences of one language. A regional one takes the rest from the language without its region. Its
+// fields below read are there once that was called.
 type catalogue struct {
-	file      string   // the first that has it
+	files []languageFile
+	read  func() error // reads the files, the first time
+
 	signed    string   // who has signed it, and when; "" = it is a draft
 	avoid     []string // words of the other register, and the like
 	sentences map[string]sentence
+	words     *words // nil = it has none
 }
 
-// parseLanguages reads the sentences of all languages; a sentence of the overlay goes before the built-in one. Its error
-// joins an *notice.Error for each mistake.
+// languageFile is a file of a language; one of the overlay comes after the built-in one, and goes before it.
+type languageFile struct {
+	from fs.FS
+	name string
+}
+
+// languages are the catalogues by language. Built-in ones are read when they are needed: few processes need one, and
+// fewer all.
+type languages struct {
+	all     map[string]*catalogue
+	matcher func() *matcher // of all
+}
+
+// parseLanguages finds the languages, and reads those that the overlay has a file of. Its error joins an *notice.Error for
+// each mistake.
 func (s *Set) parseLanguages() error {
-	s.languages, s.words = map[string]*catalogue{}, map[string]words{}
+	s.languages = languages{all: map[string]*catalogue{}}
+	s.languages.matcher = sync.OnceValue(s.languages.newMatcher)
 	var errs []error
-	for _, from := range []fs.FS{s.builtin, s.overlay} {
+	eager := map[string]bool{}
+	for i, from := range []fs.FS{s.builtin, s.overlay} {
 		if from == nil {
 			continue
 		}
@@ -55,38 +76,72 @@ func (s *Set) parseLanguages() error {
 				errs = append(errs, notice.Invalid(file, "%v", err))
 				continue
 			}
-			errs = append(errs, s.readLanguage(from, file, key))
+			c := s.languages.all[key]
+			if c == nil {
+				c = &catalogue{sentences: map[string]sentence{}}
+				c.read = sync.OnceValue(c.readFiles)
+				s.languages.all[key] = c
+			}
+			c.files = append(c.files, languageFile{from, file})
+			eager[key] = eager[key] || i > 0
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(eager)) {
+		if eager[key] {
+			errs = append(errs, s.languages.all[key].read())
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Set) readLanguage(from fs.FS, file, key string) error {
-	content, err := fs.ReadFile(from, file)
+// readAll reads all languages. Its error joins an *notice.Error for each mistake.
+func (l languages) readAll() error {
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(l.all)) {
+		errs = append(errs, l.all[key].read())
+	}
+	return errors.Join(errs...)
+}
+
+// need reads a language and those that it takes sentences from.
+func (l languages) need(key string) error {
+	for c := range l.parents(key) {
+		if err := c.read(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *catalogue) readFiles() error {
+	var errs []error
+	for _, f := range c.files {
+		errs = append(errs, c.readFile(f))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *catalogue) readFile(f languageFile) error {
+	content, err := fs.ReadFile(f.from, f.name)
 	if err != nil {
 		return fmt.Errorf("read a language: %w", err)
 	}
-	v, err := yaml.Read(file, content)
+	v, err := yaml.Read(f.name, content)
 	if err != nil {
 		return err
 	}
-	c := s.languages[key]
-	if c == nil {
-		c = &catalogue{file: file, sentences: map[string]sentence{}}
-		s.languages[key] = c
-	}
 	if v.Empty() {
-		return notice.Invalid(file, "says nothing")
+		return notice.Invalid(f.name, "says nothing")
 	}
 	return v.Fields("section of a language", "sections such as “texts:”", yaml.Fields{
 		"review": c.review,
 		"avoid":  yaml.Texts(&c.avoid, "[du, dich]"),
 		"words": func(v yaml.Value) error {
 			w, err := readWords(v)
-			if len(w.reader) == 0 {
-				w.reader = s.words[key].reader
+			if len(w.reader) == 0 && c.words != nil {
+				w.reader = c.words.reader
 			}
-			s.words[key] = w
+			c.words = &w
 			return err
 		},
 		textsSection:   func(v yaml.Value) error { return c.section(textsSection, v) },
@@ -130,20 +185,23 @@ func (c *catalogue) section(key string, v yaml.Value) error {
 	return nil
 }
 
-// parents calls yield with the catalogue of a language, and then with that of the language without its region.
-func (s *Set) parents(key string) func(yield func(*catalogue) bool) {
-	return func(yield func(*catalogue) bool) {
+// parents calls yield with the catalogue of a language, which was read, and then with that of the language without its region.
+func (l languages) parents(key string) iter.Seq2[*catalogue, language.Tag] {
+	return func(yield func(*catalogue, language.Tag) bool) {
 		for tag := language.Make(key); tag != language.Und; tag = tag.Parent() {
-			if c := s.languages[tag.String()]; c != nil && !yield(c) {
-				return
+			if c := l.all[tag.String()]; c != nil {
+				_ = c.read() // need, readAll and Check tell of its mistakes
+				if !yield(c, tag) {
+					return
+				}
 			}
 		}
 	}
 }
 
 // sentence returns the text of a language for a key.
-func (s *Set) sentence(key, name string) (sentence, bool) {
-	for c := range s.parents(key) {
+func (l languages) sentence(key, name string) (sentence, bool) {
+	for c := range l.parents(key) {
 		if said, ok := c.sentences[name]; ok {
 			return said, true
 		}
@@ -152,10 +210,10 @@ func (s *Set) sentence(key, name string) (sentence, bool) {
 }
 
 // speaks returns the languages that have sentences of ready texts.
-func (s *Set) speaks() (keys []string) {
-	for _, key := range slices.Sorted(maps.Keys(s.languages)) {
-		for c := range s.parents(key) {
-			if slices.ContainsFunc(slices.Collect(maps.Keys(c.sentences)), func(name string) bool { return strings.HasPrefix(name, textsSection) }) {
+func (l languages) speaks() (keys []string) {
+	for _, key := range slices.Sorted(maps.Keys(l.all)) {
+		for c := range l.parents(key) {
+			if c.speaks() {
 				keys = append(keys, key)
 				break
 			}
@@ -164,19 +222,28 @@ func (s *Set) speaks() (keys []string) {
 	return keys
 }
 
+func (c *catalogue) speaks() bool {
+	for name := range c.sentences {
+		if strings.HasPrefix(name, textsSection) {
+			return true
+		}
+	}
+	return false
+}
+
 // Drafts returns how many languages there are, and those which nobody who grew up with them has signed.
 func (s *Set) Drafts() (languages int, drafts []string) {
-	for _, key := range slices.Sorted(maps.Keys(s.languages)) {
-		if s.draft(key) {
+	for _, key := range slices.Sorted(maps.Keys(s.languages.all)) {
+		if s.languages.draft(key) {
 			drafts = append(drafts, key)
 		}
 	}
-	return len(s.languages), drafts
+	return len(s.languages.all), drafts
 }
 
 // draft reports whether nobody has signed the sentences of a language.
-func (s *Set) draft(key string) bool {
-	for c := range s.parents(key) {
+func (l languages) draft(key string) bool {
+	for c := range l.parents(key) {
 		return c.signed == ""
 	}
 	return false

@@ -1,10 +1,12 @@
 package render
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"tocsin/internal/notice"
 	"tocsin/templates"
@@ -18,19 +20,19 @@ var thirty = strings.Fields("en de fr es pt-BR pt nl sv da nb fi it pl cs sk hu 
 func TestEveryLanguageSaysAllThatEnglishSays(t *testing.T) {
 	t.Parallel()
 	s := New(templates.FS, nil)
-	if s.layoutErr != nil {
-		t.Fatal(s.layoutErr)
+	if err := cmp.Or(s.layoutErr, s.languages.readAll()); err != nil {
+		t.Fatal(err)
 	}
 	for _, err := range s.checkLanguages() {
 		t.Error(err)
 	}
-	spoken := s.speaks()
+	spoken := s.languages.speaks()
 	for _, key := range thirty {
 		if !slices.Contains(spoken, key) {
 			t.Errorf("there are no sentences in %s", key)
 		}
-		if tag, ok := wordsIn(s.words, key); !ok {
-			t.Errorf("%s has the words of %s", key, tag)
+		if w, _ := s.languages.wordsFor(key); w == nil || len(w.reader) == 0 {
+			t.Errorf("there are no words in %s", key)
 		}
 	}
 }
@@ -39,8 +41,11 @@ func TestEveryLanguageSaysAllThatEnglishSays(t *testing.T) {
 func TestAStringThatIsTakenOutIsMissed(t *testing.T) {
 	t.Parallel()
 	s := New(templates.FS, nil)
-	nl := s.languages["nl"]
-	for _, name := range slices.Sorted(maps.Keys(s.languages[english].sentences)) {
+	if err := s.languages.readAll(); err != nil {
+		t.Fatal(err)
+	}
+	nl := s.languages.all["nl"]
+	for _, name := range slices.Sorted(maps.Keys(s.languages.all[english].sentences)) {
 		said := nl.sentences[name]
 		delete(nl.sentences, name)
 		problems := s.checkLanguage("nl")
@@ -136,5 +141,26 @@ func TestATextOfANoticeGoesBeforeTheReadyOnesOfItsRegions(t *testing.T) {
 	b.Texts = map[string]notice.Text{"de": {Subject: "x", Body: "x"}}
 	if text, _ := compile(t, b).Match("de-CH"); text != "de" {
 		t.Errorf("a reader of de-CH gets %s", text)
+	}
+}
+
+// TestABuiltInLanguageIsReadWhenItIsNeeded: a notice of its own texts reads the words of those alone, and a mistake in a file that
+// it needs is named.
+func TestABuiltInLanguageIsReadWhenItIsNeeded(t *testing.T) {
+	t.Parallel()
+	files := files(layoutsOnly)
+	files["languages/en.yaml"] = &fstest.MapFile{Data: []byte("texts: {back: It works again.}\n")}
+	files["languages/fr.yaml"] = &fstest.MapFile{Data: []byte("texts: {back: [a]}\n")}
+	files["t/frame.md"] = &fstest.MapFile{Data: []byte("---\nsubject: s\n---\n{{say \"back\"}}\n")}
+	s := New(files, nil)
+	if _, err := s.Compile(Source{Body: notice.Body{Key: "k", Kind: notice.Outage, Phase: "resolved"}, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "x"}}, From: "s@example.net"}); err != nil {
+		t.Error(err)
+	}
+	const want = "languages/fr.yaml:1: back is a list"
+	if _, err := s.Texts(notice.Body{Key: "k", Kind: notice.Outage, Phase: "resolved", Template: "t"}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if _, problems := s.Check(); len(problems) != 1 || !strings.Contains(problems[0].Error(), want) {
+		t.Errorf("%v, want %s", problems, want)
 	}
 }

@@ -43,7 +43,7 @@ func wrongIf(is bool, wanted string) string {
 // Phrases returns the names of all phrases, each with its English sentence.
 func (s *Set) Phrases() map[string]string {
 	all := map[string]string{}
-	for c := range s.parents(english) {
+	for c := range s.languages.parents(english) {
 		for name, said := range c.sentences {
 			if name, ok := strings.CutPrefix(name, phrasesSection+"."); ok {
 				all[name] = said.text

@@ -32,11 +32,11 @@ func TestANoticeOfPhrasesIsCompleteInEveryLanguage(t *testing.T) {
 		r.Language = key
 		m := preview(t, p, r)
 		for _, name := range []string{"certainty.likely", "apology.late", "work.repairing", "urgency.immediate"} {
-			if said, _ := s.sentence(key, "phrases."+name); strings.Count(joinedLines(m.Text), joinedLines(said.text)) != 1 {
+			if said, _ := s.languages.sentence(key, "phrases."+name); strings.Count(joinedLines(m.Text), joinedLines(said.text)) != 1 {
 				t.Errorf("%s lacks %s:\n%s", key, said.text, m.Text)
 			}
 		}
-		if said, _ := s.sentence(key, "texts.outage.sorry"); strings.Contains(joinedLines(m.Text), joinedLines(said.text)) {
+		if said, _ := s.languages.sentence(key, "texts.outage.sorry"); strings.Contains(joinedLines(m.Text), joinedLines(said.text)) {
 			t.Errorf("%s has the ready apology too:\n%s", key, m.Text)
 		}
 	}

@@ -12,6 +12,9 @@ import (
 	"tocsin/internal/notice"
 )
 
+// orders are the beginnings of placeholders in square brackets.
+var orders = []string{"insert", "your", "enter", "fill[ -]in", "replace", "name of", "date", "time", "link", "url", "company", "customer", "tbd", "tbc", "todo"}
+
 // placeholder matches the forms that other programs, and authors, have for a value that is still to come. A token is masked
 // by a control character, which nothing here matches.
 var placeholder = regexp.MustCompile(strings.Join([]string{
@@ -23,7 +26,7 @@ var placeholder = regexp.MustCompile(strings.Join([]string{
 	`<<\s*[A-Za-z_][^<>\n\x01]*>>`,                               // <<name>>
 	`\*\|[A-Z][A-Z0-9_:]*\|\*`,                                   // *|NAME|*
 	`%%[A-Za-z_]\w*%%|%[A-Z][A-Z0-9]*_[A-Z0-9_]*%|<%|%>|\{%|%\}`, // %%name%%, %FIRST_NAME%, <% name %>, {% name %}
-	`\[(?i:insert|your|enter|fill[ -]in|replace|name of|date|time|link|url|company|customer|tbd|tbc|todo)\b[^\[\]\n\x01]*\](?:[^(\[:]|$)`,
+	`\[(?i:` + strings.Join(orders, "|") + `)\b[^\[\]\n\x01]*\](?:[^(\[:]|$)`,
 	`\bFIXME\b|\bTBD\b|\bTBC\b|\bXXX+\b|(?i:\blorem ipsum\b)`,
 }, "|"))
 
@@ -55,12 +58,16 @@ func (p *Program) look(src source, t *text, w whole) {
 	p.seek(src, t, string(md))
 }
 
-// hints are what a placeholder has in it, one or another; "lorem ipsum" apart.
-var hints = []string{"{", "}", "((", "[", "<<", "<%", "%>", "*|", "%%", "_", "FIXME", "TBD", "TBC", "XXX"}
+// hints are what a placeholder has in it, one or another; "lorem ipsum" and orders apart.
+var hints = []string{"{", "}", "((", "[[", "<<", "<%", "%>", "*|", "%%", "FIXME", "TBD", "TBC", "XXX"}
 
 // mayHold reports whether a text may hold a placeholder: most hold none, and the expression takes long to tell.
 func mayHold(s string) bool {
-	return slices.ContainsFunc(hints, func(h string) bool { return strings.Contains(s, h) }) || strings.Contains(strings.ToLower(s), "lorem")
+	if slices.ContainsFunc(hints, func(h string) bool { return strings.Contains(s, h) }) || strings.Contains(s, "%") && strings.Contains(s, "_") {
+		return true
+	}
+	s = strings.ToLower(s)
+	return strings.Contains(s, "lorem") || slices.ContainsFunc(orders, func(o string) bool { return strings.Contains(s, "["+o[:3]) })
 }
 
 // seek notes the placeholders in s.

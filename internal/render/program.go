@@ -15,7 +15,7 @@ type Program struct {
 	fixed
 	converter *converter
 	layouts   layouts
-	words     map[string]words
+	languages languages
 	stacked   notice.Stacking
 	zone      *time.Location
 	from      *mail.Address

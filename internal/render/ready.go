@@ -93,11 +93,16 @@ func phasesOf(from fs.FS, name string) (phases []string) {
 	return slices.Compact(phases)
 }
 
-// texts reads the texts of a folder per language, and names the mistakes of those that it leaves out.
-func (s *Set) texts(t folder, b notice.Body) (files map[string]textFile, problems []error) {
+// texts reads the texts of a folder in the wanted languages, nil for all, and names the mistakes of those that it leaves out.
+func (s *Set) texts(t folder, b notice.Body, wanted func(language string) bool) (files map[string]textFile, problems []error) {
 	paths, err := fs.Glob(t.from, t.dir+"/*.md")
 	if err != nil {
 		return nil, []error{fmt.Errorf("list template %s: %w", t.name, err)}
+	}
+	if wanted == nil {
+		if err := s.languages.readAll(); err != nil {
+			return nil, []error{err}
+		}
 	}
 	files = make(map[string]textFile, len(paths))
 	frame, spoken := s.frameIn(paths)
@@ -107,7 +112,9 @@ func (s *Set) texts(t folder, b notice.Body) (files map[string]textFile, problem
 			problems = append(problems, notice.Invalid(p, "%v", err))
 			return
 		}
-		key = tag.String()
+		if key = tag.String(); wanted != nil && !wanted(key) {
+			return
+		}
 		if other, twice := files[key]; twice {
 			problems = append(problems, notice.Invalid(p, "is the same language as %s", other.name))
 			return
@@ -136,7 +143,7 @@ func (s *Set) Show(template, phase, want string) (notice.Text, error) {
 	if err != nil {
 		return notice.Text{}, err
 	}
-	files, problems := s.texts(t, notice.Body{})
+	files, problems := s.texts(t, notice.Body{}, nil)
 	if len(problems) > 0 {
 		return notice.Text{}, problems[0]
 	}
@@ -152,6 +159,9 @@ func (s *Set) Show(template, phase, want string) (notice.Text, error) {
 
 // text reads one text of a template in a language, with the parts that it names and what the notice itself says.
 func (s *Set) text(from fs.FS, name, key string, b notice.Body) (textFile, error) {
+	if err := s.languages.need(key); err != nil {
+		return textFile{}, err
+	}
 	content, err := fs.ReadFile(from, name)
 	if err != nil {
 		return textFile{}, fmt.Errorf("read template: %w", err)
@@ -160,7 +170,7 @@ func (s *Set) text(from fs.FS, name, key string, b notice.Body) (textFile, error
 	if err != nil {
 		return textFile{}, err
 	}
-	f := textFile{name: name, subject: name + ":" + strconv.Itoa(subject), draft: path.Base(name) == frameName && s.draft(key)}
+	f := textFile{name: name, subject: name + ":" + strconv.Itoa(subject), draft: path.Base(name) == frameName && s.languages.draft(key)}
 	w := writing{Set: s, language: key, notice: b, own: details(b.Details, language.Make(key), b.DefaultLanguage), file: &f}
 	if text.Subject, f.subject, err = w.say(text.Subject, f.subject); err != nil {
 		return textFile{}, err

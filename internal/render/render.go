@@ -30,9 +30,8 @@ type Set struct {
 	builtin, overlay fs.FS
 	converter        *converter
 	layouts          layouts
-	languages        map[string]*catalogue // what ready texts say, by language
-	words            map[string]words      // by language
-	layoutErr        error                 // of the layouts, or of the languages
+	languages        languages // what ready texts say, and the words of every mail
+	layoutErr        error     // of the layouts, or of the overlay's languages
 }
 
 // New returns the set of the built-in templates. What overlay has goes before them: a template's folder as a whole,
@@ -79,7 +78,7 @@ func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
 	if err := t.takes(b.Parameters); err != nil {
 		return nil, err
 	}
-	files, problems := s.texts(t, b)
+	files, problems := s.texts(t, b, nil)
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}

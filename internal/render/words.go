@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -81,21 +82,33 @@ func wordsOf(to map[string]string, names []string) func(yaml.Value) error {
 	}
 }
 
-// wordsIn returns the language of the words for a text: its own, without its region where need be; else English, and false.
-func wordsIn(all map[string]words, key string) (tag language.Tag, ok bool) {
-	for tag = language.Make(key); tag != language.Und; tag = tag.Parent() {
-		if _, ok := all[tag.String()]; ok {
-			return tag, true
+// wordsFor returns the words of a language, its own or those without its region, and their language; nil if it has none.
+func (l languages) wordsFor(key string) (*words, language.Tag) {
+	for c, tag := range l.parents(key) {
+		if c.words != nil {
+			return c.words, tag
 		}
 	}
-	return language.English, false
+	return nil, language.Und
+}
+
+// haveWords reports whether any language has words.
+func (l languages) haveWords() bool {
+	for _, c := range l.all {
+		if _ = c.read(); c.words != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // standing returns the line at the top of a text, in English where its language has no words; nil where there are none at all.
 func (p *Program) standing(of *text) *standing {
-	tag, _ := wordsIn(p.words, of.key)
-	w, ok := p.words[tag.String()]
-	if !ok {
+	w, tag := p.languages.wordsFor(of.key)
+	if w == nil {
+		w, tag = p.languages.wordsFor(english)
+	}
+	if w == nil {
 		return nil
 	}
 	line := w.kinds[p.notice.Kind][cmp.Or(p.notice.Severity, noSeverity)] + " · " + w.phases[p.notice.Phase]
@@ -112,24 +125,32 @@ type ReaderWords struct {
 // ReaderWords returns the words in the first of a reader's languages (BCP 47) that has them, as a text is found for it, or else in
 // English. There are none where the templates have none in English.
 func (s *Set) ReaderWords(languages ...string) ReaderWords {
-	return readerWordsIn(s.words, languages...)
+	return s.languages.readerWords(languages...)
 }
 
-func readerWordsIn(all map[string]words, languages ...string) ReaderWords {
-	tags := map[string]language.Tag{}
-	for key, w := range all {
-		if len(w.reader) > 0 {
-			tags[key] = language.Make(key)
+func (l languages) readerWords(wanted ...string) ReaderWords {
+	for _, want := range append(slices.Clone(wanted), english) {
+		tag, err := language.Parse(want)
+		if err != nil || undetermined(tag) {
+			continue
 		}
-	}
-	m, found := newMatcher(tags, language.English.String()), language.English.String()
-	for _, l := range languages {
-		if tag, err := language.Parse(l); err == nil && !undetermined(tag) {
-			if key, exact := m.match(tag); exact {
-				found = key
-				break
+		key, exact := l.matcher().match(tag)
+		if !exact {
+			continue
+		}
+		for c, tag := range l.parents(key) {
+			if c.words != nil && len(c.words.reader) > 0 {
+				return ReaderWords{Language: tag.String(), Direction: direction(tag), Words: c.words.reader}
 			}
 		}
 	}
-	return ReaderWords{Language: found, Direction: direction(language.Make(found)), Words: all[found].reader}
+	return ReaderWords{Language: english, Direction: direction(language.English)}
+}
+
+func (l languages) newMatcher() *matcher {
+	tags := map[string]language.Tag{}
+	for key := range l.all {
+		tags[key] = language.Make(key)
+	}
+	return newMatcher(tags, english)
 }
