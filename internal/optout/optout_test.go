@@ -51,7 +51,7 @@ func TestAPageOffersWhatTheReaderCanDo(t *testing.T) {
 				t.Errorf("%s: %d times %s, want %d:\n%s", name, got, do, n, text)
 			}
 		}
-		if got := strings.Count(text, "The sender has stopped these mails"); got != len(tt.barred) {
+		if got := strings.Count(text, "The sender has stopped"); got != len(tt.barred) {
 			t.Errorf("%s: %d topics are stopped by the sender, want %d", name, got, len(tt.barred))
 		}
 	}
