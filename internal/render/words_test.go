@@ -52,7 +52,7 @@ func TestEachOfTwoStackedTextsBeginsWithItsOwnWords(t *testing.T) {
 	r := recipient("Ann", nil)
 	r.Language = "ar"
 	m := preview(t, p, r)
-	if strings.Count(m.Text, "صيانة · جارٍ") != 1 || strings.Count(m.Text, "Maintenance · In progress") != 1 || strings.Count(m.HTML, `class="standing"`) != 2 {
+	if strings.Count(m.Text, "صيانة · جارية") != 1 || strings.Count(m.Text, "Maintenance · In progress") != 1 || strings.Count(m.HTML, `class="standing"`) != 2 {
 		t.Errorf("%s", m.Text)
 	}
 }
