@@ -124,6 +124,9 @@ func TestCountsAddUpWhileMailsComeBack(t *testing.T) {
 	if st = s.addsUp("outage-1", n); st.Counts["sent"] != n-dead || s.sink.Count() != n {
 		t.Errorf("%v, and %d mails for %d mailboxes", st.Counts, s.sink.Count(), n)
 	}
+	if by := st.Bounces.ByClass; st.Bounces.Bounced != dead || by["full"] != dead || len(st.Bounces.PolicyDomains) > 0 {
+		t.Errorf("of %d that bounced, as full, the status says %+v", dead, st.Bounces)
+	}
 	for _, d := range s.report("outage-1") {
 		local, _, _ := strings.Cut(d.Address, "@")
 		if (d.State == notice.DeliveryBounced) != back.dead(local) || d.State == notice.DeliveryBounced && (d.Reason != string(notice.BounceFull) || d.SMTPCode != 552) {

@@ -27,6 +27,7 @@ func described(t *testing.T) map[string][]string {
 	t.Helper()
 	serve, work := registry(), registry()
 	serve.MustRegister(metrics.NewStanding(nil, nil))
+	metrics.NewReturned(serve)
 	api.NewServer(api.Options{Desk: &control.Desk{}, Book: &ledger.DB{}, Registry: serve})
 	measure := metrics.NewWorker(work)
 	metrics.NewIntake(work)

@@ -111,6 +111,7 @@ func printStatus(w io.Writer, st notice.Status) error {
 		fmt.Fprintln(t, "Why suppressed\t")
 		tally(t, st.Suppressed)
 	}
+	printBounces(t, st.Bounces)
 	if len(st.ByLanguage) > 0 {
 		fmt.Fprintln(t, "By language\t")
 		tally(t, st.ByLanguage)

@@ -255,6 +255,10 @@ func (c *reconcileCmd) print(a *app, doc reconciliation) error {
 			fmt.Fprintf(a.stdout, "  %s\n", key)
 		}
 	}
+	if doc.Suppressed > 0 {
+		sentence(a.stdout, "%s left alone: those mailboxes are on the list of suppressions. To mail one all the same, requeue it by its address, with `tocsin notice settle`.",
+			many(doc.Suppressed, "mail"))
+	}
 	return c.printMissing(a.stdout, doc)
 }
 

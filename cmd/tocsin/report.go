@@ -103,7 +103,7 @@ func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *no
 		return err
 	}
 	if st.RowsDroppedAt != nil {
-		return document(w, map[string]any{"deliveries": []notice.Delivery{}, "rows_dropped_at": st.RowsDroppedAt})
+		return document(w, map[string]any{"deliveries": []notice.Delivery{}, "rows_dropped_at": st.RowsDroppedAt, "bounces": st.Bounces})
 	}
 	rows := json.NewEncoder(w)
 	rows.SetEscapeHTML(false)
@@ -123,7 +123,14 @@ func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *no
 	if st.ReachedByNeither != nil {
 		neither = *st.ReachedByNeither
 	}
-	_, err = fmt.Fprintf(w, "], \"reached_by_neither\": %d}\n", neither)
+	counts, err := client.Report(ctx, c.Key)
+	if err != nil {
+		return err
+	}
+	bounces, err := json.Marshal(counts.Bounces)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "], \"reached_by_neither\": %d, \"bounces\": %s}\n", neither, bounces)
+	}
 	return err
 }
 

@@ -25,6 +25,9 @@ func printCounts(w io.Writer, r notice.Report) error {
 	}
 	printStates(w, "language", languages)
 	printReach(w, r)
+	if err := reportBounces(w, r.Bounces); err != nil {
+		return err
+	}
 	return printOutcomes(w, r.Outcomes)
 }
 

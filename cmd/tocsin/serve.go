@@ -91,6 +91,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	reg := registry()
 	reg.MustRegister(metrics.NewStanding(db.Standing, logger))
+	desk.Count = metrics.NewReturned(reg).Count
 	logger.Info("serving", slog.String("listen", ln.Addr().String()))
 	o := api.Options{
 		Desk:     desk,

@@ -277,6 +277,7 @@ func (s *Server) settle(ctx context.Context, in *struct {
 // tidyStatus makes a status fit to be read by a program: no null where there is a map, times in UTC.
 func tidyStatus(st notice.Status) notice.Status {
 	st.Counts, st.ByLanguage, st.Suppressed = filled(st.Counts), filled(st.ByLanguage), filled(st.Suppressed)
+	st.Bounces.ByClass, st.Bounces.PolicyDomains = filled(st.Bounces.ByClass), orEmpty(st.Bounces.PolicyDomains)
 	st.CreatedAt = st.CreatedAt.UTC()
 	for _, t := range []**time.Time{&st.SendAt, &st.ExpiresAt, &st.HeldUntil, &st.ReleasedAt, &st.FirstSentAt, &st.LastSentAt, &st.RowsDroppedAt} {
 		*t = inUTC(*t)

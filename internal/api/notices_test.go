@@ -134,6 +134,7 @@ func TestAStatusDocumentHasNoNullsAndUTC(t *testing.T) {
 	}
 	want := map[string]any{
 		"number": 1.0, "key": "k", "incident": "", "kind": "outage", "phase": "resolved", "state": "draft", "created": true,
+		"bounces":   map[string]any{"bounced": 0.0, "percent": 0.0, "by_class": map[string]any{}, "complaints": 0.0, "policy_domains": []any{}},
 		"customers": 0.0, "recipients": 0.0, "counts": map[string]any{}, "by_language": map[string]any{}, "suppressed": map[string]any{},
 		"created_at": "2026-11-09T02:14:07Z", "created_by": "TOCSIN_TOKEN",
 		"released_at": nil, "first_sent_at": nil, "last_sent_at": nil, "rate_per_s": 0.0,

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"tocsin/internal/hook"
 )
 
 // described is what the tests look at in the OpenAPI document.
@@ -27,6 +30,7 @@ type operation struct {
 	OperationID string `json:"operationId"`
 	Summary     string
 	Security    []map[string][]string
+	Servers     []struct{ Description string }
 	Parameters  []struct{ Name, In string }
 	Responses   map[string]struct{ Content map[string]any }
 }
@@ -65,6 +69,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /metrics",
 		"GET /openapi.json",
 		"GET /readyz",
+		"GET /u/{token}",
 		"GET /v1/acts",
 		"GET /v1/attributes",
 		"GET /v1/customer-faults",
@@ -86,6 +91,8 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/tokens",
 		"GET /v1/users",
 		"PATCH /v1/customers/{id}",
+		"POST /hooks/{provider}",
+		"POST /u/{token}",
 		"POST /v1/bounces",
 		"POST /v1/customers/find",
 		"POST /v1/customers/history",
@@ -149,6 +156,9 @@ func TestEveryDocumentedRouteAnswersAsDocumented(t *testing.T) {
 	for path, methods := range d.Paths {
 		for method, op := range methods {
 			name := strings.ToUpper(method) + " " + path
+			if len(op.Servers) > 0 { // TestTheDocumentNamesTheRoutesOfThePublicServer
+				continue
+			}
 			if op.OperationID == "" || op.Summary == "" || ids[op.OperationID] {
 				t.Errorf("%s: operationId %q, summary %q", name, op.OperationID, op.Summary)
 			}
@@ -183,6 +193,44 @@ func TestEveryDocumentedRouteAnswersAsDocumented(t *testing.T) {
 				t.Errorf("%s: %d as %s is not documented", name, resp.StatusCode, media)
 			}
 		}
+	}
+}
+
+// TestTheDocumentNamesTheRoutesOfThePublicServer, which want no token and which the API does not serve.
+func TestTheDocumentNamesTheRoutesOfThePublicServer(t *testing.T) {
+	t.Parallel()
+	b, send := public(t)
+	d, _ := documentOf(t, b)
+	var named []string
+	for path, methods := range d.Paths {
+		for method, op := range methods {
+			name := strings.ToUpper(method) + " " + path
+			if len(op.Servers) == 0 {
+				continue
+			}
+			named = append(named, name)
+			if len(op.Security) > 0 || !strings.Contains(op.Servers[0].Description, "TOCSIN_PUBLIC_LISTEN") || op.OperationID == "" || op.Summary == "" {
+				t.Errorf("%s: %+v", name, op)
+			}
+			for _, value := range []string{"good", "unknown", "away"} {
+				for _, body := range []string{"", "List-Unsubscribe=One-Click", "topic=none&do=stop"} {
+					target := strings.NewReplacer("{token}", value, "{provider}", value).Replace(path)
+					resp, _ := send(strings.ToUpper(method), target, body, urlencoded)
+					media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+					if content := op.Responses[fmt.Sprint(resp.StatusCode)].Content; content[media] == nil {
+						t.Errorf("%s with %q: %d as %s is not documented", target, body, resp.StatusCode, media)
+					}
+				}
+			}
+			if resp, _ := b.send(t, strings.ToUpper(method), path, ""); resp.StatusCode != http.StatusNotFound {
+				t.Errorf("%s: the API answers %d", name, resp.StatusCode)
+			}
+		}
+	}
+	slices.Sort(named)
+	served := slices.Sorted(slices.Values(NewPublic(Options{Log: slog.New(slog.DiscardHandler)}, &hook.Hooks{}, nil).mux.patterns))
+	if diff := cmp.Diff(served, named); diff != "" {
+		t.Errorf("served (-) and documented (+): %s", diff)
 	}
 }
 

@@ -174,6 +174,7 @@ func (cl *Client) Reconcile(ctx context.Context, ref string, r ledger.Reconcilia
 		all.NotCovered += done.NotCovered
 		all.Changed += done.Changed
 		all.Overtaken += done.Overtaken
+		all.Suppressed += done.Suppressed
 		for _, key := range done.By {
 			if !slices.Contains(all.By, key) {
 				all.By = append(all.By, key)

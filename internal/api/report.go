@@ -76,6 +76,7 @@ func (s *Server) incidentReport(ctx context.Context, in *struct {
 // tidyReport makes a report fit to be read by a program.
 func tidyReport(r notice.Report) notice.Report {
 	r.Notices, r.Counts, r.ByLanguage, r.Outcomes = orEmpty(r.Notices), filled(r.Counts), filled(r.ByLanguage), orEmpty(r.Outcomes)
+	r.Bounces.ByClass, r.Bounces.PolicyDomains = filled(r.Bounces.ByClass), orEmpty(r.Bounces.PolicyDomains)
 	for i := range r.Notices {
 		r.Notices[i] = tidyStatus(r.Notices[i])
 	}

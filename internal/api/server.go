@@ -74,7 +74,7 @@ type Server struct {
 func NewServer(o Options) *Server {
 	s := newServer(o)
 	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSearch, s.describeSuppressions,
-		s.describeHolds, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeUsers, s.describeProcess)
+		s.describeHolds, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeUsers, s.describeProcess, s.describePublic)
 	if s.console != nil {
 		for pattern, handle := range s.console.Routes() {
 			s.mux.HandleFunc(pattern, handle)

@@ -90,6 +90,8 @@ type Desk struct {
 	Zone    string        // where a notice has none
 	OnlyTo  notice.OnlyTo // mailboxes that this process sends to alone
 	Logger  *slog.Logger
+	// Count is called with each report about a mail that is recorded; nil: with none.
+	Count func(kind notice.BounceKind, class notice.BounceClass)
 	// PublicURL is where readers stop mails; empty: they can't.
 	PublicURL string
 	// Sign returns a test mail with its signature; nil: they are not signed here.

@@ -21,8 +21,12 @@ func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceRec
 	told := worst(m.Recipients)
 	r.Class = told.Class
 	of, by, err := d.attemptOf(ctx, m)
-	if err != nil || by == "" {
+	if err != nil {
 		return r, err
+	}
+	if by == "" {
+		d.count(notice.KindUnknown, "")
+		return r, nil
 	}
 	r.MatchedBy = by
 	if m.Kind == bounce.Other || told.Action == bounce.Relayed || told.Action == bounce.Expanded {
@@ -35,21 +39,44 @@ func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceRec
 	}
 	e, err := d.Ledger.Return(ctx, of)
 	if notice.CodeOf(err) == notice.CodeNotFound {
+		d.count(notice.KindUnknown, "")
 		return r, nil
 	}
 	if err != nil {
 		return r, err
 	}
 	r.Effect = &e
+	d.report(of, r)
+	return r, nil
+}
+
+func (d *Desk) count(kind notice.BounceKind, class notice.BounceClass) {
+	if d.Count != nil {
+		d.Count(kind, class)
+	}
+}
+
+// report counts and logs what a report changed.
+func (d *Desk) report(of ledger.Returned, r notice.BounceReceipt) {
+	e := r.Effect
+	switch {
+	case e.Repeated:
+	case e.Changed:
+		d.count(of.Kind, of.Class)
+	case of.Kind != notice.KindBounce && (of.Complains || of.Kind != notice.KindComplaint):
+		d.count(of.Kind, "")
+	}
 	d.Logger.Info("a mail came back", slog.String("kind", string(r.Kind)), slog.String("class", string(r.Class)), slog.Int64("notice_id", of.NoticeID),
-		slog.Int("seq", of.Seq), slog.String("matched_by", by), slog.Bool("changed", e.Changed), slog.Bool("suppressed", e.Suppressed))
+		slog.Int("seq", of.Seq), slog.String("matched_by", r.MatchedBy), slog.Bool("changed", e.Changed), slog.Bool("suppressed", e.Suppressed))
 	if of.Complains && !e.Repeated {
 		d.Logger.Warn("a reader calls a mail spam", slog.Int64("notice_id", of.NoticeID), slog.Int("seq", of.Seq), slog.Bool("suppressed", e.Suppressed))
+	}
+	if e.Warned {
+		d.Logger.Warn("a domain refuses too many mails by policy", slog.Int64("notice_id", of.NoticeID), slog.Int("seq", of.Seq))
 	}
 	if e.Held {
 		d.Logger.Error("too many mails come back: the notice is held until it is resumed", slog.Int64("notice_id", of.NoticeID))
 	}
-	return r, nil
 }
 
 const (

@@ -67,7 +67,7 @@ type Returned struct {
 //
 // A notice of which too many mails come back while it is being sent is held, as by the brake. A mailbox whose last notices
 // all came back is put on the list of suppressions: after one if there is no such mailbox, after hardBounces if it failed
-// for another reason that lies with it. That of a reader who complains is suppressed for what is not urgent. A notice.Error
+// for another reason that lies with it. Of a domain that refuses too many by policy the log says so. The mailbox of a reader who complains is suppressed for what is not urgent. A notice.Error
 // of class not_found says that there is no such attempt.
 func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, err error) {
 	var key string
@@ -95,6 +95,9 @@ func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, er
 		e.Held, err = holdBouncing(ctx, tx, r)
 		return err
 	})
+	if err == nil && r.Class == notice.BouncePolicy {
+		e.Warned, err = db.warnOfPolicy(ctx, r.NoticeID, domainOf(key))
+	}
 	return e, wrap(err, "draw the consequences of a bounce")
 }
 
@@ -141,9 +144,9 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 		r.Epoch = epoch
 	}
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO bounce (notice_id, seq, epoch, kind, class, code, status, diagnostic, remote)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`,
-		r.NoticeID, r.Seq, r.Epoch, r.Kind, r.Class, r.Code, r.Status, r.Diagnostic, r.Remote)
+		INSERT INTO bounce (notice_id, seq, epoch, kind, class, code, status, diagnostic, remote, complains)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
+		r.NoticeID, r.Seq, r.Epoch, r.Kind, r.Class, r.Code, r.Status, r.Diagnostic, r.Remote, r.Complains)
 	if err != nil {
 		return e, "", fmt.Errorf("keep the report: %w", err)
 	}
@@ -153,6 +156,8 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 	switch {
 	case r.Kind == notice.KindDelivery && e.State == notice.DeliverySent && r.Epoch >= epoch:
 		return e, key, delivered(ctx, tx, r, found)
+	case r.Complains:
+		return e, key, countReturn(ctx, tx, r.NoticeID, key, string(r.Kind))
 	case r.Kind != notice.KindBounce || !bounces(e.State, r.Epoch, epoch):
 		return e, key, nil
 	}
@@ -160,7 +165,10 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 		return e, "", err
 	}
 	e.State, e.Changed = notice.DeliveryBounced, true
-	return e, key, recount(ctx, tx, found.chunks)
+	if err := recount(ctx, tx, found.chunks); err != nil {
+		return e, "", err
+	}
+	return e, key, countReturn(ctx, tx, r.NoticeID, key, string(r.Class))
 }
 
 // lastAttemptSQL is the epoch of the last attempt of delivery d of chunk c, as far as a trace of it is left: also one that was
@@ -260,14 +268,17 @@ const (
 	bouncesPart = 10
 )
 
-// holdBouncing holds the notice of a bounce if too many of its mails came back.
+// holdBouncing holds the notice of a bounce if too many of its mails came back. The reports are counted one by one, as since the last
+// resume, only where there may be enough of them.
 func holdBouncing(ctx context.Context, tx pgx.Tx, r Returned) (held bool, err error) {
 	var back, sent int
 	err = tx.QueryRow(ctx, `
 		SELECT (SELECT count(*) FROM bounce WHERE notice_id = $1 AND changed
-				AND at > coalesce((SELECT max(at) FROM act WHERE notice_id = $1 AND what = 'resume'), '-infinity')),
-			(SELECT sum(bit_count(sent)) FROM chunk WHERE notice_id = $1)
-		FROM notice WHERE id = $1 AND state = 'sending'`, r.NoticeID).Scan(&back, &sent)
+				AND at > coalesce((SELECT max(at) FROM act WHERE notice_id = $1 AND what = 'resume'), '-infinity')), k.sent
+		FROM notice n
+		CROSS JOIN LATERAL (SELECT sum(mails) AS back FROM bounce_count WHERE notice_id = n.id AND class <> 'complaint' OFFSET 0) b
+		CROSS JOIN LATERAL (SELECT sum(bit_count(sent)) AS sent FROM chunk WHERE notice_id = n.id AND b.back >= $2 OFFSET 0) k
+		WHERE n.id = $1 AND n.state = 'sending' AND b.back * $3 >= k.sent`, r.NoticeID, bouncesMin, bouncesPart).Scan(&back, &sent)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && (back < bouncesMin || back*bouncesPart < sent) {
 		return false, nil
 	}

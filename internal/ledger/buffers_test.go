@@ -116,6 +116,18 @@ func TestANewNoticeIsReadThroughItsKeys(t *testing.T) {
 		_, err := db.Settle(ctx, d.id, notice.Settlement{Requeue: true, Address: "c9@example.com"}, "c9@example.com", "op")
 		return err
 	})
+	bounce := ledger.Returned{NoticeID: d.id, Seq: 1, Kind: notice.KindBounce, Class: notice.BouncePolicy}
+	d.exec(`INSERT INTO bounce_count (notice_id, domain, class, mails) SELECT $1, i || '.example', 'full', 1 FROM generate_series(1, 2000) i`, d.id)
+	few("a bounce", 1000, func(db *ledger.DB) error { _, err := db.Return(ctx, bounce); return err })
+	d.exec(`UPDATE bounce_count SET mails = 2 WHERE notice_id = $1 AND domain = 'example.com'`, d.id)
+	bounce.Seq++
+	few("a bounce that has the mails to its domain counted", 3*rows, func(db *ledger.DB) error { _, err := db.Return(ctx, bounce); return err })
+	bounce.Seq++
+	few("the bounce of which the log warns", 3*rows, func(db *ledger.DB) error { _, err := db.Return(ctx, bounce); return err })
+	d.wantRows(1, `SELECT count(*) FROM bounce_count WHERE warned_at IS NOT NULL`)
+	bounce.Seq++
+	few("one after the warning", 1000, func(db *ledger.DB) error { _, err := db.Return(ctx, bounce); return err })
+	few("standing, with mails that came back", 4000, func(db *ledger.DB) error { _, err := db.Standing(ctx); return err })
 	few("status", 2000, func(db *ledger.DB) error { _, err := db.Status(ctx, d.ref); return err })
 	few("erase", 2000, func(db *ledger.DB) error { return db.DeleteCustomer(ctx, "c11") })
 	few("a later phase of the same incident", 15*rows, func(db *ledger.DB) error {

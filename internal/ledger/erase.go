@@ -185,6 +185,11 @@ func anonymise(ctx context.Context, tx pgx.Tx, plan int64, r row, found rowSet) 
 	if err := changeReplies(ctx, tx, r, `''`); err != nil {
 		return err
 	}
+	if r.Notice != 0 && r.Key != nil {
+		if err := hideDomain(ctx, tx, r.Notice, r.Seq, *r.Key); err != nil {
+			return err
+		}
+	}
 	return stopRows(ctx, tx, found)
 }
 

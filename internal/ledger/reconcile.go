@@ -99,19 +99,20 @@ type Missing struct {
 
 // Reconciled counts the changes of a Reconciliation.
 type Reconciled struct {
-	Sent       int        `json:"sent"`                // uncertain → sent
-	Requeued   int        `json:"requeued"`            // uncertain → queued
-	TooEarly   int        `json:"too_early"`           // missing, and its gate is not past
-	From       *time.Time `json:"possible_from"`       // when the last of those can be requeued
-	NotCovered int        `json:"not_covered"`         // missing from a log that does not reach over its attempt
-	Changed    int        `json:"changed"`             // not uncertain any more, or by another attempt: left alone
-	Overtaken  int        `json:"overtaken,omitempty"` // missing, and a later notice goes to the mailbox or may have gone: left alone
-	By         []string   `json:"by,omitempty"`        // the keys of those notices
+	Sent       int        `json:"sent"`                 // uncertain → sent
+	Requeued   int        `json:"requeued"`             // uncertain → queued
+	TooEarly   int        `json:"too_early"`            // missing, and its gate is not past
+	From       *time.Time `json:"possible_from"`        // when the last of those can be requeued
+	NotCovered int        `json:"not_covered"`          // missing from a log that does not reach over its attempt
+	Changed    int        `json:"changed"`              // not uncertain any more, or by another attempt: left alone
+	Overtaken  int        `json:"overtaken,omitempty"`  // missing, and a later notice goes to the mailbox or may have gone: left alone
+	By         []string   `json:"by,omitempty"`         // the keys of those notices
+	Suppressed int        `json:"suppressed,omitempty"` // missing, and the mailbox is on the list of suppressions: left alone
 }
 
 // Reconcile carries out a relay's log: a mail that the relay took becomes sent, without an SMTP code; one that is
 // missing is requeued under the same Message-ID, if its gate is past and the log reaches over its attempt. A delivery
-// that changed since it was looked at is left alone.
+// that changed since it was looked at is left alone, and one to a mailbox that was suppressed since is not sent again.
 func (db *DB) Reconcile(ctx context.Context, id int64, r Reconciliation, who string) (done Reconciled, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		done, err = db.reconcile(ctx, tx, id, r, who)
@@ -229,13 +230,14 @@ type looked struct {
 	GateOpen bool
 	Covered  bool
 	Later    string // the key of a later notice that goes to its mailbox, or may have gone
+	Listed   bool   // its mailbox is on the list of suppressions
 }
 
 func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing attemptSet, r Reconciliation, who string, done *Reconciled) error {
 	// The future is not in any log, though its reader may say so.
 	rows, _ := tx.Query(ctx, named(`
 		SELECT seq, chunk_id, same, requeue_from, gate_open, $6 <= log_from AND least($7::timestamptz, clock_timestamp()) >= log_until,
-			CASE WHEN same THEN `+laterSQL("address_key")+` ELSE '' END
+			CASE WHEN same THEN `+laterSQL("address_key")+` ELSE '' END, same AND coalesce(`+suppressedSQL("address_key", n.Body.Scopes())+`, false)
 		FROM (SELECT d.seq, d.chunk_id, d.address_key, d.epoch = m.epoch AND d.state = {uncertain} AND d.address_key NOT LIKE 'erased:%', `+windowColumns("$3", "$8")+`
 			FROM unnest($4::int[], $5::bigint[]) AS m(seq, epoch) JOIN notice n ON n.id = $1
 			CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= m.seq AND hi > m.seq ORDER BY lo DESC LIMIT 1) c
@@ -257,6 +259,8 @@ func (db *DB) requeueMissing(ctx context.Context, tx pgx.Tx, n Notice, missing a
 			if !slices.Contains(done.By, l.Later) {
 				done.By = append(done.By, l.Later)
 			}
+		case l.Listed:
+			done.Suppressed++
 		case !l.GateOpen:
 			done.TooEarly++
 			if done.From == nil || done.From.Before(l.From) {

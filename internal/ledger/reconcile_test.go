@@ -154,6 +154,16 @@ func TestRequeueOfWhatIsMissing(t *testing.T) {
 		{"requeued meanwhile, and uncertain again", passed, func(d *desk, _ ledger.Uncertain, _ *ledger.Reconciliation) {
 			d.exec(`UPDATE outcome SET epoch = epoch + 1 WHERE notice_id = $1`, d.id)
 		}, ledger.Reconciled{Changed: 1}},
+		{"on the list of suppressions since", passed, func(d *desk, _ ledger.Uncertain, _ *ledger.Reconciliation) {
+			_, _, err := d.Suppress(d.t.Context(), never("*@example.com"), "ann")
+			d.must(err)
+		}, ledger.Reconciled{Suppressed: 1}},
+		{"on the list for other notices", passed, func(d *desk, _ ledger.Uncertain, _ *ledger.Reconciliation) {
+			row := never("c1@example.com")
+			row.Scope = notice.ScopeNotUrgent
+			_, _, err := d.Suppress(d.t.Context(), row, "ann")
+			d.must(err)
+		}, ledger.Reconciled{Requeued: 1}},
 		{"found in the same log", passed, func(_ *desk, u ledger.Uncertain, r *ledger.Reconciliation) {
 			r.Evidence = []ledger.Evidence{{MessageID: u.MessageID, Epoch: u.Epoch, QueueID: "AAAAAA", At: u.LogFrom}}
 		}, ledger.Reconciled{Sent: 1, Changed: 1}},

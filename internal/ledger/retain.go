@@ -101,6 +101,9 @@ func keepSummary(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, 
 			return 0, false, err
 		}
 	}
+	if err := hideDomains(ctx, tx, id); err != nil {
+		return 0, false, err
+	}
 	return 0, true, dropPins(ctx, tx, plan)
 }
 

@@ -16,6 +16,8 @@ type Standing struct {
 	Overdue    time.Duration        // how long the chunk that has been due for longest waits for a worker; 0: none does
 	Braked     int                  // notices that are held since a relay refuses everybody
 	Fenced     bool                 // the ledger came from a backup, and releases are held
+	// Refusing is how many domains were warned of within a day, since too many mails of a notice came back, refused by policy.
+	Refusing int
 }
 
 // Standing asks the counts of chunks, which for a leased one are those of before its lease. It looks in the first open
@@ -41,7 +43,9 @@ func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 				WHERE c.open AND n.state = 'sending' AND c.due_at <= clock_timestamp()
 					AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp())), interval '0'),
 			(SELECT count(*) FROM notice WHERE `+brakedSQL+`),
-			coalesce((SELECT up FROM fence), false)`)).Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.Fenced)
+			coalesce((SELECT up FROM fence), false),
+			(SELECT count(*) FROM bounce_count WHERE warned_at > clock_timestamp() - interval '1 day')`)).
+		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.Fenced, &s.Refusing)
 	if err != nil {
 		return s, fmt.Errorf("ask how the ledger stands: %w", err)
 	}

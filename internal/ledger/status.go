@@ -17,7 +17,7 @@ import (
 var statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', n.state, n.reason, n.customers, n.recipients, n.by_language, n.suppressed,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
-		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to
+		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to,` + bouncesColumns + `
 	FROM notice n
 	JOIN incident i ON i.id = n.incident_id
 	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + ` AS counts, min(first_sent_at) AS first, max(last_sent_at) AS last FROM (
@@ -64,14 +64,17 @@ func (db *DB) Notices(ctx context.Context, p notice.Page) ([]notice.Status, erro
 
 func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	var counts []int
+	var back map[string]int
+	var warned []string
 	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.State, &s.Reason, &s.Customers, &s.Recipients,
 		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
-		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo))
+		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo), &back, &warned)
 	if err != nil {
 		return s, err
 	}
 	s.HeldUntil = endOf(s.HeldUntil)
 	s.Counts = notice.Counts(counts).ByName()
+	s.Bounces = notice.NewBounces(back, warned, s.Counts)
 	s.RatePerS = rate(s)
 	return s, nil
 }

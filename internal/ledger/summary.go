@@ -80,7 +80,10 @@ func (db *DB) report(ctx context.Context, which string, arg any) (r notice.Repor
 			r.Add(language, o)
 			return nil
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		return bouncesByDomain(ctx, tx, ids, &r.Bounces)
 	})
 	return r, wrap(err, "read a report")
 }

@@ -41,7 +41,7 @@ func TestTheLedgerIsAskedNowAndThen(t *testing.T) {
 	var away error
 	s := NewStanding(func(context.Context) (ledger.Standing, error) {
 		asked++
-		return ledger.Standing{Notices: map[notice.State]int{notice.Held: 2}, Deliveries: notice.Counts{7, 0, 5}, OldestOwed: time.Minute, Fenced: true}, away
+		return ledger.Standing{Notices: map[notice.State]int{notice.Held: 2}, Deliveries: notice.Counts{7, 0, 5}, OldestOwed: time.Minute, Fenced: true, Refusing: 3}, away
 	}, slog.New(slog.DiscardHandler))
 	s.clock = func() time.Time { return now }
 	r := prometheus.NewRegistry()
@@ -49,7 +49,7 @@ func TestTheLedgerIsAskedNowAndThen(t *testing.T) {
 
 	all := told(t, r)
 	for name, want := range map[string]float64{"tocsin_ledger_up": 1, "tocsin_notices held": 2, "tocsin_notices sending": 0, "tocsin_deliveries queued": 7,
-		"tocsin_deliveries sent": 5, "tocsin_oldest_owed_seconds": 60, "tocsin_overdue_seconds": 0, "tocsin_fence_up": 1} {
+		"tocsin_deliveries sent": 5, "tocsin_oldest_owed_seconds": 60, "tocsin_overdue_seconds": 0, "tocsin_fence_up": 1, "tocsin_policy_domains": 3} {
 		if got, ok := all[name]; !ok || got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
@@ -66,6 +66,21 @@ func TestTheLedgerIsAskedNowAndThen(t *testing.T) {
 	away, now = nil, now.Add(keep)
 	if told(t, r)["tocsin_ledger_up"] != 1 {
 		t.Error("a ledger that is back is not told")
+	}
+}
+
+func TestReportsAreCountedByKindAndClass(t *testing.T) {
+	t.Parallel()
+	r := prometheus.NewRegistry()
+	in := NewReturned(r)
+	if all := told(t, r); len(all) != 10 || all["tocsin_returned_total policy bounce"] != 0 {
+		t.Errorf("before the first: %v", all)
+	}
+	in.Count(notice.KindBounce, notice.BouncePolicy)
+	in.Count(notice.KindComplaint, "")
+	in.Count(notice.KindComplaint, "")
+	if all := told(t, r); len(all) != 10 || all["tocsin_returned_total policy bounce"] != 1 || all["tocsin_returned_total  complaint"] != 2 {
+		t.Errorf("%v", all)
 	}
 }
 

@@ -25,6 +25,7 @@ var (
 	oldest     = prometheus.NewDesc("tocsin_oldest_owed_seconds", "How long what has been owed for longest, in a notice that is sending, is owed; 0: nothing is.", nil, nil)
 	overdue    = prometheus.NewDesc("tocsin_overdue_seconds", "How long the chunk that has been due for longest waits for a worker; 0: none does.", nil, nil)
 	braked     = prometheus.NewDesc("tocsin_braked_notices", "Notices that are held because a relay refuses everybody.", nil, nil)
+	refusing   = prometheus.NewDesc("tocsin_policy_domains", "Domains of which the log of a notice said within a day that more than 5 % of its mails came back, refused by policy.", nil, nil)
 	fenced     = prometheus.NewDesc("tocsin_fence_up", "Whether the ledger was restored from a backup, so that releases are held: 1 or 0.", nil, nil)
 )
 
@@ -47,7 +48,7 @@ func NewStanding(ask func(ctx context.Context) (ledger.Standing, error), logger 
 
 // Describe lists what is told.
 func (s *Standing) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, fenced} {
+	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, refusing, fenced} {
 		ch <- d
 	}
 }
@@ -71,6 +72,7 @@ func (s *Standing) Collect(ch chan<- prometheus.Metric) {
 	gauge(oldest, said.OldestOwed.Seconds())
 	gauge(overdue, said.Overdue.Seconds())
 	gauge(braked, float64(said.Braked))
+	gauge(refusing, float64(said.Refusing))
 	gauge(fenced, number(said.Fenced))
 }
 

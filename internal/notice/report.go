@@ -120,6 +120,7 @@ type Status struct {
 	Counts      map[string]int `json:"counts"` // each of the nine states
 	ByLanguage  map[string]int `json:"by_language"`
 	Suppressed  map[string]int `json:"suppressed"` // as frozen at release, per reason
+	Bounces     Bounces        `json:"bounces"`    // by class; by domain in reports alone
 	CreatedAt   time.Time      `json:"created_at"`
 	CreatedBy   string         `json:"created_by,omitempty"`
 	SendAt      *time.Time     `json:"send_at,omitempty"`

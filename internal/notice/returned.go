@@ -13,6 +13,7 @@ const (
 	KindComplaint BounceKind = "complaint"  // its reader calls it spam (RFC 5965)
 	KindAutoReply BounceKind = "auto_reply" // a machine answered, such as out of office (RFC 3834)
 	KindOther     BounceKind = "other"      // a person's answer, or nothing that can be told
+	KindUnknown   BounceKind = "unknown"    // in metrics alone: it names no mail of ours
 )
 
 // The parts of a mail that came back by which the attempt is known.
@@ -39,6 +40,7 @@ type BounceEffect struct {
 	Repeated   bool          `json:"repeated"`   // the same report came before
 	Suppressed bool          `json:"suppressed"` // the mailbox is on the list of suppressions since
 	Held       bool          `json:"held"`       // the notice is, since too many of its mails come back
+	Warned     bool          `json:"warned"`     // the notice's log says since that its domain refuses too many by policy
 }
 
 // ReturnedReport is a report that came back about one attempt.

@@ -27,6 +27,7 @@ type Report struct {
 	ByLanguage map[string]map[string]int `json:"by_language"`
 	// ReachedByNeither is how many mailboxes no notice reached although one was superseded there for the sake of a later one.
 	ReachedByNeither int        `json:"reached_by_neither"`
+	Bounces          Bounces    `json:"bounces"`  // of all notices together
 	Outcomes         []Outcomes `json:"outcomes"` // why deliveries are not simply sent, the most frequent first
 }
 
@@ -87,7 +88,13 @@ const ReasonRetried = "retried"
 func NewReport(notices []Status) Report {
 	r := Report{Notices: notices, ByLanguage: map[string]map[string]int{}, Outcomes: []Outcomes{}}
 	var all Counts
+	back, refusing := map[string]int{}, []string{}
 	for _, st := range notices {
+		refusing = append(refusing, st.Bounces.PolicyDomains...)
+		back[string(KindComplaint)] += st.Bounces.Complaints
+		for class, n := range st.Bounces.ByClass {
+			back[class] += n
+		}
 		r.Incident = st.Incident
 		r.Recipients += st.Recipients
 		for _, state := range DeliveryStates {
@@ -95,6 +102,8 @@ func NewReport(notices []Status) Report {
 		}
 	}
 	r.Counts, r.Reach = all.ByName(), reachOf(all)
+	slices.Sort(refusing)
+	r.Bounces = NewBounces(back, slices.Compact(refusing), r.Counts)
 	if len(notices) == 1 && notices[0].RowsDroppedAt == nil {
 		r.NotReached = lostAudience(notices[0].Key, all)
 	}
