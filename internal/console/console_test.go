@@ -103,6 +103,31 @@ func TestEveryPageIsMadeOfNothingAndOfEverything(t *testing.T) {
 
 var verb = regexp.MustCompile(`%[a-z%]`)
 
+// TestTheNoticesPageSaysWhatCameBack in the reader's words and numbers, and nothing where nothing did.
+func TestTheNoticesPageSaysWhatCameBack(t *testing.T) {
+	t.Parallel()
+	page, texts := parsePages()["notice"], readWords().of["de"]
+	v := &noticeView{Frame: &Frame{Lang: "de", Zone: time.UTC, Now: time.Now(), words: texts, print: message.NewPrinter(language.German)}}
+	var html bytes.Buffer
+	if err := page.ExecuteTemplate(&html, "standing", v); err != nil || strings.Contains(html.String(), texts["bounces.title"]) {
+		t.Errorf("where nothing came back: %v, %s", err, html.String())
+	}
+	v.Bounces = notice.NewBounces(map[string]int{"policy": 1_200, "full": 3, "complaint": 2}, []string{"mx.gmail.com"}, map[string]int{"sent": 8_797, "bounced": 1_203})
+	v.Bounces.ListDomains(map[string]map[string]int{"mx.gmail.com": {"policy": 1_200, "complaint": 2}, "": {"full": 3}})
+	v.Bounces.ByDomain[0].Mails = 9_999
+	v.Classes = []string{"full", "policy"}
+	html.Reset()
+	if err := page.ExecuteTemplate(&html, "standing", v); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"1.203 kamen zurück (12 % derer, die ein Relay annahm); Beschwerden: 2.", texts["bounces.policy"] + "</strong> mx.gmail.com",
+		`<th scope="row">mx.gmail.com</th><td class="n">9.999</td><td class="n">0</td><td class="n">1.200</td><td class="n">2</td>`, texts["bounces.erased"], texts["bounce.full"]} {
+		if !strings.Contains(html.String(), want) {
+			t.Errorf("%q is not in %s", want, html.String())
+		}
+	}
+}
+
 func TestEveryLanguageHasEveryText(t *testing.T) {
 	t.Parallel()
 	all := readWords().of
@@ -137,6 +162,9 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 	}
 	for _, s := range []notice.State{notice.Draft, notice.Scheduled, notice.Sending, notice.Paused, notice.Held, notice.Sent, notice.Cancelled} {
 		used["state."+string(s)] = true
+	}
+	for _, c := range notice.BounceClasses {
+		used["bounce."+string(c)] = true
 	}
 	for _, k := range notice.Kinds {
 		used["kind."+string(k)] = true

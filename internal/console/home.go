@@ -81,6 +81,8 @@ type noticeView struct {
 	States    []string // the columns of the table of languages: those that some mail is in
 	Languages []languageRow
 	Outcomes  []notice.Outcomes
+	Bounces   notice.Bounces
+	Classes   []string // the columns of the table of domains: those that some mail came back with
 	Acts      []notice.Act
 }
 
@@ -103,6 +105,12 @@ func (c *Console) notice(r *http.Request) (view, error) {
 	for _, s := range shownFirst {
 		if v.Notice.Counts[s.String()] > 0 {
 			v.States = append(v.States, s.String())
+		}
+	}
+	v.Bounces = report.Bounces
+	for _, class := range notice.BounceClasses {
+		if v.Bounces.ByClass[string(class)] > 0 {
+			v.Classes = append(v.Classes, string(class))
 		}
 	}
 	for _, lang := range sorted(report.ByLanguage) {
