@@ -1,6 +1,9 @@
 # Everything here needs Go and make alone: tools/install brings the programs that lack, where that is possible.
 GO      ?= go
 export GO
+# One way to build, that of the image, so that all but the race detector share what is built.
+export CGO_ENABLED = 0
+export GOFLAGS    := $(GOFLAGS) -trimpath
 TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
@@ -25,7 +28,7 @@ test-all: BENCH = -bench.recipients 10000 -bench.rounds 1 -bench.large 0
 test-all: lint vulnerabilities generated race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
 
 build: ## bin/tocsin
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
+	$(GO) build -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
 
 servers:
 	@tools/install servers
@@ -104,8 +107,10 @@ vulnerabilities: ## govulncheck: known vulnerabilities that our code reaches
 # Only building something with the race detector tells whether it is there: it needs a C compiler with its headers.
 RACE_WORKS = CGO_ENABLED=1 $(GO) test -race -run '^$$' ./internal >/dev/null 2>&1
 
-# make test has the program's own tests without it: they start hundreds of processes, which take three times as long under it.
-RACED = $(if $(TOCSIN_TEST_ALL),./...,$$($(GO) list ./... | grep -v /cmd/tocsin$$))
+# make test has these without it: the program's own tests start hundreds of processes, the others compute in one goroutine,
+# and under it they take three to nine times as long. The mails that many goroutines fill at once have it.
+UNRACED = $(if $(TOCSIN_TEST_ALL),$$^,/cmd/tocsin$$|/internal/(audience|bounce|render)$$)
+TESTS   = tools/gotest -- -vet=off -parallel 4 -timeout 60m
 
 race: ## the tests, with the race detector where it can be had
 	@without=$$(tools/install tests) || exit 1; \
@@ -113,10 +118,11 @@ race: ## the tests, with the race detector where it can be had
 	if $(RACE_WORKS); then \
 		$(GO) test -run '^(TestASeedReplaysExactly|TestSimulation)$$' ./internal/delivery || exit 1; \
 		export TOCSIN_TEST_LOG=$$(mktemp); status=0; \
-		CGO_ENABLED=1 GOGC=400 GORACE=atexit_sleep_ms=0 tools/gotest -- -race -vet=off -timeout 60m $(RACED) || status=1; \
-		[ -n "$(TOCSIN_TEST_ALL)" ] || tools/gotest -- -vet=off -timeout 20m ./cmd/tocsin || status=1; \
+		CGO_ENABLED=1 $(GO) test -race -vet=off -run AtOnce ./internal/render || status=1; \
+		CGO_ENABLED=1 GOGC=400 GORACE=atexit_sleep_ms=0 $(TESTS) -race $$($(GO) list ./... | grep -Ev '$(UNRACED)') || status=1; \
+		[ -n "$(TOCSIN_TEST_ALL)" ] || $(TESTS) $$($(GO) list ./... | grep -E '$(UNRACED)') || status=1; \
 		tools/gotest slowest; rm -f "$$TOCSIN_TEST_LOG"; exit $$status; \
 	else \
 		echo "no C compiler: testing WITHOUT the race detector"; \
-		tools/gotest -- -vet=off -timeout 20m ./...; \
+		$(TESTS) ./...; \
 	fi
