@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tocsin/internal/api"
@@ -69,13 +70,24 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 		}
 	}
 	t := table(a.stdout)
-	fmt.Fprintln(t, "NO.\tSTATE\tSENT\tRELEASED\tKEY")
+	waiting := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.State == notice.Scheduled })
+	if fmt.Fprint(t, "NO.\tSTATE\tSENT\tRELEASED\t"); waiting {
+		fmt.Fprint(t, "LEAVES\t")
+	}
+	fmt.Fprintln(t, "KEY")
 	for _, st := range notices {
 		sent := "-"
 		if st.State.Released() {
 			sent = count(delivered(st)) + "/" + count(st.Recipients)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", st.Number, st.State, sent, day(st.ReleasedAt), st.Key)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t", st.Number, st.State, sent, day(st.ReleasedAt))
+		switch {
+		case st.State == notice.Scheduled:
+			fmt.Fprintf(t, "%s\t", day(st.SendAt))
+		case waiting:
+			fmt.Fprint(t, "-\t")
+		}
+		fmt.Fprintln(t, st.Key)
 	}
 	return t.Flush()
 }

@@ -160,6 +160,7 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	for _, bad := range p.Refused {
 		fmt.Fprintf(t, "Address refused\tcustomer %s: %s\n", shown(bad.Subject), shown(bad.Reason))
 	}
+	printReminders(t, p.Reminders)
 	for _, hint := range p.Hints {
 		fmt.Fprintf(t, "Look again\t%s\n", shown(hint))
 	}
@@ -263,6 +264,32 @@ func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
 	}
 	printTime(w, "Goes out", body.SendAt, body.Zone)
 	printTime(w, "Expires", body.ExpiresAt, body.Zone)
+}
+
+// printReminders says which reminders a release makes, and which have no time any more.
+func printReminders(w io.Writer, all []notice.Reminder) {
+	for i := range all {
+		r := &all[i]
+		if r.Skipped != "" {
+			fmt.Fprintf(w, "No reminder\t%s: %s (%s)\n", shown(r.Key), r.Skipped, when(&r.At))
+		} else {
+			fmt.Fprintf(w, "Reminder\t%s: %s\n", when(&r.At), shown(r.Key))
+		}
+	}
+}
+
+// reminded says in a question how many reminders a release makes.
+func reminded(all []notice.Reminder) string {
+	made := 0
+	for _, r := range all {
+		if r.Skipped == "" {
+			made++
+		}
+	}
+	if made == 0 {
+		return ""
+	}
+	return ", and " + many(made, "reminder") + " later"
 }
 
 // printTime writes a time of a notice as it is written, and the instant that it means, where they differ.

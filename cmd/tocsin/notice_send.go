@@ -127,9 +127,9 @@ func (c *sendCmd) confirm(ctx context.Context, a *app, body notice.Body, p notic
 		if everybody {
 			whom = "every customer, " + whom
 		}
-		return a.ask(ctx, fmt.Sprintf("Send it to %s? Type the number of recipients:", whom), fmt.Sprint(n), count(n))
+		return a.ask(ctx, fmt.Sprintf("Send it to %s%s? Type the number of recipients:", whom, reminded(p.Reminders)), fmt.Sprint(n), count(n))
 	}
-	return a.ask(ctx, fmt.Sprintf("Send it to %s? Type yes or %s:", many(n, "recipient"), body.Key), "yes", body.Key)
+	return a.ask(ctx, fmt.Sprintf("Send it to %s%s? Type yes or %s:", many(n, "recipient"), reminded(p.Reminders), body.Key), "yes", body.Key)
 }
 
 func (c *sendCmd) print(a *app, r api.Receipt) error {

@@ -45,10 +45,17 @@ func normal(b notice.Body) (notice.Body, error) {
 	default:
 		return b, notice.Invalid("stacked", "%q is none of never, unmatched, always", b.Stacked)
 	}
+	if b.ReminderOf != "" {
+		return b, notice.Invalid("reminder_of", "is set by Tocsin: the release of a notice with remind makes its reminders")
+	}
 	if b, err := normalCalendar(b); err != nil {
 		return b, err
 	}
-	return normalPlaces(b)
+	b, err := normalPlaces(b)
+	if err == nil {
+		b.Remind, err = b.NormalRemind(b.Zone)
+	}
+	return b, err
 }
 
 // normalCalendar checks the fields of a calendar, which a maintenance with windows has.

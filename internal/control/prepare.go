@@ -19,6 +19,7 @@ type prepared struct {
 	program *render.Program
 	pins    ledger.Pins // nil: this process does not know the sender, and the workers compile the mails
 	zone    string      // of times that name none
+	remind  reminders
 }
 
 // compile makes what a body says; its texts are resolved already.
@@ -49,6 +50,9 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (
 		}
 	}
 	if p.choice, err = d.choose(ctx, b.Audience, kept); err != nil {
+		return p, err
+	}
+	if p.remind, err = d.remind(b, p.zone); err != nil {
 		return p, err
 	}
 	p.broken, err = d.broken(ctx, b, kept)

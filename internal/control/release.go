@@ -124,7 +124,11 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 	if err := mayGo(compiled, r.Allow, time.Now()); err != nil {
 		return false, err
 	}
-	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who, Allowed: r.Allow, MaxRecipients: n.Body.MaxRecipients}
+	remind, err := d.remind(n.Body, compiled.zone)
+	if err != nil {
+		return false, err
+	}
+	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who, Allowed: r.Allow, MaxRecipients: n.Body.MaxRecipients, Reminders: remind.drafts}
 	if r.Plan != "" {
 		released, err = d.Ledger.Take(ctx, n.ID, press)
 		if notice.CodeOf(err) != notice.CodePlanChanged {
@@ -205,7 +209,7 @@ func (d *Desk) look(ctx context.Context, p prepared, v notice.Previewing, make f
 	}
 	seen.tell(&plan)
 	now := time.Now()
-	plan.Refusals = refusals(p, now)
+	plan.Refusals, plan.Reminders = refusals(p, now), p.body.Miss(p.remind.all, now)
 	plan.From, plan.ReplyTo = d.from(), cmp.Or(p.body.ReplyTo, d.ReplyTo)
 	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter, p.broken.Filter)
 	if hint := late(p.body, now); hint != "" {

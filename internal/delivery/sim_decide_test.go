@@ -18,11 +18,15 @@ const (
 	planning          // drafts change while they are released, and customers come and go
 	restoring         // the ledger is restored from a backup
 	migrating         // the ledger has the earlier form at first
+	reminding         // a maintenance is announced with reminders
 )
 
 func profileOf(seed uint64) profile {
-	if seed%16 == 11 {
+	switch seed % 16 {
+	case 11:
 		return migrating
+	case 7:
+		return reminding
 	}
 	return profile(seed % 4)
 }

@@ -33,7 +33,7 @@ func (m *memory) applyHolds() {
 		case h != nil && (n.State == notice.Sending || n.byHold()):
 			until := h.until
 			n.State, n.HeldUntil = notice.Held, &until
-		case h == nil && n.byHold() && m.mutant != holdOutlivesItsEnd:
+		case h == nil && n.byHold() && !m.tooLate(n) && m.mutant != holdOutlivesItsEnd:
 			m.goOn(n)
 		}
 	}

@@ -135,6 +135,14 @@ const (
 	takenBackKeepsOutcomes   mutant = "what is taken back keeps its outcomes"
 )
 
+// Reminders.
+const (
+	remindersOutliveTheEnd      mutant = "reminders go on after the maintenance has ended"
+	remindersOutliveTheirNotice mutant = "reminders go on after their notice was cancelled"
+	reminderIgnoresWindow       mutant = "a reminder leaves after its window has begun"
+	remindersMadeApart          mutant = "reminders are made after the release"
+)
+
 // A migration.
 const (
 	migrationForgets  mutant = "a migration forgets what is unresolved of a row without an epoch"
@@ -162,6 +170,7 @@ var mutants = []mutant{
 	keyDropped, slicedByCustomer, freezeWithoutLock, freezeInTwo, eraseWithoutLock, eraseOnlyReleased, eraseForgottenAtRelease,
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased, erasedKeepsMail,
 	takesBackWhatBegan, takesBackWhatMayHaveLeft, takenBackKeepsOutcomes,
+	remindersOutliveTheEnd, remindersOutliveTheirNotice, reminderIgnoresWindow, remindersMadeApart,
 	migrationForgets, migrationRequeues, oldWorkersGoOn,
 }
 

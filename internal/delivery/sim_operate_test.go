@@ -15,6 +15,7 @@ func (m *memory) transition(id int64, what string, to notice.State, from ...noti
 	switch {
 	case to == notice.Cancelled:
 		n.State, n.reason = to, notice.ReasonCancelled
+		m.cancelReminders(n)
 	case to == notice.Sending:
 		m.goOn(n)
 	default:

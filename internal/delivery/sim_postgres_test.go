@@ -113,6 +113,9 @@ func (p *pair) begin() error {
 		case 1:
 			b.ExpiresAt = at(10 * time.Minute)
 		}
+		if b.Phase == notice.PhaseReminder && p.draw("of the first", 2) == 0 {
+			b.ReminderOf = p.prefix + ".n1"
+		}
 		p.memory.draft(b, simTexts)
 		id, _, err := p.db.PutDraft(p.ctx, ledger.Draft{Body: b, Texts: simTexts, Who: "op"})
 		if err != nil {

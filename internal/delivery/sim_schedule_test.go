@@ -105,7 +105,7 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	}
 	w.founders = len(w.memory.customers)
 	count := 1 + rng.IntN(5)/4
-	if w.profile == phases {
+	if w.profile == phases || w.profile == reminding {
 		count = 2 + rng.IntN(2)
 	}
 	for i := range count {
@@ -125,6 +125,9 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 		}
 		if rng.IntN(8) == 0 {
 			b.ExpiresAt = at(time.Duration(1+rng.IntN(10)) * time.Minute)
+		}
+		if w.profile == reminding {
+			w.plan(&b, i)
 		}
 		w.memory.draft(b, simTexts)
 	}
@@ -193,7 +196,7 @@ func (w *world) step() error {
 	if w.oneIn(14) {
 		return w.disturb()
 	}
-	if w.oneIn(map[profile]int{phases: 20, planning: 8}[w.profile]) {
+	if w.oneIn(map[profile]int{phases: 20, planning: 8, reminding: 20}[w.profile]) {
 		w.decide()
 		return w.settle("operator")
 	}

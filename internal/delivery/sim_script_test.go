@@ -148,6 +148,9 @@ func scriptOf(m mutant) func(p *script) {
 	if play := newsScripts[m]; play != nil {
 		return play
 	}
+	if play := reminders[m]; play != nil {
+		return play
+	}
 	return scripts[m]
 }
 

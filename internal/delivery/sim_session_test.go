@@ -60,6 +60,7 @@ func (s *session) Release(ctx context.Context, id int64, a ledger.Audience, pres
 			p, err := s.memory.mayTake(id, p.digest)
 			if released = p != nil; released {
 				s.memory.approve(p)
+				s.memory.remind(p.notice)
 			}
 			return err
 		})
@@ -110,9 +111,15 @@ func (s *session) take(ctx context.Context, id int64, digest, domain string) (re
 		if err == nil && p != nil {
 			m.take(p, domain)
 			m.watch.taken(p)
+			if m.mutant != remindersMadeApart {
+				m.remind(p.notice)
+			}
 		}
 		return err
 	})
+	if m.mutant == remindersMadeApart && p != nil && err == nil {
+		_ = s.tx(ctx, "remind", id, 0, func() error { m.remind(p.notice); return nil })
+	}
 	return p != nil && err == nil, err
 }
 

@@ -16,6 +16,7 @@ func (m *memory) begin(n *noticeRow) {
 		return
 	}
 	n.beganAt = m.now()
+	m.endReminders(n)
 	m.supersede(n, "")
 	for _, later := range m.notices {
 		if !later.beganAt.IsZero() && m.earlier(n, later) && m.mutant != lateNoticeNotSuperseded {

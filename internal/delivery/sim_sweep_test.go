@@ -9,11 +9,10 @@ import (
 
 // expire is the part of a sweep that ends the notices that are too late. They are stopped chunk by chunk afterwards.
 func (m *memory) expire() (expired []int64) {
-	now := m.now()
 	for _, n := range m.notices {
 		switch n.State {
 		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:
-			if n.ExpiresAt != nil && !n.ExpiresAt.After(now) && (n.plan == nil || !m.finished(n)) {
+			if m.tooLate(n) {
 				n.State, n.reason = notice.Cancelled, notice.ReasonExpired
 				expired = append(expired, n.ID)
 			}
@@ -25,7 +24,7 @@ func (m *memory) expire() (expired []int64) {
 // start is the part that begins what was scheduled, and says which notices owe nothing any more.
 func (m *memory) start() (done []int64) {
 	for _, n := range m.notices {
-		if n.State == notice.Scheduled && n.plan != nil && !n.SendAt.After(m.now()) {
+		if n.State == notice.Scheduled && n.plan != nil && !n.SendAt.After(m.now()) && !m.tooLate(n) {
 			m.begin(n)
 		}
 	}

@@ -52,6 +52,9 @@ func (m *memory) takeBack(id int64) error {
 			return notice.Conflict("mails of notice %d may have left", id)
 		}
 	}
+	if err := m.takeBackReminders(n); err != nil {
+		return err
+	}
 	m.watch.takenBack(n)
 	for _, c := range m.chunksOf(n) {
 		*c = chunkRow{leaseRow: leaseRow{id: c.id}, notice: n} // of no delivery
@@ -96,6 +99,9 @@ func (p *pair) reschedule(n int64) error {
 	if p.draw("now", 3) == 0 {
 		p.note("now")
 		return refused(p.s.SendNow(p.ctx, n, "op"), p.db.SendNow(p.ctx, id, "op"))
+	}
+	if slices.ContainsFunc(p.memory.notices, func(r *noticeRow) bool { return r.Body.ReminderOf == p.memory.notice(n).Key }) {
+		return nil // its reminders would be deleted, and have no number any more
 	}
 	mErr, err := p.s.TakeBack(p.ctx, n, "op"), p.db.TakeBack(p.ctx, id, "op")
 	if mErr == nil && err == nil { // the times of its body are those of the beginning

@@ -37,6 +37,7 @@ func (c *checker) marked(a ledger.Attempt) {
 	case c.silent[r.key].covers(n) && chunk.row(a.Seq).owedBefore(c.silent[r.key].at):
 		w.relay.fail("the mark %v follows the return of a suppression", a)
 	}
+	c.remindedOf(a, n)
 	for pair := range c.pairs {
 		if later := (mailbox{pair[1], r.key}); pair[0] == n.Key && pair[2] == r.key && w.relay.copies[later] > 0 && !c.restored && w.knows(later) {
 			w.relay.fail("the mark %v is old news: %v has arrived", a, later)

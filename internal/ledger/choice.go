@@ -16,7 +16,7 @@ type Choice struct {
 	Customers []string               // of these alone, by external id; nil: of all
 	Notice    int64                  // of those who stood on that notice's rows, whatever became of the rows; 0: of all
 	States    []notice.DeliveryState // of the notice's rows: those in one of these states alone; nil: all
-	New       *Choice                // beside those, whom this chooses; nil: nobody
+	New       *Choice                // besides those, the customers that this chooses who stood on no row of it; nil: nobody
 }
 
 // layOutStood fills "stood", which the conditions of c read, with who stood on the notices that it goes back to. A
@@ -27,15 +27,17 @@ func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
 	}
 	_, err := tx.Exec(ctx, `
 		CREATE TEMPORARY TABLE stood (
-			notice_id bigint, customer_id text COLLATE "C", PRIMARY KEY (notice_id, customer_id)
+			notice_id bigint, customer_id text COLLATE "C", chosen boolean, PRIMARY KEY (notice_id, customer_id)
 		) ON COMMIT DROP`)
 	if err != nil {
 		return fmt.Errorf("make the table of who stood on an earlier notice: %w", err)
 	}
 	for at := &c; at != nil && at.Notice != 0; at = at.New {
 		_, err := tx.Exec(ctx, `
-			INSERT INTO stood SELECT n.id, c->>'id' FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c
-			WHERE n.id = $1 AND `+stoodSQL("$1", "$2")+` ON CONFLICT DO NOTHING`, at.Notice, at.States)
+			INSERT INTO stood SELECT s.notice_id, s.customer_id, bool_or(s.chosen) FROM (
+				SELECT n.id AS notice_id, c->>'id' AS customer_id, `+stoodSQL("$1", "$2")+` AS chosen
+				FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c WHERE n.id = $1) s
+			WHERE s.chosen OR $3 GROUP BY 1, 2 ON CONFLICT DO NOTHING`, at.Notice, at.States, at.New != nil)
 		if err != nil {
 			return fmt.Errorf("read who stood on notice %d: %w", at.Notice, err)
 		}
@@ -67,12 +69,12 @@ func (c Choice) source(args *[]any) (string, error) {
 	case c.Customers != nil:
 		return "c.id = ANY(" + bind(args, c.Customers) + "::text[])", nil
 	case c.Notice != 0:
-		stood := "EXISTS (SELECT FROM stood s WHERE s.notice_id = " + bind(args, c.Notice) + " AND s.customer_id = c.id)"
+		stood := "EXISTS (SELECT FROM stood s WHERE s.notice_id = " + bind(args, c.Notice) + " AND s.customer_id = c.id"
 		if c.New == nil {
-			return stood, nil
+			return stood + " AND s.chosen)", nil
 		}
 		also, err := c.New.sql(args)
-		return "(" + stood + " OR " + also + ")", err
+		return "(" + stood + " AND s.chosen) OR NOT " + stood + ") AND " + also + ")", err
 	}
 	return "true", nil
 }

@@ -22,18 +22,26 @@ func (db *DB) approve(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, pr
 	if err := dropPlan(ctx, tx, n.ID, 0); err != nil {
 		return err
 	}
-	tag, err := tx.Exec(ctx, `
-		UPDATE notice SET state = CASE WHEN f.up THEN 'held' ELSE 'scheduled' END, reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
-			released_at = clock_timestamp(), released_by = $2, message_domain = $3, max_recipients = $4
-		FROM fence f WHERE notice.id = $1`, n.ID, press.Who, press.Domain, press.MaxRecipients)
-	if err != nil {
-		return fmt.Errorf("release notice %d: %w", n.ID, err)
-	}
-	if tag.RowsAffected() != 1 {
-		return fmt.Errorf("release notice %d: the ledger has no fence: run `tocsin migrate`", n.ID)
+	if err := schedule(ctx, tx, n.ID, press, press.MaxRecipients); err != nil {
+		return err
 	}
 	detail := fmt.Sprintf("at most %d recipients, resolved when it leaves", press.MaxRecipients)
 	return recordAct(ctx, tx, n.ID, press.Who, "release", detail+overruled(press.Allowed))
+}
+
+// schedule has a notice wait for its time, at which its audience is resolved, of so many recipients at most.
+func schedule(ctx context.Context, tx pgx.Tx, id int64, press Press, most int) error {
+	tag, err := tx.Exec(ctx, `
+		UPDATE notice SET state = CASE WHEN f.up THEN 'held' ELSE 'scheduled' END, reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
+			released_at = clock_timestamp(), released_by = $2, message_domain = $3, max_recipients = $4
+		FROM fence f WHERE notice.id = $1`, id, press.Who, press.Domain, most)
+	if err != nil {
+		return fmt.Errorf("release notice %d: %w", id, err)
+	}
+	if tag.RowsAffected() != 1 {
+		return fmt.Errorf("release notice %d: the ledger has no fence: run `tocsin migrate`", id)
+	}
+	return nil
 }
 
 func tooMany(mailed, most int) *notice.Error {

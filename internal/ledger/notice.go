@@ -91,10 +91,7 @@ func (db *DB) PutDraft(ctx context.Context, d Draft) (id int64, created bool, er
 }
 
 func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, err error) {
-	if d.body, err = json.Marshal(d.Body); err != nil {
-		return 0, false, fmt.Errorf("encode the body: %w", err)
-	}
-	if d.sendAt, d.expiresAt, err = d.Body.Schedule(); err != nil {
+	if err := d.encode(); err != nil {
 		return 0, false, err
 	}
 	var state notice.State
@@ -131,6 +128,15 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 		}
 	}
 	return id, false, keepList(ctx, tx, id, d.Customers)
+}
+
+// encode writes the body, and reads its times.
+func (d *Draft) encode() (err error) {
+	if d.body, err = json.Marshal(d.Body); err != nil {
+		return fmt.Errorf("encode the body: %w", err)
+	}
+	d.sendAt, d.expiresAt, err = d.Body.Schedule()
+	return err
 }
 
 // Released reports whether a body's key has been released, and with an equal body.

@@ -64,6 +64,15 @@ func (db *DB) transition(ctx context.Context, id int64, who, what, update string
 		if tag.RowsAffected() == 0 {
 			return n.unchanged(what)
 		}
+		if to == notice.Cancelled {
+			ids, err := remindersOf(ctx, tx, n)
+			if err == nil {
+				err = endReminders(ctx, tx, ids, n.Key)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		if to == notice.Sending {
 			if err := db.begin(ctx, tx, id); err != nil {
 				return err

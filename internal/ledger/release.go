@@ -23,6 +23,7 @@ type Press struct {
 	Allowed []string // the checks that were overruled, by name
 	// MaxRecipients is the most that a notice may mail if its audience is resolved at sending. The plan is not taken then.
 	MaxRecipients int
+	Reminders     []Draft // that are made with the release
 }
 
 // pressTries is how often a release plans anew where its plan was replaced or dropped before it could take it.
@@ -90,10 +91,17 @@ func (db *DB) Take(ctx context.Context, id int64, p Press) (released bool, err e
 			return err
 		}
 		released = true
+		mailed := plan.recipients - plan.unmailed()
 		if p.MaxRecipients > 0 {
-			return db.approve(ctx, tx, n, plan, p)
+			mailed = p.MaxRecipients
+			err = db.approve(ctx, tx, n, plan, p)
+		} else {
+			err = db.take(ctx, tx, n, plan, p)
 		}
-		return db.take(ctx, tx, n, plan, p)
+		if err != nil {
+			return err
+		}
+		return remind(ctx, tx, n, p, mailed)
 	})
 	if err != nil {
 		return false, err

@@ -35,6 +35,9 @@ func (db *DB) Move(ctx context.Context, id int64, to time.Time, allowed []string
 		if err := reschedule(ctx, tx, id, `$2`, to); err != nil {
 			return err
 		}
+		if err := passOver(ctx, tx, n, to); err != nil {
+			return err
+		}
 		detail := fmt.Sprintf("from %s to %s", n.SendAt.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339))
 		return recordAct(ctx, tx, id, who, "move", detail+overruled(allowed))
 	})
@@ -61,6 +64,9 @@ func (db *DB) TakeBack(ctx context.Context, id int64, who string) error {
 			return err
 		}
 		if err := untried(ctx, tx, n); err != nil {
+			return err
+		}
+		if err := takeBackReminders(ctx, tx, n); err != nil {
 			return err
 		}
 		for _, table := range []string{"outcome", "chunk"} {

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,10 @@ import (
 func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
 	n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")
 	if err != nil {
+		return err
+	}
+	// Reminders are locked before their incident, as one that leaves does it.
+	if _, err := endedBy(ctx, tx, n); err != nil {
 		return err
 	}
 	// Two that begin at once must see each other.
@@ -34,12 +39,16 @@ func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
 	if err := keepList(ctx, tx, id, nil); err != nil {
 		return err
 	}
-	return overtake(ctx, tx, n, db.opts.DotGrace)
+	ended, err := endedBy(ctx, tx, n)
+	if err != nil {
+		return err
+	}
+	return overtake(ctx, tx, n, ended, db.opts.DotGrace)
 }
 
-// overtake has a notice that begins supersede earlier ones. It may be late itself: later ones that have begun since its release
-// supersede it.
-func overtake(ctx context.Context, tx pgx.Tx, n Notice, grace time.Duration) error {
+// overtake has a notice that begins supersede earlier ones, and end reminders. It may be late itself: later ones that have begun
+// since its release supersede it.
+func overtake(ctx context.Context, tx pgx.Tx, n Notice, ended []int64, grace time.Duration) error {
 	earlier, err := earlierThan(ctx, tx, n)
 	if err != nil {
 		return err
@@ -48,7 +57,7 @@ func overtake(ctx context.Context, tx pgx.Tx, n Notice, grace time.Duration) err
 	if err != nil {
 		return err
 	}
-	var locked []int64
+	locked := slices.Clone(ended)
 	for _, o := range earlier {
 		locked = append(locked, o.ID)
 	}
@@ -57,6 +66,9 @@ func overtake(ctx context.Context, tx pgx.Tx, n Notice, grace time.Duration) err
 	}
 	if _, err := tx.Exec(ctx, `SELECT id FROM chunk WHERE notice_id = ANY($1) ORDER BY id FOR UPDATE`, locked); err != nil {
 		return fmt.Errorf("lock the chunks of other notices: %w", err)
+	}
+	if err := endReminders(ctx, tx, ended, n.Key); err != nil {
+		return err
 	}
 	by := overtaking{by: other{n.ID, n.Key}, grace: grace}
 	if err := by.supersedeEach(ctx, tx, earlier); err != nil {

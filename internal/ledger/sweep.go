@@ -126,8 +126,7 @@ func (db *DB) nextDue(ctx context.Context) (time.Duration, error) {
 func (db *DB) advanceNotices(ctx context.Context) error {
 	late, err := collect[int64](ctx, db.pool, `
 		UPDATE notice SET state = 'cancelled', reason = 'expired'
-		WHERE state IN ('scheduled', 'sending', 'paused', 'held') AND expires_at <= clock_timestamp()
-			AND (plan_id IS NULL OR EXISTS (SELECT FROM chunk WHERE notice_id = notice.id AND open)) RETURNING id`)
+		WHERE state IN ('scheduled', 'sending', 'paused', 'held') AND `+tooLate+` RETURNING id`)
 	if err != nil {
 		return fmt.Errorf("look for notices that are too late: %w", err)
 	}
@@ -156,12 +155,18 @@ func (db *DB) advanceNotices(ctx context.Context) error {
 	return nil
 }
 
+// tooLate is the condition that a notice still owes something, and has expired.
+const tooLate = `expires_at <= clock_timestamp() AND (plan_id IS NULL OR EXISTS (SELECT FROM chunk WHERE notice_id = notice.id AND open))`
+
 // goesOn is the state of a notice that nothing stops any more. A notice without a plan waits for it as scheduled.
 const goesOn = `CASE WHEN send_at > clock_timestamp() OR plan_id IS NULL THEN 'scheduled' ELSE 'sending' END`
 
 // start makes sending the notices that fulfil a condition, each in a transaction of its own.
 func (db *DB) start(ctx context.Context, condition string) error {
-	ids, err := collect[int64](ctx, db.pool, `SELECT id FROM notice WHERE `+condition+` ORDER BY id`)
+	// One that is too late ends at the next sweep: begun, it would stop an earlier one in vain.
+	condition = `(` + condition + `) AND (` + tooLate + `) IS NOT true`
+	// One that ends reminders goes before them.
+	ids, err := collect[int64](ctx, db.pool, `SELECT id FROM notice WHERE `+condition+` ORDER BY body->>'reminder_of' IS NOT NULL, id`)
 	if err != nil {
 		return fmt.Errorf("look for notices to be sent: %w", err)
 	}

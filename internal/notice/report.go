@@ -20,6 +20,7 @@ type Plan struct {
 	Refused     []CustomerFault `json:"refused"`                // the first twenty customers whose address was kept once and is refused today
 	Hints       []string        `json:"hints"`                  // about the filter: values that no customer has
 	Refusals    []Refusal       `json:"refusals"`               // why a release is refused unless that is allowed
+	Reminders   []Reminder      `json:"reminders,omitempty"`    // that a release makes, the first to leave first
 	HoleCount   int             `json:"hole_count"`             // recipients whose mail would have an empty field
 	Holes       []Hole          `json:"holes"`                  // the first twenty of them
 	Samples     []Sample        `json:"samples,omitempty"`      // one mail per language
@@ -113,6 +114,7 @@ type Status struct {
 	Incident    string         `json:"incident"`
 	Kind        Kind           `json:"kind"`
 	Phase       string         `json:"phase"`
+	ReminderOf  string         `json:"reminder_of,omitempty"` // of a reminder that a release made: the key of the notice
 	State       State          `json:"state"`
 	Reason      string         `json:"reason,omitempty"` // why cancelled or held
 	Customers   int            `json:"customers"`

@@ -154,3 +154,11 @@ func (l languages) newMatcher() *matcher {
 	}
 	return newMatcher(tags, english)
 }
+
+// PhaseWord returns the word for a phase in the language of a text, "" where its language has none.
+func (s *Set) PhaseWord(key, phase string) string {
+	if w, _ := s.languages.wordsFor(key); w != nil {
+		return w.phases[phase]
+	}
+	return ""
+}

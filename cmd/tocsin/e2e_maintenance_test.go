@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"tocsin/internal/notice"
+	"tocsin/internal/sink"
+)
+
+// maintenance writes a notice of the maintenance m, with the ready texts, about a window of two hours that begins then.
+func (s *system) maintenance(phase string, start time.Time, lines ...string) string {
+	s.t.Helper()
+	manifest := slices.Concat([]string{"key: m." + phase, "incident: m", "kind: maintenance", "phase: " + phase, "template: maintenance", "parameters: {component: mail server}",
+		fmt.Sprintf("windows: [{start: %s, end: %s}]", start.Format(time.RFC3339), start.Add(2*time.Hour).Format(time.RFC3339))}, lines)
+	return s.write(map[string]string{"notice.yaml": strings.Join(manifest, "\n") + "\n"})
+}
+
+// tells sends a notice of the maintenance, and waits until it is out.
+func (s *system) tells(dir, key string) {
+	s.t.Helper()
+	s.must(nil, "notice", "send", dir, "--yes")
+	s.await(key, "finished", finished)
+}
+
+// got lists the keys of the notices that a mailbox has, in their order.
+func (s *system) got(address string) (keys []string) {
+	for _, m := range s.sink.Mails() {
+		if slices.Contains(m.RcptTo, address) {
+			keys = append(keys, headerOf(m, "X-Notice"))
+		}
+	}
+	return keys
+}
+
+func headerOf(m sink.Mail, name string) string {
+	line := regexp.MustCompile(`(?m)^` + name + `: (.*?)\r?$`).FindStringSubmatch(m.Raw)
+	if line == nil {
+		return ""
+	}
+	return line[1]
+}
+
+// revisions are the revisions of the events that a mailbox has, in the order of its mails.
+func (s *system) revisions(address string) (all []int) {
+	for _, m := range s.sink.Mails() {
+		if line := regexp.MustCompile(`SEQUENCE:(\d+)`).FindStringSubmatch(m.Raw); slices.Contains(m.RcptTo, address) && line != nil {
+			n, _ := strconv.Atoi(line[1])
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+func (s *system) wantGot(address string, want ...string) {
+	s.t.Helper()
+	if got := s.got(address); !slices.Equal(got, want) {
+		s.t.Errorf("%s has %v, want %v", address, got, want)
+	}
+	if all := s.revisions(address); len(all) != len(want) || !slices.IsSorted(all) || len(all) > 1 && all[0] == all[len(all)-1] {
+		s.t.Errorf("the revisions in the calendars of %s are %v", address, all)
+	}
+}
+
+// TestAMaintenanceThatIsCancelledRemindsNobody: one reminder has gone out, and the others never do.
+func TestAMaintenanceThatIsCancelledRemindsNobody(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customersOf("1,a@a.example", "2,b@b.example", "3,permfail@c.example")
+	s.work()
+	window := time.Now().Add(80 * time.Hour).UTC().Truncate(time.Minute)
+	announced := s.maintenance("scheduled", window, "audience: all", "remind: [7d, 72h, 24h, 1h]")
+	out, _, _ := s.run("notice", "preview", announced)
+	for _, want := range []string{"m.scheduled.reminder-168h: its time is past", "Reminder ", ": m.scheduled.reminder-72h", ": m.scheduled.reminder-1h"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the dry run lacks %q:\n%s", want, out)
+		}
+	}
+	s.tells(announced, "m.scheduled")
+	var list struct{ Notices []notice.Status }
+	s.must(&list, "notice", "list", "--incident", "m", "--json")
+	if len(list.Notices) != 4 {
+		t.Fatalf("the incident has %d notices", len(list.Notices))
+	}
+	if out, _, _ := s.run("notice", "list", "--incident", "m"); !strings.Contains(out, "LEAVES") || !strings.Contains(out, window.Add(-time.Hour).Local().Format("2006-01-02 15:04")) {
+		t.Errorf("the list does not say what comes next:\n%s", out)
+	}
+	s.customersOf("1,a@a.example", "2,b@b.example", "3,permfail@c.example", "4,new@d.example")
+	s.must(nil, "notice", "cancel", "m.scheduled.reminder-24h")
+	s.must(nil, "notice", "send-now", "m.scheduled.reminder-72h")
+	s.await("m.scheduled.reminder-72h", "finished", finished)
+	s.tells(s.maintenance("cancelled", window, "audience: {notice: m.scheduled, include_new: true}"), "m.cancelled")
+	if st := s.status("m.scheduled.reminder-1h"); st.State != notice.Cancelled || st.Reason != notice.ReasonSuperseded || st.ReminderOf != "m.scheduled" {
+		t.Errorf("the last reminder is %+v", st)
+	}
+	if _, errs, code := s.run("notice", "send-now", "m.scheduled.reminder-1h"); code != 1 || !strings.Contains(errs, "is cancelled") {
+		t.Errorf("it was sent now: exit %d, %s", code, errs)
+	}
+	s.wantGot("a@a.example", "m.scheduled", "m.scheduled.reminder-72h", "m.cancelled")
+	s.wantGot("new@d.example", "m.scheduled.reminder-72h", "m.cancelled")
+	s.wantGot("permfail@c.example")
+}

@@ -1,0 +1,50 @@
+package control
+
+import (
+	"maps"
+
+	"tocsin/internal/ledger"
+	"tocsin/internal/notice"
+)
+
+// reminders are those that a notice asks for: as they are shown, and the notices that its release makes of them.
+type reminders struct {
+	all    []notice.Reminder
+	drafts []ledger.Draft
+}
+
+// remind returns the reminders of a normal body, with texts that work. zone is that of its windows without one. Which of them
+// still have a time the ledger says, on its clock.
+func (d *Desk) remind(b notice.Body, zone string) (r reminders, err error) {
+	if r.all = b.Reminders(zone); len(r.all) == 0 {
+		return r, nil
+	}
+	var texts map[string]notice.Text
+	for i, one := range r.all {
+		body := b.Reminding(one)
+		body.Texts = d.remindingTexts(b.Texts)
+		if i == 0 { // all of them say the same
+			if texts, err = d.Set.Texts(body); err == nil {
+				_, err = d.compile(body, texts)
+			}
+			if err != nil {
+				return r, notice.Invalid("remind", "its reminders can't be made: %v", err)
+			}
+		}
+		r.drafts = append(r.drafts, ledger.Draft{Body: body.Kept(), Texts: texts})
+	}
+	return r, nil
+}
+
+// remindingTexts returns the texts of a notice's own as its reminders have them: the same, with the word for a reminder before the
+// subject. A ready text says by itself what it is.
+func (d *Desk) remindingTexts(own map[string]notice.Text) map[string]notice.Text {
+	texts := maps.Clone(own)
+	for key, text := range texts {
+		if word := d.Set.PhaseWord(key, notice.PhaseReminder); word != "" {
+			text.Subject = word + ": " + text.Subject
+		}
+		texts[key] = text
+	}
+	return texts
+}
