@@ -38,6 +38,7 @@ func (m *Mail) settle(l *letter) {
 		return
 	}
 	worst := Other
+	known := map[said]notice.BounceClass{}
 	for i := range m.Recipients {
 		r := &m.Recipients[i]
 		if r.Status == "" || strings.HasSuffix(r.Status, ".0.0") || strings.HasSuffix(r.Status, ".4.7") {
@@ -64,9 +65,24 @@ func (m *Mail) settle(l *letter) {
 			}
 			continue
 		}
-		r.Class = classify(r, m.wordsAbout(r, l))
+		around := m.wordsAbout(r, l)
+		all := said{r.Action, r.Status, r.Code, r.Diagnostic, r.comment, strings.Join(around, "\n")}
+		if _, ok := known[all]; !ok {
+			known[all] = classify(r, around)
+		}
+		r.Class = known[all]
 	}
 	m.Kind = worst
+}
+
+// said is all that the class of a recipient depends on: to look for it in words takes some milliseconds, and a report may say the same
+// of a hundred recipients.
+type said struct {
+	action      Action
+	status      string
+	code        int
+	words, note string
+	around      string
 }
 
 // guess returns the action where a report names none.
