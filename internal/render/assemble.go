@@ -39,7 +39,8 @@ func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int)
 	if err != nil {
 		return nil, err
 	}
-	page, plain, err := p.layouts.around(p.layoutData(reader))
+	data := p.layoutData(reader)
+	page, plain, err := p.layouts.around(data)
 	if err != nil {
 		return nil, err
 	}
@@ -50,10 +51,11 @@ func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int)
 	}
 	m.Pieces = p.head(languages)
 	var number byte
-	content := part{kind: "multipart/alternative", parts: []part{
-		textPart("text/plain", slots(plain, fieldTextTitle, text)),
-		textPart("text/html", slots(page, fieldTitle, html)),
-	}}
+	shown := textPart("text/html", slots(page, fieldTitle, html))
+	if data.Brand.Logo != nil && strings.Contains(page, data.Brand.Logo.ID) {
+		shown = p.branding.Logo.beside(shown)
+	}
+	content := part{kind: "multipart/alternative", parts: []part{textPart("text/plain", slots(plain, fieldTextTitle, text)), shown}}
 	if p.calendar != nil {
 		c := *p.calendar
 		c.Language, c.Zone = languages[0], zone{reader.zone}
@@ -99,9 +101,10 @@ func (p *Program) blocksFor(reader *reader, to notice.Recipient, sections [][]in
 // layoutData returns the data of the layouts for a reader, without the subject and the bodies.
 func (p *Program) layoutData(reader *reader) layoutData {
 	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: p.sender(), Key: p.notice.Key,
-		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity, Unsubscribe: p.unsubscribe(reader.texts[0])}
-	for _, t := range reader.texts {
-		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Language: t.key, Direction: t.dir})
+		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity, Unsubscribe: p.unsubscribe(reader.texts[0]),
+		Brand: p.branding.brand(), Footer: p.branding.footer(reader.texts[0])}
+	for i, t := range reader.texts {
+		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Facts: p.facts(reader, i), Button: p.button(t), Language: t.key, Direction: t.dir})
 	}
 	return data
 }
@@ -247,7 +250,7 @@ func (w *writes) addAll(flat []node) {
 func (m *Mail) size() int {
 	n := 1000 + 300*len(m.Values)
 	for _, p := range m.Pieces {
-		n += 100 + len(p.Text)
+		n += 100 + len(p.Text) + 100*len(p.Base64) + textLength(p.Base64)
 		if p.Line != nil {
 			for _, p := range p.Line.Pieces {
 				n += 100 + len(p.Text)

@@ -112,6 +112,8 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 		case !s.languages.haveWords():
 		case w == nil:
 			problems = append(problems, notice.Invalid(path.Join(languagesName, key+".yaml"), "lacks words: %s has that language", languages[key]))
+		case !s.languages.hasLayoutWords(key):
+			problems = append(problems, notice.Invalid(path.Join(languagesName, tag.String()+".yaml"), "lacks the words of the layout: copy layout: from en.yaml, and translate it"))
 		case len(w.reader) == 0:
 			problems = append(problems, notice.Invalid(path.Join(languagesName, tag.String()+".yaml"), "lacks the words for readers' choices: copy reader: from en.yaml, and translate it"))
 		}

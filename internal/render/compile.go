@@ -56,7 +56,7 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.layouts, p.languages, p.converter = s.layouts, s.languages, s.converter
+	p.layouts, p.languages, p.branding, p.converter = s.layouts, s.languages, s.branding, s.converter
 	texts, err := canonicalKeys("texts", src.Texts)
 	if err != nil {
 		return nil, err
@@ -99,6 +99,11 @@ func (s *Set) Compile(src Source) (*Program, error) {
 			return nil, err
 		}
 		p.texts[key] = t
+	}
+	if p.timed() {
+		for _, t := range p.texts {
+			t.writes.call("date")
+		}
 	}
 	p.matcher = newMatcher(tags, def)
 	if key, exact := p.Match("en"); exact {

@@ -12,8 +12,8 @@ import (
 // the version before would make other bytes, or none. Decode has to read the versions before then too: their mails may
 // still be owed.
 const (
-	mailVersion   = 6
-	oldestVersion = 3 // 4 brought the links by which readers stop mails, 5 the calendar, 6 the parts of a locale beside its format
+	mailVersion   = 7
+	oldestVersion = 3 // 4 brought the links by which readers stop mails, 5 the calendar, 6 the parts of a locale beside its format, 7 base64
 )
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
@@ -99,6 +99,9 @@ func (m *Mail) has(pieces []piece) bool {
 		}
 		if p.Line != nil && !m.has(p.Line.Pieces) ||
 			p.Table != nil && !m.hasTable(p.Table) {
+			return false
+		}
+		if slices.ContainsFunc(p.Base64, func(p piece) bool { return p.Base64 != nil }) || !m.has(p.Base64) {
 			return false
 		}
 	}

@@ -224,8 +224,3 @@ func (p part) append(pieces []piece, number *byte) []piece {
 	}
 	return add(add(add(pieces, piece{Text: "\r\n"}), own...), piece{Text: "--\r\n"})
 }
-
-// textPart returns a part of text.
-func textPart(kind string, pieces []piece) part {
-	return part{kind: kind + "; charset=UTF-8", header: "Content-Transfer-Encoding: quoted-printable\r\n", body: quoted(pieces)}
-}

@@ -141,6 +141,9 @@ func (c *catalogue) readFile(f languageFile) error {
 			if len(w.reader) == 0 && c.words != nil {
 				w.reader = c.words.reader
 			}
+			if len(w.layout) == 0 && c.words != nil {
+				w.layout = c.words.layout
+			}
 			c.words = &w
 			return err
 		},

@@ -34,6 +34,9 @@ func TestEveryLanguageSaysAllThatEnglishSays(t *testing.T) {
 		if w, _ := s.languages.wordsFor(key); w == nil || len(w.reader) == 0 {
 			t.Errorf("there are no words in %s", key)
 		}
+		if !s.languages.hasLayoutWords(key) {
+			t.Errorf("there are no words of the layout in %s", key)
+		}
 	}
 }
 

@@ -31,12 +31,16 @@ type layoutData struct {
 	Severity  string // may be empty
 	Blocks    []layoutBlock
 
+	Brand       brand
+	Footer      *footer     // may be nil
 	Unsubscribe unsubscribe // from mails like this one; empty where its readers can't
 }
 
 // layoutBlock is the body of a mail in one language.
 type layoutBlock struct {
 	Standing  *standing // severity and state, in words; may be nil
+	Facts     *facts    // may be nil
+	Button    *button   // may be nil
 	Language  string
 	Direction string
 	HTML      htmltemplate.HTML
@@ -53,14 +57,16 @@ func (s *Set) parseLayouts() (l layouts, err error) {
 	if err != nil {
 		return l, fmt.Errorf("read layout: %w", err)
 	}
-	if l.html, err = htmltemplate.New("layout.html").Parse(strings.ReplaceAll(string(page), slotMark, "")); err != nil {
+	if l.html, err = htmltemplate.New("layout.html").Funcs(htmltemplate.FuncMap{"outlook": outlook}).Parse(strings.ReplaceAll(string(page), slotMark, "")); err != nil {
 		return l, layoutError("layout.html", err)
 	}
 	if l.text, err = template.New("layout.txt").Parse(strings.ReplaceAll(string(plain), slotMark, "")); err != nil {
 		return l, layoutError("layout.txt", err)
 	}
 	sample := layoutData{Subject: "s", Language: "en", Direction: "ltr", Sender: "s", Key: "k", Kind: "outage",
-		Phase: "resolved", Severity: "minor", Blocks: []layoutBlock{{&standing{"s", "en", "ltr"}, "en", "ltr", "<p>a</p>", "a"}, {nil, "nl", "ltr", "<p>b</p>", "b"}},
+		Phase: "resolved", Severity: "minor", Brand: Branding{}.brand(), Footer: &footer{Lines: []string{"f"}, Language: "en", Direction: "ltr"},
+		Blocks: []layoutBlock{{Standing: &standing{"s", "en", "ltr", "#000000"}, Facts: &facts{Rows: []fact{{"l", []string{"v"}}}, Language: "en", Direction: "ltr", Start: "left", Text: "l: v"},
+			Button: &button{"https://example.net", "b", "en", "ltr"}, Language: "en", Direction: "ltr", HTML: "<p>a</p>", Text: "a"}, {Language: "nl", Direction: "ltr", HTML: "<p>b</p>", Text: "b"}},
 		Unsubscribe: unsubscribe{URL: "https://example.net" + readerPath + readerSlot, Text: "u", Language: "en", Direction: "ltr"}}
 	// A subject is put in as text once the mail is compiled: it has to come out the same wherever a layout has it.
 	awkward := "<a\"b c'&d>"
@@ -77,6 +83,11 @@ func (s *Set) parseLayouts() (l layouts, err error) {
 		return l, layoutError("layout.txt", err)
 	}
 	return l, nil
+}
+
+// outlook returns HTML that Outlook's Word engine alone reads: it knows no max-width. html/template takes comments out of a layout.
+func outlook(html string) htmltemplate.HTML {
+	return htmltemplate.HTML("<!--[if mso]>" + html + "<![endif]-->")
 }
 
 func layoutError(name string, err error) error {

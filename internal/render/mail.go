@@ -87,6 +87,7 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 	hex.Encode(boundary[:], sum[:len(boundary)/2])
 	w := &f.writer
 	w.buf, w.col = buf, 0
+	field := func(w *writer, which field) { w.field(which, to, f.subject, &st) }
 	for i := range m.Pieces {
 		p := &m.Pieces[i]
 		switch {
@@ -96,7 +97,9 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 		case p.Field == fieldBoundary:
 			w.buf = append(w.buf, boundary[:]...)
 		case p.Field != 0:
-			w.field(p.Field, to, f.subject, &st)
+			field(w, p.Field)
+		case p.Base64 != nil:
+			w.base64(p.Base64, f.values, field)
 		default:
 			w.buf, w.col = append(w.buf, p.Text...), p.Col
 		}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html"
@@ -89,10 +90,15 @@ func read(t fataler, raw []byte) parsed {
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
-		if part.Header.Get("Content-Type") != want.kind || part.Header.Get("Content-Transfer-Encoding") != "quoted-printable" {
+		var decoded io.Reader = quotedprintable.NewReader(part)
+		encoding := part.Header.Get("Content-Transfer-Encoding")
+		if encoding == "base64" {
+			decoded = base64.NewDecoder(base64.StdEncoding, part)
+		}
+		if part.Header.Get("Content-Type") != want.kind || encoding != "quoted-printable" && encoding != "base64" {
 			t.Fatalf("part %v, want %s", part.Header, want.kind)
 		}
-		body, err := io.ReadAll(quotedprintable.NewReader(part))
+		body, err := io.ReadAll(decoded)
 		if err != nil {
 			t.Fatalf("%v", err)
 		}

@@ -30,6 +30,8 @@ type piece struct {
 	Table *table `json:"table,omitempty"`
 	Field field  `json:"field,omitempty"`
 
+	Base64 []piece `json:"base64,omitempty"` // a part in base64; its text is not encoded
+
 	grown *strings.Builder // what add has made Text in; may have grown further since
 }
 
@@ -38,7 +40,7 @@ func add(pieces []piece, more ...piece) []piece {
 	for _, p := range more {
 		last := len(pieces) - 1
 		switch {
-		case p == piece{}:
+		case p.empty():
 		case last >= 0 && p.constant() && pieces[last].constant():
 			pieces[last].extend(p)
 		default:
@@ -58,8 +60,10 @@ func (p *piece) extend(by piece) {
 }
 
 func (p piece) constant() bool {
-	return p.Value == 0 && p.Line == nil && p.Table == nil && p.Field == 0
+	return p.Value == 0 && p.Line == nil && p.Table == nil && p.Field == 0 && p.Base64 == nil
 }
+
+func (p piece) empty() bool { return p.constant() && p.Text == "" && p.Col == 0 }
 
 // block is the text of one language in a mail that is being compiled.
 type block struct {

@@ -16,6 +16,7 @@ type Program struct {
 	converter *converter
 	layouts   layouts
 	languages languages
+	branding  Branding
 	stacked   notice.Stacking
 	zone      *time.Location
 	from      *mail.Address

@@ -117,7 +117,7 @@ func TestFrozenTextsOutliveTheirTemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := preview(t, p, recipient("Ann", nil)); m.Subject != "About a book" || !strings.HasPrefix(m.Text, "Critical outage · Resolved\n\nHello Ann\n\nx\n") {
+	if m := preview(t, p, recipient("Ann", nil)); m.Subject != "About a book" || !strings.HasPrefix(below(m.Text), "Hello Ann\n\nx\n") {
 		t.Errorf("got %q, %q", m.Subject, m.Text)
 	}
 }

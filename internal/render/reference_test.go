@@ -30,8 +30,7 @@ func reference(p *Program, r notice.Recipient, key string, st Stamp) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: p.sender(), Key: p.notice.Key,
-		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity}
+	data := p.layoutData(reader)
 	var subjects, languages []string
 	for i, t := range reader.texts {
 		sections, err := p.sections(reader, r)
@@ -46,7 +45,7 @@ func reference(p *Program, r notice.Recipient, key string, st Stamp) ([]byte, er
 			subjects = append(subjects, subject)
 		}
 		languages = append(languages, t.key)
-		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Language: t.key, Direction: t.dir, HTML: htmltemplate.HTML(page), Text: text})
+		data.Blocks[i].HTML, data.Blocks[i].Text = htmltemplate.HTML(page), text
 	}
 	data.Subject = strings.Join(subjects, " / ")
 	page, err := p.layouts.page(data)

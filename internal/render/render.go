@@ -30,6 +30,7 @@ type Set struct {
 	builtin, overlay fs.FS
 	converter        *converter
 	layouts          layouts
+	branding         Branding
 	languages        languages // what ready texts say, and the words of every mail
 	layoutErr        error     // of the layouts, or of the overlay's languages
 }

@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	htmltemplate "html/template"
 	"maps"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ type words struct {
 	kinds  map[string]map[string]string // by kind and severity
 	phases map[string]string
 	reader map[string]string // by readerWords; none in a file of before there were any
+	layout map[string]string // by layoutWords; likewise
 }
 
 // readerWords are the names of the words for the choices of a reader: of the link in a mail, and of the page behind it.
@@ -33,13 +35,14 @@ type standing struct {
 	Text      string
 	Language  string // of Text, BCP 47: English where the mail's has no words
 	Direction string // ltr or rtl
+	Colour    htmltemplate.CSS
 }
 
 // readWords reads the words of one language, all of them.
 func readWords(v yaml.Value) (w words, err error) {
 	severities := append([]string{noSeverity}, notice.Severities...)
-	w.kinds, w.phases, w.reader = map[string]map[string]string{}, map[string]string{}, map[string]string{}
-	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase()), "reader": wordsOf(w.reader, readerWords)}
+	w.kinds, w.phases, w.reader, w.layout = map[string]map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
+	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase()), "reader": wordsOf(w.reader, readerWords), "layout": wordsOf(w.layout, layoutWords)}
 	for _, kind := range notice.Kinds {
 		of := map[string]string{}
 		w.kinds[string(kind)] = of
@@ -112,7 +115,7 @@ func (p *Program) standing(of *text) *standing {
 		return nil
 	}
 	line := w.kinds[p.notice.Kind][cmp.Or(p.notice.Severity, noSeverity)] + " · " + w.phases[p.notice.Phase]
-	return &standing{Text: line, Language: tag.String(), Direction: direction(tag)}
+	return &standing{Text: line, Language: tag.String(), Direction: direction(tag), Colour: colour(p.notice)}
 }
 
 // ReaderWords are the words of one language for the choices of a reader.

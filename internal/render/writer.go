@@ -8,7 +8,9 @@ type writer struct {
 	buf     []byte
 	col     int // how much of the line is written
 	plain   bool
+	crlf    bool // plain, and lines are ended by CRLF
 	scratch []byte
+	inner   []byte // of a part in base64
 }
 
 // lineEnd is how long a quoted-printable line gets, its last "=" apart.
@@ -49,7 +51,7 @@ func (w *writer) soft() {
 }
 
 func (w *writer) newline() {
-	if !w.plain {
+	if !w.plain || w.crlf {
 		w.buf = append(w.buf, '\r')
 	}
 	w.buf = append(w.buf, '\n')

@@ -1,0 +1,43 @@
+package render
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
+)
+
+// LeastContrast is how much text and its background have to differ (WCAG 2.2, 1.4.3, level AA).
+const LeastContrast = 4.5
+
+// Contrast returns the contrast of two colours such as #0b5cad, from 1 to 21, as WCAG 2.2 defines it.
+func Contrast(a, b string) (float64, error) {
+	l, err := luminance(a)
+	if err != nil {
+		return 0, err
+	}
+	m, err := luminance(b)
+	if err != nil {
+		return 0, err
+	}
+	return (max(l, m) + 0.05) / (min(l, m) + 0.05), nil
+}
+
+// luminance is the relative luminance of a colour in sRGB.
+func luminance(colour string) (float64, error) {
+	rgb, err := hex.DecodeString(strings.TrimPrefix(colour, "#"))
+	if err != nil || len(rgb) != 3 || colour[0] != '#' {
+		return 0, fmt.Errorf("%q is not a colour such as #0b5cad", colour)
+	}
+	sum := 0.0
+	for i, share := range []float64{0.2126, 0.7152, 0.0722} {
+		c := float64(rgb[i]) / 255
+		if c <= 0.04045 {
+			c /= 12.92
+		} else {
+			c = math.Pow((c+0.055)/1.055, 2.4)
+		}
+		sum += share * c
+	}
+	return sum, nil
+}
