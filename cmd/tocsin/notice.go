@@ -25,10 +25,11 @@ type noticeCmd struct {
 	Unhold  unholdCmd  `cmd:"" help:"Let go of a notice that is held."`
 	Settle  settleCmd  `cmd:"" help:"Decide about mails that may or may not have arrived."`
 
-	SendNow   sendNowCmd   `cmd:"" help:"Send a scheduled notice at once."`
-	Move      moveCmd      `cmd:"" help:"Have a scheduled notice leave at another time."`
-	TakeBack  takeBackCmd  `cmd:"" help:"Make a draft again of a scheduled notice."`
-	Reconcile reconcileCmd `cmd:"" help:"Look in a relay's log for mails that may or may not have arrived."`
+	SendNow    sendNowCmd    `cmd:"" help:"Send a scheduled notice at once."`
+	Move       moveCmd       `cmd:"" help:"Have a scheduled notice leave at another time."`
+	TakeBack   takeBackCmd   `cmd:"" help:"Make a draft again of a scheduled notice."`
+	AddAddress addAddressCmd `cmd:"" help:"Send a released notice to another address of one of its customers."`
+	Reconcile  reconcileCmd  `cmd:"" help:"Look in a relay's log for mails that may or may not have arrived."`
 }
 
 // one is part of the commands about one notice.

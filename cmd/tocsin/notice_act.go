@@ -159,7 +159,11 @@ func standing(w io.Writer, st notice.Status) *grid {
 	if st.RowsDroppedAt != nil {
 		fmt.Fprintf(t, "Rows dropped\t%s, because they were old; the counts are kept\n", when(st.RowsDroppedAt))
 	}
-	fmt.Fprintf(t, "Customers\t%s\nRecipients\t%s\n", count(st.Customers), count(st.Recipients))
+	recipients := count(st.Recipients)
+	if st.Added > 0 {
+		recipients += fmt.Sprintf(", %s added since the release", count(st.Added))
+	}
+	fmt.Fprintf(t, "Customers\t%s\nRecipients\t%s\n", count(st.Customers), recipients)
 	if n := st.ReachedByNeither; n != nil && *n > 0 {
 		fmt.Fprintf(t, "Reached by neither\t%s: a notice of the incident was superseded there, and the later one did not arrive\n", count(*n))
 	}

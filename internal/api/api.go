@@ -41,6 +41,8 @@ type Desk interface {
 	Unhold(ctx context.Context, ref string, u notice.Unholding, who string) (notice.Status, error)
 	// Settle decides about deliveries that need a decision.
 	Settle(ctx context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error)
+	// AddAddress sends a released notice to another address of one of its customers. A repeated call changes nothing.
+	AddAddress(ctx context.Context, ref string, a notice.Adding, who string) (notice.Added, error)
 	// Reconcile settles deliveries by what a relay's log shows.
 	Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
 	// Relayed records what a relay's log says as it is written.

@@ -106,6 +106,12 @@ func (cl *Client) Unhold(ctx context.Context, ref string, u notice.Unholding) (s
 	return st, err
 }
 
+// AddAddress sends a released notice to another address of a customer who stands on it.
+func (cl *Client) AddAddress(ctx context.Context, ref string, a notice.Adding) (added notice.Added, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/add-address"), body: a}, &added)
+	return added, err
+}
+
 // Settle decides about deliveries that need a decision.
 func (cl *Client) Settle(ctx context.Context, ref string, s notice.Settlement) (done notice.Settled, err error) {
 	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/settle"), body: s}, &done)

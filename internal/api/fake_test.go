@@ -28,6 +28,7 @@ type fake struct {
 	key        string    // that History was asked for
 	looked     [2]string // the text and the notice of the last search
 	settled    notice.Settlement
+	added      notice.Adding
 	reconciled []ledger.Reconciliation
 	relayed    []ledger.Relayed
 	returned   [][]byte
@@ -179,6 +180,16 @@ func (f *fake) Unhold(_ context.Context, ref string, u notice.Unholding, who str
 	st, err := f.Status(context.Background(), ref)
 	f.unheld, f.who = u, who
 	return st, err
+}
+
+func (f *fake) AddAddress(_ context.Context, ref string, a notice.Adding, who string) (notice.Added, error) {
+	defer f.lock()()
+	st, err := f.find(ref)
+	if err != nil {
+		return notice.Added{}, err
+	}
+	f.who, f.added = who, a
+	return notice.Added{Number: st.Number, Key: st.Key, Seq: 7, Of: 2, Answer: "Not yet", Created: true}, nil
 }
 
 func (f *fake) Settle(_ context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error) {

@@ -88,6 +88,7 @@ func (s *Server) describeNotices(api huma.API) {
 		s.unhold, 400, 404, 409, 413, 415, 422)
 	register(s, api, op("settle-notice", http.MethodPost, "/v1/notices/{id}/settle", "Decide about deliveries that need a decision"),
 		s.settle, 400, 404, 409, 413, 415, 422)
+	s.describeAdding(api)
 	s.describeReconcile(api)
 	s.describeDeliveries(api)
 	s.describeMessage(api)

@@ -102,6 +102,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/notices",
 		"POST /v1/notices/preview",
 		"POST /v1/notices/test",
+		"POST /v1/notices/{id}/add-address",
 		"POST /v1/notices/{id}/cancel",
 		"POST /v1/notices/{id}/move",
 		"POST /v1/notices/{id}/pause",

@@ -87,11 +87,14 @@ var leastRole = map[string]notice.TokenRole{
 	"POST /v1/notices/{id}/send-now":  notice.RoleSender,
 	"POST /v1/notices/{id}/move":      notice.RoleSender,
 	"POST /v1/notices/{id}/take-back": notice.RoleSender,
-	"DELETE /v1/notices/{id}":         notice.RoleSender,
-	"POST /v1/relays/{name}/rest":     notice.RoleSender,
-	"POST /v1/relays/{name}/resume":   notice.RoleSender,
-	"POST /v1/suppressions":           notice.RoleSender,
-	"POST /v1/suppressions/import":    notice.RoleSender,
+
+	"POST /v1/notices/{id}/add-address": notice.RoleSender,
+
+	"DELETE /v1/notices/{id}":       notice.RoleSender,
+	"POST /v1/relays/{name}/rest":   notice.RoleSender,
+	"POST /v1/relays/{name}/resume": notice.RoleSender,
+	"POST /v1/suppressions":         notice.RoleSender,
+	"POST /v1/suppressions/import":  notice.RoleSender,
 
 	"POST /v1/relayed": notice.RoleApprover,
 

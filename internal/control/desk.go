@@ -49,6 +49,7 @@ type Register interface {
 	HoldLeaving(ctx context.Context, id int64, reason string) error
 	LetLeave(ctx context.Context, id int64, most int, who string) error
 	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
+	AddRecipient(ctx context.Context, id int64, a ledger.Addition, who string) (ledger.Added, error)
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
 	Status(ctx context.Context, ref string) (notice.Status, error)
 	BounceKeys(ctx context.Context) ([][]byte, error)

@@ -49,10 +49,12 @@ type checker struct {
 	plans    map[*planRow]showing // as they were shown
 	took     map[string]*planRow  // by notice
 	over     map[string]string    // reminders that have ended, and by which notice
-	restored bool
-	lifted   bool                // since the last restore an operator has let releases go on
-	holds    map[int64]time.Time // those that have returned, by number, until when they last
-	released map[string]bool     // notices, also those of which a restore has lost the release
+	// additions are how many rows were added since the release, by plan.
+	additions map[*planRow]int
+	restored  bool
+	lifted    bool                // since the last restore an operator has let releases go on
+	holds     map[int64]time.Time // those that have returned, by number, until when they last
+	released  map[string]bool     // notices, also those of which a restore has lost the release
 	// uncertain are the deliveries that were so in the earlier form.
 	uncertain map[ledger.Attempt]bool
 }
@@ -73,7 +75,7 @@ type showing struct {
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
 		marks: map[ledger.Attempt]int{}, inARow: map[[2]int64]int{}, most: map[int64]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
-		silent: map[string]listing{}, mayList: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, took: map[string]*planRow{}, released: map[string]bool{}, over: map[string]string{}, holds: map[int64]time.Time{}}
+		silent: map[string]listing{}, mayList: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, additions: map[*planRow]int{}, took: map[string]*planRow{}, released: map[string]bool{}, over: map[string]string{}, holds: map[int64]time.Time{}}
 }
 
 // check looks at all that a step may have changed.
@@ -265,8 +267,8 @@ func (c *checker) planned() error {
 		for _, chunk := range m.chunksOf(n) {
 			rows += chunk.hi - chunk.lo
 		}
-		if shown := len(c.plans[n.plan].rows); rows != shown || len(n.plan.recipients) != shown {
-			return fmt.Errorf("%d recipients of notice %s were shown, %d are in its plan, and %d are owed", shown, n.Key, len(n.plan.recipients), rows)
+		if shown := len(c.plans[n.plan].rows) + c.additions[n.plan]; rows != shown || len(n.plan.recipients) != shown {
+			return fmt.Errorf("%d recipients of notice %s were shown or added, %d are in its plan, and %d are owed", shown, n.Key, len(n.plan.recipients), rows)
 		}
 	}
 	return nil

@@ -49,6 +49,10 @@ func (w *world) decide() {
 	if w.rng.IntN(3) == 0 && w.leave() {
 		return
 	}
+	if w.adds() && w.rng.IntN(4) == 0 {
+		w.add(n)
+		return
+	}
 	address := w.address(n)
 	settle := func(s notice.Settlement) func(ctx context.Context, d *control.Desk) error {
 		return func(ctx context.Context, d *control.Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err }

@@ -143,6 +143,19 @@ const (
 	remindersMadeApart          mutant = "reminders are made after the release"
 )
 
+// A row that is added to a released notice.
+const (
+	addedTwice             mutant = "an addition does not ask whether the mailbox has a row"
+	addInTwo               mutant = "an addition is two transactions"
+	addWithoutLock         mutant = "an addition does not keep erasures waiting"
+	eraseForgetsAdded      mutant = "an erasure leaves added rows"
+	erasedMailboxForgotten mutant = "an addition does not know the mailboxes of erased rows"
+	addedIgnoresList       mutant = "an addition does not ask the list of suppressions"
+	addedIsOldNews         mutant = "an addition does not ask for a later phase"
+	addedSupersedesNothing mutant = "an addition does not supersede earlier phases"
+	addedToFinished        mutant = "an addition does not have a finished notice sent again"
+)
+
 // A migration.
 const (
 	migrationForgets  mutant = "a migration forgets what is unresolved of a row without an epoch"
@@ -171,6 +184,7 @@ var mutants = []mutant{
 	releaseWithoutLock, releaseIgnoresPlan, releaseIgnoresBody, collectorDeletesFirst, suppressForgetsReleased, erasedKeepsMail,
 	takesBackWhatBegan, takesBackWhatMayHaveLeft, takenBackKeepsOutcomes,
 	remindersOutliveTheEnd, remindersOutliveTheirNotice, reminderIgnoresWindow, remindersMadeApart,
+	addedTwice, addInTwo, addWithoutLock, eraseForgetsAdded, erasedMailboxForgotten, addedIgnoresList, addedIsOldNews, addedSupersedesNothing, addedToFinished,
 	migrationForgets, migrationRequeues, oldWorkersGoOn,
 }
 
@@ -186,7 +200,7 @@ var caughtBy = map[mutant]uint64{
 	freezeInTwo: 50, eraseWithoutLock: 4062, eraseOnlyReleased: 50, eraseForgottenAtRelease: 610, releaseWithoutLock: 8,
 	releaseIgnoresPlan: 333, releaseIgnoresBody: 750, collectorDeletesFirst: 5726, suppressForgetsReleased: 134,
 	holdOutlivesItsEnd: 1, markIgnoresHolds: 527, countsAdded: 1, nextRelayGetsUnanswered: 10, refusalOfOneFails: 16, waitsForEver: 252,
-	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 179, claimForgetsX: 40, claimForgetsList: 37, uncertainPassedOver: 28481, putsNothingBack: 13, erasedKeepsMail: 138,
+	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 179, claimForgetsX: 78, claimForgetsList: 37, uncertainPassedOver: 28481, putsNothingBack: 13, erasedKeepsMail: 138,
 	scopeCoversNothing: 46, scopeIgnored: 20, policySuppresses: 25, reportKeptTwice: 220, deliveryUnsettles: 398,
 	bounceLeavesUncertain: 25, bounceOverOwed: 150, bounceReopens: 25, bounceTakes250Back: 45, bounceWithoutK: 25,
 }

@@ -34,11 +34,12 @@ type planRow struct {
 // recipientRow is one mailbox with all who share it, or a customer without any. It is the obligation.
 type recipientRow struct {
 	notice.Recipient
-	key    string // of the address; with a tab where there is none
-	reason string
-	erased bool
-	mail   int             // the number of its compiled mail; 0: none is kept
-	joins  []notice.Frozen // slices by customer alone: who joins with a later slice
+	key      string // of the address; with a tab where there is none
+	reason   string
+	erased   bool
+	addedFor string          // the customer for whom an operator added the row; empty: it was planned, or the customer was erased
+	mail     int             // the number of its compiled mail; 0: none is kept
+	joins    []notice.Frozen // slices by customer alone: who joins with a later slice
 }
 
 func (r *recipientRow) keyed() bool {
@@ -232,12 +233,18 @@ func (p *planRow) seqOf(id string) int {
 	})
 }
 
-// erase takes a customer out of a plan, under the plan's lock and then the chunk's, if there is one.
+// erase takes a customer out of a plan, under the plan's lock and then the chunks', if there are any; c is that of their own row.
 func (m *memory) erase(p *planRow, c *chunkRow, id string) {
-	seq := p.seqOf(id)
-	if seq < 0 {
-		return
+	for seq := p.seqOf(id); seq >= 0; seq = p.seqOf(id) {
+		m.eraseRow(p, c, seq, id)
+		if m.mutant == eraseForgetsAdded {
+			return
+		}
+		c = m.chunkIn(p, id)
 	}
+}
+
+func (m *memory) eraseRow(p *planRow, c *chunkRow, seq int, id string) {
 	r := &p.recipients[seq]
 	r.Customers = slices.DeleteFunc(slices.Clone(r.Customers), func(f notice.Frozen) bool { return f.ID == id })
 	if len(r.Customers) > 0 {
@@ -246,7 +253,7 @@ func (m *memory) erase(p *planRow, c *chunkRow, id string) {
 		}
 		return
 	}
-	r.erased, r.Address = true, ""
+	r.erased, r.Address, r.addedFor = true, "", ""
 	if c == nil {
 		return
 	}

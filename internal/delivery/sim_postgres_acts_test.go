@@ -22,7 +22,7 @@ func (p *pair) act() error {
 		{"claim", p.claim}, {"claim", p.claim}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit},
 		{"close", p.close}, {"time", p.time}, {"time", p.time}, {"release", p.release}, {"renew", p.renew}, {"sweep", p.sweep},
 		{"stop", p.stop}, {"resume", p.resume}, {"settle", p.settle}, {"settle", p.settle}, {"suppress", p.suppress}, {"erase", p.erase}, {"restore", p.restore},
-		{"reschedule", p.reschedule}, {"brake", p.brake}, {"hold", p.hold}, {"return", p.comeBack}, {"return", p.comeBack},
+		{"reschedule", p.reschedule}, {"brake", p.brake}, {"hold", p.hold}, {"return", p.comeBack}, {"return", p.comeBack}, {"add", p.add},
 	}
 	op := ops[p.draw("act", len(ops))]
 	p.did = append(p.did, fmt.Sprintf("%s %d", op.name, n))

@@ -145,8 +145,10 @@ func (p *script) lose(n int64, takes bool) ledger.Attempt {
 
 // scriptOf is the schedule that catches a mutant which the random ones hardly come by; nil: they do.
 func scriptOf(m mutant) func(p *script) {
-	if play := newsScripts[m]; play != nil {
-		return play
+	for _, about := range []map[mutant]func(p *script){newsScripts, addedScripts} {
+		if play := about[m]; play != nil {
+			return play
+		}
 	}
 	if play := reminders[m]; play != nil {
 		return play

@@ -36,7 +36,7 @@ func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
 		_, err := tx.Exec(ctx, `
 			INSERT INTO stood SELECT s.notice_id, s.customer_id, bool_or(s.chosen) FROM (
 				SELECT n.id AS notice_id, c->>'id' AS customer_id, `+stoodSQL("$1", "$2")+` AS chosen
-				FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c WHERE n.id = $1) s
+				FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c WHERE n.id = $1 AND r.role <> 'added') s
 			WHERE s.chosen OR $3 GROUP BY 1, 2 ON CONFLICT DO NOTHING`, at.Notice, at.States, at.New != nil)
 		if err != nil {
 			return fmt.Errorf("read who stood on notice %d: %w", at.Notice, err)

@@ -44,7 +44,7 @@ func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 		return fmt.Errorf("erase a customer: %w", err)
 	}
 	// From here on no plan can find them.
-	plans, err := collect[int64](ctx, db.pool, `SELECT plan_id FROM member WHERE customer_id = $1 ORDER BY plan_id`, id)
+	plans, err := collect[int64](ctx, db.pool, `SELECT plan_id FROM (`+theirRowsSQL+`) s GROUP BY 1 ORDER BY 1`, id)
 	if err != nil {
 		return fmt.Errorf("look for the rows of a customer: %w", err)
 	}
@@ -59,12 +59,15 @@ func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 	return nil
 }
 
+// theirRowsSQL are the rows (plan_id, seq) of a customer, $1: their own of each plan, and those that were added for them.
+const theirRowsSQL = `SELECT plan_id, seq FROM member WHERE customer_id = $1 UNION ALL SELECT plan_id, seq FROM added WHERE customer_id = $1`
+
 // rowsOf names the rows of notices on which a customer stands, for the log: the first twenty.
 func rowsOf(ctx context.Context, tx pgx.Tx, id string) (text string, err error) {
 	err = tx.QueryRow(ctx, `
-		SELECT coalesce('rows ' || string_agg(n.key || ' ' || m.seq, ', ' ORDER BY n.id DESC) FILTER (WHERE m.nth <= 20), '')
+		SELECT coalesce('rows ' || string_agg(n.key || ' ' || m.seq, ', ' ORDER BY n.id DESC, m.seq) FILTER (WHERE m.nth <= 20), '')
 			|| CASE WHEN count(*) > 20 THEN ', and ' || count(*) - 20 || ' more' ELSE '' END
-		FROM (SELECT plan_id, seq, row_number() OVER (ORDER BY plan_id DESC) AS nth FROM member WHERE customer_id = $1) m
+		FROM (SELECT plan_id, seq, row_number() OVER (ORDER BY plan_id DESC, seq) AS nth FROM (`+theirRowsSQL+`) s) m
 		JOIN notice n ON n.plan_id = m.plan_id`, id).Scan(&text)
 	return text, wrap(err, "look for the rows of a customer")
 }
@@ -95,53 +98,66 @@ type row struct {
 	Customers []notice.Frozen
 }
 
-// eraseFrom takes a customer out of a plan, and where a notice has taken it, out of the row's outcome. The plan is
+// eraseFrom takes a customer out of a plan, and where a notice has taken it, out of the outcomes of their rows. The plan is
 // locked first: a release that takes it meanwhile either finds the row emptied, or its chunk is found here.
 func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
-	var r row
-	err := tx.QueryRow(ctx, `SELECT CASE WHEN state = 'taken' THEN notice_id ELSE 0 END FROM plan WHERE id = $1 FOR UPDATE`, plan).Scan(&r.Notice)
+	var noticeID int64 // 0: none has taken it
+	err := tx.QueryRow(ctx, `SELECT CASE WHEN state = 'taken' THEN notice_id ELSE 0 END FROM plan WHERE id = $1 FOR UPDATE`, plan).Scan(&noticeID)
 	if errors.Is(err, pgx.ErrNoRows) { // its rows were collected meanwhile
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("lock the plan: %w", err)
 	}
-	// What was shown is not what would go.
+	// The plan that was shown is out of date.
 	if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE id = $1 AND state = 'frozen'`, plan); err != nil {
 		return fmt.Errorf("drop the plan: %w", err)
 	}
-	found, err := findRows(ctx, tx, `SELECT $3::bigint, seq FROM member WHERE customer_id = $1 AND plan_id = $2`, id, plan, r.Notice)
+	found, err := findRows(ctx, tx, `SELECT $3::bigint, seq FROM (`+theirRowsSQL+`) s WHERE plan_id = $2`, id, plan, noticeID)
 	if err != nil {
 		return err
 	}
 	if err := lockChunks(ctx, tx, found.chunks); err != nil {
 		return err
 	}
-	err = tx.QueryRow(ctx, `
-		SELECT r.seq, r.address_key, r.address, r.customers FROM member m JOIN recipient r ON r.plan_id = m.plan_id AND r.seq = m.seq
-		WHERE m.customer_id = $1 AND m.plan_id = $2 FOR UPDATE`, id, plan).Scan(&r.Seq, &r.Key, &r.Address, &r.Customers)
-	if errors.Is(err, pgx.ErrNoRows) { // retention, or the same erasure, was faster
-		return nil
-	}
+	rows, _ := tx.Query(ctx, `
+		SELECT $3::bigint, r.seq, r.address_key, r.address, r.customers
+		FROM (`+theirRowsSQL+`) s
+		CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = s.plan_id AND seq = s.seq OFFSET 0 FOR UPDATE) r
+		WHERE s.plan_id = $2 ORDER BY r.seq`, id, plan, noticeID)
+	theirs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
 	if err != nil {
-		return fmt.Errorf("read the row: %w", err)
+		return fmt.Errorf("read the rows: %w", err)
 	}
-	r.Customers = slices.DeleteFunc(r.Customers, func(c notice.Frozen) bool { return c.ID == id })
-	if len(r.Customers) > 0 {
-		err = keepOthers(ctx, tx, plan, r)
-	} else {
-		err = anonymise(ctx, tx, plan, r, found)
+	for _, r := range theirs { // none: retention, or the same erasure, was faster
+		if err := eraseFromRow(ctx, tx, plan, r, id, found); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, `DELETE FROM member WHERE customer_id = $1 AND plan_id = $2`, id, plan); err != nil {
-		return fmt.Errorf("forget where they stood: %w", err)
+	for _, statement := range []string{`DELETE FROM member`, `UPDATE added SET customer_id = NULL`} {
+		if _, err := tx.Exec(ctx, statement+` WHERE customer_id = $1 AND plan_id = $2`, id, plan); err != nil {
+			return fmt.Errorf("forget where they stood: %w", err)
+		}
 	}
 	if len(found.chunks) == 0 {
 		return nil
 	}
 	return recountAndReopen(ctx, tx, found.chunks)
+}
+
+// eraseFromRow takes a customer out of a row; found has its chunk, if there is one.
+func eraseFromRow(ctx context.Context, tx pgx.Tx, plan int64, r row, id string, found rowSet) error {
+	r.Customers = slices.DeleteFunc(r.Customers, func(c notice.Frozen) bool { return c.ID == id })
+	if len(r.Customers) > 0 {
+		return keepOthers(ctx, tx, plan, r)
+	}
+	var alone rowSet
+	for i, seq := range found.seqs {
+		if seq == int32(r.Seq) {
+			alone.add(found.chunkOf[i], seq)
+		}
+	}
+	return anonymise(ctx, tx, plan, r, alone)
 }
 
 // keepOthers leaves a row to the others that share it. The spelling of its address was perhaps the erased customer's: that
@@ -177,7 +193,7 @@ func anonymise(ctx context.Context, tx pgx.Tx, plan int64, r row, found rowSet) 
 	}
 	_, err := tx.Exec(ctx, `
 		UPDATE recipient SET customers = '[]', address = '', language = '', time_zone = '', erased = erased + 1,
-			address_key = CASE WHEN address_key IS NOT NULL THEN 'erased:' || seq END
+			address_key = `+erasedRowSQL("plan_id", "address_key")+`
 		WHERE plan_id = $1 AND seq = $2`, plan, r.Seq)
 	if err != nil {
 		return fmt.Errorf("make a row anonymous: %w", err)

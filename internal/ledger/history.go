@@ -10,14 +10,14 @@ import (
 
 // standsSQL finds the rows (notice_id, seq) on which customer $1 stands, and those that belong to the mailbox whose
 // address key is $2; of notice $3 alone, or of all for 0. To the mailbox belong the mails to it, and the rows of those
-// whose primary it is that went to an alternate or nowhere: what support is asked about is the mail that did not come.
+// whose primary it is that went to an alternate, to an address that was added, or nowhere: what support is asked about is the mail that did not come.
 //
 // Each branch is a look-up in an index. The recipient's begins with the plan, so the mailbox is probed once a notice.
 // LIMIT and OFFSET 0 keep the planner from turning those probes into one pass over all rows, which it did on 50 notices
 // and wherever it had no statistics yet. A plan that no notice has taken is left out.
 const standsSQL = `
 	SELECT n.id AS notice_id, m.seq
-	FROM (SELECT plan_id, seq FROM member WHERE customer_id = $1 OFFSET 0) m
+	FROM (` + theirRowsSQL + ` OFFSET 0) m
 	CROSS JOIN LATERAL (SELECT notice.id FROM plan p JOIN notice ON notice.id = p.notice_id AND notice.plan_id = p.id WHERE p.id = m.plan_id) n
 	WHERE $3::bigint IN (0, n.id)
 	UNION
@@ -28,10 +28,10 @@ const standsSQL = `
 	UNION
 	SELECT n.id, m.seq
 	FROM customer c
-	CROSS JOIN LATERAL (SELECT plan_id, seq FROM member WHERE customer_id = c.id OFFSET 0) m
+	CROSS JOIN LATERAL (SELECT plan_id, seq FROM member WHERE customer_id = c.id UNION ALL SELECT plan_id, seq FROM added WHERE customer_id = c.id OFFSET 0) m
 	CROSS JOIN LATERAL (SELECT notice.id FROM plan p JOIN notice ON notice.id = p.notice_id AND notice.plan_id = p.id WHERE p.id = m.plan_id) n
 	CROSS JOIN LATERAL (SELECT role, address_key FROM recipient WHERE plan_id = m.plan_id AND seq = m.seq OFFSET 0) r
-	WHERE $3 IN (0, n.id) AND c.email_key = $2 AND c.email_key <> '' AND (r.role = 'alternate' OR r.address_key IS NULL)`
+	WHERE $3 IN (0, n.id) AND c.email_key = $2 AND c.email_key <> '' AND (r.role <> 'primary' OR r.address_key IS NULL)`
 
 // standsTables are the deliveries of "stands", each looked up by its key.
 const standsTables = `

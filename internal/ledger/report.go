@@ -15,9 +15,10 @@ import (
 const deliveryColumns = `
 	n.message_token, n.message_domain, r.seq, r.address,
 	jsonb_path_query_array(r.customers, '$[*].id') || coalesce((SELECT jsonb_agg('(erased)'::text) FROM generate_series(1, r.erased)), '[]'), r.text, r.time_zone,
-	d.state, CASE WHEN d.reason <> '' THEN d.reason WHEN r.role = 'alternate' THEN 'alternate' ELSE '' END,
+	d.state, CASE WHEN d.reason <> '' THEN d.reason WHEN r.role <> 'primary' THEN r.role ELSE '' END,
 	d.tries, d.relay, d.code, d.enhanced, d.reply, d.sent_at, coalesce(d.at, n.released_at, n.created_at),
-	d.delivered_at, d.delivered_by`
+	d.delivered_at, d.delivered_by,
+	CASE WHEN r.role = 'added' THEN coalesce((SELECT added_by FROM added WHERE plan_id = r.plan_id AND seq = r.seq), '') ELSE '' END`
 
 // reportSQL reads the rows of notice $1 after seq $2, by seq; with a state, $3, those alone. It goes from chunk to chunk
 // in their order, and leaves out those whose counts say that they have none in that state; a leased one is looked at.
@@ -37,7 +38,7 @@ func scanDelivery(row pgx.CollectableRow, before ...any) (d notice.Delivery, err
 	var n Notice
 	err = row.Scan(append(before, &n.MessageToken, &n.MessageDomain, &d.Seq, &d.Address, &d.Customers, &d.Language, &d.TimeZone,
 		&d.State, &d.Reason, &d.Attempts, &d.Relay, &d.SMTPCode, &d.Enhanced, &d.SMTPText, &d.SentAt, &d.UpdatedAt,
-		&d.DeliveredAt, &d.DeliveredBy)...)
+		&d.DeliveredAt, &d.DeliveredBy, &d.AddedBy)...)
 	if err != nil {
 		return d, err
 	}

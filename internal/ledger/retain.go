@@ -53,6 +53,7 @@ func dropRows(ctx context.Context, tx pgx.Tx, plan int64) (last, rows int, err e
 		WITH slice AS (SELECT seq, customers FROM recipient WHERE plan_id = $1 ORDER BY seq LIMIT $2),
 		members AS (DELETE FROM member m USING slice s, jsonb_array_elements(s.customers) c
 			WHERE m.plan_id = $1 AND m.customer_id = c->>'id'),
+		added AS (DELETE FROM added a USING slice s WHERE a.plan_id = $1 AND a.seq = s.seq),
 		gone AS (DELETE FROM recipient WHERE plan_id = $1 AND seq <= (SELECT max(seq) FROM slice) RETURNING seq)
 		SELECT coalesce(max(seq), -1), count(*) FROM gone`, plan, retainSlice).Scan(&last, &rows)
 	return last, rows, err

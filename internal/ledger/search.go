@@ -65,11 +65,13 @@ func (db *DB) FindQueueID(ctx context.Context, id string, noticeID int64) (notic
 // number alone.
 func (db *DB) Timeline(ctx context.Context, noticeID int64, seq int) ([]notice.Event, error) {
 	rows, _ := db.pool.Query(ctx, `
-		WITH o AS (SELECT * FROM outcome WHERE notice_id = $1 AND seq = $2)
-		SELECT released_at AS at, 'released', released_by, 0, '', '', 0, -1 FROM notice WHERE id = $1 AND released_at IS NOT NULL
-		UNION ALL SELECT began_at, 'began', '', 0, '', '', 0, -1 FROM notice WHERE id = $1 AND began_at IS NOT NULL
+		WITH o AS (SELECT * FROM outcome WHERE notice_id = $1 AND seq = $2), n AS (SELECT * FROM notice WHERE id = $1)
+		SELECT released_at AS at, 'released', released_by, 0, '', '', 0, -1 FROM n WHERE released_at IS NOT NULL
+		UNION ALL SELECT began_at, 'began', '', 0, '', '', 0, -1 FROM n WHERE began_at IS NOT NULL
 		UNION ALL SELECT coalesce(sent_at, at), '', relay, code, enhanced, coalesce(nullif(reply, ''), bounce, reason), tries, state FROM o
+		UNION ALL SELECT a.added_at, 'added', a.added_by, 0, '', '', 0, -1 FROM n JOIN added a ON a.plan_id = n.plan_id AND a.seq = $2
 		UNION ALL SELECT owed_at, 'requeued', '', 0, '', '', 0, -1 FROM o WHERE owed_at IS NOT NULL
+			AND NOT EXISTS (SELECT FROM n JOIN added a ON a.plan_id = n.plan_id AND a.seq = $2 WHERE a.added_at > o.owed_at)
 		UNION ALL SELECT due_at, 'due', '', 0, '', '', 0, -1 FROM o WHERE due_at IS NOT NULL AND state IN (0, 3)
 		UNION ALL SELECT delivered_at, 'delivered', coalesce(delivered_by, ''), 0, '', '', 0, -1 FROM o WHERE delivered_at IS NOT NULL
 		UNION ALL SELECT a.at, 'accepted', a.relay, a.code, a.enhanced, u.reply, 0, -1 FROM answer a, unnest(a.seqs, a.replies) AS u(seq, reply)

@@ -23,6 +23,12 @@ func erasedSQL(key string) string {
 	return "('" + erasedPrefix + "' || encode(sha256((SELECT key FROM erasure) || convert_to(" + key + ", 'UTF8')), 'hex'))"
 }
 
+// erasedRowSQL is the stand-in for the address key of a plan's row once all its customers were erased: it tells one mailbox of the plan
+// from another, and nothing between plans.
+func erasedRowSQL(plan, key string) string {
+	return erasedSQL(plan + "::text || ' ' || " + key)
+}
+
 // domainSQL is the key of the entry for the domain of a mailbox.
 func domainSQL(key string) string {
 	return "('" + domainPrefix + "' || split_part(" + key + ", '@', -1))"

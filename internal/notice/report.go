@@ -119,7 +119,8 @@ type Status struct {
 	Reason      string         `json:"reason,omitempty"` // why cancelled or held
 	Customers   int            `json:"customers"`
 	Recipients  int            `json:"recipients"`
-	Counts      map[string]int `json:"counts"` // each of the nine states
+	Added       int            `json:"added,omitempty"` // of the recipients, those that operators added: they stand for no customer
+	Counts      map[string]int `json:"counts"`          // each of the nine states
 	ByLanguage  map[string]int `json:"by_language"`
 	Suppressed  map[string]int `json:"suppressed"` // as frozen at release, per reason
 	Bounces     Bounces        `json:"bounces"`    // by class; by domain in reports alone
@@ -169,6 +170,7 @@ type Delivery struct {
 	SentAt    *time.Time    `json:"sent_at"`
 	UpdatedAt time.Time     `json:"updated_at"`
 
+	AddedBy     string           `json:"added_by,omitempty"`     // the operator who added the row after the release; "": it was on the plan
 	DeliveredAt *time.Time       `json:"delivered_at,omitempty"` // when the recipient's server took it, where that was told
 	DeliveredBy string           `json:"delivered_by,omitempty"` // that server, by its own name
 	Returned    []ReturnedReport `json:"returned,omitempty"`     // what came back of it, the newest first; in a history alone

@@ -49,7 +49,7 @@ const (
 // Event is something that happened to a delivery.
 type Event struct {
 	At       time.Time `json:"at"`
-	Kind     string    `json:"kind"` // released, began, requeued, accepted, due, delivered, a state, or the kind of a report that came back
+	Kind     string    `json:"kind"` // released, began, added, requeued, accepted, due, delivered, a state, or the kind of a report that came back
 	By       string    `json:"by"`   // a relay, a server, or an operator
 	SMTPCode int       `json:"smtp_code,omitempty"`
 	Enhanced string    `json:"enhanced_code,omitempty"`
