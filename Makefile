@@ -8,7 +8,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench limits simulate chaos fuzz corpus lint format vet vulnerabilities race generate generated
+.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos fuzz corpus axe lint format vet vulnerabilities race generate generated
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -23,9 +23,10 @@ test-short: format vet ## the tests that start no servers: under a minute
 test: lint vulnerabilities race ## all that must be green: style, known vulnerabilities, tests; six minutes at most
 
 test-all: export TOCSIN_TEST_ALL = 1
+test-all: export TOCSIN_TEST_AXE = $(AXE_DIR)/package/axe.min.js
 test-all: CHAOS_SEED = 11
 test-all: BENCH = -bench.recipients 10000 -bench.rounds 1 -bench.large 0
-test-all: lint vulnerabilities generated race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
+test-all: lint vulnerabilities generated axe race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
 
 build: ## bin/tocsin
 	$(GO) build -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
@@ -42,6 +43,9 @@ bench: build programs ## the throughput of the system as shipped: half an hour
 
 limits: servers ## how exactly limits are kept, a slow domain beside a fast one, and an outage during a mailing
 	$(GO) test -count=1 -timeout 30m -run '^TestLimits' -v ./cmd/tocsin -limits
+
+pages: servers ## the time of each page of the console over 1,000,000 deliveries, and the plans of its queries: a quarter of an hour
+	TOCSIN_TEST_ALL=1 $(GO) test -count=1 -timeout 60m -run '^TestPages$$' -v ./cmd/tocsin -bench.pages 1000000
 
 SIMULATE ?= 1m
 
@@ -103,6 +107,15 @@ vulnerabilities: ## govulncheck: known vulnerabilities that our code reaches
 	   *) exit 1 ;; \
 	   esac ;; \
 	esac
+
+# It looks at the pages of the console in a browser. It is fetched once, and is no part of the program.
+AXE = 4.14.1
+AXE_DIR = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tocsin/axe-core-$(AXE)
+
+axe: ## axe-core, from npm into a cache directory
+	@if [ -s $(AXE_DIR)/package/axe.min.js ]; then :; \
+	elif mkdir -p $(AXE_DIR) && cd $(AXE_DIR) && npm pack --silent axe-core@$(AXE) >/dev/null && tar -xzf axe-core-$(AXE).tgz package/axe.min.js package/LICENSE; then :; \
+	else echo "axe-core: NOT FETCHED, there is no npm or it can't be reached: the pages of the console are not checked for WCAG"; fi
 
 # Only building something with the race detector tells whether it is there: it needs a C compiler with its headers.
 RACE_WORKS = CGO_ENABLED=1 $(GO) test -race -run '^$$' ./internal >/dev/null 2>&1

@@ -17,6 +17,7 @@
 //	delivery   the heart, a worker: claim, attempt, retry, sweep
 //	hook       webhooks of mail providers: who says so, and what came back
 //	optout     the page on which readers stop and resume mails
+//	oidc       people who sign in at an OpenID Connect issuer
 //	console    pages for people: support and operations
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses
 //	intake     mails that came back, from SMTP, LMTP, a Maildir or an IMAP mailbox, to the API

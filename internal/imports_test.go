@@ -34,7 +34,8 @@ var mayImport = map[string][]string{
 	"internal/dkim":      {"internal/notice"},
 	"internal/control":   {"internal/notice", "internal/audience", "internal/ledger", "internal/render", "internal/bounce"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/bounce", "internal/send"},
-	"internal/console":   {"internal/notice", "internal/audience", "internal/queue"},
+	"internal/oidc":      {"internal/notice"},
+	"internal/console":   {"internal/notice", "internal/queue", "internal/oidc"},
 	"internal/optout":    {"internal/notice", "internal/render"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook", "internal/optout"},
 	"internal/intake":    {"internal/notice"},
@@ -54,6 +55,7 @@ var mayImport = map[string][]string{
 
 // confined are modules that only the named packages may import.
 var confined = map[string][]string{
+	"github.com/coreos/go-oidc":   {"internal/oidc"},
 	"github.com/hibiken/asynq":    {"internal/queue"},
 	"go.yaml.in/yaml":             {"internal/yaml"},
 	"gopkg.in/yaml.v3":            {}, // archived

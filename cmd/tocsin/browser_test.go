@@ -25,11 +25,16 @@ type browser struct {
 	t    *testing.T
 	ctx  context.Context
 	base string // where serve is
+	// issuer is where people sign in, besides; "" = nowhere.
+	issuer string
 
 	mu         sync.Mutex
 	complaints []string
 	foreign    []string // requests to other hosts
 }
+
+// browsing lets one browser run at a time: each wants all of a small machine.
+var browsing sync.Mutex
 
 // browse starts a browser whose reader is in Amsterdam, and prefers a language. Where there is no Chromium, make test goes without.
 func (s *system) browse(lang string) *browser {
@@ -38,6 +43,8 @@ func (s *system) browse(lang string) *browser {
 	if _, err := exec.LookPath("chromium"); err != nil && !testkit.All() {
 		t.Skip("there is no chromium here: make test-all installs it, and opens the console in it")
 	}
+	browsing.Lock()
+	t.Cleanup(browsing.Unlock)
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(testkit.Program(t, "chromium")), chromedp.NoSandbox,
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("accept-lang", lang), chromedp.Flag("lang", lang), chromedp.WindowSize(1280, 800))
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
@@ -48,7 +55,7 @@ func (s *system) browse(lang string) *browser {
 	t.Cleanup(cancel)
 	b := &browser{t: t, ctx: ctx}
 	for _, e := range s.env {
-		if u, ok := strings.CutPrefix(e, "TOCSIN_URL="); ok {
+		if u, ok := strings.CutPrefix(e, "TOCSIN_URL="); ok { // the last one counts
 			b.base = u
 		}
 	}
@@ -78,7 +85,7 @@ func (b *browser) hear(event any) {
 	case *cdpruntime.EventExceptionThrown:
 		b.complaints = append(b.complaints, e.ExceptionDetails.Error())
 	case *network.EventRequestWillBeSent:
-		if u := e.Request.URL; !strings.HasPrefix(u, b.base) && !strings.HasPrefix(u, "about:") && !strings.HasPrefix(u, "data:") {
+		if u := e.Request.URL; !strings.HasPrefix(u, b.base) && (b.issuer == "" || !strings.HasPrefix(u, b.issuer)) && !strings.HasPrefix(u, "about:") && !strings.HasPrefix(u, "data:") {
 			b.foreign = append(b.foreign, u)
 		}
 	}
@@ -158,6 +165,32 @@ func (b *browser) evaluate(expression string, into any) {
 	b.do(chromedp.Evaluate(expression, into, func(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams { return p.WithAwaitPromise(true) }))
 }
 
+// scheme is light or dark.
+func (b *browser) scheme(name string) chromedp.Action {
+	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
+}
+
+// accessible reports violations of WCAG 2.2 AA that axe-core finds on the page, light and dark. The debugger brings axe into the page: the
+// page's policy stays as it is. make test-all fetches axe, and names its file.
+func (b *browser) accessible(page string) {
+	b.t.Helper()
+	axe, err := os.ReadFile(os.Getenv("TOCSIN_TEST_AXE"))
+	if err != nil {
+		b.t.Logf("%s is NOT CHECKED by axe-core: make test-all fetches it where npm is", page)
+		return
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		var violations []string
+		b.do(b.scheme(scheme), chromedp.Evaluate(string(axe)+"; 0", nil))
+		b.evaluate(`axe.run(document, {iframes: false, runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}})
+			.then((r) => r.violations.flatMap((v) => v.nodes.map((n) => v.id + ': ' + v.help + ': ' + n.html)))`, &violations)
+		for _, v := range violations {
+			b.t.Errorf("%s, %s: %s", page, scheme, v)
+		}
+	}
+	b.do(b.scheme("light"))
+}
+
 // picture keeps the page as TOCSIN_TEST_PICTURES/NAME.png, where that is set: wide, dark, and narrow.
 func (b *browser) picture(name string) {
 	dir := os.Getenv("TOCSIN_TEST_PICTURES")
@@ -169,8 +202,7 @@ func (b *browser) picture(name string) {
 		width          int64
 	}{{"", "light", 1280}, {"-dark", "dark", 1280}, {"-narrow", "light", 360}} {
 		var png []byte
-		err := chromedp.Run(b.ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: how.scheme}}),
-			chromedp.EmulateViewport(how.width, 800), chromedp.FullScreenshot(&png, 100))
+		err := chromedp.Run(b.ctx, b.scheme(how.scheme), chromedp.EmulateViewport(how.width, 800), chromedp.FullScreenshot(&png, 100))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name+how.suffix+".png"), png, 0o644)
 		}
@@ -178,6 +210,5 @@ func (b *browser) picture(name string) {
 			b.t.Logf("no picture: %v", err)
 		}
 	}
-	_ = chromedp.Run(b.ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}}),
-		chromedp.EmulateViewport(1280, 800))
+	_ = chromedp.Run(b.ctx, b.scheme("light"), chromedp.EmulateViewport(1280, 800)) // the next page is pictured all the same
 }

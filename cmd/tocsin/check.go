@@ -99,6 +99,9 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	if serve.Mail.PublicURL != "" || serve.Public.Listen != "" {
 		parts = append(parts, part{"pages of readers", func() notice.Findings { return checkPages(ctx, serve) }})
 	}
+	if signIn := issuer(serve); signIn != nil {
+		parts = append(parts, part{"sign-in", signIn.Check})
+	}
 	for _, domain := range returnDomains(work.Mail) {
 		parts = append(parts, part{"return path " + domain, func() notice.Findings { return send.CheckReturnPath(ctx, domain, dns) }})
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"tocsin/internal/testkit"
 )
 
 const consolePassword = "correct horse battery"
@@ -38,7 +41,7 @@ func TestTheConsoleInABrowser(t *testing.T) {
 	b.press("main button.main", ".wrong")
 	b.fill("#password", consolePassword)
 	b.press("main button.main", "#who")
-	b.wantText("set password")
+	b.wantText("Password set")
 	b.wantText("Times in Europe/Amsterdam")
 
 	b.open("/")
@@ -56,4 +59,38 @@ func TestTheConsoleInABrowser(t *testing.T) {
 	b.open("/notices/down")
 	b.press("#c-sent", ".d-sent")
 	b.press(".top form[action='/sign-out'] button", "#user")
+}
+
+// TestAnIssuerLetsPeopleIntoTheConsole in a browser, with the role that it says, with script and without.
+func TestAnIssuerLetsPeopleIntoTheConsole(t *testing.T) {
+	t.Parallel()
+	testkit.Large(t, "TestASignInThatIsNotToBe, in internal/oidc,")
+	issuer := testkit.NewIssuer(t)
+	address := freeAddress(t)
+	s := start(t, "TOCSIN_LISTEN="+address, "TOCSIN_URL=http://"+address, "TOCSIN_CONSOLE_URL=http://"+address, "TOCSIN_OIDC_ISSUER="+issuer.URL,
+		"TOCSIN_OIDC_ROLES=support=viewer,on-call=approver")
+	b := s.browse("en")
+	b.issuer = issuer.URL
+	for _, scripted := range []bool{true, false} {
+		b.script(scripted)
+		issuer.Change = func(c map[string]any) { c["roles"] = []string{"on-call", "support"} }
+		b.open("/acts?who=ada")
+		b.press("#issuer", "#who")
+		b.wantText("ada approver")
+		b.press(".top form[action='/sign-out'] button", "#user")
+		issuer.Change = func(c map[string]any) { c["roles"] = "somebody" }
+		b.press("#issuer", ".wrong")
+		b.wantText("Your account has no role in Tocsin")
+		issuer.Change = func(c map[string]any) { c["nonce"] = "another" }
+		b.press("#issuer", ".wrong")
+		b.wantText("The answer of the issuer is not for this sign-in")
+	}
+	resp, err := http.Get(b.base + "/sign-in/oidc/back?state=x&code=y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("an answer to no sign-in: status %d", resp.StatusCode)
+	}
 }

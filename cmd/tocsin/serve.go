@@ -17,6 +17,7 @@ import (
 	"tocsin/internal/ledger"
 	"tocsin/internal/metrics"
 	"tocsin/internal/notice"
+	"tocsin/internal/oidc"
 	"tocsin/internal/optout"
 	"tocsin/internal/pace"
 	"tocsin/internal/queue"
@@ -103,13 +104,24 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Holds:    fileHolds(set.Holds),
 		Ready:    readiness(db.Ready, tasks.Ready),
 		Registry: reg,
-		Console:  console.New(console.Options{Book: db, Log: logger, Queues: tasks.Standing, URL: set.ConsoleURL, Idle: set.Session, Version: version()}),
+		Proxies:  set.Proxies,
+		Console: console.New(console.Options{Book: db, Desk: desk, Log: logger, Queues: tasks.Standing, URL: set.ConsoleURL, Idle: set.Session, OIDC: issuer(set),
+			Registry: reg, Version: version()}),
 
 		ConsoleURL: set.ConsoleURL,
 
 		Version: version(),
 	}
 	return serveBoth(ctx, o, ln, set.Public, optout.New(desk.Set, set.Mail.From))
+}
+
+// issuer is where people sign in, nil for none.
+func issuer(set config.Serve) *oidc.Client {
+	if set.OIDC.Issuer == "" {
+		return nil
+	}
+	return oidc.New(oidc.Settings{Issuer: set.OIDC.Issuer, Client: set.OIDC.Client, Secret: set.OIDC.Secret, Scopes: set.OIDC.Scopes,
+		Claim: set.OIDC.Claim, Roles: set.OIDC.Roles, Back: set.ConsoleURL + "/sign-in/oidc/back"})
 }
 
 // serveBoth serves the API, and what is open to the internet where the settings say so. When one of them ends, so does the other.

@@ -41,3 +41,11 @@ func (s *Server) refuseRequest(w http.ResponseWriter, r *http.Request, p *Proble
 	}
 	p.write(w, r)
 }
+
+// staleAfter has tokens read anew after a request that adds or revokes one.
+func (s *Server) staleAfter(handle http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		defer s.keys.stale()
+		handle(w, r)
+	}
+}

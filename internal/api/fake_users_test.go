@@ -72,3 +72,7 @@ func (f *fake) Password(context.Context, string) (string, error) { return "", f.
 func (f *fake) SetPassword(_ context.Context, name, _ string, _ [32]byte) (notice.User, error) {
 	return f.changeUser(name, func(u *notice.User) { u.Password = true })
 }
+
+func (f *fake) Federate(_ context.Context, u notice.User, _ string, _ [32]byte) (notice.User, error) {
+	return u, f.fail
+}

@@ -40,6 +40,7 @@ var sane = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // ServeHTTP answers one request: it is admitted, routed, logged and counted.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begin := time.Now()
+	r.RemoteAddr = s.forwarded(r)
 	wire := http.NewResponseController(w)
 	// The deadline of the connection's previous request could cut off this one's "100 Continue". Setting it fails only on a
 	// closed connection, as the write does then.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,8 @@ type Options struct {
 	Ready func(ctx context.Context) error
 	// Registry holds the metrics of the process; the server adds its own. nil = those alone.
 	Registry *prometheus.Registry
+	// Proxies are the addresses of proxies whose X-Forwarded-For is believed.
+	Proxies []netip.Prefix
 	// Console is the pages for people; nil = none.
 	Console Console
 	// ConsoleURL is where people reach the console, without a slash at the end; "" = where the client reaches this server.
@@ -54,6 +57,7 @@ type Server struct {
 	keys     *keys
 	wrong    *throttle
 	holds    []notice.Hold
+	proxies  []netip.Prefix
 	ready    func(ctx context.Context) error
 	registry *prometheus.Registry
 
@@ -77,6 +81,9 @@ func NewServer(o Options) *Server {
 		s.describeHolds, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeUsers, s.describeProcess, s.describePublic)
 	if s.console != nil {
 		for pattern, handle := range s.console.Routes() {
+			if strings.HasPrefix(pattern, "POST /access/tokens") {
+				handle = s.staleAfter(handle)
+			}
 			s.mux.HandleFunc(pattern, handle)
 		}
 	}
@@ -100,6 +107,9 @@ func newServer(o Options) *Server {
 		keys:  &keys{fixed: sums(o.Tokens), load: o.Keys, log: o.Log},
 		wrong: &throttle{seen: map[netip.Prefix]wrongs{}},
 		holds: o.Holds,
+
+		proxies: o.Proxies,
+
 		ready: o.Ready,
 
 		consoleURL: o.ConsoleURL,

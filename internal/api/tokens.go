@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"net/http"
 	"net/url"
@@ -12,9 +11,6 @@ import (
 
 	"tocsin/internal/notice"
 )
-
-// tokenPrefix lets people, and programs that look for secrets in files, recognise a token.
-const tokenPrefix = "tocsin_"
 
 // FreshToken is a token that was just made, with its text, which is shown this once.
 type FreshToken struct {
@@ -62,7 +58,7 @@ func (s *Server) addToken(ctx context.Context, in *struct{ Body tokenBody }) (*a
 	if err := t.Check(time.Now()); err != nil {
 		return nil, err
 	}
-	secret := tokenPrefix + rand.Text()
+	secret := notice.NewTokenSecret()
 	kept, err := s.book.AddToken(ctx, t, sha256.Sum256([]byte(secret)), requestOf(ctx).who)
 	s.keys.stale()
 	out, err := ok(FreshToken{kept, secret}, err)

@@ -8,6 +8,8 @@ package config
 //go:generate go test . -run TestDocuments -update
 
 import (
+	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -71,11 +73,23 @@ type Serve struct {
 	Public     Public
 	ConsoleURL string        `setting:"TOCSIN_CONSOLE_URL"` // where people reach the console, without a slash at the end; "" = by the host they ask for
 	Session    time.Duration `setting:"TOCSIN_SESSION"`     // how long a session of the console lasts that is not used
-	OnlyTo     notice.OnlyTo `setting:"TOCSIN_ONLY_TO"`     // as of Work, for the dry run and for test mails
-	Holds      []Hold        `setting:"holds"`              // nil where the file does not speak of them
-	PlanKeep   time.Duration `setting:"TOCSIN_PLAN_KEEP"`   // how long a plan that was shown can be released
-	Retention  time.Duration `setting:"TOCSIN_RETENTION"`   // how long the rows of finished notices are kept; 0 = for ever
-	Log        string        `setting:"TOCSIN_LOG"`         // text or json
+	OIDC       OIDC
+	Proxies    []netip.Prefix `setting:"TOCSIN_TRUSTED_PROXIES"` // whose X-Forwarded-For is believed
+	OnlyTo     notice.OnlyTo  `setting:"TOCSIN_ONLY_TO"`         // as of Work, for the dry run and for test mails
+	Holds      []Hold         `setting:"holds"`                  // nil where the file does not speak of them
+	PlanKeep   time.Duration  `setting:"TOCSIN_PLAN_KEEP"`       // how long a plan that was shown can be released
+	Retention  time.Duration  `setting:"TOCSIN_RETENTION"`       // how long the rows of finished notices are kept; 0 = for ever
+	Log        string         `setting:"TOCSIN_LOG"`             // text or json
+}
+
+// OIDC holds the settings of the issuer at which people sign in.
+type OIDC struct {
+	Issuer string                      `setting:"TOCSIN_OIDC_ISSUER"` // URL; "" = none
+	Client string                      `setting:"TOCSIN_OIDC_CLIENT"`
+	Secret string                      `setting:"TOCSIN_OIDC_SECRET"` // "" = a public client
+	Scopes []string                    `setting:"TOCSIN_OIDC_SCOPES"`
+	Claim  string                      `setting:"TOCSIN_OIDC_CLAIM"`
+	Roles  map[string]notice.TokenRole `setting:"TOCSIN_OIDC_ROLES"` // by values of the claim; nil = values are roles
 }
 
 // Work holds the settings of the command work.
@@ -149,6 +163,9 @@ type Sink struct {
 // Serve returns the settings of the command serve. The error joins all that is wrong with them.
 func (s *Settings) Serve() (c Serve, err error) {
 	err = s.fill(&c, "DATABASE_URL", "REDIS_URL")
+	if c.OIDC.Issuer != "" && c.ConsoleURL == "" {
+		err = errors.Join(err, notice.Invalid("TOCSIN_CONSOLE_URL", "is not set: TOCSIN_OIDC_ISSUER has to know where to send people back to"))
+	}
 	return c, err
 }
 

@@ -74,7 +74,8 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Serve{Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: "127.0.0.1:8080", Session: 12 * time.Hour, PlanKeep: 24 * time.Hour, Log: "text"}
+	want := Serve{Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: "127.0.0.1:8080", Session: 12 * time.Hour,
+		OIDC: OIDC{Client: "tocsin", Scopes: []string{"openid", "profile", "email"}, Claim: "roles"}, PlanKeep: 24 * time.Hour, Log: "text"}
 	if diff := cmp.Diff(want, serve); diff != "" {
 		t.Errorf("Serve (-want +got):\n%s", diff)
 	}

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +46,74 @@ func publicURL(text string) (any, error) {
 		err = fmt.Errorf("can't stand in a mail: it has at most %d letters of ASCII, a name beyond them as xn--…, no blanks and none of < > \" \\ #", mostPublic)
 	}
 	return value, err
+}
+
+// issuerURL parses the URL of an issuer. A slash at its end stays: the issuer's own name has one or not.
+func issuerURL(text string) (any, error) {
+	if err := isWebURL(text); err != nil {
+		return nil, err
+	}
+	if u, _ := url.Parse(text); u.Scheme != "https" && !isLoopback(u.Hostname()) {
+		return nil, errors.New("is not https: whoever is on the way could sign in as anybody")
+	}
+	return text, nil
+}
+
+func isWord(text string) error {
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("has blanks, or letters beyond ASCII")
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// scopes parses OAuth scopes, of which openid is one.
+func scopes(text string) (any, error) {
+	all := list(text)
+	if !slices.Contains(all, "openid") {
+		return nil, errors.New("lacks openid, without which the issuer says nothing of a person")
+	}
+	return all, nil
+}
+
+// claimRoles parses roles by values of a claim.
+func claimRoles(text string) (any, error) {
+	roles := map[string]notice.TokenRole{}
+	for _, one := range list(text) {
+		at := strings.LastIndex(one, "=")
+		if at < 1 {
+			return nil, fmt.Errorf("has %q, which is no VALUE=ROLE such as support=viewer", one)
+		}
+		role := notice.TokenRole(strings.TrimSpace(one[at+1:]))
+		if notice.CheckPeopleRole(role) != nil {
+			return nil, fmt.Errorf("has the role %q, which is not viewer, sender, approver or admin", role)
+		}
+		roles[strings.TrimSpace(one[:at])] = role
+	}
+	return roles, nil
+}
+
+// networks parses addresses and networks.
+func networks(text string) (any, error) {
+	var all []netip.Prefix
+	for _, one := range list(text) {
+		p, err := netip.ParsePrefix(one)
+		if ip, ipErr := netip.ParseAddr(one); ipErr == nil {
+			p, err = ip.Prefix(ip.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("has %q, which is no address or network such as 10.0.0.0/8", one)
+		}
+		if p.Bits() == 0 {
+			return nil, fmt.Errorf("has %q, which is everybody: then anybody could make up an address", one)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
 }
 
 // topicARN is the ARN of a topic of Amazon SNS.

@@ -117,6 +117,35 @@ var table = []Setting{
 		Doc: "After how long without use a person is signed out of the console; after 7 days in any case.",
 	},
 	{
+		Name: "TOCSIN_TRUSTED_PROXIES", Value: "NETWORKS", Without: "none", Example: "10.0.0.0/8,2001:db8::7", parse: networks,
+		Doc: "Proxies before serve, as addresses or networks separated by commas: the address that they write in X-Forwarded-For is the one in the log, and " +
+			"the one that wrong sign-ins are counted by. Of all others the header counts for nothing.",
+	},
+	{
+		Name: "TOCSIN_OIDC_ISSUER", Value: "URL", Without: "none", Example: "https://login.example.net", parse: issuerURL,
+		Doc: "OpenID Connect issuer at which people sign in to the console, beside passwords and links; it sends them back to TOCSIN_CONSOLE_URL, which is needed then.",
+	},
+	{
+		Name: "TOCSIN_OIDC_CLIENT", Value: "ID", Default: "tocsin", parse: text(isWord),
+		Doc: "Tocsin's client id at the issuer.",
+	},
+	{
+		Name: "TOCSIN_OIDC_SECRET", Secret: true, Without: "a public client, which PKCE protects", parse: text(isSecret),
+		Doc: "Tocsin's client secret at the issuer.",
+	},
+	{
+		Name: "TOCSIN_OIDC_SCOPES", Value: "SCOPES", Default: "openid,profile,email", parse: scopes,
+		Doc: "Scopes that are asked for, separated by commas.",
+	},
+	{
+		Name: "TOCSIN_OIDC_CLAIM", Value: "NAME", Default: "roles", parse: text(isWord),
+		Doc: "Claim of the ID token that has the person's role, or a list with it: the highest counts.",
+	},
+	{
+		Name: "TOCSIN_OIDC_ROLES", Value: "VALUE=ROLE", Without: "values are roles", Example: "support=viewer,sre=approver", parse: claimRoles,
+		Doc: "Roles by values of the claim, separated by commas: viewer, sender, approver or admin. Whoever has none is refused.",
+	},
+	{
 		Name: "TOCSIN_PUBLIC_LISTEN", Value: "ADDR", Without: "nowhere", Example: "0.0.0.0:8081", parse: text(isListen),
 		Doc: "Where serve takes the webhooks of mail providers and has the pages of readers, as host:port, and nothing else: it may be " +
 			"open to the internet.",

@@ -20,12 +20,16 @@ type accessView struct {
 	Roles  []notice.TokenRole
 	Link   string // that was just made, and is shown this once
 	For    string // the person whom it lets in
+
+	TokenRoles []notice.TokenRole
+	Token      string // that was just made, and is shown this once
+	TokenOf    string // its name
 }
 
 func (c *Console) access(r *http.Request) (view, error) { return c.accessView(r) }
 
 func (c *Console) accessView(r *http.Request) (v *accessView, err error) {
-	v = &accessView{Frame: c.frame(r, "access.title"), Roles: notice.PeopleRoles}
+	v = &accessView{Frame: c.frame(r, "access.title"), Roles: notice.PeopleRoles, TokenRoles: notice.TokenRoles}
 	if v.Users, err = c.Book.Users(r.Context()); err != nil {
 		return nil, err
 	}
@@ -97,6 +101,37 @@ func (c *Console) removeUser(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// addToken shows a token that it makes, this once.
+func (c *Console) addToken(w http.ResponseWriter, r *http.Request) {
+	t := notice.Token{Name: strings.TrimSpace(r.PostFormValue("name")), Role: notice.TokenRole(r.PostFormValue("role"))}
+	who, _ := notice.Pressed(r.Context())
+	zone := c.frame(r, "access.title").Zone
+	if text := r.PostFormValue("expires"); text != "" {
+		day, err := time.ParseInLocation(time.DateOnly, text, zone)
+		if err != nil {
+			c.fail(w, r, notice.Invalid("expires", "is no day such as 2027-01-31"))
+			return
+		}
+		day = day.UTC()
+		t.ExpiresAt = &day
+	}
+	secret := notice.NewTokenSecret()
+	err := t.Check(time.Now())
+	if err == nil {
+		_, err = c.Book.AddToken(r.Context(), t, sum(secret), who)
+	}
+	var v *accessView
+	if err == nil {
+		v, err = c.accessView(r)
+	}
+	if err != nil {
+		c.fail(w, r, err)
+		return
+	}
+	v.Token, v.TokenOf = secret, t.Name
+	c.render(w, r, http.StatusOK, "access", v)
+}
+
 func (c *Console) revokeToken(w http.ResponseWriter, r *http.Request) {
 	c.change(w, r, func(who string) error {
 		_, err := c.Book.RevokeToken(r.Context(), r.PathValue("name"), who)
@@ -114,8 +149,8 @@ func (c *Console) change(w http.ResponseWriter, r *http.Request, do func(who str
 	http.Redirect(w, r, "/access", http.StatusSeeOther)
 }
 
-// number is the number that a parameter is, 0 where it is none.
-func number(text string) int64 {
+// numberIn is the number that a parameter is, 0 where it is none.
+func numberIn(text string) int64 {
 	n, _ := strconv.ParseInt(text, 10, 64)
 	return n
 }

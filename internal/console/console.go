@@ -12,7 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"tocsin/internal/notice"
+	"tocsin/internal/oidc"
 	"tocsin/internal/queue"
 )
 
@@ -22,13 +25,12 @@ type Book interface {
 	Notices(ctx context.Context, p notice.Page) ([]notice.Status, error)
 	Status(ctx context.Context, ref string) (notice.Status, error)
 	Report(ctx context.Context, ref string) (notice.Report, error)
+	IncidentReport(ctx context.Context, incident string) (notice.Report, error)
 	// Deliveries is a page of a notice's deliveries, by seq.
 	Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error)
-	// History is of the customer with an id, or of the mailbox with an address key.
-	History(ctx context.Context, idOrAddress, addressKey string) ([]notice.HistoryEntry, error)
-	Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Customer, error)
 	Acts(ctx context.Context, p notice.ActPage) ([]notice.Act, error)
 	Tokens(ctx context.Context) ([]notice.Token, error)
+	AddToken(ctx context.Context, t notice.Token, hash [32]byte, who string) (notice.Token, error)
 	RevokeToken(ctx context.Context, name, who string) (notice.Token, error)
 	Users(ctx context.Context) ([]notice.User, error)
 	AddUser(ctx context.Context, u notice.User, who string) (notice.User, error)
@@ -38,15 +40,27 @@ type Book interface {
 	// Session is the session with the hash of its secret; class not_found where there is none.
 	Session(ctx context.Context, hash [32]byte, idle time.Duration) (notice.Session, error)
 	BeginSession(ctx context.Context, name string, hash [32]byte, how string) (notice.User, error)
+	// Federate begins a session of a person that an issuer names, and adds them at the first.
+	Federate(ctx context.Context, u notice.User, subject string, session [32]byte) (notice.User, error)
 	EndSession(ctx context.Context, hash [32]byte) error
 	TakeLink(ctx context.Context, link, session [32]byte) (notice.User, error)
 	Password(ctx context.Context, name string) (hash string, err error)
 	SetPassword(ctx context.Context, name, hash string, keep [32]byte) (notice.User, error)
 }
 
-// Options are the parts of a Console. Book and Log are needed.
+// Desk answers questions about mails; package control implements it.
+type Desk interface {
+	// Message makes the mail of a delivery again, and says whether it is the one that was sent.
+	Message(ctx context.Context, ref string, seq int) (notice.Message, error)
+	// Look answers whether they got it. The text is an address, an id, a name, a Message-ID or the id of a relay's queue; ref is the notice, or ""
+	// for all.
+	Look(ctx context.Context, text, ref string) (notice.Found, error)
+}
+
+// Options are the parts of a Console. Book, Desk and Log are needed.
 type Options struct {
 	Book Book
+	Desk Desk
 	Log  *slog.Logger
 	// Queues says how full the queues are; nil = there is nothing to say.
 	Queues func(ctx context.Context) ([]queue.Standing, error)
@@ -54,9 +68,16 @@ type Options struct {
 	URL string
 	// Idle is how long a session lasts that is not used; 0 = 12 hours.
 	Idle time.Duration
+	// OIDC is the issuer at which people sign in; nil = with passwords and links alone.
+	OIDC *oidc.Client
+	// Registry gets the console's metrics; nil = they are not to be had.
+	Registry *prometheus.Registry
 	// Version is Tocsin's.
 	Version string
 }
+
+// refusalsName is the metric of sign-ins that were refused.
+const refusalsName = "tocsin_console_sign_ins_refused_total"
 
 // Console is the pages for people.
 type Console struct {
@@ -64,8 +85,10 @@ type Console struct {
 	pages   map[string]*page
 	words   words
 	guesses *guesses
-	ending  chan struct{}
-	end     func()
+
+	refusals *prometheus.CounterVec
+	ending   chan struct{}
+	end      func()
 }
 
 // New returns a console.
@@ -75,6 +98,10 @@ func New(o Options) *Console {
 	}
 	c := &Console{Options: o, words: readWords(), guesses: newGuesses(), ending: make(chan struct{})}
 	c.pages = parsePages()
+	c.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{Name: refusalsName, Help: "Sign-ins to the console that were refused."}, []string{"how", "reason"})
+	if c.Registry != nil {
+		c.Registry.MustRegister(c.refusals)
+	}
 	c.end = sync.OnceFunc(func() { close(c.ending) })
 	return c
 }
@@ -92,22 +119,34 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"GET /sign-in/link":  c.showLink,
 		"POST /sign-in/link": c.signInByLink,
 
-		"POST /sign-out":          c.signOut,
-		"GET /account":            c.account,
-		"POST /account/password":  c.setPassword,
-		"GET /{$}":                c.live("home", c.home, "notices"),
-		"GET /notices/{id}":       c.live("notice", c.notice, "standing"),
-		"GET /notices/{id}/mails": c.show("mails", c.mails),
-		"GET /search":             c.show("search", c.search),
-		"POST /search":            c.show("search", c.search),
-		"GET /acts":               c.show("acts", c.acts),
-		"GET /queues":             c.live("queues", c.queues, "queues"),
+		"GET /sign-in/oidc":      c.signInAtIssuer,
+		"GET /sign-in/oidc/back": c.backFromIssuer,
+
+		"POST /sign-out":           c.signOut,
+		"GET /account":             c.account,
+		"POST /account/password":   c.setPassword,
+		"GET /{$}":                 c.live("home", c.home, "notices"),
+		"GET /notices/{id}":        c.live("notice", c.notice, "standing"),
+		"GET /notices/{id}/mails":  c.show("mails", c.mails),
+		"POST /notices/{id}/mails": c.show("mails", c.mails),
+		"GET /notices/{id}/again":  c.nextNotice,
+		"GET /incidents/{id}":      c.live("incident", c.incident, "standing"),
+
+		"GET /notices/{id}/mails/{seq}":        c.show("mail", c.mail),
+		"GET /notices/{id}/mails/{seq}/html":   c.mailHTML,
+		"GET /notices/{id}/mails/{seq}/source": c.mailSource,
+
+		"GET /search":  c.show("search", c.search),
+		"POST /search": c.show("search", c.search),
+		"GET /acts":    c.show("acts", c.acts),
+		"GET /queues":  c.live("queues", c.queues, "queues"),
 
 		"GET /access":                       c.show("access", c.access),
 		"POST /access/users":                c.addUser,
 		"POST /access/users/{name}/link":    c.addLink,
 		"POST /access/users/{name}/role":    c.setRole,
 		"POST /access/users/{name}/remove":  c.removeUser,
+		"POST /access/tokens":               c.addToken,
 		"POST /access/tokens/{name}/revoke": c.revokeToken,
 	}
 	for pattern, handle := range routes {
@@ -117,7 +156,7 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 }
 
 // policy keeps a page to what this server serves; nothing inline runs.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; " +
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; " +
 	"frame-ancestors 'none'; base-uri 'none'"
 
 func guarded(handle http.HandlerFunc) http.HandlerFunc {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/message"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/oidc"
 )
 
 // views are the view of each page, and its live parts.
@@ -23,7 +24,7 @@ var views = map[string]struct {
 	view  view
 	parts []string
 }{
-	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
+	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "incident": {&incidentView{}, []string{"standing"}}, "mail": {&mailView{}, nil}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
 	"acts": {&actsView{}, nil}, "queues": {&queuesView{}, []string{"queues"}}, "access": {&accessView{}, nil}, "sign_in": {&signInView{}, nil},
 	"account": {&accountView{}, nil}, "error": {&errorView{}, nil},
 }
@@ -101,6 +102,11 @@ func TestEveryPageIsMadeOfNothingAndOfEverything(t *testing.T) {
 	}
 }
 
+// reasons are those that the ledger gives.
+var reasons = []string{notice.ReasonNoAddress, notice.ReasonUnreachable, notice.ReasonSuppressionList, notice.ReasonOnlyTo, notice.ReasonCancelled,
+	notice.ReasonExpired, notice.ReasonSuperseded, notice.ReasonErased, notice.ReasonReachedByNeither, notice.ReasonRestored, notice.ReasonHole,
+	notice.ReasonUnsendable, notice.ReasonTooLong, notice.ReasonRetried, string(notice.Alternate), "refused"}
+
 var verb = regexp.MustCompile(`%[a-z%]`)
 
 // TestTheNoticesPageSaysWhatCameBack in the reader's words and numbers, and nothing where nothing did.
@@ -152,7 +158,7 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, m := range regexp.MustCompile(`"([a-z_]+\.[a-z_]+)"`).FindAllStringSubmatch(string(text), -1) {
+			for _, m := range regexp.MustCompile(`"([a-z_]+\.[a-z_]*[a-z])"`).FindAllStringSubmatch(string(text), -1) {
 				used[m[1]] = true
 			}
 		}
@@ -168,9 +174,29 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 	}
 	for _, k := range notice.Kinds {
 		used["kind."+string(k)] = true
+		for _, phase := range notice.Phases[k] {
+			used["phase."+phase] = true
+		}
+	}
+	for _, p := range []notice.Proof{notice.ProofSame, notice.ProofDiffers, notice.ProofNone, notice.ProofNotSent, notice.ProofNoMail, notice.ProofErased} {
+		used["proof."+string(p)] = true
+	}
+	for _, form := range mailForms {
+		used["form."+form] = true
+	}
+	for _, reason := range reasons {
+		used["reason."+reason] = true
+	}
+	for _, reason := range []string{oidc.ReasonState, oidc.ReasonIssuer, oidc.ReasonToken, oidc.ReasonRole, oidc.ReasonName} {
+		used["sign_in.refused_"+reason] = true
+	}
+	for name := range english {
+		if strings.HasPrefix(name, "act.") || strings.HasPrefix(name, "event.") {
+			used[name] = true // kinds are the ledger's, and shown as they are where they have no name
+		}
 	}
 	for name := range used {
-		if _, ok := english[name]; !ok && !strings.HasSuffix(name, ".html") && !strings.HasSuffix(name, ".json") {
+		if _, ok := english[name]; !ok && !strings.HasSuffix(name, ".html") && !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".json") {
 			t.Errorf("%s is used, and is no text", name)
 		}
 	}

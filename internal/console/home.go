@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"tocsin/internal/notice"
 )
@@ -40,15 +41,15 @@ type slice struct {
 	X, W  float64
 }
 
-// bar are the states of a notice as parts of a bar.
-func bar(st notice.Status) (all []slice) {
-	if st.Recipients == 0 {
+// bar are the states of mails as parts of a bar.
+func bar(counts map[string]int, recipients int) (all []slice) {
+	if recipients == 0 {
 		return nil
 	}
 	x := 0.0
 	for _, s := range shownFirst {
-		if n := st.Counts[s.String()]; n > 0 {
-			w := 1000 * float64(n) / float64(st.Recipients)
+		if n := counts[s.String()]; n > 0 {
+			w := 1000 * float64(n) / float64(recipients)
 			all = append(all, slice{s.String(), n, x, w})
 			x += w
 		}
@@ -62,66 +63,14 @@ var shownFirst = []notice.DeliveryState{notice.DeliverySent, notice.DeliverySend
 
 func (c *Console) home(r *http.Request) (view, error) {
 	v := &homeView{Frame: c.frame(r, "home.title")}
-	all, err := c.Book.Notices(r.Context(), notice.Page{Before: number(r.FormValue("before")), Limit: noticesPage + 1})
+	all, err := c.Book.Notices(r.Context(), notice.Page{Before: numberIn(r.FormValue("before")), Limit: noticesPage + 1})
 	if len(all) > noticesPage {
 		all = all[:noticesPage]
 		v.Next = all[noticesPage-1].Number
 	}
 	for _, st := range all {
-		v.Notices = append(v.Notices, noticeRow{st, bar(st)})
+		v.Notices = append(v.Notices, noticeRow{st, bar(st.Counts, st.Recipients)})
 	}
-	return v, err
-}
-
-// noticeView is the page of a notice.
-type noticeView struct {
-	*Frame
-	Notice    notice.Status
-	Bar       []slice
-	States    []string // the columns of the table of languages: those that some mail is in
-	Languages []languageRow
-	Outcomes  []notice.Outcomes
-	Bounces   notice.Bounces
-	Classes   []string // the columns of the table of domains: those that some mail came back with
-	Acts      []notice.Act
-}
-
-// languageRow are the mails of a language, by the states of the view.
-type languageRow struct {
-	Language string
-	Counts   []int
-	Sum      int
-}
-
-func (c *Console) notice(r *http.Request) (view, error) {
-	v := &noticeView{Frame: c.frame(r, "notice.title")}
-	report, err := c.Book.Report(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return nil, err
-	}
-	v.Notice = report.Notices[0]
-	v.Title = v.Notice.Key
-	v.Bar, v.Outcomes = bar(v.Notice), report.Outcomes
-	for _, s := range shownFirst {
-		if v.Notice.Counts[s.String()] > 0 {
-			v.States = append(v.States, s.String())
-		}
-	}
-	v.Bounces = report.Bounces
-	for _, class := range notice.BounceClasses {
-		if v.Bounces.ByClass[string(class)] > 0 {
-			v.Classes = append(v.Classes, string(class))
-		}
-	}
-	for _, lang := range sorted(report.ByLanguage) {
-		row := languageRow{Language: lang}
-		for _, s := range v.States {
-			n := report.ByLanguage[lang][s]
-			row.Counts, row.Sum = append(row.Counts, n), row.Sum+n
-		}
-		v.Languages = append(v.Languages, row)
-	}
-	v.Acts, err = c.Book.Acts(r.Context(), notice.ActPage{Notice: v.Notice.Key, Limit: 20})
 	return v, err
 }
 
@@ -131,13 +80,14 @@ type mailsView struct {
 	Notice notice.Status
 	States []string
 	State  string // "" = all
+	Text   string // an address or an id that was looked for; "" = all
 	Mails  []notice.Delivery
 	Next   int // the seq to go on after; 0 = there are no more
 }
 
 func (c *Console) mails(r *http.Request) (view, error) {
-	v := &mailsView{Frame: c.frame(r, "mails.title"), State: r.FormValue("state")}
-	page := notice.DeliveryPage{After: -1, Limit: mailsPage + 1}
+	v := &mailsView{Frame: c.frame(r, "mails.title"), State: r.FormValue("state"), Text: strings.TrimSpace(r.PostFormValue("text"))}
+	page := notice.DeliveryPage{After: -1, Limit: mailsPage + 1, Search: v.Text}
 	var err error
 	if v.Notice, err = c.Book.Status(r.Context(), r.PathValue("id")); err != nil {
 		return nil, err

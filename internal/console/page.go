@@ -35,10 +35,10 @@ func parsePages() map[string]*page {
 	}
 	for _, file := range files {
 		name, _ := strings.CutSuffix(file.Name(), ".html")
-		if name == "layout" {
+		if name == "layout" || name == "parts" {
 			continue
 		}
-		pages[name] = &page{template.Must(template.ParseFS(templateFiles, "templates/layout.html", path.Join("templates", file.Name())))}
+		pages[name] = &page{template.Must(template.ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", path.Join("templates", file.Name())))}
 	}
 	return pages
 }

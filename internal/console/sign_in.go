@@ -16,6 +16,7 @@ type signInView struct {
 	Next   string // the path to go on to
 	Wrong  string // why the last try failed
 	Token  string // of a link that lets in once; "" = the page asks for a password
+	Issuer string // at which people can sign in too; "" = none
 	Expose bool   // the page came without TLS to an address that others reach: the cookie would not be kept
 }
 
@@ -25,6 +26,9 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) signInView(r *http.Request, title string) *signInView {
 	v := &signInView{Frame: c.frame(r, title), Next: local(r.FormValue("next"))}
+	if c.OIDC != nil {
+		v.Issuer = c.OIDC.Issuer
+	}
 	v.Expose = !plainLoopback(r) && r.TLS == nil && r.Header.Get("X-Forwarded-Proto") == "" && !strings.HasPrefix(c.URL, "https://")
 	return v
 }
@@ -44,6 +48,7 @@ func (c *Console) signInByPassword(w http.ResponseWriter, r *http.Request) {
 	_, origin := notice.Pressed(r.Context())
 	if wait := c.guesses.begin(v.User, origin); wait > 0 {
 		v.Wrong = v.T("sign_in.too_many", int(math.Ceil(wait.Minutes())))
+		c.refused(r, "password", "too_many")
 		c.render(w, r, http.StatusTooManyRequests, "sign_in", v)
 		return
 	}
@@ -55,6 +60,7 @@ func (c *Console) signInByPassword(w http.ResponseWriter, r *http.Request) {
 	}
 	if !isPassword(r.PostFormValue("password"), hash) {
 		v.Wrong = v.T("sign_in.wrong")
+		c.refused(r, "password", "wrong")
 		c.render(w, r, http.StatusUnprocessableEntity, "sign_in", v)
 		return
 	}
@@ -81,6 +87,7 @@ func (c *Console) signInByLink(w http.ResponseWriter, r *http.Request) {
 	if notice.CodeOf(err) == notice.CodeNotFound {
 		v := c.signInView(r, "sign_in.title")
 		v.Wrong = v.T("sign_in.bad_link")
+		c.refused(r, "link", "used_or_expired")
 		c.render(w, r, http.StatusUnprocessableEntity, "sign_in", v)
 		return
 	}

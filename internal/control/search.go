@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -174,51 +175,47 @@ func (l *look) answer(ctx context.Context, f *notice.Found) (err error) {
 	default:
 		f.Verdict = notice.VerdictNotInvited
 		why, err := l.desk.outside(ctx, n, f.Customers[0])
-		f.Answer = "Not in the audience: " + why
+		f.Outside, f.Answer = &why, "Not in the audience: "+why.String()
 		return err
 	}
 	return nil
 }
 
 // outside says why a customer is on no row of a notice, by what the ledger has of them today.
-func (d *Desk) outside(ctx context.Context, n ledger.Notice, c notice.Customer) (string, error) {
+func (d *Desk) outside(ctx context.Context, n ledger.Notice, c notice.Customer) (o notice.Outside, err error) {
 	a := n.Body.Audience
 	switch {
 	case a.Notice != "":
-		return "it is for customers who stood on notice " + a.Notice, nil
+		return notice.Outside{Why: notice.OutsideNotice, Notice: a.Notice}, nil
 	case a.Digest != "" || a.Customers != nil:
-		return "they are not on its list", nil
+		return notice.Outside{Why: notice.OutsideList}, nil
 	}
 	filter, err := audience.ParseKept(a.Filter, n.FilterRules)
 	if err != nil {
-		return "", fmt.Errorf("read the filter of notice %d: %w", n.ID, err)
+		return o, fmt.Errorf("read the filter of notice %d: %w", n.ID, err)
 	}
 	now, err := d.Ledger.Anybody(ctx, notice.Filter{Op: notice.FilterAnd, Args: []notice.Filter{filter, {Op: notice.FilterExact, Field: "id", Value: c.ID}}})
 	if err != nil {
-		return "", err
+		return o, err
 	}
 	if now || filter.Op == notice.FilterAll {
-		return "they were not among the customers that it was for when it was released, and are today", nil
+		return notice.Outside{Why: notice.OutsideThen}, nil
 	}
-	return strings.Join(values(filter, c), ", ") + "; it is for " + audience.Format(filter), nil
+	return notice.Outside{Why: notice.OutsideFilter, Has: fields(filter, c), Filter: audience.Format(filter)}, nil
 }
 
-// values are the fields that a filter looks at, as a customer has them.
-func values(f notice.Filter, c notice.Customer) (all []string) {
+// fields are those that a filter looks at, as a customer has them, each once.
+func fields(f notice.Filter, c notice.Customer) (all []notice.OutsideField) {
 	if f.Field == "" {
 		for _, a := range f.Args {
-			all = append(all, values(a, c)...)
+			all = append(all, fields(a, c)...)
 		}
-		slices.Sort(all)
+		slices.SortFunc(all, func(a, b notice.OutsideField) int { return cmp.Compare(a.Name, b.Name) })
 		return slices.Compact(all)
 	}
 	value := notice.Frozen{Attributes: c.Attributes}.Attribute(f.Field)
 	if !f.Attribute {
 		value = map[string]string{"id": c.ID, "name": c.Name, "language": c.Language, "time_zone": c.TimeZone}[f.Field]
 	}
-	text := f.Field + " = " + value
-	if value == "" {
-		text = "no " + f.Field
-	}
-	return []string{text}
+	return []notice.OutsideField{{Name: f.Field, Value: value}}
 }

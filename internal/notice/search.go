@@ -16,6 +16,51 @@ type Found struct {
 	// Deliveries are those to the mailbox or the customer, the newest first. The answer is about the first.
 	Deliveries []HistoryEntry `json:"deliveries"`
 	Timeline   []Event        `json:"timeline"` // of the first delivery, the oldest event first
+	// Outside says why the customer is not in the audience, with that verdict.
+	Outside *Outside `json:"outside,omitempty"`
+}
+
+// Outside is why a customer is on no row of a notice.
+type Outside struct {
+	Why    string         `json:"why"`              // one of the constants that begin with Outside
+	Notice string         `json:"notice,omitempty"` // with OutsideNotice: the key of the earlier one
+	Has    []OutsideField `json:"has,omitempty"`    // with OutsideFilter: the fields that the filter looks at, as the customer has them today
+	Filter string         `json:"filter,omitempty"` // with OutsideFilter
+}
+
+// OutsideField is a field of a customer; "" = they have none.
+type OutsideField struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Why a customer is on no row of a notice.
+const (
+	OutsideNotice = "not_on_notice" // it is for those who stood on an earlier notice
+	OutsideList   = "not_listed"    // it is for the customers of a list
+	OutsideThen   = "later"         // its filter holds for them today, and did not when it was released
+	OutsideFilter = "filter"        // its filter does not hold for them
+)
+
+// String says it in English.
+func (o Outside) String() string {
+	switch o.Why {
+	case OutsideNotice:
+		return "it is for customers who stood on notice " + o.Notice
+	case OutsideList:
+		return "they are not on its list"
+	case OutsideThen:
+		return "they were not among the customers that it was for when it was released, and are today"
+	}
+	var has []string
+	for _, f := range o.Has {
+		if f.Value == "" {
+			has = append(has, "no "+f.Name)
+			continue
+		}
+		has = append(has, f.Name+" = "+f.Value)
+	}
+	return strings.Join(has, ", ") + "; it is for " + o.Filter
 }
 
 // ReadAs is how a search took its text.

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"crypto/rand"
 	"regexp"
 	"slices"
 	"strings"
@@ -119,3 +120,6 @@ func SplitActor(who string) (name, note string) {
 	}
 	return name, strings.TrimSuffix(note, ")")
 }
+
+// NewTokenSecret returns the text of a new token. Its beginning lets people, and programs that look for secrets in files, recognise it.
+func NewTokenSecret() string { return "tocsin_" + rand.Text() }

@@ -43,6 +43,7 @@ const relative = new Intl.RelativeTimeFormat(root.lang, { style: 'short' });
 function age() {
   for (const time of document.querySelectorAll('time')) {
     const s = (new Date(time.dateTime) - Date.now()) / 1000;
+    if (Math.abs(s) < 10) continue;
     const [n, unit] = Math.abs(s) < 60 ? [s, 'second'] : Math.abs(s) < 3600 ? [s / 60, 'minute'] : Math.abs(s) < 172800 ? [s / 3600, 'hour'] : [s / 86400, 'day'];
     const ago = time.querySelector('.ago');
     if (ago) ago.textContent = relative.format(Math.trunc(n), unit);

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tocsin/internal/sink"
+	"tocsin/internal/testkit"
+)
+
+var benchPages = flag.Int("bench.pages", 2_000, "deliveries of the ledger in TestPages")
+
+// TestPages prints, for each page of the console over a ledger of -bench.pages deliveries, the time until it is there at the server and the
+// plans of its queries. It asserts that each is there, and no time: a machine is as fast as it is.
+func TestPages(t *testing.T) {
+	testkit.Large(t, "TestTheConsoleInABrowser")
+	s := startOn(t, testkit.OwnServices(t), sink.Options{Discard: true})
+	s.customers(*benchPages)
+	s.work()
+	s.must(nil, "notice", "send", s.notice("large", "incident: large"), "--yes")
+	s.await("large", "sent", finished)
+	db := s.connect()
+	defer db.Close(t.Context())
+	var name, data string
+	if err := db.QueryRow(t.Context(), `SELECT current_database(), current_setting('data_directory')`).Scan(&name, &data); err != nil {
+		t.Fatal(err)
+	}
+	mail := s.search("c7").Deliveries[0].Delivery
+	pages := []struct{ name, path, text string }{
+		{"notices", "/", ""}, {"notice", "/notices/large", ""}, {"incident", "/incidents/large", ""}, {"mails", "/notices/large/mails", ""},
+		{"mails, half way", fmt.Sprintf("/notices/large/mails?state=sent&after=%d", *benchPages/2), ""}, {"mail", fmt.Sprintf("/notices/large/mails/%d", mail.Seq), ""},
+		{"search by address", "/search", "c7@example.com"}, {"search by id", "/search", "c7"}, {"search by name", "/search", "Customer 7"},
+		{"search by Message-ID", "/search", mail.MessageID}, {"log", "/acts", ""}, {"queues", "/queues", ""}, {"access", "/access", ""},
+	}
+	for _, page := range pages {
+		var took []time.Duration
+		for range 40 {
+			took = append(took, s.page(page.path, page.text))
+		}
+		slices.Sort(took)
+		t.Logf("%-22s median %s, 95 in 100 within %s", page.name, took[len(took)/2].Round(time.Millisecond), took[len(took)*95/100].Round(time.Millisecond))
+	}
+	// The plans come last: to write them down takes time.
+	for _, set := range []string{"session_preload_libraries = 'auto_explain'", "auto_explain.log_min_duration = 0", "auto_explain.log_analyze = on", "auto_explain.log_nested_statements = on"} {
+		if _, err := db.Exec(t.Context(), fmt.Sprintf(`ALTER DATABASE %q SET %s`, name, set)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.server.stop()
+	s.server = s.launch("serve")
+	s.must(nil, "notice", "list", "--json")
+	for _, page := range pages {
+		before := len(plans(t, data))
+		s.page(page.path, page.text)
+		t.Logf("the plans of %s:\n%s", page.name, strings.Join(plans(t, data)[before:], "\n"))
+	}
+}
+
+// page gets a page, by a search for a text where there is one, and returns the time until it was there.
+func (s *system) page(path, text string) time.Duration {
+	s.t.Helper()
+	var base string
+	for _, e := range s.env {
+		if u, ok := strings.CutPrefix(e, "TOCSIN_URL="); ok {
+			base = u
+		}
+	}
+	method, body := http.MethodGet, io.Reader(nil)
+	if text != "" {
+		method, body = http.MethodPost, strings.NewReader(url.Values{"text": {text}}.Encode())
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, base+path, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer s3cret")
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	began := time.Now()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s: status %d, %v: %s", path, resp.StatusCode, err, answer)
+	}
+	return time.Since(began)
+}
+
+// planLog is a plan in the log of Postgres, which goes on to the next line that begins with a time.
+var planLog = regexp.MustCompile(`(?m)^.*duration: .* plan:\n(?:[\t ].*\n)*`)
+
+func plans(t *testing.T, data string) []string {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(data), "postgres.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return planLog.FindAllString(string(log), -1)
+}

@@ -1,0 +1,113 @@
+package console
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+// reportPart are the numbers of a report, as the pages of a notice and of an incident show them.
+type reportPart struct {
+	*Frame
+	Report    notice.Report
+	States    []string // the columns of the table of languages: those that some mail is in
+	Languages []languageRow
+}
+
+// languageRow are the mails of a language, by the states of the report.
+type languageRow struct {
+	Language string // "" = no mail is made
+	Counts   []int
+	Sum      int
+}
+
+func (f *Frame) reportPart(report notice.Report) reportPart {
+	p := reportPart{Frame: f, Report: report}
+	for _, s := range shownFirst {
+		if report.Counts[s.String()] > 0 {
+			p.States = append(p.States, s.String())
+		}
+	}
+	for _, lang := range sorted(report.ByLanguage) {
+		row := languageRow{Language: lang}
+		for _, s := range p.States {
+			n := report.ByLanguage[lang][s]
+			row.Counts, row.Sum = append(row.Counts, n), row.Sum+n
+		}
+		p.Languages = append(p.Languages, row)
+	}
+	return p
+}
+
+// noticeView is the page of a notice.
+type noticeView struct {
+	*Frame
+	Notice notice.Status
+	Bar    []slice
+	Part   reportPart
+	Acts   []notice.Act
+
+	Bounces notice.Bounces
+	Classes []string // the columns of the table of domains: those that some mail came back with
+}
+
+func (c *Console) notice(r *http.Request) (view, error) {
+	v := &noticeView{Frame: c.frame(r, "notice.title")}
+	report, err := c.Book.Report(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	v.Notice = report.Notices[0]
+	v.Title, v.Bar, v.Part = v.Notice.Key, bar(v.Notice.Counts, v.Notice.Recipients), v.reportPart(report)
+	v.Bounces = report.Bounces
+	for _, class := range notice.BounceClasses {
+		if v.Bounces.ByClass[string(class)] > 0 {
+			v.Classes = append(v.Classes, string(class))
+		}
+	}
+	v.Acts, err = c.Book.Acts(r.Context(), notice.ActPage{Notice: v.Notice.Key, Limit: 20})
+	return v, err
+}
+
+// incidentView is the page of an incident: all of its notices.
+type incidentView struct {
+	*Frame
+	Notices []noticeRow
+	Bar     []slice
+	Part    reportPart
+}
+
+func (c *Console) incident(r *http.Request) (view, error) {
+	v := &incidentView{Frame: c.frame(r, "incident.title")}
+	report, err := c.Book.IncidentReport(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	v.Title, v.Bar, v.Part = report.Incident, bar(report.Counts, report.Recipients), v.reportPart(report)
+	for _, st := range report.Notices {
+		v.Notices = append(v.Notices, noticeRow{st, bar(st.Counts, st.Recipients)})
+	}
+	return v, nil
+}
+
+// nextNotice is a notice.yaml of a next notice, to the recipients that this one did not reach. Texts go beside it in a folder.
+func (c *Console) nextNotice(w http.ResponseWriter, r *http.Request) {
+	report, err := c.Book.Report(r.Context(), r.PathValue("id"))
+	if err == nil && report.NotReached == "" {
+		err = notice.Conflict("this notice reached everybody, or its rows were dropped")
+	}
+	if err != nil {
+		c.fail(w, r, err)
+		return
+	}
+	n := report.Notices[0]
+	var b strings.Builder
+	fmt.Fprintf(&b, "key: %q\nincident: %q\nkind: %s\nphase: %s\n", n.Key+".again", cmp.Or(n.Incident, n.Key), n.Kind, n.Phase)
+	fmt.Fprintf(&b, "severity: major # minor, major or critical\n%s\n", report.NotReached)
+	w.Header().Set("Content-Type", "application/yaml; charset=utf-8")
+	w.Header().Set("Content-Disposition", `attachment; filename="notice.yaml"`)
+	_, _ = w.Write([]byte(b.String())) // fails only if the reader has gone
+}
