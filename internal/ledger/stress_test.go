@@ -10,6 +10,7 @@ import (
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
+	"tocsin/internal/testkit"
 )
 
 // relay counts the dots that it took for each delivery.
@@ -74,7 +75,7 @@ func (r *relay) failed(ctx context.Context, err error) {
 // late, all at random, on one real ledger. Whatever happens, no delivery gets a second dot that nobody asked for.
 func TestManyFaultyWorkersDeliverOnce(t *testing.T) {
 	t.Parallel()
-	const rows, workers = 700, 6
+	rows, workers := testkit.Size(300, 700), 6
 	d := release(t, rows)
 	r := newRelay()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -203,7 +204,8 @@ func (d *desk) wantCounted(r *relay) {
 // the new, nothing stays owed, and nobody waits for somebody who waits for them.
 func TestPhasesBeginWhileWorkersAndOperatorsAreAtWork(t *testing.T) {
 	t.Parallel()
-	const rows, workers = 300, 4
+	const workers = 4
+	rows := testkit.Size(100, 300)
 	d := open(t)
 	d.customers(rows)
 	var err error

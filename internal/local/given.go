@@ -26,7 +26,7 @@ func CopyDatabase(ctx context.Context, serverURL, fromURL string) (databaseURL s
 	if err != nil || !strings.HasPrefix(from.Path, "/"+throwaway) {
 		return "", nil, errors.New("copy a database: it is no throwaway database")
 	}
-	return newDatabase(ctx, serverURL, strings.TrimPrefix(from.Path, "/"))
+	return newDatabase(ctx, serverURL, strings.TrimPrefix(from.Path, "/")+" STRATEGY FILE_COPY") // which takes a third of the time of a copy by blocks
 }
 
 // throwaway is what the names of our databases begin with.
