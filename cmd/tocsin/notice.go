@@ -16,6 +16,7 @@ type noticeCmd struct {
 	Preview previewCmd `cmd:"" help:"Say whom a notice would reach and what it would say; nothing is sent."`
 	Test    testCmd    `cmd:"" help:"Mail a notice in each of its languages to one address."`
 	Send    sendCmd    `cmd:"" help:"Send a notice; sending it again does nothing."`
+	Amend   amendCmd   `cmd:"" help:"Stop a notice with a wrong text, and put it right."`
 	Status  statusCmd  `cmd:"" help:"Say where a notice stands."`
 	Show    showCmd    `cmd:"" help:"Show a mail as it was sent, made again from what was frozen."`
 	Pause   pauseCmd   `cmd:"" help:"Stop the sending until it is resumed."`

@@ -164,6 +164,7 @@ func standing(w io.Writer, st notice.Status) *grid {
 		recipients += fmt.Sprintf(", %s added since the release", count(st.Added))
 	}
 	fmt.Fprintf(t, "Customers\t%s\nRecipients\t%s\n", count(st.Customers), recipients)
+	printTogether(t, st)
 	if n := st.ReachedByNeither; n != nil && *n > 0 {
 		fmt.Fprintf(t, "Reached by neither\t%s: a notice of the incident was superseded there, and the later one did not arrive\n", count(*n))
 	}
@@ -239,6 +240,9 @@ func sort(kind notice.Kind, phase string) string {
 func stateAndReason(st notice.Status) string {
 	if st.Reason == "" || st.Reason == string(st.State) {
 		return string(st.State)
+	}
+	if st.Reason == notice.ReasonAmended && st.AmendedBy != "" {
+		return fmt.Sprintf("%s (amended by %s)", st.State, st.AmendedBy)
 	}
 	return fmt.Sprintf("%s (%s)", st.State, shown(st.Reason))
 }

@@ -133,7 +133,8 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s\nKind\t%s\n", shown(body.Key), sort(body.Kind, body.Phase))
 	printEnvelope(t, body, p)
-	fmt.Fprintf(t, "Audience\t%s\n", brief(shown(whom(body.Audience, p.Filter))))
+	fmt.Fprintf(t, "Audience\t%s\n", brief(shown(audienceOf(body, p.Filter))))
+	printAmending(t, p.Amends)
 	fmt.Fprintf(t, "Customers\t%s\n", count(p.Customers))
 	if len(p.Excluded) > 0 {
 		fmt.Fprintln(t, "Left out\t")
@@ -243,10 +244,18 @@ func printUnfit(w io.Writer, u *notice.Unfit) {
 	}
 }
 
+// textOf names the text of a mail: "nl", or "nl, correction".
+func textOf(s notice.Sample) string {
+	if s.Correction {
+		return s.Language + ", correction"
+	}
+	return s.Language
+}
+
 // printEnvelope writes what a reader sees of the mail before its text, and when it goes.
 func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
 	for _, s := range p.Samples {
-		fmt.Fprintf(w, "Subject (%s)\t%s\n", s.Language, shown(s.Subject))
+		fmt.Fprintf(w, "Subject (%s)\t%s\n", textOf(s), shown(s.Subject))
 	}
 	fmt.Fprintf(w, "From\t%s\n", orNone(p.From))
 	if p.ReplyTo != "" {
@@ -304,6 +313,14 @@ func printTime(w io.Writer, what string, t notice.Time, zone string) {
 	default:
 		fmt.Fprintf(w, "%s\t%s\n", what, when(at))
 	}
+}
+
+// audienceOf says in words who is to be told by a notice.
+func audienceOf(b notice.Body, filter string) string {
+	if b.Amends != "" {
+		return "the mailboxes of " + b.Amends
+	}
+	return whom(b.Audience, filter)
 }
 
 // whom says in words who is to be told; filter is in its parenthesised form.

@@ -118,7 +118,7 @@ func printAsked(w io.Writer, asked *notice.Asked) {
 func printSamples(w io.Writer, p notice.Plan) {
 	printed := map[string]bool{}
 	show := func(s notice.Sample, with string) {
-		if name := s.Language + " " + s.Customer; !printed[name] {
+		if name := textOf(s) + " " + s.Customer; !printed[name] {
 			printed[name] = true
 			printMail(w, s, with)
 		}
@@ -136,7 +136,7 @@ func printSamples(w io.Writer, p notice.Plan) {
 // printMail writes a mail as its reader sees it; with says more about it.
 func printMail(w io.Writer, s notice.Sample, with string) {
 	fmt.Fprintln(w)
-	sentence(w, "--- %s%s, as customer %s gets it ---", s.Language, with, shown(s.Customer))
+	sentence(w, "--- %s%s, as customer %s gets it ---", textOf(s), with, shown(s.Customer))
 	fmt.Fprintf(w, "Subject: %s\n\n", shown(s.Subject))
 	for line := range strings.Lines(s.Text) {
 		fmt.Fprintln(w, shown(strings.TrimRight(line, "\r\n")))

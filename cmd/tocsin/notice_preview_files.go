@@ -81,7 +81,11 @@ func writePreview(dir string, old []string, body notice.Body, p notice.Plan) err
 		if n := p.ByLanguage[s.Language]; n > 0 {
 			who = many(n, "recipient")
 		}
-		mails = append(mails, shownAs(s.Language, s, who))
+		name := s.Language
+		if s.Correction {
+			name, who = "correction."+name, "a correction, for those who may have had an earlier version"
+		}
+		mails = append(mails, shownAs(name, s, who))
 	}
 	files := map[string]string{}
 	var names []string
@@ -94,7 +98,7 @@ func writePreview(dir string, old []string, body notice.Body, p notice.Plan) err
 	slices.Sort(names)
 	var page bytes.Buffer
 	err := previewTemplate.Execute(&page, map[string]any{
-		"Names": strings.Join(names, " "), "Key": body.Key, "Sort": sort(body.Kind, body.Phase), "Plan": p, "Audience": brief(whom(body.Audience, p.Filter)),
+		"Names": strings.Join(names, " "), "Key": body.Key, "Sort": sort(body.Kind, body.Phase), "Plan": p, "Audience": brief(audienceOf(body, p.Filter)),
 		"Mailed": count(mailed(p)), "Recipients": count(p.Recipients), "Customers": count(p.Customers), "Mails": mails,
 	})
 	if err != nil {

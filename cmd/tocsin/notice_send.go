@@ -19,6 +19,7 @@ type sendCmd struct {
 	Dir      string  `arg:"" help:"Directory of the notice."`
 	Yes      bool    `help:"Send without asking."`
 	Past     bool    `name:"allow-past" help:"Send it though what it announces is over."`
+	Short    bool    `name:"allow-correction" help:"Send an amendment though a correction does not make sense alone."`
 	Left     bool    `name:"allow-placeholders" help:"Send it though its texts have placeholders left over."`
 	Expect   *int    `placeholder:"N" help:"Refuse another number of recipients than this."`
 	Wait     bool    `help:"Return when nothing is left to be sent; exit 1 where that went wrong."`
@@ -48,6 +49,11 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return interrupted(directory.Locate(c.Dir, err), "nothing was sent", "make the draft")
 	}
+	return c.send(ctx, a, client, body, done)
+}
+
+// send releases a draft, unless it was released before, and says what came of it.
+func (c *sendCmd) send(ctx context.Context, a *app, client *api.Client, body notice.Body, done api.Receipt) (err error) {
 	// A released notice answers as it stands: it needs no confirmation, since nothing will happen.
 	done.Created = false
 	if !done.State.Released() {
@@ -71,6 +77,9 @@ func (c *sendCmd) allowed() (names []string) {
 	}
 	if c.Left {
 		names = append(names, notice.CheckPlaceholders)
+	}
+	if c.Short {
+		names = append(names, notice.CheckCorrection)
 	}
 	return names
 }
@@ -121,7 +130,7 @@ func (c *sendCmd) confirm(ctx context.Context, a *app, body notice.Body, p notic
 		return usage(err)
 	}
 	n := mailed(p)
-	everybody := p.Filter == "" && body.Audience.Customers == nil && body.Audience.Notice == ""
+	everybody := p.Filter == "" && body.Amends == "" && body.Audience.Customers == nil && body.Audience.Notice == ""
 	if everybody || n > set.ConfirmAbove {
 		whom := many(n, "recipient")
 		if everybody {

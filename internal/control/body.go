@@ -17,6 +17,9 @@ func normal(b notice.Body) (notice.Body, error) {
 	if !notice.ValidKey(b.Key) {
 		return b, notice.Invalid("key", "%q is not 1 to 100 of A-Z a-z 0-9 . _ ~ - with at least one letter", b.Key)
 	}
+	if err := normalAmendment(b); err != nil {
+		return b, err
+	}
 	if b.Incident == "" {
 		b.Incident = b.Key
 	}
@@ -82,7 +85,7 @@ const maxWindows = 50
 // unambiguous refuses a normal body with an unclear meaning, or with too many windows. It checks new bodies only: a body that
 // is kept has the meaning of the day when it was made. zone is for windows without an offset, if the body has no zone.
 func unambiguous(b notice.Body, zone string) error {
-	if !b.Audience.Given() {
+	if !b.Audience.Given() && b.Amends == "" {
 		return notice.Invalid("audience", "says nobody: write a filter such as server = \"s639\", a list of customers or an earlier notice, or %s for every customer", notice.Everybody)
 	}
 	if b.Audience.Empty != "" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/render"
 )
 
 // checks are those of a release that an operator may overrule, by their names.
@@ -15,7 +16,8 @@ var checks = []struct {
 	fail func(p prepared, now time.Time) *notice.Error // nil where the notice may go
 }{
 	{notice.CheckPast, func(p prepared, now time.Time) *notice.Error { return past(p.body, p.zone, now) }},
-	{notice.CheckPlaceholders, func(p prepared, _ time.Time) *notice.Error { return leftOver(p.program.Placeholders()) }},
+	{notice.CheckPlaceholders, func(p prepared, _ time.Time) *notice.Error { return leftOver(p.placeholders()) }},
+	{notice.CheckCorrection, func(p prepared, _ time.Time) *notice.Error { return p.alone() }},
 }
 
 // refusals are what the checks say against a release.
@@ -58,6 +60,22 @@ func checkAllowed(names []string) error {
 		}
 	}
 	return nil
+}
+
+// placeholders are those left over in all texts.
+func (p prepared) placeholders() (all []notice.Placeholder) {
+	for _, program := range p.programs() {
+		all = append(all, program.Placeholders()...)
+	}
+	return all
+}
+
+// alone refuses a correction that does not make sense alone; nil where each does.
+func (p prepared) alone() *notice.Error {
+	if p.correction == nil {
+		return nil
+	}
+	return render.Alone(p.program, p.correction)
 }
 
 // leftOver refuses placeholders; nil where there is none.

@@ -138,6 +138,11 @@ func (d *Desk) goBack(ctx context.Context, a notice.Audience, c *ledger.Choice) 
 		if !a.IncludeNew {
 			return nil
 		}
+		for earlier.Body.Amends != "" { // an amendment has the audience of the notice that it stopped
+			if earlier, err = d.find(ctx, earlier.Body.Amends); err != nil {
+				return err
+			}
+		}
 		a = earlier.Body.Audience
 		if a.Digest != "" {
 			return notice.Invalid("audience.include_new", "notice %q went to a list of customers: nobody can be new to it", earlier.Key)

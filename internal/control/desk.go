@@ -105,7 +105,7 @@ type Desk struct {
 // Once the key is released the same body answers with the status as it is, and another one is a conflict.
 // It returns whether the key is new.
 func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.Status, created bool, err error) {
-	if b, err = normal(b); err != nil {
+	if b, err = d.normal(ctx, b); err != nil {
 		return st, false, err
 	}
 	released, same, err := d.Ledger.Released(ctx, b.Kept())

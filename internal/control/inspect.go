@@ -15,35 +15,43 @@ import (
 )
 
 // checkTexts refuses texts of a new notice that can be rendered and would mislead their author.
-func (d *Desk) checkTexts(ctx context.Context, p *render.Program) error {
-	if err := p.Sound(); err != nil {
-		return err
-	}
+func (d *Desk) checkTexts(ctx context.Context, p prepared) error {
 	asked := map[string]bool{}
-	for _, c := range p.Conditions() {
-		f := c.Filter
-		if key := fmt.Sprintf("%+v", f); asked[key] {
-			continue
-		} else {
-			asked[key] = true
+	for _, program := range p.programs() {
+		if err := program.Sound(); err != nil {
+			return err
 		}
-		if f.Op == notice.FilterHas {
-			known, others, err := d.knownAttribute(ctx, f.Field)
-			if err != nil {
-				return err
+		for _, c := range program.Conditions() {
+			if key := fmt.Sprintf("%+v", c.Filter); !asked[key] {
+				asked[key] = true
+				if err := d.checkCondition(ctx, c); err != nil {
+					return err
+				}
 			}
-			if !known && !slices.ContainsFunc(others, func(name string) bool { return strings.EqualFold(name, f.Field) }) {
-				return notice.Invalid(c.Place, "%s: no customer has the attribute %s%s", c.What, f.Field, meant(f.Field, others))
-			}
-			continue
 		}
-		any, err := d.Ledger.Anybody(ctx, f)
+	}
+	return nil
+}
+
+// checkCondition refuses a condition of a text that holds for no customer.
+func (d *Desk) checkCondition(ctx context.Context, c render.Condition) error {
+	f := c.Filter
+	if f.Op == notice.FilterHas {
+		known, others, err := d.knownAttribute(ctx, f.Field)
 		if err != nil {
 			return err
 		}
-		if !any {
-			return notice.Invalid(c.Place, "%s: no customer has the %s %q: what depends on it would never be sent", c.What, f.Field, f.Value)
+		if !known && !slices.ContainsFunc(others, func(name string) bool { return strings.EqualFold(name, f.Field) }) {
+			return notice.Invalid(c.Place, "%s: no customer has the attribute %s%s", c.What, f.Field, meant(f.Field, others))
 		}
+		return nil
+	}
+	any, err := d.Ledger.Anybody(ctx, f)
+	if err != nil {
+		return err
+	}
+	if !any {
+		return notice.Invalid(c.Place, "%s: no customer has the %s %q: what depends on it would never be sent", c.What, f.Field, f.Value)
 	}
 	return nil
 }
@@ -71,6 +79,21 @@ type inspection struct {
 	branches  []notice.Branch
 	taken     []bool
 	mails     map[string]int // by the language of a text
+
+	// correction looks at the same recipients' mails with the correction; nil: the notice is no amendment.
+	correction *inspection
+}
+
+// inspect returns an inspection of the mails of a notice. s is nil where no mails are kept.
+func (p prepared) inspect(s *samples) *inspection {
+	i := newInspection(p.program, s)
+	if p.correction != nil {
+		if s != nil {
+			s = &samples{correction: true}
+		}
+		i.correction = newInspection(p.correction, s)
+	}
+	return i
 }
 
 func newInspection(p *render.Program, s *samples) *inspection {
@@ -91,6 +114,12 @@ func (i *inspection) tell(plan *notice.Plan) {
 		i.branches[k].Of = i.mails[i.branches[k].Language]
 	}
 	plan.Branches, plan.Unfit = i.branches, i.unfit
+	if c := i.correction; c != nil {
+		var its notice.Plan
+		c.tell(&its)
+		plan.HoleCount, plan.Holes = plan.HoleCount+its.HoleCount, append(plan.Holes, its.Holes...)
+		plan.Samples, plan.Branches, plan.Placeholders = append(plan.Samples, its.Samples...), append(plan.Branches, its.Branches...), append(plan.Placeholders, its.Placeholders...)
+	}
 	i.languages(plan)
 	if len(i.senders.OnlyTo) > 0 || i.senders.Disagree != "" {
 		r := notice.Restriction{OnlyTo: i.senders.OnlyTo, Suppressed: i.others, Disagree: i.senders.Disagree}
@@ -131,6 +160,11 @@ func (i *inspection) see(r notice.Recipient, text string) error {
 			i.samples.tell(r, notice.Asked{Reason: notice.ReasonHole, Hole: &h})
 		}
 		return nil
+	}
+	if i.correction != nil {
+		if err := i.correction.see(r, text); err != nil {
+			return err
+		}
 	}
 	if i.samples == nil {
 		return nil
@@ -223,6 +257,9 @@ func hole(r notice.Recipient, text string, err error) notice.Hole {
 
 // judge refuses a notice with holes in its mails.
 func (i *inspection) judge() error {
+	if i.holeCount == 0 && i.correction != nil {
+		return i.correction.judge()
+	}
 	if i.holeCount == 0 {
 		return nil
 	}

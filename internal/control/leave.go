@@ -47,7 +47,7 @@ func (d *Desk) leave(ctx context.Context, id int64) error {
 	}
 	p, err := d.prepare(ctx, n.Body, n)
 	if err == nil {
-		err = d.Ledger.Leave(ctx, id, p.audience(newInspection(p.program, nil)))
+		err = d.Ledger.Leave(ctx, id, p.audience(p.inspect(nil)))
 	}
 	switch {
 	case notice.CodeOf(err) != "":

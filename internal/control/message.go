@@ -65,7 +65,9 @@ func (d *Desk) writing(n ledger.Notice, k ledger.Kept) (func(render.Stamp) ([]by
 		return func(st render.Stamp) ([]byte, error) { return m.Append(nil, k.Due.Recipient, st) }, err
 	}
 	p, err := d.compile(n.Body, n.Texts)
-	return func(st render.Stamp) ([]byte, error) { return p.program.Render(nil, k.Due.Recipient, k.Due.Text, st) }, err
+	return func(st render.Stamp) ([]byte, error) {
+		return p.programFor(k.Due.Corrects).Render(nil, k.Due.Recipient, k.Due.Text, st)
+	}, err
 }
 
 // stamps are those that the message may have been sent with, that of a worker of today first: it may have had another mark before

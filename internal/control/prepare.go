@@ -17,19 +17,30 @@ type prepared struct {
 	choice  ledger.Choice
 	broken  ledger.Broken
 	program *render.Program
-	pins    ledger.Pins // nil: this process does not know the sender, and the workers compile the mails
-	zone    string      // of times that name none
-	remind  reminders
+	// correction is that of the texts for readers who may have got an earlier version; nil: the notice is no amendment.
+	correction *render.Program
+	amends     ledger.Notice // that it stops
+	pins       ledger.Pins   // nil: this process does not know the sender, and the workers compile the mails
+	zone       string        // of times that name none
+	remind     reminders
 }
 
 // compile makes what a body says; its texts are resolved already.
 func (d *Desk) compile(b notice.Body, texts map[string]notice.Text) (p prepared, err error) {
 	p = prepared{body: b, texts: texts, zone: cmp.Or(b.Zone, d.Zone)}
-	p.program, err = d.Set.Compile(render.SourceOf(b, texts, render.Settings{From: d.from(), ReplyTo: d.ReplyTo, Zone: d.Zone, PublicURL: d.PublicURL}))
-	if d.From != "" {
-		p.pins = render.NewPins(p.program)
+	settings := render.Settings{From: d.from(), ReplyTo: d.ReplyTo, Zone: d.Zone, PublicURL: d.PublicURL}
+	if p.program, err = d.Set.Compile(render.SourceOf(b, texts, settings)); err != nil {
+		return p, err
 	}
-	return p, err
+	if b.Amends != "" {
+		if p.correction, err = d.Set.Compile(render.CorrectionOf(b, settings)); err != nil {
+			return p, err
+		}
+	}
+	if d.From != "" {
+		p.pins = render.NewPins(p.program, p.correction)
+	}
+	return p, nil
 }
 
 // prepare checks a normal body. kept is the draft that it stands in, with the texts that were frozen with it; or unkept,
@@ -37,7 +48,7 @@ func (d *Desk) compile(b notice.Body, texts map[string]notice.Text) (p prepared,
 func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (p prepared, err error) {
 	texts := kept.Texts
 	if texts == nil {
-		if texts, err = d.Set.Texts(b); err != nil {
+		if texts, err = d.texts(b); err != nil {
 			return p, err
 		}
 	}
@@ -45,9 +56,14 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (
 		return p, err
 	}
 	if kept.Texts == nil {
-		if err := d.checkTexts(ctx, p.program); err != nil {
+		if err := d.checkTexts(ctx, p); err != nil {
 			return p, err
 		}
+	}
+	if b.Amends != "" {
+		p.amends, err = d.amended(ctx, b)
+		p.choice.Notice = p.amends.ID
+		return p, err
 	}
 	if p.choice, err = d.choose(ctx, b.Audience, kept); err != nil {
 		return p, err
@@ -75,5 +91,6 @@ func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
 		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,
 		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Suppressed: look.pass, Judge: look.judge, Pins: p.pins,
+		Amends: p.amends.ID,
 	}
 }

@@ -27,7 +27,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) 
 		}
 		v.Customer = id
 	}
-	if b, err = normal(b); err != nil {
+	if b, err = d.normal(ctx, b); err != nil {
 		return plan, err
 	}
 	if err := unambiguous(b, d.Zone); err != nil {
@@ -139,7 +139,7 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 	if prepareErr != nil {
 		return false, prepareErr
 	}
-	a := p.audience(newInspection(p.program, nil))
+	a := p.audience(p.inspect(nil))
 	defer d.watch(n.ID, &a)()
 	if r.Plan == "" {
 		return d.Ledger.Release(ctx, n.ID, a, press)
@@ -184,7 +184,7 @@ func (d *Desk) askRelays(ctx context.Context, seen *inspection, p prepared) {
 
 // look makes a plan and shows it.
 func (d *Desk) look(ctx context.Context, p prepared, v notice.Previewing, make func(ledger.Audience) (notice.Plan, error)) (notice.Plan, error) {
-	seen := newInspection(p.program, &samples{asked: v.Customer})
+	seen := p.inspect(&samples{asked: v.Customer})
 	plan, err := notice.Plan{}, error(nil)
 	if seen.senders, err = d.senders(ctx); err != nil {
 		return plan, err
@@ -194,6 +194,9 @@ func (d *Desk) look(ctx context.Context, p prepared, v notice.Previewing, make f
 	}
 	if v.Source {
 		seen.samples.stamp = func() render.Stamp { return d.stamp("preview", p.body, seen.senders.OnlyTo.Mark()) }
+		if seen.correction != nil {
+			seen.correction.samples.stamp = seen.samples.stamp
+		}
 	}
 	if plan, err = make(p.audience(seen)); err != nil {
 		return plan, err

@@ -14,7 +14,9 @@ type samples struct {
 	stamp func() render.Stamp // nil: without the source of the mails
 	first *notice.Recipient   // of all to be mailed
 	kept  []notice.Sample     // one per language
-	told  *notice.Asked       // nil until the customer has come
+	// correction says that they are those of an amendment's corrections.
+	correction bool
+	told       *notice.Asked // nil until the customer has come
 }
 
 // asks reports whether a recipient is the customer asked for, or has their mailbox.
@@ -92,7 +94,7 @@ func (i *inspection) sample(r notice.Recipient, text string) (s notice.Sample, e
 	if err != nil {
 		return s, fmt.Errorf("render a sample in %s: %w", text, err)
 	}
-	s = notice.Sample{Language: text, Customer: r.Customers[0].ID, Subject: i.senders.OnlyTo.Mark() + m.Subject, Text: m.Text, HTML: m.HTML}
+	s = notice.Sample{Language: text, Correction: i.samples.correction, Customer: r.Customers[0].ID, Subject: i.senders.OnlyTo.Mark() + m.Subject, Text: m.Text, HTML: m.HTML}
 	if i.samples.stamp == nil {
 		return s, nil
 	}

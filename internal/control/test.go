@@ -26,7 +26,7 @@ func (d *Desk) Test(ctx context.Context, b notice.Body, to, who string) (map[str
 	if d.Sender == nil || d.From == "" {
 		return nil, notice.Conflict("this server has no relay: set TOCSIN_SMTP_URL and TOCSIN_FROM for `tocsin serve` too")
 	}
-	b, err := normal(b)
+	b, err := d.normal(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -87,19 +87,21 @@ func (d *Desk) sendTests(ctx context.Context, p prepared, readers map[string]not
 			r = readers[""]
 		}
 		r.Address = address.Wire()
-		stamp := d.stamp("test", p.body, mark)
-		raw, err := p.program.Render(nil, r, text, stamp)
-		if err == nil && d.Sign != nil {
-			raw, err = d.Sign(raw, stamp.Date)
+		for i, program := range p.programs() {
+			name := text + []string{"", ", correction"}[i]
+			stamp := d.stamp("test", p.body, mark)
+			raw, err := program.Render(nil, r, text, stamp)
+			if err == nil && d.Sign != nil {
+				raw, err = d.Sign(raw, stamp.Date)
+			}
+			if err != nil {
+				return answers, err
+			}
+			if answers[name], err = d.Sender.Send(ctx, notice.Mail{From: sender.Address, To: address.Wire(), Raw: raw}, granted{}); err != nil {
+				delete(answers, name)
+				return answers, fmt.Errorf("send the test mail in %s: %w", name, err)
+			}
 		}
-		if err != nil {
-			return answers, err
-		}
-		answer, err := d.Sender.Send(ctx, notice.Mail{From: sender.Address, To: address.Wire(), Raw: raw}, granted{})
-		if err != nil {
-			return answers, fmt.Errorf("send the test mail in %s: %w", text, err)
-		}
-		answers[text] = answer
 	}
 	return answers, nil
 }
@@ -116,7 +118,7 @@ func (d *Desk) stamp(name string, b notice.Body, mark string) render.Stamp {
 // readers returns the first recipient of each language of a body, and under "" the first of all.
 func (d *Desk) readers(ctx context.Context, p prepared) (map[string]notice.Recipient, error) {
 	readers := map[string]notice.Recipient{}
-	a := p.audience(newInspection(p.program, nil))
+	a := p.audience(p.inspect(nil))
 	a.Each = func(r notice.Recipient, text string) error {
 		for _, t := range []string{text, ""} {
 			if _, ok := readers[t]; !ok {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +17,7 @@ type program struct {
 	ledger.Notice
 	keys    bounce.Keys                     // that sign the tokens of its attempts; none: they have no token
 	compile func() (*render.Program, error) // its texts, for recipients whose compiled mail was not kept
+	correct func() (*render.Program, error) // likewise its corrections
 	largest atomic.Int64                    // bytes of a mail so far
 
 	mu    sync.Mutex
@@ -66,9 +66,19 @@ func (w *Worker) load(ctx context.Context, id int64) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &program{Notice: n, keys: keys, compile: sync.OnceValues(func() (*render.Program, error) {
-		return w.set.Compile(render.SourceOf(n.Body, n.Texts, render.Settings{From: w.From, ReplyTo: w.ReplyTo, Zone: w.Zone, PublicURL: w.PublicURL}))
-	})}, nil
+	s := render.Settings{From: w.From, ReplyTo: w.ReplyTo, Zone: w.Zone, PublicURL: w.PublicURL}
+	return &program{Notice: n, keys: keys,
+		compile: sync.OnceValues(func() (*render.Program, error) { return w.set.Compile(render.SourceOf(n.Body, n.Texts, s)) }),
+		correct: sync.OnceValues(func() (*render.Program, error) { return w.set.Compile(render.CorrectionOf(n.Body, s)) }),
+	}, nil
+}
+
+// texts compiles the texts for a delivery, where they are not compiled already.
+func (p *program) texts(d ledger.Due) (*render.Program, error) {
+	if d.Corrects {
+		return p.correct()
+	}
+	return p.compile()
 }
 
 // prepare returns the compiled mails that a claim's plan has kept for its deliveries, by number, and compiles the texts if
@@ -79,8 +89,11 @@ func (w *Worker) prepare(ctx context.Context, c ledger.Claim) (p *program, mails
 		return nil, nil, err
 	}
 	mails, missing := p.known(c.Due)
-	if slices.ContainsFunc(c.Due, func(d ledger.Due) bool { return d.Mail == 0 }) {
-		if _, err := p.compile(); err != nil {
+	for _, d := range c.Due {
+		if d.Mail != 0 {
+			continue
+		}
+		if _, err := p.texts(d); err != nil {
 			return nil, nil, fmt.Errorf("compile the texts: %w", err)
 		}
 	}
@@ -157,7 +170,7 @@ func (p *program) message(buf []byte, m *render.Mail, d ledger.Due, mark string)
 	if m != nil {
 		return m.Append(buf, d.Recipient, stamp)
 	}
-	texts, err := p.compile()
+	texts, err := p.texts(d)
 	if err != nil {
 		return buf, err
 	}

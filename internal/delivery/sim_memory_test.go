@@ -48,6 +48,7 @@ type chunkRow struct {
 	leaseRow
 	notice              *noticeRow
 	dots, sent, stopped bitset
+	corrects            bitset // of an amendment
 	answers             []answerRow
 }
 
@@ -188,7 +189,7 @@ func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 			continue
 		}
 		r := c.notice.plan.recipients[seq]
-		due := ledger.Due{Seq: seq, Text: "en", Mail: r.mail, Recipient: r.Recipient}
+		due := ledger.Due{Seq: seq, Text: "en", Mail: r.mail, Corrects: m.corrects(c, seq), Recipient: r.Recipient}
 		if o != nil {
 			due.Tries = o.tries
 			if o.state == notice.DeliveryDeferred && o.code >= 500 {

@@ -186,6 +186,8 @@ var mutants = []mutant{
 	remindersOutliveTheEnd, remindersOutliveTheirNotice, reminderIgnoresWindow, remindersMadeApart,
 	addedTwice, addInTwo, addWithoutLock, eraseForgetsAdded, erasedMailboxForgotten, addedIgnoresList, addedIsOldNews, addedSupersedesNothing, addedToFinished,
 	migrationForgets, migrationRequeues, oldWorkersGoOn,
+	amendStopsNothing, amendInTwo, amendTwice, amendForgetsSending, amendForgetsLost, amendForgetsEarlier, amendReadsLate, amendLooksAtLastAlone,
+	amendDoesNotWait, amendMailsSuppressed,
 }
 
 // caughtBy is the seed of a schedule that catches each.

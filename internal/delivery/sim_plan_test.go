@@ -56,6 +56,8 @@ func (p simPins) Number(r notice.Recipient, _ string) int {
 	return 0
 }
 
+func (p simPins) Correction(notice.Recipient, string) int { return 0 }
+
 func (p simPins) Encoded() [][]byte { return p }
 
 // draft keeps a draft, and returns its number.
@@ -76,6 +78,9 @@ type frozen struct {
 
 // lookAround is the snapshot of a freeze. It holds the shared erasure lock until the plan is kept.
 func (m *memory) lookAround(id int64) frozen {
+	if a := m.amended(m.notice(id)); a != nil {
+		return frozen{copyRows(a), a.customers, m.notice(id).Body.ReplyTo}
+	}
 	return frozen{m.layOut(m.notice(id)), len(m.customers), m.notice(id).Body.ReplyTo}
 }
 
@@ -151,6 +156,11 @@ func (m *memory) planned(n *noticeRow, digest string) *planRow {
 // mayTake is the condition of a release, under the locks of the notice and then of the plan.
 func (m *memory) mayTake(id int64, digest string) (p *planRow, err error) {
 	n := m.notice(id)
+	if a := m.amended(n); a != nil && !n.State.Released() {
+		if err := m.mayAmend(n, a); err != nil {
+			return nil, err
+		}
+	}
 	switch p = m.planned(n, digest); {
 	case n.State.Released():
 		return nil, nil
@@ -174,6 +184,27 @@ func (m *memory) take(p *planRow, domain string) {
 	if n.ReleasedAt == nil {
 		n.ReleasedAt = &at
 	}
+	if a := m.amended(n); a != nil {
+		m.layAmendment(n, a)
+	} else {
+		m.layChunks(n)
+	}
+	switch {
+	case m.fenced:
+		n.State, n.reason = notice.Held, notice.ReasonRestored
+	case n.SendAt != nil && n.SendAt.After(at):
+		n.State = notice.Scheduled
+	case m.hold() != nil:
+		until := m.hold().until
+		n.State, n.HeldUntil = notice.Held, &until
+	default:
+		m.begin(n)
+	}
+}
+
+// layChunks makes the chunks of a notice, and the outcomes of the rows that are not to be mailed.
+func (m *memory) layChunks(n *noticeRow) {
+	p, at := n.plan, m.now()
 	for seq := range p.recipients {
 		switch r := &p.recipients[seq]; {
 		case r.erased && m.mutant != eraseForgottenAtRelease:
@@ -187,17 +218,6 @@ func (m *memory) take(p *planRow, domain string) {
 		c := &chunkRow{notice: n, leaseRow: leaseRow{id: int64(len(m.chunks) + 1), lo: lo, hi: min(lo+m.chunkSize, len(p.recipients)), dueAt: due}}
 		m.chunks = append(m.chunks, c)
 		m.recount(c)
-	}
-	switch {
-	case m.fenced:
-		n.State, n.reason = notice.Held, notice.ReasonRestored
-	case n.SendAt != nil && n.SendAt.After(at):
-		n.State = notice.Scheduled
-	case m.hold() != nil:
-		until := m.hold().until
-		n.State, n.HeldUntil = notice.Held, &until
-	default:
-		m.begin(n)
 	}
 }
 

@@ -22,7 +22,7 @@ func (p *pair) act() error {
 		{"claim", p.claim}, {"claim", p.claim}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit}, {"commit", p.commit},
 		{"close", p.close}, {"time", p.time}, {"time", p.time}, {"release", p.release}, {"renew", p.renew}, {"sweep", p.sweep},
 		{"stop", p.stop}, {"resume", p.resume}, {"settle", p.settle}, {"settle", p.settle}, {"suppress", p.suppress}, {"erase", p.erase}, {"restore", p.restore},
-		{"reschedule", p.reschedule}, {"brake", p.brake}, {"hold", p.hold}, {"return", p.comeBack}, {"return", p.comeBack}, {"add", p.add},
+		{"reschedule", p.reschedule}, {"brake", p.brake}, {"hold", p.hold}, {"return", p.comeBack}, {"return", p.comeBack}, {"add", p.add}, {"amend", p.amend},
 	}
 	op := ops[p.draw("act", len(ops))]
 	p.did = append(p.did, fmt.Sprintf("%s %d", op.name, n))
@@ -54,7 +54,9 @@ func (p *pair) release(n int64) error {
 	m, mErr := p.s.Release(p.ctx, n, everybody, ledger.Press{Domain: "example.net", Who: "op"})
 	a := everybody
 	a.Body = p.memory.notice(n).Body
-	a.Choice.Customers, a.Pins = []string{}, pairPins
+	if a.Choice.Customers, a.Pins = []string{}, pairPins; a.Body.Amends != "" {
+		a.Amends = p.notices[p.memory.amended(p.memory.notice(n)).ID-1]
+	}
 	for _, c := range p.memory.customers {
 		a.Choice.Customers = append(a.Choice.Customers, c.id)
 	}
@@ -69,6 +71,26 @@ func (p *pair) release(n int64) error {
 	err = p.pool.QueryRow(p.ctx, `SELECT id FROM chunk WHERE notice_id = $1`, p.notices[n-1]).Scan(&id)
 	p.chunks = append(p.chunks, id)
 	return err
+}
+
+// mostAmended bounds how many notices a pair has.
+const mostAmended = 8
+
+// amend drafts an amendment of a notice, and releases it.
+func (p *pair) amend(n int64) error {
+	if len(p.notices) >= mostAmended || len(p.memory.chunksOf(p.memory.notice(n))) > 1 {
+		return nil
+	}
+	of := p.memory.notice(n).Body
+	b := simBody(fmt.Sprintf("%s.n%d", p.prefix, len(p.notices)+1))
+	b.Kind, b.Incident, b.Phase, b.Amends, b.Corrections = of.Kind, of.Incident, of.Phase, of.Key, simTexts
+	p.memory.draft(b, simTexts)
+	id, _, err := p.db.PutDraft(p.ctx, ledger.Draft{Body: b, Texts: simTexts, Who: "op"})
+	if err != nil {
+		return err
+	}
+	p.notices = append(p.notices, id)
+	return p.release(int64(len(p.notices)))
 }
 
 // of is the chunk of a notice in memory; nil: it is not released.
@@ -88,7 +110,7 @@ func (p *pair) claim(n int64) error {
 	p.claims = append(p.claims, twoClaims{m, pg})
 	due := func(c ledger.Claim) (all []string) {
 		for _, d := range c.Due {
-			all = append(all, fmt.Sprintf("%d after %d, mail %d to %s, not through %q", d.Seq, d.Tries, d.Mail, d.Recipient.Address, d.Shuns))
+			all = append(all, fmt.Sprintf("%d after %d, corrects %v, mail %d to %s, not through %q", d.Seq, d.Tries, d.Corrects, d.Mail, d.Recipient.Address, d.Shuns))
 		}
 		return all
 	}

@@ -153,7 +153,7 @@ func (p *pair) same() error {
 			if o := c.row(seq); o != nil {
 				row = fmt.Sprintf("%s, tries %d, epoch %d, unresolved %d", o.state, o.tries, o.epoch, o.unresolved)
 			}
-			want = append(want, fmt.Sprintf("%d/%d %s, bits %d%d%d; %s", c.id, seq, c.view(seq).state, has(c.dots), has(c.sent), has(c.stopped), row))
+			want = append(want, fmt.Sprintf("%d/%d %s, bits %d%d%d%d; %s", c.id, seq, c.view(seq).state, has(c.dots), has(c.sent), has(c.stopped), has(c.corrects), row))
 		}
 	}
 	have, err := p.stands()
@@ -167,7 +167,7 @@ func (p *pair) same() error {
 func (p *pair) stands() (have []string, err error) {
 	rows, err := p.pool.Query(p.ctx, `
 		SELECT c.id, c.open, c.epoch, CASE WHEN c.lease_until IS NULL THEN c.counts END, d.seq, d.state,
-			get_bit(c.dots, d.seq - c.lo), get_bit(c.sent, d.seq - c.lo), get_bit(c.stopped, d.seq - c.lo), o.state, o.tries, o.epoch, o.unresolved
+			get_bit(c.dots, d.seq - c.lo), get_bit(c.sent, d.seq - c.lo), get_bit(c.stopped, d.seq - c.lo), coalesce(get_bit(c.corrects, d.seq - c.lo), 0), o.state, o.tries, o.epoch, o.unresolved
 		FROM chunk c JOIN delivery d ON d.chunk_id = c.id LEFT JOIN outcome o ON o.notice_id = c.notice_id AND o.seq = d.seq
 		WHERE c.id = ANY($1) ORDER BY array_position($1, c.id), d.seq`, p.chunks)
 	if err != nil {
@@ -179,12 +179,12 @@ func (p *pair) stands() (have []string, err error) {
 		var id, epoch int64
 		var open bool
 		var counts []int
-		var seq, dots, sent, stopped int
+		var seq, dots, sent, stopped, corrects int
 		var state notice.DeliveryState
 		var oState *notice.DeliveryState
 		var tries *int
 		var oEpoch, unresolved *int64
-		if err := rows.Scan(&id, &open, &epoch, &counts, &seq, &state, &dots, &sent, &stopped, &oState, &tries, &oEpoch, &unresolved); err != nil {
+		if err := rows.Scan(&id, &open, &epoch, &counts, &seq, &state, &dots, &sent, &stopped, &corrects, &oState, &tries, &oEpoch, &unresolved); err != nil {
 			return nil, err
 		}
 		at := slices.Index(p.chunks, id) + 1
@@ -200,7 +200,7 @@ func (p *pair) stands() (have []string, err error) {
 		if oState != nil {
 			row = fmt.Sprintf("%s, tries %d, epoch %d, unresolved %d", *oState, *tries, p.epochs[*oEpoch], p.epochs[*unresolved])
 		}
-		have = append(have, fmt.Sprintf("%d/%d %s, bits %d%d%d; %s", at, seq, state, dots, sent, stopped, row))
+		have = append(have, fmt.Sprintf("%d/%d %s, bits %d%d%d%d; %s", at, seq, state, dots, sent, stopped, corrects, row))
 	}
 	return have, rows.Err()
 }

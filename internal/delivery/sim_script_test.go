@@ -18,6 +18,7 @@ type script struct {
 	*world
 	s       *session
 	between map[string]func() // done once before a transaction of that kind
+	dies    map[string]bool   // the process dies before a transaction of that kind, once
 	err     error
 }
 
@@ -25,7 +26,7 @@ type script struct {
 func perform(t *testing.T, s stage, broken mutant, play func(p *script)) (err error) {
 	synctest.Test(t, func(*testing.T) {
 		w := newWorld(s, 0, broken)
-		p := &script{world: w, between: map[string]func(){}}
+		p := &script{world: w, between: map[string]func(){}, dies: map[string]bool{}}
 		w.memory.customers, w.memory.notices, w.memory.chunkSize = []simCustomer{{"customer0x", "m0@0.example.com"}}, nil, 1
 		for i, phase := range []string{"identified", "monitoring", "resolved"} {
 			b := simBody(fmt.Sprint("n", i+1))
@@ -43,6 +44,10 @@ func (p *script) transact(_ context.Context, kind string, _, _ int64, do func() 
 	if f := p.between[kind]; f != nil {
 		delete(p.between, kind)
 		f()
+	}
+	if p.dies[kind] {
+		delete(p.dies, kind)
+		return errDead
 	}
 	err := do()
 	p.look(kind)
@@ -151,6 +156,9 @@ func scriptOf(m mutant) func(p *script) {
 		}
 	}
 	if play := reminders[m]; play != nil {
+		return play
+	}
+	if play := amendScripts[m]; play != nil {
 		return play
 	}
 	return scripts[m]

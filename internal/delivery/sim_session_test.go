@@ -104,6 +104,11 @@ func (s *session) take(ctx context.Context, id int64, digest, domain string) (re
 			return false, err
 		}
 	}
+	if a := m.amended(m.notice(id)); a != nil && m.mutant == amendInTwo {
+		if err := s.tx(ctx, "stop", id, 0, func() error { m.stopAmended(a); return nil }); err != nil {
+			return false, err
+		}
+	}
 	err = s.tx(ctx, "release", id, 0, func() (err error) {
 		if m.mutant != releaseWithoutLock {
 			p, err = m.mayTake(id, digest)

@@ -30,20 +30,20 @@ func Read(dir string) (notice.Body, error) {
 		return notice.Body{}, absent(dir, err)
 	}
 	body, errBody := parse(filepath.Join(dir, manifest), text)
-	texts, details, errTexts := readTexts(dir)
+	files, errTexts := readTexts(dir)
 	if err := errors.Join(errBody, errTexts); err != nil {
 		return notice.Body{}, err
 	}
 	switch {
-	case body.Template == "" && len(texts) == 0:
+	case body.Template == "" && len(files.texts) == 0:
 		return notice.Body{}, notice.Invalid(dir, "has no text: add one such as en.md, or name a template in %s", manifest)
-	case len(details) > 0 && !body.Details.IsZero():
+	case len(files.details) > 0 && !body.Details.IsZero():
 		return notice.Body{}, notice.Invalid(filepath.Join(dir, manifest), "has details, and so has the directory (details.%s.md): keep one of the two",
-			slices.Min(slices.Collect(maps.Keys(details))))
-	case len(details) > 0:
-		body.Details.ByLanguage = details
+			slices.Min(slices.Collect(maps.Keys(files.details))))
+	case len(files.details) > 0:
+		body.Details.ByLanguage = files.details
 	}
-	body.Texts = texts
+	body.Texts, body.Corrections = files.texts, files.corrections
 	return body, nil
 }
 
@@ -65,14 +65,24 @@ func absent(dir string, err error) error {
 	return notice.Invalid(dir, "holds no %s", manifest)
 }
 
-// detailsPrefix is what the file of a paragraph in a ready text begins with: details.en.md.
-const detailsPrefix = "details."
+// The prefixes of files beside the texts: details.en.md is the paragraph in a ready text, and correction.en.md the correction of an
+// amendment.
+const (
+	detailsPrefix    = "details."
+	correctionPrefix = "correction."
+)
 
-// readTexts returns the texts of a directory by their language, nil if it has none, and the paragraphs for a ready text.
-func readTexts(dir string) (texts map[string]notice.Text, details map[string]string, err error) {
+// textFiles are the texts of a directory by their language; nil where it has none of a kind.
+type textFiles struct {
+	texts, corrections map[string]notice.Text
+	details            map[string]string // the paragraphs for a ready text
+}
+
+// readTexts returns the texts of a directory.
+func readTexts(dir string) (files textFiles, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the notice: %w", err)
+		return files, fmt.Errorf("read the notice: %w", err)
 	}
 	var errs []error
 	from := map[string]string{}
@@ -82,47 +92,67 @@ func readTexts(dir string) (texts map[string]notice.Text, details map[string]str
 			continue
 		}
 		path := filepath.Join(dir, name)
-		base, detail := strings.CutPrefix(strings.TrimSuffix(name, filepath.Ext(name)), detailsPrefix)
+		prefix, base := prefixOf(strings.TrimSuffix(name, filepath.Ext(name)))
 		tag, err := language.Parse(base)
 		if err != nil {
 			errs = append(errs, notice.Invalid(path, "is not named after a language, as en.md, pt-BR.md or zh-Hant.md are"))
 			continue
 		}
-		key := tag.String()
-		if detail {
-			key = detailsPrefix + key
-		}
-		if other, again := from[key]; again {
+		if other, again := from[prefix+tag.String()]; again {
 			errs = append(errs, notice.Invalid(path, "is the same language as %s: %s", other, tag))
 			continue
 		}
-		from[key] = name
+		from[prefix+tag.String()] = name
 		file, err := os.ReadFile(path)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read the notice: %w", err))
 			continue
 		}
-		if detail {
-			if !utf8.Valid(file) || len(bytes.TrimSpace(file)) == 0 {
-				errs = append(errs, notice.Invalid(path, "is empty, or not UTF-8"))
-			}
-			if details == nil {
-				details = map[string]string{}
-			}
-			details[tag.String()] = string(bytes.TrimPrefix(file, []byte("\uFEFF")))
-			continue
-		}
-		text, err := render.ReadText(path, file)
-		if err != nil {
+		if err := files.add(prefix, tag.String(), path, file); err != nil {
 			errs = append(errs, err)
-			continue
 		}
-		if texts == nil {
-			texts = map[string]notice.Text{}
-		}
-		texts[tag.String()] = text
 	}
-	return texts, details, errors.Join(errs...)
+	return files, errors.Join(errs...)
+}
+
+// prefixOf cuts the prefix off the name of a text, "" where it has none.
+func prefixOf(name string) (prefix, base string) {
+	for _, p := range []string{detailsPrefix, correctionPrefix} {
+		if base, ok := strings.CutPrefix(name, p); ok {
+			return p, base
+		}
+	}
+	return "", name
+}
+
+// add adds the file of a language.
+func (f *textFiles) add(prefix, key, path string, file []byte) error {
+	if prefix == detailsPrefix {
+		if !utf8.Valid(file) || len(bytes.TrimSpace(file)) == 0 {
+			return notice.Invalid(path, "is empty, or not UTF-8")
+		}
+		f.details = with(f.details, key, string(bytes.TrimPrefix(file, []byte("\uFEFF"))))
+		return nil
+	}
+	text, err := render.ReadText(path, file)
+	switch {
+	case err != nil:
+		return err
+	case prefix == correctionPrefix:
+		f.corrections = with(f.corrections, key, text)
+	default:
+		f.texts = with(f.texts, key, text)
+	}
+	return nil
+}
+
+// with returns m, or a new map in place of nil, with one value more.
+func with[V any](m map[string]V, key string, v V) map[string]V {
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[key] = v
+	return m
 }
 
 // isText reports whether a file is meant as a text. A README says what the directory is for, and what begins

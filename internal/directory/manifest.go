@@ -20,6 +20,7 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 	err = v.Fields("field of a notice", "fields such as “key: …”, one a line", yaml.Fields{
 		"key":              yaml.Text(&b.Key),
 		"incident":         yaml.Text(&b.Incident),
+		"amends":           yaml.Text(&b.Amends),
 		"kind":             yaml.Text(&b.Kind),
 		"phase":            yaml.Text(&b.Phase),
 		"severity":         yaml.Text(&b.Severity),

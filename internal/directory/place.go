@@ -14,13 +14,13 @@ import (
 )
 
 // inText is how the API names a place in a text of a body: texts.nl.body:3.
-var inText = regexp.MustCompile(`^texts\.([A-Za-z0-9-]+)\.(subject|body)(?::(\d+))?$`)
+var inText = regexp.MustCompile(`^(texts|corrections)\.([A-Za-z0-9-]+)(?:\.(subject|body)(?::(\d+))?)?$`)
 
 // inDetails is how the API names a place in the paragraph of a ready text.
 var inDetails = regexp.MustCompile(`^details\.([A-Za-z0-9-]+)(:\d+)$`)
 
 // inManifest is how the API names the fields that are the manifest's even where they don't stand there.
-var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains|audience_at|max_recipients|send_at|expires_at)(\.|$)`)
+var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains|audience_at|max_recipients|amends|send_at|expires_at)(\.|$)`)
 
 // Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
 // one in the files of the directory that they were read from. Any other error is returned as it is.
@@ -54,11 +54,14 @@ func Place(dir, field string) string {
 	if m == nil {
 		return field
 	}
-	path := filepath.Join(dir, m[1]+".md")
-	if m[2] == "subject" {
+	path := filepath.Join(dir, m[2]+".md")
+	if m[1] == "corrections" {
+		path = filepath.Join(dir, correctionPrefix+m[2]+".md")
+	}
+	if m[3] == "subject" {
 		return path + " subject"
 	}
-	line, err := strconv.Atoi(m[3])
+	line, err := strconv.Atoi(m[4])
 	if err != nil {
 		return path
 	}

@@ -31,6 +31,7 @@ type Due struct {
 	Waited    time.Duration // since it has been owed
 	Text      string        // the language of the mail
 	Mail      int           // the number of its compiled mail; 0: none is kept
+	Corrects  bool          // its mail is the correction, since an earlier version arrived there, or may have
 	InReplyTo string
 	Shuns     string // the relay that refused it with a 5xx though another may take it; "" = none
 	Recipient notice.Recipient
@@ -79,8 +80,8 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 			stopped = CASE WHEN s.state = 'cancelled' THEN stopped | ~stopped ELSE stopped END,
 			stopped_at = CASE WHEN s.state = 'cancelled' AND bit_count(~stopped) > 0 THEN clock_timestamp() ELSE stopped_at END
 		FROM (SELECT (SELECT state FROM notice WHERE id = $4) AS state) s
-		WHERE id = $1 RETURNING epoch, sent, stopped, s.state`, chunkID, holder, db.opts.Lease, c.NoticeID).
-		Scan(&c.Epoch, &p.sent, &p.stopped, &p.state)
+		WHERE id = $1 RETURNING epoch, sent, stopped, coalesce(corrects, '')::varbit, s.state`, chunkID, holder, db.opts.Lease, c.NoticeID).
+		Scan(&c.Epoch, &p.sent, &p.stopped, &p.corrects, &p.state)
 	if err != nil {
 		return c, false, fmt.Errorf("claim chunk %d: %w", chunkID, err)
 	}
@@ -126,6 +127,7 @@ type claimed struct {
 	scopes         []notice.Scope
 	owedAt         time.Time
 	sent, stopped  bitmap
+	corrects       bitmap // empty: the notice is no amendment
 }
 
 // tried describes a delivery that has an outcome.
@@ -150,15 +152,16 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 		return nil, nil, err
 	}
 	rows, _ = tx.Query(ctx, `
-		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, coalesce(mail, 0), clock_timestamp() - $4::timestamptz
+		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, coalesce(mail, 0), coalesce(correction, 0), clock_timestamp() - $4::timestamptz
 		FROM recipient WHERE plan_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, p.plan, p.lo, p.lo+p.size, p.owedAt)
 	defer rows.Close()
 	known, newcomers := interned{}, map[string]int{} // by mailbox, the places in all
 	for rows.Next() {
 		var d Due
 		var mailbox string
+		var correction int
 		var customers []byte
-		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Mail, &d.Waited)
+		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Mail, &correction, &d.Waited)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -167,6 +170,9 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 			if !t.due {
 				continue
 			}
+		}
+		if p.corrects.has(d.Seq - p.lo) {
+			d.Corrects, d.Mail = true, correction
 		}
 		if p.sent.has(d.Seq-p.lo) || p.stopped.has(d.Seq-p.lo) {
 			continue

@@ -173,7 +173,7 @@ func keepOthers(ctx context.Context, tx pgx.Tx, plan int64, r row) error {
 		}
 	}
 	// Its compiled mail was for all of them.
-	_, err := tx.Exec(ctx, `UPDATE recipient SET customers = $3, address = $4, mail = NULL, erased = erased + 1 WHERE plan_id = $1 AND seq = $2`,
+	_, err := tx.Exec(ctx, `UPDATE recipient SET customers = $3, address = $4, mail = NULL, correction = NULL, erased = erased + 1 WHERE plan_id = $1 AND seq = $2`,
 		plan, r.Seq, r.Customers, address)
 	if err != nil {
 		return fmt.Errorf("take them off a shared row: %w", err)

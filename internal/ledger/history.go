@@ -36,13 +36,13 @@ const standsSQL = `
 // standsTables are the deliveries of "stands", each looked up by its key.
 const standsTables = `
 	stands JOIN notice n ON n.id = stands.notice_id
-	CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= stands.seq ORDER BY lo DESC LIMIT 1) c
+	CROSS JOIN LATERAL (SELECT id, lo, corrects FROM chunk WHERE notice_id = n.id AND lo <= stands.seq ORDER BY lo DESC LIMIT 1) c
 	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = stands.seq OFFSET 0) d
 	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq = stands.seq OFFSET 0) r`
 
 // entriesSQL reads the deliveries of "stands" as a history has them.
 const entriesSQL = `
-	SELECT n.id, n.key, i.kind, n.body->>'phase', coalesce(n.texts->r.text->>'subject', ''),
+	SELECT n.id, n.key, i.kind, n.body->>'phase', coalesce(CASE WHEN get_bit(c.corrects, r.seq - c.lo) = 1 THEN n.body->'corrections' ELSE n.texts END->r.text->>'subject', ''),
 		(SELECT jsonb_agg(jsonb_build_object('kind', kind, 'at', at, 'class', class, 'smtp_code', code, 'enhanced_code', status,
 			'diagnostic', diagnostic, 'remote', remote, 'changed', changed) ORDER BY at DESC) FROM bounce WHERE notice_id = n.id AND seq = r.seq), ` + deliveryColumns + `
 	FROM ` + standsTables + ` JOIN incident i ON i.id = n.incident_id

@@ -24,20 +24,21 @@ type Kept struct {
 
 // keptSQL reads the deliveries of "stands".
 const keptSQL = `
-	SELECT n.id, r.text, coalesce(r.mail, 0), r.in_reply_to, r.address, r.language, r.time_zone, r.customers, r.erased,
+	SELECT n.id, r.text, coalesce(CASE WHEN a.corrects THEN r.correction ELSE r.mail END, 0), a.corrects, r.in_reply_to, r.address, r.language, r.time_zone, r.customers, r.erased,
 		coalesce((SELECT u.digest FROM answer a, unnest(a.seqs, a.digests) AS u(seq, digest)
 			WHERE a.notice_id = n.id AND a.chunk_id = c.id AND r.seq = ANY (a.seqs) AND u.seq = r.seq AND u.digest IS NOT NULL ORDER BY a.at LIMIT 1),
 			(SELECT digest FROM outcome WHERE notice_id = n.id AND seq = r.seq), 0),
 		cardinality(n.only_to) > 0, m.digest, m.encoded, ` + deliveryColumns + `
 	FROM ` + standsTables + `
-	LEFT JOIN LATERAL (SELECT mail.* FROM pin JOIN mail ON mail.digest = pin.digest WHERE pin.plan_id = n.plan_id AND pin.number = r.mail OFFSET 0) m ON true
+	CROSS JOIN LATERAL (SELECT coalesce(get_bit(c.corrects, r.seq - c.lo) = 1, false) AS corrects) a
+	LEFT JOIN LATERAL (SELECT mail.* FROM pin JOIN mail ON mail.digest = pin.digest WHERE pin.plan_id = n.plan_id AND pin.number = CASE WHEN a.corrects THEN r.correction ELSE r.mail END OFFSET 0) m ON true
 	ORDER BY n.id, r.seq`
 
 // scanKept scans a row of keptSQL. A compiled mail that does not fit its digest is left out.
 func scanKept(row pgx.CollectableRow) (k Kept, err error) {
 	var sum, customers []byte
 	r := &k.Due.Recipient
-	k.Delivery, err = scanDelivery(row, &k.NoticeID, &k.Due.Text, &k.Due.Mail, &k.Due.InReplyTo, &r.Address, &r.Language, &r.TimeZone, &customers,
+	k.Delivery, err = scanDelivery(row, &k.NoticeID, &k.Due.Text, &k.Due.Mail, &k.Due.Corrects, &k.Due.InReplyTo, &r.Address, &r.Language, &r.TimeZone, &customers,
 		&k.Erased, &k.Digest, &k.Marked, &sum, &k.Encoded)
 	if err != nil {
 		return k, err

@@ -17,6 +17,8 @@ import (
 type Pins interface {
 	// Number returns the number, from 1, of the mail to a recipient, or 0: none is kept.
 	Number(r notice.Recipient, text string) int
+	// Correction is Number for the mail with the correction, where the notice is an amendment.
+	Correction(r notice.Recipient, text string) int
 	// Encoded returns the mails, the first of number 1.
 	Encoded() [][]byte
 }

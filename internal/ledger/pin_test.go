@@ -24,6 +24,8 @@ func (p fewPins) Number(r notice.Recipient, _ string) int {
 	return 0
 }
 
+func (p fewPins) Correction(notice.Recipient, string) int { return 0 }
+
 func (p fewPins) Encoded() (all [][]byte) {
 	for _, m := range p {
 		all = append(all, []byte(m))

@@ -29,6 +29,8 @@ type Audience struct {
 	Suppressed func(r notice.Recipient, reason string)
 	// Judge says after the last of them why the notice must not go out like this: such a plan is not kept.
 	Judge func() error
+	// Amends is the number of the notice that the draft is to stop: the plan has its rows. 0: the draft is no amendment.
+	Amends int64
 	// Unseen says that nobody will look at the plan: what it is compared with is left out.
 	Unseen bool
 	// Progress, where there is one, is told now and then how many of all customers have been planned.
@@ -46,6 +48,9 @@ func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
 			return err
 		}
 		s := survey{audience: a, rows: forgetful{}}
+		if s.amended, err = findAmended(ctx, tx, a); err != nil {
+			return err
+		}
 		if earlier.comparable() {
 			if s.rows, err = newMailboxes(ctx, tx); err != nil {
 				return err
@@ -63,11 +68,15 @@ func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
 // one, and names the plan by its digest. A plan that nobody is on, or that Judge refuses, is not kept and has no digest.
 func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, err error) {
 	err = db.planning(ctx, func(tx, read pgx.Tx) error {
-		n, plan, err := startPlan(ctx, tx, id, a)
+		amended, err := findAmended(ctx, tx, a)
 		if err != nil {
 			return err
 		}
-		s := survey{audience: a, texts: n.Texts, rows: &frozenRows{tx: tx, plan: plan}, pins: a.Pins}
+		n, plan, err := startPlan(ctx, tx, id, a, amended)
+		if err != nil {
+			return err
+		}
+		s := survey{audience: a, amended: amended, texts: n.Texts, rows: &frozenRows{tx: tx, plan: plan}, pins: a.Pins}
 		if p, err = s.run(ctx, read); err != nil {
 			return err
 		}
@@ -99,8 +108,10 @@ func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, 
 
 // lookAround compares a plan with the customers who are not on it, and with the notice before it.
 func lookAround(ctx context.Context, tx, read pgx.Tx, a Audience, p *notice.Plan, earlier *before, mailboxes string) (err error) {
-	if p.Excluded, err = a.Choice.excluded(ctx, read, p.Customers); err != nil {
-		return err
+	if a.Amends == 0 {
+		if p.Excluded, err = a.Choice.excluded(ctx, read, p.Customers); err != nil {
+			return err
+		}
 	}
 	p.Previous, err = earlier.compare(ctx, tx, mailboxes)
 	return err
@@ -131,13 +142,13 @@ func (db *DB) planning(ctx context.Context, f func(tx, read pgx.Tx) error) error
 
 // startPlan makes the plan of a draft, or of a notice that is to leave, that its rows are then written for. Nobody else sees it until it is kept, and the
 // draft is not locked meanwhile.
-func startPlan(ctx context.Context, tx pgx.Tx, id int64, a Audience) (n Notice, plan int64, err error) {
+func startPlan(ctx context.Context, tx pgx.Tx, id int64, a Audience, amended amended) (n Notice, plan int64, err error) {
 	if n, err = draftAsSeen(ctx, tx, id, a.Body, ""); err != nil {
 		return n, 0, err
 	}
 	err = tx.QueryRow(ctx, `
-		INSERT INTO plan (notice_id, state, body, customers, recipients, by_language, suppressed)
-		SELECT id, 'frozen', body, 0, 0, '{}', '{}' FROM notice WHERE id = $1 RETURNING id`, id).Scan(&plan)
+		INSERT INTO plan (notice_id, state, body, customers, recipients, by_language, suppressed, amends)
+		SELECT id, 'frozen', body, 0, 0, '{}', '{}', nullif($2::bigint, 0) FROM notice WHERE id = $1 RETURNING id`, id, amended.plan).Scan(&plan)
 	return n, plan, wrap(err, "make the plan of notice %d", id)
 }
 

@@ -27,11 +27,15 @@ func (db *DB) Drift(ctx context.Context, id int64, a Audience, digest string) (d
 		if err != nil {
 			return fmt.Errorf("look for the plan that was shown: %w", err)
 		}
-		_, now, err := startPlan(ctx, tx, id, a)
+		amended, err := findAmended(ctx, tx, a)
 		if err != nil {
 			return err
 		}
-		s := survey{audience: a, rows: &frozenRows{tx: tx, plan: now}}
+		_, now, err := startPlan(ctx, tx, id, a, amended)
+		if err != nil {
+			return err
+		}
+		s := survey{audience: a, amended: amended, rows: &frozenRows{tx: tx, plan: now}}
 		if _, err := s.run(ctx, read); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ type frozenRows struct {
 }
 
 func (f *frozenRows) add(r *recipient) {
-	f.rows.begin(11)
+	f.rows.begin(12)
 	f.rows.int64(f.plan)
 	f.rows.int32(r.seq)
 	if r.reason == "" || r.reason == notice.ReasonSuppressionList {
@@ -45,10 +45,12 @@ func (f *frozenRows) add(r *recipient) {
 		f.rows.text(column)
 	}
 	f.rows.jsonb(r.frozen)
-	if r.mail > 0 {
-		f.rows.int16(r.mail)
-	} else {
-		f.rows.null()
+	for _, number := range [...]int{r.mail, r.correction} {
+		if number > 0 {
+			f.rows.int16(number)
+		} else {
+			f.rows.null()
+		}
 	}
 	for i := range r.Customers {
 		f.members.begin(3)
@@ -61,7 +63,7 @@ func (f *frozenRows) add(r *recipient) {
 func (f *frozenRows) batch() func(context.Context) error {
 	rows, members := f.rows.cut(), f.members.cut()
 	return func(ctx context.Context) error {
-		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers, mail)")
+		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers, mail, correction)")
 		if err == nil {
 			err = members.into(ctx, f.tx, "member (customer_id, plan_id, seq)")
 		}

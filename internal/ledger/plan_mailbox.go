@@ -127,7 +127,7 @@ type recipient struct {
 	seq                         int
 	mailbox, role, reason, text string
 	frozen                      []byte // the customers as JSON
-	mail                        int    // the number of its compiled mail; 0: none is kept
+	mail, correction            int    // the numbers of its compiled mails; 0: none is kept
 }
 
 // append adds the fields of a row that do not follow from the others to the input of a digest.

@@ -23,6 +23,7 @@ const surveyBatch = 4000
 // it, and one for each customer without a usable mailbox. Those who are not to be mailed come first.
 type survey struct {
 	audience Audience
+	amended  amended                // the notice whose rows are taken; zero: none
 	texts    map[string]notice.Text // the draft's, a part of the digest
 	rows     keeper
 	pins     Pins // nil: none are wanted
@@ -53,6 +54,9 @@ func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
 	g, reading := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(batches)
+		if s.audience.Amends != 0 {
+			return s.readAmended(reading, read, batches)
+		}
 		return s.read(reading, read, batches)
 	})
 	g.Go(func() error {
@@ -106,12 +110,17 @@ func (s *survey) read(ctx context.Context, tx pgx.Tx, batches chan<- func(contex
 	return s.pass(ctx, batches)
 }
 
-// take counts a recipient, inspects it, and adds it to the rows to be kept.
+// take adds the recipient of the customers who share a mailbox.
 func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func(context.Context) error) error {
 	r, err := sharing.recipient(s.known)
 	if err != nil {
 		return err
 	}
+	return s.add(ctx, &r, r.reason, batches)
+}
+
+// add counts a recipient, which is not mailed for a reason unless that is "", and adds it to the rows to be kept.
+func (s *survey) add(ctx context.Context, r *recipient, reason string, batches chan<- func(context.Context) error) error {
 	want, known := s.wants[r.Language]
 	if !known {
 		want.text, want.exact = s.audience.Match(r.Language)
@@ -126,10 +135,10 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func
 	s.sum.Write(s.row)
 	s.plan.Recipients++
 	s.plan.Customers += len(r.Customers)
-	if r.reason != "" {
-		s.plan.Suppressed[r.reason]++
+	if reason != "" {
+		s.plan.Suppressed[reason]++
 		if s.audience.Suppressed != nil {
-			s.audience.Suppressed(r.Recipient, r.reason)
+			s.audience.Suppressed(r.Recipient, reason)
 		}
 	} else {
 		s.plan.ByLanguage[want.text]++
@@ -150,9 +159,9 @@ func (s *survey) take(ctx context.Context, sharing *sharing, batches chan<- func
 		}
 	}
 	if s.pins != nil && (r.reason == "" || r.reason == notice.ReasonSuppressionList) {
-		r.mail = s.pins.Number(r.Recipient, r.text)
+		r.mail, r.correction = s.pins.Number(r.Recipient, r.text), s.pins.Correction(r.Recipient, r.text)
 	}
-	if s.rows.add(&r); s.plan.Recipients%surveyBatch != 0 {
+	if s.rows.add(r); s.plan.Recipients%surveyBatch != 0 {
 		return nil
 	}
 	return s.pass(ctx, batches)

@@ -72,6 +72,15 @@ var errReplanned = notice.Conflict("the notice was planned by others all the whi
 // is left as it is, and released is false. A notice.Error of class plan_changed says that the draft's plan is another
 // one, or none.
 func (db *DB) Take(ctx context.Context, id int64, p Press) (released bool, err error) {
+	for range pressTries {
+		if released, err = db.takeOnce(ctx, id, p); !deadlocked(err) {
+			break
+		}
+	}
+	return released, err
+}
+
+func (db *DB) takeOnce(ctx context.Context, id int64, p Press) (released bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		// The fence is locked before any notice, so that one that is raised meanwhile holds this release.
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR SHARE`); err != nil {
@@ -159,12 +168,11 @@ func lockPlan(ctx context.Context, tx pgx.Tx, n Notice, digest string) (p frozen
 
 // take releases a notice to a plan: chunks over all of its recipients. Of those who are not to be mailed the outcome is known.
 func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press Press) error {
-	unmailed := p.unmailed()
-	late, err := askListAgain(ctx, tx, &p, n.Body.Scopes())
-	if err != nil {
-		return err
+	lay := layPlanned
+	if n.Body.Amends != "" {
+		lay = db.amend
 	}
-	if err := layChunks(ctx, tx, n, p, unmailed, late); err != nil {
+	if err := lay(ctx, tx, n, &p, press.Who); err != nil {
 		return err
 	}
 	// A notice that is younger than the backup is unknown to a restored ledger: its key may have gone out before.
@@ -173,7 +181,8 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 			reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
 			released_at = coalesce(released_at, clock_timestamp()), released_by = CASE WHEN released_at IS NULL THEN $2 ELSE released_by END, 
 			message_domain = CASE WHEN released_at IS NULL THEN $3 ELSE message_domain END, plan_id = p.id,
-			customers = p.customers, recipients = p.recipients, by_language = $5, suppressed = $6
+			customers = p.customers, recipients = p.recipients, by_language = $5, suppressed = $6,
+			amends = (SELECT a.id FROM notice a WHERE a.key = notice.body->>'amends')
 		FROM fence f, plan p WHERE notice.id = $1 AND p.id = $4`,
 		n.ID, press.Who, press.Domain, p.id, p.byLanguage, p.suppressed)
 	if err != nil {
@@ -264,6 +273,16 @@ func (p *frozenPlan) setReason(ctx context.Context, tx pgx.Tx, seqs []int32, rea
 
 // ChunkSize is how many deliveries a chunk covers: one queue task, one lease.
 const ChunkSize = 256
+
+// layPlanned makes the chunks of a notice that is released to a plan, after it has asked the list of suppressions again.
+func layPlanned(ctx context.Context, tx pgx.Tx, n Notice, p *frozenPlan, _ string) error {
+	unmailed := p.unmailed()
+	late, err := askListAgain(ctx, tx, p, n.Body.Scopes())
+	if err != nil {
+		return err
+	}
+	return layChunks(ctx, tx, n, *p, unmailed, late)
+}
 
 // layChunks makes the chunks of a notice, and the outcomes of the rows that are not to be mailed: the first ones, and some
 // that came on the list of suppressions late.

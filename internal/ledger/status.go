@@ -18,7 +18,8 @@ var statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', coalesce(n.body->>'reminder_of', ''), n.state, n.reason, n.customers, n.recipients,
 		n.recipients - coalesce((SELECT recipients FROM plan WHERE id = n.plan_id), n.recipients), n.by_language, n.suppressed,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
-		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to,` + bouncesColumns + `
+		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to,
+		coalesce((SELECT key FROM notice WHERE id = n.amends), ''), coalesce((SELECT key FROM notice WHERE amends = n.id), ''),` + bouncesColumns + `
 	FROM notice n
 	JOIN incident i ON i.id = n.incident_id
 	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + ` AS counts, min(first_sent_at) AS first, max(last_sent_at) AS last FROM (
@@ -44,6 +45,9 @@ func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err erro
 	if err != nil {
 		return s, fmt.Errorf("read the status of notice %d: %w", id, err)
 	}
+	if s.Together, err = together(ctx, db.pool, s); err != nil {
+		return s, err
+	}
 	if s.State.Finished() {
 		s.ReachedByNeither, err = db.missedSoon(ctx, id, s.Kind)
 		return s, err
@@ -53,6 +57,27 @@ func (db *DB) Status(ctx context.Context, ref string) (s notice.Status, err erro
 		s.OnlyTo = now.OnlyTo
 	}
 	return s, err
+}
+
+// together sums up a notice, those that it amends, and those that amend it; nil where there is none.
+func together(ctx context.Context, q querier, s notice.Status) (*notice.Together, error) {
+	if s.Amends == "" && s.AmendedBy == "" {
+		return nil, nil
+	}
+	ids, err := collect[int64](ctx, q, `
+		WITH RECURSIVE chain AS (
+			SELECT id, amends FROM notice WHERE id = $1 UNION SELECT n.id, n.amends FROM chain c JOIN notice n ON n.id = c.amends OR n.amends = c.id)
+		SELECT id FROM chain ORDER BY id`, s.Number)
+	var corrections int
+	var all []notice.Status
+	if err == nil {
+		rows, _ := q.Query(ctx, statusSQL+`WHERE n.id = ANY($1) ORDER BY n.id`, ids)
+		all, err = pgx.CollectRows(rows, scanStatus)
+	}
+	if err == nil {
+		err = q.QueryRow(ctx, `SELECT coalesce(sum(bit_count(corrects & ~stopped)), 0) FROM chunk WHERE notice_id = $1`, ids[len(ids)-1]).Scan(&corrections)
+	}
+	return notice.SumUp(all, corrections), wrap(err, "sum up the amendments of notice %d", s.Number)
 }
 
 // Notices returns a page of notices by number, the newest first.
@@ -69,7 +94,7 @@ func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	var warned []string
 	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.ReminderOf, &s.State, &s.Reason, &s.Customers, &s.Recipients, &s.Added,
 		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
-		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo), &back, &warned)
+		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo), &s.Amends, &s.AmendedBy, &back, &warned)
 	if err != nil {
 		return s, err
 	}

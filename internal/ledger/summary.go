@@ -53,6 +53,11 @@ func (db *DB) report(ctx context.Context, which string, arg any) (r notice.Repor
 		if err != nil {
 			return err
 		}
+		if len(notices) == 1 {
+			if notices[0].Together, err = together(ctx, tx, notices[0]); err != nil {
+				return err
+			}
+		}
 		r = notice.NewReport(notices)
 		if err := tx.QueryRow(ctx, `SELECT now()`).Scan(&r.AsOf); err != nil {
 			return err

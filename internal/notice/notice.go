@@ -87,6 +87,17 @@ type Body struct {
 	SendAt          Time                 `json:"send_at,omitempty"`
 	ExpiresAt       Time                 `json:"expires_at,omitempty"`
 	Texts           map[string]Text      `json:"texts,omitempty"`
+
+	// Amends is the key of the notice that this one stops and puts right; its audience is that notice's. Corrections are the texts for readers
+	// who may have got an earlier version, one in each language.
+	Amends      string          `json:"amends,omitempty"`
+	Corrections map[string]Text `json:"corrections,omitempty"`
+}
+
+// Correction returns the body of the mails with the corrections.
+func (b Body) Correction() Body {
+	b.Template, b.Details, b.Phrases, b.Texts, b.Corrections = "", Parameter{}, nil, b.Corrections, nil
+	return b
 }
 
 // Urgent reports whether the notice goes before others that are being sent: something is broken now, or critical.

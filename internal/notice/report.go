@@ -25,6 +25,7 @@ type Plan struct {
 	Holes       []Hole          `json:"holes"`                  // the first twenty of them
 	Samples     []Sample        `json:"samples,omitempty"`      // one mail per language
 	Asked       *Asked          `json:"customer,omitempty"`     // the customer that Previewing names
+	Amends      *Amending       `json:"amends,omitempty"`       // null = it amends no notice
 	OnlyTo      *Restriction    `json:"only_to,omitempty"`      // null = the mails go to everybody
 	Unfit       *Unfit          `json:"unfit,omitempty"`        // null = serve has no relay to ask
 
@@ -100,11 +101,13 @@ type Branch struct {
 // Sample is a mail as one recipient would get it.
 type Sample struct {
 	Language string `json:"language"`
-	Customer string `json:"customer"` // external id of the recipient it was made for
-	Subject  string `json:"subject"`
-	Text     string `json:"text"`
-	HTML     string `json:"html"`
-	Source   string `json:"source,omitempty"` // the message (RFC 5322, lines ended by CRLF), where it was asked for
+	// Correction says that readers get it who may have had an earlier version.
+	Correction bool   `json:"correction,omitempty"`
+	Customer   string `json:"customer"` // external id of the recipient it was made for
+	Subject    string `json:"subject"`
+	Text       string `json:"text"`
+	HTML       string `json:"html"`
+	Source     string `json:"source,omitempty"` // the message (RFC 5322, lines ended by CRLF), where it was asked for
 }
 
 // Status is where a notice stands. Its counts add up to Recipients at every moment.
@@ -142,6 +145,11 @@ type Status struct {
 	// OnlyTo are the mailboxes that the workers send it to alone; of a finished one, those that they sent it to last.
 	OnlyTo   OnlyTo `json:"only_to,omitempty"`
 	Disagree string `json:"workers_disagree,omitempty"` // as of Senders
+	// Amends and AmendedBy are the keys of the notice that it stopped and put right, and of the one that did so with it.
+	Amends    string `json:"amends,omitempty"`
+	AmendedBy string `json:"amended_by,omitempty"`
+	// Together sums it up with those; nil: there is none, or it is a list of notices.
+	Together *Together `json:"together,omitempty"`
 	// Pace says, while it is being sent, how the relays are and who is throttled.
 	Pace *Pace `json:"pace,omitempty"`
 }
@@ -282,6 +290,9 @@ const CheckPast = "past"
 
 // CheckPlaceholders is the name of the check that refuses texts with placeholders left over.
 const CheckPlaceholders = "placeholders"
+
+// CheckCorrection is the name of the check that refuses a correction which does not make sense alone.
+const CheckCorrection = "correction"
 
 // Refusal is what a check says against a release. An operator may overrule it by the name of the check.
 type Refusal struct {

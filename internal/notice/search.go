@@ -148,6 +148,7 @@ var reasonInWords = map[string]string{
 	ReasonCancelled:       "an operator cancelled the notice before",
 	ReasonExpired:         "it had not left when the notice expired",
 	ReasonSuperseded:      "a later notice of the incident took its place",
+	ReasonAmended:         "an amendment took its place",
 	ReasonErased:          "the customer was erased before",
 	ReasonRestored:        "the ledger came from a backup",
 	ReasonHole:            "the text would have had an empty field",

@@ -89,6 +89,7 @@ const (
 	ReasonCancelled       = "cancelled"        // cancelled by an operator
 	ReasonExpired         = "expired"          // cancelled: expires_at went by
 	ReasonSuperseded      = "superseded"       // cancelled: a later phase was released
+	ReasonAmended         = "amended"          // cancelled: an amendment took its place
 	ReasonErased          = "erased"           // cancelled: all its customers were erased
 	// ReasonReachedByNeither ends the reason, in a whole report, of a delivery to a mailbox where a notice of the incident was superseded, and
 	// neither the later notice nor another arrived.

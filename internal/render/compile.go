@@ -27,6 +27,7 @@ type Source struct {
 	From        string                 // the sender, as in "Name <addr>"
 	ReplyTo     string                 // where answers go if the body does not say; empty = to the sender
 	IncidentKey string
+	Correction  bool   // the texts are the body's corrections: errors name them so
 	PublicURL   string // below which readers stop mails, with no slash at its end; empty = they can't
 }
 
@@ -79,20 +80,24 @@ func (s *Set) Compile(src Source) (*Program, error) {
 			optional = t.Optional
 		}
 	}
+	section := textsSection
+	if src.Correction {
+		section = correctionsSection
+	}
 	tags := map[string]language.Tag{}
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
 		if _, tags[key], err = canonical(key); err != nil {
 			return nil, err
 		}
-		subject := source{label: "texts." + key + ".subject", text: texts[key].Subject}
-		body := source{label: "texts." + key + ".body", body: true, text: texts[key].Body}
+		subject := source{label: section + "." + key + ".subject", text: texts[key].Subject}
+		body := source{label: section + "." + key + ".body", body: true, text: texts[key].Body}
 		f, ok := files[key]
 		if ok = ok && f.text == texts[key]; ok {
 			subject.label, body.label, body.places = f.subject, f.name, f.places
 			p.readied(key, f)
 		}
 		_, its := own[key]
-		t := &text{key: key, dir: direction(tags[key]), locale: cldr.Find(tags[key]),
+		t := &text{key: key, source: texts[key], dir: direction(tags[key]), locale: cldr.Find(tags[key]),
 			parameters: inLanguage(src.Body.Parameters, tags[key], def)}
 		v := vetter{parameters: t.parameters, optional: optional, anyParameter: ready && !ok && !its, zone: p.zone, plurals: t.locale.Plurals}
 		if err := p.compileText(t, v, subject, body); err != nil {

@@ -13,7 +13,7 @@ import (
 func TestRecipientsOfOneMailHaveItsNumber(t *testing.T) {
 	t.Parallel()
 	p := compile(t, own("{{.Customer.Name}}", branches(3)+"{{range .Customers}}{{.ID}} {{end}}{{.Language}}"))
-	pins := NewPins(p)
+	pins := NewPins(p, nil)
 	var numbers []int
 	for i := range 20 {
 		r := branched(i%8, 3)
@@ -49,7 +49,7 @@ func TestRecipientsOfOneMailHaveItsNumber(t *testing.T) {
 func TestPinsAreBounded(t *testing.T) {
 	t.Parallel()
 	p := compile(t, own("s", branches(12)))
-	pins := NewPins(p)
+	pins := NewPins(p, nil)
 	first, without := pins.Number(branched(0, 12), "en"), 0
 	for i := range 1 << 12 {
 		if pins.Number(branched(i, 12), "en") == 0 {
@@ -60,7 +60,7 @@ func TestPinsAreBounded(t *testing.T) {
 	for _, m := range pins.Encoded() {
 		size += len(m)
 	}
-	if without == 0 || without > 1<<12-100 || size > maxPinned+1<<20 || len(pins.numbers) > maxPins {
+	if without == 0 || without > 1<<12-100 || size > maxPinned+1<<20 || len(pins.plain.numbers) > maxPins {
 		t.Errorf("%d mails of %d bytes are kept, %d are not", len(pins.Encoded()), size, without)
 	}
 	if again := pins.Number(branched(0, 12), "en"); first != 1 || again != 1 {

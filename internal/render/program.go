@@ -41,6 +41,7 @@ type Program struct {
 // text is the text of a notice in one language.
 type text struct {
 	key, dir      string
+	source        notice.Text
 	parameters    map[string]string // in its language
 	locale        *cldr.Locale
 	subject, body nodes
