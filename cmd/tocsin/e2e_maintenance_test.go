@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -104,4 +105,52 @@ func TestAMaintenanceThatIsCancelledRemindsNobody(t *testing.T) {
 	s.wantGot("a@a.example", "m.scheduled", "m.scheduled.reminder-72h", "m.cancelled")
 	s.wantGot("new@d.example", "m.scheduled.reminder-72h", "m.cancelled")
 	s.wantGot("permfail@c.example")
+}
+
+// TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted: each mailbox gets each step once, and no reminder of the old windows.
+func TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customersOf("1,a@a.example", "2,permfail@c.example")
+	s.work()
+	window := time.Now().Add(80 * time.Hour).UTC().Truncate(time.Minute)
+	moved := s.maintenance("rescheduled", window.Add(24*time.Hour), "remind: [48h, 1h]")
+	if _, errs, code := s.run("notice", "preview", moved); code != 1 || !strings.Contains(errs, "has announced windows before") {
+		t.Errorf("moved before it was announced: exit %d, %s", code, errs)
+	}
+	s.tells(s.maintenance("scheduled", window, "audience: all", "remind: [24h]"), "m.scheduled")
+	s.customersOf("1,a@a.example", "2,permfail@c.example", "3,new@d.example")
+	out, errs, code := s.run("notice", "preview", moved)
+	for _, want := range []string{"Was ", window.Format(time.RFC3339), "who stood on m.scheduled", "The time that no longer applies", "m.rescheduled.reminder-48h"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("the dry run lacks %q: %s%s", want, out, errs)
+		}
+	}
+	s.tells(moved, "m.rescheduled")
+	var r receipt
+	if s.must(&r, "notice", "send", moved, "--json"); r.Created {
+		t.Errorf("the second press answered %+v", r)
+	}
+	if st := s.status("m.scheduled.reminder-24h"); st.State != notice.Cancelled {
+		t.Errorf("the reminder of the old windows is %s", st.State)
+	}
+	s.must(nil, "notice", "send-now", "m.rescheduled.reminder-48h")
+	s.await("m.rescheduled.reminder-48h", "finished", finished)
+	for _, phase := range []string{"in-progress", "completed"} {
+		s.tells(s.maintenance(phase, window.Add(24*time.Hour), "audience: {notice: m.rescheduled}"), "m."+phase)
+	}
+	if st := s.status("m.rescheduled.reminder-1h"); st.State != notice.Cancelled {
+		t.Errorf("the reminder of what is completed is %s", st.State)
+	}
+	all := []string{"m.rescheduled", "m.rescheduled.reminder-48h", "m.in-progress", "m.completed"}
+	s.wantGot("a@a.example", append([]string{"m.scheduled"}, all...)...)
+	s.wantGot("new@d.example", all...)
+	s.wantGot("permfail@c.example")
+
+	again := strings.Replace(string(read(t, filepath.Join(moved, "notice.yaml"))), "key: m.rescheduled", "key: m.again", 1)
+	back := s.write(map[string]string{"notice.yaml": again + "audience: all\n"})
+	if _, errs, code := s.run("notice", "send", back, "--yes"); code != 1 || !strings.Contains(errs, "goes backwards") || !strings.Contains(errs, "--force") {
+		t.Errorf("back from completed: exit %d, %s", code, errs)
+	}
+	s.must(nil, "notice", "send", back, "--yes", "--force")
 }

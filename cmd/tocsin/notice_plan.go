@@ -102,7 +102,11 @@ func sendable(p notice.Plan, allowed ...string) error {
 		return errors.New("nobody is on the audience of this notice: it can't be sent")
 	case refused(p, allowed) != nil:
 		r := refused(p, allowed)
-		return fmt.Errorf("%s %s: the notice can't be sent like this; say --allow-%s to send it all the same", r.Field, r.Reason, r.Check)
+		say := "--allow-" + r.Check
+		if r.Check == notice.CheckBackwards {
+			say = "--force"
+		}
+		return fmt.Errorf("%s %s: the notice can't be sent like this; say %s to send it all the same", r.Field, r.Reason, say)
 	case p.HoleCount > 0:
 		return fmt.Errorf("%s would get a mail with an empty field: the notice can't be sent like this", many(p.HoleCount, "recipient"))
 	}
@@ -268,11 +272,22 @@ func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
 		}
 		fmt.Fprintf(w, "Window\t%s\n", strings.TrimSpace(shown(win.Start+" to "+win.End+" "+zone)))
 	}
+	for _, win := range body.Was {
+		fmt.Fprintf(w, "Was\t%s\n", strings.TrimSpace(shown(win.Start+" to "+win.End+" "+cmp.Or(win.Zone, body.Zone))))
+	}
 	if body.AudienceAt == notice.AtSend {
 		fmt.Fprintf(w, "Audience\tas it is when it goes out, at most %s\n", many(body.MaxRecipients, "recipient"))
 	}
 	printTime(w, "Goes out", body.SendAt, body.Zone)
 	printTime(w, "Expires", body.ExpiresAt, body.Zone)
+}
+
+// asMoved fills in what a notice of a maintenance that was moved has from the notice before it.
+func asMoved(body notice.Body, p notice.Plan) notice.Body {
+	if p.Moved != nil {
+		body.Was, body.Audience = p.Moved.Was, p.Moved.Audience
+	}
+	return body
 }
 
 // printReminders says which reminders a release makes, and which have no time any more.

@@ -53,6 +53,7 @@ func (c *previewCmd) print(ctx context.Context, a *app, body notice.Body, plan n
 	if c.JSON {
 		return document(a.stdout, plan)
 	}
+	body = asMoved(body, plan)
 	if err := printPlan(a.stdout, c.Dir, body, plan); err != nil {
 		return err
 	}

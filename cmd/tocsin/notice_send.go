@@ -20,6 +20,7 @@ type sendCmd struct {
 	Yes      bool    `help:"Send without asking."`
 	Past     bool    `name:"allow-past" help:"Send it though what it announces is over."`
 	Short    bool    `name:"allow-correction" help:"Send an amendment though a correction does not make sense alone."`
+	Force    bool    `help:"Send it though its phase is before one that the incident has come to."`
 	Left     bool    `name:"allow-placeholders" help:"Send it though its texts have placeholders left over."`
 	Expect   *int    `placeholder:"N" help:"Refuse another number of recipients than this."`
 	Wait     bool    `help:"Return when nothing is left to be sent; exit 1 where that went wrong."`
@@ -75,6 +76,9 @@ func (c *sendCmd) allowed() (names []string) {
 	if c.Past {
 		names = append(names, notice.CheckPast)
 	}
+	if c.Force {
+		names = append(names, notice.CheckBackwards)
+	}
 	if c.Left {
 		names = append(names, notice.CheckPlaceholders)
 	}
@@ -96,6 +100,7 @@ func (c *sendCmd) release(ctx context.Context, a *app, client *api.Client, body 
 	if err != nil {
 		return done, interrupted(directory.Locate(c.Dir, err), "nothing was sent", "plan")
 	}
+	body = asMoved(body, p)
 	if err := printPlan(a.stderr, c.Dir, body, p); err != nil {
 		return done, err
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -10,16 +11,28 @@ import (
 	"tocsin/internal/render"
 )
 
-// normal is the function normal. An amendment without an incident is of that of the notice that it amends.
+// normal is the function normal, after the ledger has filled in what follows from the notice that a body amends, or from those before it in
+// its incident. An amendment has the old windows of the notice that it amends; its audience is that notice's.
 func (d *Desk) normal(ctx context.Context, b notice.Body) (notice.Body, error) {
-	if b.Amends == "" || b.Incident != "" || normalAmendment(b) != nil {
+	if b.Amends == "" {
+		b, err := d.moved(ctx, b)
+		if err != nil {
+			return b, err
+		}
+		return normal(b)
+	}
+	moved := b.Phase == notice.PhaseRescheduled && len(b.Was) == 0
+	if b.Incident != "" && !moved || normalAmendment(b) != nil {
 		return normal(b)
 	}
 	n, err := d.findAmended(ctx, b)
 	if err != nil {
 		return b, err
 	}
-	b.Incident = n.Incident
+	if moved {
+		b.Was = slices.Clone(n.Body.Was)
+	}
+	b.Incident = cmp.Or(b.Incident, n.Incident)
 	return normal(b)
 }
 

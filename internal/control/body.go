@@ -54,6 +54,12 @@ func normal(b notice.Body) (notice.Body, error) {
 	if b, err := normalCalendar(b); err != nil {
 		return b, err
 	}
+	switch {
+	case b.Phase == notice.PhaseRescheduled && len(b.Windows) == 0:
+		return b, notice.Invalid("windows", "are none: phase rescheduled says when it will be now")
+	case b.Phase != notice.PhaseRescheduled && len(b.Was) > 0:
+		return b, notice.Invalid("was", "goes with phase rescheduled: it has the windows of before")
+	}
 	b, err := normalPlaces(b)
 	if err == nil {
 		b.Remind, err = b.NormalRemind(b.Zone)
@@ -116,6 +122,12 @@ func normalPlaces(b notice.Body) (notice.Body, error) {
 	for _, w := range b.Windows {
 		if _, _, err := w.Span(b.Zone); err != nil {
 			return b, notice.Invalid("windows", "%v", err)
+		}
+	}
+	b.Was = slices.Clone(b.Was)
+	for _, w := range b.Was {
+		if _, _, err := w.Span(b.Zone); err != nil {
+			return b, notice.Invalid("was", "%v", err)
 		}
 	}
 	broken := make([]string, 0, len(b.BrokenDomains))

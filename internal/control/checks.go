@@ -16,6 +16,7 @@ var checks = []struct {
 	fail func(p prepared, now time.Time) *notice.Error // nil where the notice may go
 }{
 	{notice.CheckPast, func(p prepared, now time.Time) *notice.Error { return past(p.body, p.zone, now) }},
+	{notice.CheckBackwards, func(p prepared, _ time.Time) *notice.Error { return backwards(p.body, p.begun) }},
 	{notice.CheckPlaceholders, func(p prepared, _ time.Time) *notice.Error { return leftOver(p.placeholders()) }},
 	{notice.CheckCorrection, func(p prepared, _ time.Time) *notice.Error { return p.alone() }},
 }
@@ -78,6 +79,16 @@ func (p prepared) alone() *notice.Error {
 	return render.Alone(p.program, p.correction)
 }
 
+// backwards refuses a phase that is before one of the incident that has begun; nil where it goes on.
+func backwards(b notice.Body, begun []notice.Step) *notice.Error {
+	for _, s := range begun {
+		if notice.Backwards(b.Kind, s.Phase, b.Phase) {
+			return notice.Invalid("phase", "%s goes backwards: notice %q of incident %q is %s", b.Phase, s.Key, b.Incident, s.Phase)
+		}
+	}
+	return nil
+}
+
 // leftOver refuses placeholders; nil where there is none.
 func leftOver(found []notice.Placeholder) *notice.Error {
 	if len(found) == 0 {
@@ -111,7 +122,7 @@ func past(b notice.Body, zone string, now time.Time) *notice.Error {
 			return notice.Invalid("parameters.next_update", "has gone by (%s)", stamp(next))
 		}
 	}
-	if !slices.Contains([]string{"scheduled", "reminder", "in-progress"}, b.Phase) || len(b.Windows) == 0 {
+	if !slices.Contains([]string{notice.PhaseScheduled, notice.PhaseRescheduled, notice.PhaseReminder, "in-progress"}, b.Phase) || len(b.Windows) == 0 {
 		return nil
 	}
 	var last time.Time

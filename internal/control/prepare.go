@@ -23,6 +23,7 @@ type prepared struct {
 	pins       ledger.Pins   // nil: this process does not know the sender, and the workers compile the mails
 	zone       string        // of times that name none
 	remind     reminders
+	begun      []notice.Step // of its incident
 }
 
 // compile makes what a body says; its texts are resolved already.
@@ -69,6 +70,9 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (
 		return p, err
 	}
 	if p.remind, err = d.remind(b, p.zone); err != nil {
+		return p, err
+	}
+	if p.begun, err = d.Ledger.Begun(ctx, b.Incident, b.Key); err != nil {
 		return p, err
 	}
 	p.broken, err = d.broken(ctx, b, kept)

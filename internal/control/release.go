@@ -121,6 +121,9 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 	if err != nil {
 		return false, err
 	}
+	if compiled.begun, err = d.Ledger.Begun(ctx, n.Incident, n.Key); err != nil {
+		return false, err
+	}
 	if err := mayGo(compiled, r.Allow, time.Now()); err != nil {
 		return false, err
 	}
@@ -213,6 +216,9 @@ func (d *Desk) look(ctx context.Context, p prepared, v notice.Previewing, make f
 	seen.tell(&plan)
 	now := time.Now()
 	plan.Refusals, plan.Reminders = refusals(p, now), p.body.Miss(p.remind.all, now)
+	if p.body.Phase == notice.PhaseRescheduled {
+		plan.Moved = &notice.Moved{Was: p.body.Was, Audience: p.body.Audience}
+	}
 	plan.From, plan.ReplyTo = d.from(), cmp.Or(p.body.ReplyTo, d.ReplyTo)
 	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter, p.broken.Filter)
 	if hint := late(p.body, now); hint != "" {

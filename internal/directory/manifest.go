@@ -35,6 +35,7 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"stacked":          yaml.Text(&b.Stacked),
 		"zone":             yaml.Text(&b.Zone),
 		"windows":          readWindows(&b.Windows),
+		"was":              readWindows(&b.Was),
 		"remind":           yaml.Texts(&b.Remind, "[72h, 24h, 1h]"),
 		"calendar_method":  yaml.Text(&b.CalendarMethod),
 		"calendar_impact":  yaml.Text(&b.CalendarImpact),

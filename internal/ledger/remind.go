@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -133,4 +134,30 @@ func passOver(ctx context.Context, tx pgx.Tx, n Notice, to time.Time) error {
 		return fmt.Errorf("look for reminders that are too early: %w", err)
 	}
 	return endReminders(ctx, tx, ids, n.Key)
+}
+
+// Begun returns the phases that an incident has come to by notices but that of a key. Reminders say nothing new.
+func (db *DB) Begun(ctx context.Context, incident, but string) (all []notice.Step, err error) {
+	rows, _ := db.pool.Query(ctx, `
+		SELECT n.key, n.body->>'phase' FROM notice n JOIN incident i ON i.id = n.incident_id
+		WHERE i.key = $1 AND n.key <> $2 AND n.began_at IS NOT NULL AND coalesce(n.body->>'reminder_of', '') = '' ORDER BY n.began_at DESC`, incident, but)
+	all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[notice.Step])
+	return all, wrap(err, "look for what incident %q has come to", incident)
+}
+
+// Announced returns the notice that was released last of those that say when a maintenance is, but that of a key.
+func (db *DB) Announced(ctx context.Context, incident, but string) (n Notice, err error) {
+	var id int64
+	err = db.pool.QueryRow(ctx, `
+		SELECT n.id FROM notice n JOIN incident i ON i.id = n.incident_id
+		WHERE i.key = $1 AND n.key <> $2 AND n.state <> 'draft' AND n.body->>'phase' IN ('`+notice.PhaseScheduled+`', '`+notice.PhaseRescheduled+`')
+			AND jsonb_array_length(coalesce(n.body->'windows', '[]')) > 0
+		ORDER BY n.released_at DESC, n.id DESC LIMIT 1`, incident, but).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return n, notice.NotFound("no notice of incident %q has windows", incident)
+	}
+	if err != nil {
+		return n, fmt.Errorf("look for the announcement of incident %q: %w", incident, err)
+	}
+	return db.Notice(ctx, id)
 }

@@ -136,7 +136,7 @@ func TestAReminderWithATakenKeyReleasesNothing(t *testing.T) {
 
 func TestANoticeThatEndsRemindersEndsThemAll(t *testing.T) {
 	t.Parallel()
-	for _, phase := range []string{"completed", "cancelled"} {
+	for _, phase := range []string{"rescheduled", "completed", "cancelled"} {
 		d, start := announced(t)
 		id, a := d.due("k.reminder-24h")
 		d.must(d.Leave(t.Context(), id, a))
@@ -234,5 +234,27 @@ func TestACancelAgainstTheTimeOfAReminder(t *testing.T) {
 		if st.State != notice.Cancelled || st.Counts["queued"]+st.Counts["sending"] > 0 {
 			t.Fatalf("round %d: the reminder is %s, %v", round, st.State, st.Counts)
 		}
+	}
+}
+
+// TestTheRemindersOfMovedWindowsStay: a notice that moves them again ends them, and not itself.
+func TestTheRemindersOfMovedWindowsStay(t *testing.T) {
+	t.Parallel()
+	d, start := announced(t)
+	for _, key := range []string{"moved", "again"} {
+		b := maintenance(key, "rescheduled", start.Add(time.Hour))
+		b.Remind = []string{"1h"}
+		d.must(d.announce(b))
+	}
+	d.sweep()
+	d.wantStanding(map[string]string{"k": "sent", "k.reminder-24h": "cancelled: superseded", "k.reminder-1h": "cancelled: superseded", "moved": "sent",
+		"moved.reminder-1h": "cancelled: superseded", "again": "sending", "again.reminder-1h": "scheduled"})
+	n, err := d.Announced(t.Context(), "m", "again")
+	if d.must(err); n.Key != "moved" {
+		t.Errorf("before it %s announced the windows", n.Key)
+	}
+	steps, err := d.Begun(t.Context(), "m", "again")
+	if d.must(err); len(steps) != 2 || steps[0] != (notice.Step{Key: "moved", Phase: "rescheduled"}) {
+		t.Errorf("the incident has come to %v", steps)
 	}
 }

@@ -25,7 +25,7 @@ var Kinds = []Kind{Outage, Maintenance, Advisory}
 // An advisory has those of an outage.
 var Phases = map[Kind][]string{
 	Outage:      {"investigating", "identified", "monitoring", "resolved", "postmortem"},
-	Maintenance: {PhaseScheduled, PhaseReminder, "in-progress", PhaseCompleted, PhaseCancelled, "postmortem"},
+	Maintenance: {PhaseScheduled, PhaseRescheduled, PhaseReminder, "in-progress", PhaseCompleted, PhaseCancelled, "postmortem"},
 	Advisory:    {"investigating", "identified", "monitoring", "resolved", "postmortem"},
 }
 
@@ -76,6 +76,7 @@ type Body struct {
 	Stacked         Stacking             `json:"stacked,omitempty"`
 	Zone            string               `json:"zone,omitempty"`
 	Windows         []Window             `json:"windows,omitempty"`
+	Was             []Window             `json:"was,omitempty"`             // of a maintenance that was moved: the windows that it had
 	Remind          []string             `json:"remind,omitempty"`          // how long before each window there is a reminder, such as 72h
 	ReminderOf      string               `json:"reminder_of,omitempty"`     // of a reminder that a release made: the key of the notice
 	CalendarMethod  string               `json:"calendar_method,omitempty"` // PUBLISH or REQUEST (RFC 5546), in small letters; empty = none

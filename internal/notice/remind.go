@@ -22,6 +22,27 @@ func EndsReminders(phase string) bool {
 	return phase == PhaseRescheduled || phase == PhaseCompleted || phase == PhaseCancelled
 }
 
+// Moved is what a notice of a maintenance that was moved may leave out, as it was filled in from the notice before it.
+type Moved struct {
+	Was      []Window `json:"was"`
+	Audience Audience `json:"audience"`
+}
+
+// Step is a phase that an incident has come to, with the key of the notice that said so.
+type Step struct{ Key, Phase string }
+
+// Backwards reports whether a notice of phase to goes back behind phase from. A maintenance that has not begun may be announced,
+// moved and reminded of in any order.
+func Backwards(kind Kind, from, to string) bool {
+	place := func(phase string) int {
+		if phase == PhaseRescheduled || phase == PhaseReminder {
+			phase = PhaseScheduled
+		}
+		return slices.Index(Phases[kind], phase)
+	}
+	return place(to) < place(from)
+}
+
 // Reminder is one that a notice has made for one of its windows: a notice of its own, which waits for its time.
 type Reminder struct {
 	Key    string    `json:"key"`
@@ -148,7 +169,7 @@ func (b Body) Miss(all []Reminder, now time.Time) []Reminder {
 func (b Body) Reminding(r Reminder) Body {
 	listed := b.Audience.Customers != nil || b.Audience.Digest != ""
 	b.Audience = Audience{Notice: b.Key, State: []DeliveryState{DeliverySent, DeliveryUncertain}, IncludeNew: !listed}
-	b.Key, b.Phase, b.ReminderOf, b.Remind = r.Key, PhaseReminder, b.Key, nil
+	b.Key, b.Phase, b.ReminderOf, b.Remind, b.Was = r.Key, PhaseReminder, b.Key, nil, nil
 	b.AudienceAt, b.MaxRecipients, b.SendAt, b.ExpiresAt = AtSend, 0, At(r.At), At(r.Window)
 	return b
 }

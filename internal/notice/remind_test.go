@@ -97,3 +97,20 @@ func TestAReminderIsANoticeOfItsOwn(t *testing.T) {
 		t.Error("somebody is new to a list")
 	}
 }
+
+func TestAPhaseGoesBackwards(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind     Kind
+		from, to string
+		want     bool
+	}{
+		{Maintenance, "reminder", "rescheduled", false}, {Maintenance, "rescheduled", "scheduled", false}, {Maintenance, "in-progress", "reminder", true},
+		{Maintenance, "cancelled", "scheduled", true}, {Maintenance, "completed", "in-progress", true}, {Maintenance, "scheduled", "completed", false},
+		{Outage, "resolved", "investigating", true}, {Outage, "resolved", "resolved", false}, {Outage, "identified", "postmortem", false},
+	} {
+		if got := Backwards(c.kind, c.from, c.to); got != c.want {
+			t.Errorf("%s, from %s to %s: %v", c.kind, c.from, c.to, got)
+		}
+	}
+}

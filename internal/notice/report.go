@@ -21,6 +21,7 @@ type Plan struct {
 	Hints       []string        `json:"hints"`                  // about the filter: values that no customer has
 	Refusals    []Refusal       `json:"refusals"`               // why a release is refused unless that is allowed
 	Reminders   []Reminder      `json:"reminders,omitempty"`    // that a release makes, the first to leave first
+	Moved       *Moved          `json:"moved,omitempty"`        // of a maintenance that was moved: what the body may have left out
 	HoleCount   int             `json:"hole_count"`             // recipients whose mail would have an empty field
 	Holes       []Hole          `json:"holes"`                  // the first twenty of them
 	Samples     []Sample        `json:"samples,omitempty"`      // one mail per language
@@ -284,6 +285,9 @@ type Moving struct {
 	SendAt Time     `json:"send_at"`
 	Allow  []string `json:"allow,omitempty"` // the checks that are overruled, by name
 }
+
+// CheckBackwards is the name of the check that refuses a phase before one that the incident has come to.
+const CheckBackwards = "backwards"
 
 // CheckPast is the name of the check that refuses what is over.
 const CheckPast = "past"

@@ -31,7 +31,7 @@ type calendar struct {
 
 // maintenanceStatus is the state of a maintenance in each phase of which a calendar tells.
 var maintenanceStatus = map[string]string{
-	"scheduled": "CONFIRMED", "reminder": "CONFIRMED", "in-progress": "IN-PROCESS", "completed": "COMPLETED", "cancelled": "CANCELLED",
+	"scheduled": "CONFIRMED", "rescheduled": "CONFIRMED", "reminder": "CONFIRMED", "in-progress": "IN-PROCESS", "completed": "COMPLETED", "cancelled": "CANCELLED",
 }
 
 // calendarOf returns the calendar of a notice but for language and zone, nil where its mails have none.

@@ -147,6 +147,13 @@ func newProgram(src Source) (*Program, error) {
 		}
 		p.windows = append(p.windows, window{start, end})
 	}
+	for _, w := range b.Was {
+		start, end, err := w.Span(b.Zone)
+		if err != nil {
+			return nil, notice.Invalid("was", "%v", err)
+		}
+		p.was = append(p.was, window{start, end})
+	}
 	if p.from, err = parseMailbox(src.From); err != nil {
 		return nil, notice.Invalid("from", "%q is not a sender such as Example Status <status@example.net>", src.From)
 	}

@@ -71,8 +71,25 @@ type value struct {
 // fixed has the fields of a text that are the same for all recipients.
 type fixed struct {
 	windows  []window
+	was      []window // of what was moved, those that it had; their numbers go on from the others
 	notice   noticeFields
 	incident string
+}
+
+// list returns the windows of a list, which was or is: its number is 1 or 0.
+func (f *fixed) list(number int) []window {
+	if number == 1 {
+		return f.was
+	}
+	return f.windows
+}
+
+// window returns the window of a number.
+func (f *fixed) window(number int) window {
+	if n := len(f.windows); number >= n {
+		return f.was[number-n]
+	}
+	return f.windows[number]
 }
 
 type noticeFields struct{ Key, Phase, Severity, Kind string }
@@ -123,8 +140,11 @@ func (e *env) field(of value, name string) value {
 		if name == "Language" {
 			return value{s: e.text.key}
 		}
-		if k == kindCustomer {
+		switch {
+		case k == kindCustomer:
 			return value{kind: k, i: e.first}
+		case name == "Was":
+			return value{kind: k, i: 1}
 		}
 		return value{kind: k}
 	case kindCustomer, kindAttributes:
@@ -168,7 +188,7 @@ func (e *env) size(v value) int {
 		}
 	case kindWindows:
 		if e.fixed != nil {
-			return len(e.fixed.windows)
+			return len(e.fixed.list(v.i))
 		}
 	case kindParameters:
 		if e.fixed != nil {
@@ -295,7 +315,7 @@ func (e *env) print(v value, at *site) (string, error) {
 	case kindMoment:
 		return e.locale.moment(e.time(v)), nil
 	case kindWindow:
-		w := e.fixed.windows[v.i]
+		w := e.fixed.window(v.i)
 		return e.interval(w.start, w.end), nil
 	}
 	if v.kind != kindText || v.s == "" {

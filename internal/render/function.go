@@ -101,7 +101,7 @@ const notALength = "is not a length of time like 90m, 1h30m or 2d"
 // duration writes a length of time, or how long a window is.
 func (e *env) duration(v value, at *site) (string, error) {
 	if v.kind == kindWindow {
-		w := e.fixed.windows[v.i]
+		w := e.fixed.window(v.i)
 		return e.cldr().Duration(w.end.Sub(w.start)), nil
 	}
 	d, ok := parseLength(v.s)

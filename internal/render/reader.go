@@ -73,7 +73,7 @@ func (z *zone) UnmarshalText(name []byte) (err error) {
 type window struct{ start, end time.Time }
 
 func (e *env) time(v value) time.Time {
-	w := e.fixed.windows[v.i/2]
+	w := e.fixed.window(v.i / 2)
 	if v.i%2 == 1 {
 		return w.end
 	}

@@ -101,9 +101,12 @@ func (r *runner) control(n *node, v value) error {
 
 // loop runs the body of a range for each customer or window.
 func (r *runner) loop(n *node, list value) error {
-	size, element, op := r.size(list), kindCustomer, opCustomer
+	size, element, op, first := r.size(list), kindCustomer, opCustomer, 0
 	if list.kind == kindWindows {
 		element, op = kindWindow, opWindow
+		if list.i == 1 {
+			first = len(r.fixed.windows)
+		}
 	}
 	r.trace = append(r.trace, byte(size), byte(size>>8), byte(size>>16))
 	if size == 0 {
@@ -118,7 +121,7 @@ func (r *runner) loop(n *node, list value) error {
 		was = r.out.dot
 	}
 	for i := range size {
-		v, x := value{kind: element, i: i}, &expr{Op: op, N: i}
+		v, x := value{kind: element, i: first + i}, &expr{Op: op, N: first + i}
 		if slots := n.action.slots; len(slots) > 0 {
 			if len(slots) > 1 {
 				index := strconv.Itoa(i)

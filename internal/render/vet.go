@@ -172,7 +172,7 @@ func (v *vetter) branch(n parse.Node, b *parse.BranchNode, keyword string, sc *s
 	case "range":
 		element, ok := map[kind]kind{kindCustomers: kindCustomer, kindWindows: kindWindow}[k]
 		if !ok {
-			v.fail(n, "%s is %s: only .Customers and .Windows can be ranged over", b.Pipe, kindNames[k])
+			v.fail(n, "%s is %s: only .Customers, .Windows and .Was can be ranged over", b.Pipe, kindNames[k])
 		}
 		if b.Pipe.IsAssign {
 			v.fail(n, "%s: declare new variables with := here", b.Pipe)

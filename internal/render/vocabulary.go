@@ -30,7 +30,7 @@ var kindNames = [...]string{"text", "a number", "a condition", "a time", "a wind
 	"the list of customers", "the attributes", "the parameters", "the notice", "the incident", "a text"}
 
 var fields = map[kind]map[string]kind{
-	kindRoot: {"Customer": kindCustomer, "Customers": kindCustomers, "Parameters": kindParameters, "Windows": kindWindows,
+	kindRoot: {"Customer": kindCustomer, "Customers": kindCustomers, "Parameters": kindParameters, "Windows": kindWindows, "Was": kindWindows,
 		"Notice": kindNotice, "Incident": kindIncident, "Language": kindText},
 	kindCustomer: {"Name": kindText, "ID": kindText, "Attributes": kindAttributes},
 	kindWindow:   {"Start": kindMoment, "End": kindMoment},

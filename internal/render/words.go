@@ -42,7 +42,7 @@ type standing struct {
 func readWords(v yaml.Value) (w words, err error) {
 	severities := append([]string{noSeverity}, notice.Severities...)
 	w.kinds, w.phases, w.reader, w.layout = map[string]map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
-	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase()), "reader": wordsOf(w.reader, readerWords), "layout": wordsOf(w.layout, layoutWords)}
+	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase(), notice.PhaseRescheduled), "reader": wordsOf(w.reader, readerWords), "layout": wordsOf(w.layout, layoutWords)}
 	for _, kind := range notice.Kinds {
 		of := map[string]string{}
 		w.kinds[string(kind)] = of
@@ -59,11 +59,14 @@ func readWords(v yaml.Value) (w words, err error) {
 	if len(w.phases) == 0 {
 		return w, v.Wrong("lacks the words for phases")
 	}
+	if w.phases[notice.PhaseRescheduled] == "" { // a file of before there was the phase
+		w.phases[notice.PhaseRescheduled] = w.phases[notice.PhaseScheduled]
+	}
 	return w, nil
 }
 
-// wordsOf returns a reader of words for names, all of which it wants.
-func wordsOf(to map[string]string, names []string) func(yaml.Value) error {
+// wordsOf returns a reader of words for names, all of which it wants but for the optional ones.
+func wordsOf(to map[string]string, names []string, optional ...string) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		fields := yaml.Fields{}
 		for _, name := range names {
@@ -77,7 +80,7 @@ func wordsOf(to map[string]string, names []string) func(yaml.Value) error {
 			return err
 		}
 		for _, name := range names {
-			if to[name] == "" {
+			if to[name] == "" && !slices.Contains(optional, name) {
 				return v.Wrong("%s: there is no word for %s", v.Name(), name)
 			}
 		}

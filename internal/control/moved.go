@@ -1,0 +1,49 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"tocsin/internal/notice"
+)
+
+// moved fills in what a notice of a maintenance that was moved leaves out: the windows that it had, and its audience. Both come from
+// the notice that announced it last: it goes to those who got, or may have got, the old times, and to those who are new to its audience.
+func (d *Desk) moved(ctx context.Context, b notice.Body) (notice.Body, error) {
+	told := b.Audience.Given() || b.Audience.Empty != ""
+	if b.Kind != notice.Maintenance || b.Phase != notice.PhaseRescheduled || !notice.ValidKey(b.Key) || len(b.Was) > 0 && told {
+		return b, nil
+	}
+	// A second press is compared with what was filled in at the first.
+	switch n, err := d.find(ctx, b.Key); {
+	case err == nil && n.State.Released():
+		if len(b.Was) == 0 {
+			b.Was = slices.Clone(n.Body.Was)
+		}
+		if !told {
+			b.Audience = n.Body.Audience
+		}
+		return b, nil
+	case err != nil && notice.CodeOf(err) != notice.CodeNotFound:
+		return b, err
+	}
+	before, err := d.Ledger.Announced(ctx, cmp.Or(b.Incident, b.Key), b.Key)
+	if notice.CodeOf(err) == notice.CodeNotFound {
+		return b, notice.Invalid("was", "no notice of incident %q has announced windows before: write the windows that it had, and an audience", cmp.Or(b.Incident, b.Key))
+	}
+	if err != nil {
+		return b, err
+	}
+	if len(b.Was) == 0 {
+		for _, w := range before.Body.Windows {
+			w.Zone = cmp.Or(w.Zone, before.Body.Zone)
+			b.Was = append(b.Was, w)
+		}
+	}
+	if !told {
+		b.Audience = notice.Audience{Notice: before.Key, IncludeNew: before.Body.Audience.Digest == "",
+			State: []notice.DeliveryState{notice.DeliverySent, notice.DeliveryUncertain, notice.DeliveryBounced}}
+	}
+	return b, nil
+}
