@@ -13,7 +13,7 @@ import (
 func TestTheDryRunCountsTheMailsThatNoRelayTakes(t *testing.T) {
 	t.Parallel()
 	s := prepare(t, sharedServices(t), usualSink)
-	small := startSink(t, "127.0.0.1:0", sink.Options{MaxSize: 20_000, ASCII: true})
+	small := startSink(t, "127.0.0.1:0", sink.Options{MaxSize: 16_000, ASCII: true})
 	s.relays("smtp://" + small.Addr().String() + "?name=small")
 	s.server = s.launch("serve")
 	long := strings.TrimSpace(strings.Repeat("many words ", 350))
@@ -25,7 +25,7 @@ func TestTheDryRunCountsTheMailsThatNoRelayTakes(t *testing.T) {
 		"en.md": "---\nsubject: Mail is down\n---\nDear {{.Customer.Name}}, {{.Customer.Attributes.notes}} {{.Customer.Attributes.more}}\n"})
 	var p notice.Plan
 	s.must(&p, "notice", "preview", dir, "--json")
-	if p.Unfit == nil || p.Unfit.SMTPUTF8 != 1 || p.Unfit.Size != 1 || len(p.Unfit.Offers) != 1 || p.Unfit.Offers[0].MaxSize != 20_000 {
+	if p.Unfit == nil || p.Unfit.SMTPUTF8 != 1 || p.Unfit.Size != 1 || len(p.Unfit.Offers) != 1 || p.Unfit.Offers[0].MaxSize != 16_000 {
 		t.Errorf("the dry run has %+v", p.Unfit)
 	}
 	out, _, _ := s.run("notice", "preview", dir)

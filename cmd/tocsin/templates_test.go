@@ -46,7 +46,7 @@ func TestTemplatesCheckNamesWhatIsMissing(t *testing.T) {
 		}
 	}
 	remove("outage/resolved/nl.md")
-	for _, phase := range []string{"scheduled", "reminder", "in-progress", "completed", "cancelled"} {
+	for _, phase := range []string{"scheduled", "rescheduled", "reminder", "in-progress", "completed", "cancelled"} {
 		remove("maintenance/" + phase)
 	}
 	write(t, filepath.Join(dir, "maintenance", "template.yaml"), "phases: [reminder]\n")
