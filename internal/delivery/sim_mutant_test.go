@@ -202,7 +202,7 @@ var caughtBy = map[mutant]uint64{
 	freezeInTwo: 50, eraseWithoutLock: 4062, eraseOnlyReleased: 50, eraseForgottenAtRelease: 610, releaseWithoutLock: 8,
 	releaseIgnoresPlan: 333, releaseIgnoresBody: 750, collectorDeletesFirst: 5726, suppressForgetsReleased: 134,
 	holdOutlivesItsEnd: 1, markIgnoresHolds: 527, countsAdded: 1, nextRelayGetsUnanswered: 10, refusalOfOneFails: 16, waitsForEver: 252,
-	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 179, claimForgetsX: 78, claimForgetsList: 37, uncertainPassedOver: 28481, putsNothingBack: 13, erasedKeepsMail: 138,
+	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 179, claimForgetsX: 78, claimForgetsList: 37, putsNothingBack: 13, erasedKeepsMail: 138,
 	scopeCoversNothing: 46, scopeIgnored: 20, policySuppresses: 25, reportKeptTwice: 220, deliveryUnsettles: 398,
 	bounceLeavesUncertain: 25, bounceOverOwed: 150, bounceReopens: 25, bounceTakes250Back: 45, bounceWithoutK: 25,
 }

@@ -17,6 +17,18 @@ var newsScripts = map[mutant]func(p *script){
 		p.answer(second, notice.DeliveryFailed, true)
 		p.must(!p.requeue(1), "old news is owed again, and the new may have arrived")
 	},
+	uncertainPassedOver: func(p *script) { // its worker answers late that it wrote no dot
+		p.release(1)
+		lost := p.attempt(1)
+		p.wait(2 * simLease)
+		at, _ := p.claim(1)
+		p.wait(simGate + time.Second)
+		p.close(at)
+		p.must(p.chunk(1).view(0).state == notice.DeliveryUncertain && !p.chunk(1).open, "the chunk is not closed, or its delivery not uncertain")
+		p.release(2)
+		p.answer(lost, notice.DeliveryDeferred, true)
+		p.must(!p.chunk(1).view(0).state.Owed(), "old news is owed again, and the new is owed")
+	},
 	reviveUnderLease: func(p *script) {
 		p.release(1)
 		_, _ = p.claim(1)
