@@ -20,7 +20,7 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// browser is a Chromium of its own, with its complaints: what the policy of a page (CSP) blocked, and errors of scripts.
+// browser is a Chromium of its own, with its complaints: requests that the policy of a page (CSP) blocked, and errors of scripts.
 type browser struct {
 	t    *testing.T
 	ctx  context.Context
@@ -36,7 +36,7 @@ type browser struct {
 // browsing lets one browser run at a time: each wants all of a small machine.
 var browsing sync.Mutex
 
-// browse starts a browser whose reader is in Amsterdam, and prefers a language. Where there is no Chromium, make test goes without.
+// browse starts a browser of a reader in Amsterdam, who prefers a language. Where there is no Chromium, make test goes without.
 func (s *system) browse(lang string) *browser {
 	t := s.t
 	t.Helper()
@@ -113,7 +113,7 @@ func (b *browser) press(button, behind string) {
 	b.wait("document.querySelector(" + jsText(behind) + ") !== null")
 }
 
-// fill types into a field in the place of what is in it.
+// fill replaces the text of a field.
 func (b *browser) fill(field, text string) {
 	b.t.Helper()
 	b.do(chromedp.Clear(field, chromedp.ByQuery), chromedp.SendKeys(field, text, chromedp.ByQuery))
@@ -129,7 +129,7 @@ func (b *browser) wantText(text string) {
 const pageText = `document.body.innerText.replace(/\s+/g, ' ')`
 
 func (b *browser) text() (text string) {
-	_ = chromedp.Run(b.ctx, chromedp.Evaluate(pageText, &text)) // it is for a report of what went wrong
+	_ = chromedp.Run(b.ctx, chromedp.Evaluate(pageText, &text)) // it is for the report of a failure
 	return text
 }
 
@@ -159,7 +159,7 @@ func jsText(text string) string {
 	return string(js)
 }
 
-// evaluate returns what an expression of JavaScript is, which may be a promise.
+// evaluate returns the value of a JavaScript expression, which may be a promise.
 func (b *browser) evaluate(expression string, into any) {
 	b.t.Helper()
 	b.do(chromedp.Evaluate(expression, into, func(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams { return p.WithAwaitPromise(true) }))

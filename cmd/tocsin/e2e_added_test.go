@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// added is what notice add-address says.
+// added is the output of notice add-address.
 type added struct {
 	notice.Added
 	code int
@@ -24,7 +24,7 @@ func (s *system) addAddress(key, customer, address string) (a added) {
 	return a
 }
 
-// TestANoticeIsSentToAnotherAddress of a customer, after it has finished: once, in their language, whoever presses at once.
+// TestANoticeIsSentToAnotherAddress of a customer, after it has finished: once, in their language, however many press at once.
 func TestANoticeIsSentToAnotherAddress(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -50,7 +50,7 @@ func (c *amendCmd) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-// printAmending says what the plan of an amendment stops, and which text its mailboxes get.
+// printAmending prints which mails the plan of an amendment stops, and which text its mailboxes get.
 func printAmending(w io.Writer, a *notice.Amending) {
 	if a != nil {
 		fmt.Fprintf(w, "Amends\t%s, which is %s\n  get the correction\t%s\n  get the plain text\t%s\n", a.Key, a.State, count(a.Corrections), count(a.Plain))

@@ -282,7 +282,7 @@ func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
 	printTime(w, "Expires", body.ExpiresAt, body.Zone)
 }
 
-// asMoved fills in what a notice of a maintenance that was moved has from the notice before it.
+// asMoved fills in the fields that the notice of a moved maintenance takes from the notice before it.
 func asMoved(body notice.Body, p notice.Plan) notice.Body {
 	if p.Moved != nil {
 		body.Was, body.Audience = p.Moved.Was, p.Moved.Audience

@@ -53,7 +53,7 @@ func (c *sendCmd) Run(ctx context.Context, a *app) error {
 	return c.send(ctx, a, client, body, done)
 }
 
-// send releases a draft, unless it was released before, and says what came of it.
+// send releases a draft, unless it was released before, and prints the result.
 func (c *sendCmd) send(ctx context.Context, a *app, client *api.Client, body notice.Body, done api.Receipt) (err error) {
 	// A released notice answers as it stands: it needs no confirmation, since nothing will happen.
 	done.Created = false

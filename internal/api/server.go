@@ -36,7 +36,7 @@ type Options struct {
 	Ready func(ctx context.Context) error
 	// Registry holds the metrics of the process; the server adds its own. nil = those alone.
 	Registry *prometheus.Registry
-	// Proxies are the addresses of proxies whose X-Forwarded-For is believed.
+	// Proxies are the addresses of proxies that may set X-Forwarded-For.
 	Proxies []netip.Prefix
 	// Console is the pages for people; nil = none.
 	Console Console

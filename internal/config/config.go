@@ -74,7 +74,7 @@ type Serve struct {
 	ConsoleURL string        `setting:"TOCSIN_CONSOLE_URL"` // where people reach the console, without a slash at the end; "" = by the host they ask for
 	Session    time.Duration `setting:"TOCSIN_SESSION"`     // how long a session of the console lasts that is not used
 	OIDC       OIDC
-	Proxies    []netip.Prefix `setting:"TOCSIN_TRUSTED_PROXIES"` // whose X-Forwarded-For is believed
+	Proxies    []netip.Prefix `setting:"TOCSIN_TRUSTED_PROXIES"` // that may set X-Forwarded-For
 	OnlyTo     notice.OnlyTo  `setting:"TOCSIN_ONLY_TO"`         // as of Work, for the dry run and for test mails
 	Holds      []Hold         `setting:"holds"`                  // nil where the file does not speak of them
 	PlanKeep   time.Duration  `setting:"TOCSIN_PLAN_KEEP"`       // how long a plan that was shown can be released

@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// mailView is the page of one mail: as it was sent, and what happened to it.
+// mailView is the page of one mail: as it was sent, and its history.
 type mailView struct {
 	*Frame
 	Mail  notice.Message

@@ -93,7 +93,7 @@ func (c *Console) incident(r *http.Request) (view, error) {
 	return v, nil
 }
 
-// nextNotice is a notice.yaml of a next notice, to the recipients that this one did not reach. Texts go beside it in a folder.
+// nextNotice is a notice.yaml of a next notice, to the recipients that this one did not reach. Texts go into the same folder.
 func (c *Console) nextNotice(w http.ResponseWriter, r *http.Request) {
 	report, err := c.Book.Report(r.Context(), r.PathValue("id"))
 	if err == nil && report.NotReached == "" {

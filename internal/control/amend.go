@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/render"
 )
 
-// normal is the function normal, after the ledger has filled in what follows from the notice that a body amends, or from those before it in
+// normal is the function normal, after the ledger has filled in the fields that follow from the notice that a body amends, or from those before it in
 // its incident. An amendment has the old windows of the notice that it amends; its audience is that notice's.
 func (d *Desk) normal(ctx context.Context, b notice.Body) (notice.Body, error) {
 	if b.Amends == "" {

@@ -8,14 +8,14 @@ import (
 	"tocsin/internal/notice"
 )
 
-// moved fills in what a notice of a maintenance that was moved leaves out: the windows that it had, and its audience. Both come from
+// moved fills in the fields that the notice of a moved maintenance leaves out: the windows that it had, and its audience. Both come from
 // the notice that announced it last: it goes to those who got, or may have got, the old times, and to those who are new to its audience.
 func (d *Desk) moved(ctx context.Context, b notice.Body) (notice.Body, error) {
 	told := b.Audience.Given() || b.Audience.Empty != ""
 	if b.Kind != notice.Maintenance || b.Phase != notice.PhaseRescheduled || !notice.ValidKey(b.Key) || len(b.Was) > 0 && told {
 		return b, nil
 	}
-	// A second press is compared with what was filled in at the first.
+	// A second press is compared with the fields that were filled in at the first.
 	switch n, err := d.find(ctx, b.Key); {
 	case err == nil && n.State.Released():
 		if len(b.Was) == 0 {

@@ -37,7 +37,7 @@ func (d *Desk) remind(b notice.Body, zone string) (r reminders, err error) {
 }
 
 // remindingTexts returns the texts of a notice's own as its reminders have them: the same, with the word for a reminder before the
-// subject. A ready text says by itself what it is.
+// subject. A ready text says that itself.
 func (d *Desk) remindingTexts(own map[string]notice.Text) map[string]notice.Text {
 	texts := maps.Clone(own)
 	for key, text := range texts {

@@ -56,7 +56,7 @@ func (d *Desk) count(kind notice.BounceKind, class notice.BounceClass) {
 	}
 }
 
-// report counts and logs what a report changed.
+// report counts and logs the effect of a report.
 func (d *Desk) report(of ledger.Returned, r notice.BounceReceipt) {
 	e := r.Effect
 	switch {

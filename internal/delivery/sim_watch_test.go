@@ -154,7 +154,7 @@ func (c *checker) shown(p *planRow) {
 	rows := slices.Clone(p.recipients)
 	c.plans[p] = showing{rows, p.notice.Body.ReplyTo}
 	for _, r := range rows {
-		if p.notice.Body.Amends == "" { // an amendment leaves suppressed what was so in the notice that it stops
+		if p.notice.Body.Amends == "" { // an amendment leaves suppressed the mailboxes that were so in the notice that it stops
 			c.left(p.notice, r.key, r.reason)
 		}
 	}

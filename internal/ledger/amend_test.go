@@ -75,7 +75,7 @@ func (d *desk) texts() (all []string) {
 	return all
 }
 
-// TestAnAmendmentGivesEachMailboxTheTextForWhatItMayHaveGot has a row in each state, and what comes of it in the amendment.
+// TestAnAmendmentGivesEachMailboxTheTextForWhatItMayHaveGot has a row in each state, and the row that follows in the amendment.
 func TestAnAmendmentGivesEachMailboxTheTextForWhatItMayHaveGot(t *testing.T) {
 	t.Parallel()
 	d := open(t)

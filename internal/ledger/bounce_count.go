@@ -35,7 +35,7 @@ const (
 
 // warnOfPolicy has the log of a notice say, once for each domain, that too many of its mails there came back, refused by policy: it is
 // the sender, its DNS or the content that is wrong. To count the mails that left reads all of the plan, so it is done when the answer
-// can be another one, or a quarter more came back. It is no transaction: what is under way meanwhile must not wait for it.
+// can be another one, or a quarter more came back. It is no transaction: attempts under way must not wait for it.
 func (db *DB) warnOfPolicy(ctx context.Context, noticeID int64, domain string) (warned bool, err error) {
 	defer func() { err = wrap(err, "look at what a domain refuses by policy") }()
 	var back int
@@ -119,7 +119,7 @@ func bouncesByDomain(ctx context.Context, tx pgx.Tx, noticeIDs []int64, b *notic
 	return err
 }
 
-// hideDomain counts what came back of a delivery that is being erased under no domain.
+// hideDomain counts the returned mails of a delivery that is being erased under no domain.
 func hideDomain(ctx context.Context, tx pgx.Tx, noticeID int64, seq int, key string) error {
 	domain := domainOf(key)
 	if domain == "" {

@@ -10,7 +10,7 @@ import (
 
 // standsSQL finds the rows (notice_id, seq) on which customer $1 stands, and those that belong to the mailbox whose
 // address key is $2; of notice $3 alone, or of all for 0. To the mailbox belong the mails to it, and the rows of those
-// whose primary it is that went to an alternate, to an address that was added, or nowhere: what support is asked about is the mail that did not come.
+// whose primary it is that went to an alternate, to an address that was added, or nowhere: customers ask support about the mail that did not come.
 //
 // Each branch is a look-up in an index. The recipient's begins with the plan, so the mailbox is probed once a notice.
 // LIMIT and OFFSET 0 keep the planner from turning those probes into one pass over all rows, which it did on 50 notices

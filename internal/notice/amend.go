@@ -1,6 +1,6 @@
 package notice
 
-// Amending is what the dry run of an amendment says of the notice that it stops. The numbers are of that moment; a mailbox that has been sent
+// Amending describes, in the dry run of an amendment, the notice that it stops. The numbers are of that moment; a mailbox that has been sent
 // the notice since gets the correction.
 type Amending struct {
 	Key         string `json:"key"`

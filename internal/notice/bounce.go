@@ -37,7 +37,7 @@ type Bounces struct {
 
 // DomainBounces counts the mails that came back from one domain.
 type DomainBounces struct {
-	Domain     string         `json:"domain"` // "" = of customers who were erased, or of notices whose rows were dropped
+	Domain     string         `json:"domain"` // "" = of erased customers, or of notices without rows any more
 	Mails      int            `json:"mails"`  // that left to it
 	Bounced    int            `json:"bounced"`
 	ByClass    map[string]int `json:"by_class"` // those classes that there are

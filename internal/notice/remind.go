@@ -22,7 +22,7 @@ func EndsReminders(phase string) bool {
 	return phase == PhaseRescheduled || phase == PhaseCompleted || phase == PhaseCancelled
 }
 
-// Moved is what a notice of a maintenance that was moved may leave out, as it was filled in from the notice before it.
+// Moved holds the fields that the notice of a moved maintenance may leave out, as filled in from the notice before it.
 type Moved struct {
 	Was      []Window `json:"was"`
 	Audience Audience `json:"audience"`
@@ -164,7 +164,7 @@ func (b Body) Miss(all []Reminder, now time.Time) []Reminder {
 	return all
 }
 
-// Reminding returns the body of a reminder of the notice: what the notice says, to those who got it or may have got it, and
+// Reminding returns the body of a reminder of the notice: its content, to those who got it or may have got it, and
 // to those who are new to its audience by then.
 func (b Body) Reminding(r Reminder) Body {
 	listed := b.Audience.Customers != nil || b.Audience.Digest != ""

@@ -21,7 +21,7 @@ type Plan struct {
 	Hints       []string        `json:"hints"`                  // about the filter: values that no customer has
 	Refusals    []Refusal       `json:"refusals"`               // why a release is refused unless that is allowed
 	Reminders   []Reminder      `json:"reminders,omitempty"`    // that a release makes, the first to leave first
-	Moved       *Moved          `json:"moved,omitempty"`        // of a maintenance that was moved: what the body may have left out
+	Moved       *Moved          `json:"moved,omitempty"`        // of a moved maintenance: the fields that the body may have left out
 	HoleCount   int             `json:"hole_count"`             // recipients whose mail would have an empty field
 	Holes       []Hole          `json:"holes"`                  // the first twenty of them
 	Samples     []Sample        `json:"samples,omitempty"`      // one mail per language

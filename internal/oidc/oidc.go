@@ -121,7 +121,7 @@ func (c *Client) Begin(next string) (t Try, url string, err error) {
 	return t, c.oauth(p).AuthCodeURL(t.State, oidc.Nonce(t.Nonce), oauth2.S256ChallengeOption(t.Verifier)), nil
 }
 
-// Back is what the issuer sent the person back with.
+// Back is the query with which the issuer sent the person back.
 type Back struct{ State, Code, Error string }
 
 // Finish returns the person of a try. Its error is a *Refused, or says that the issuer can't be asked.

@@ -26,7 +26,7 @@ func (w *writer) base64(pieces []piece, values []result, field func(*writer, fie
 	w.col = 0
 }
 
-// textPart returns a part of text: quoted-printable, or base64 where that is smaller, as it is of a script whose letters are
+// textPart returns a part of text: quoted-printable, or base64 where that is smaller, as it is of a script with letters that are
 // each several bytes.
 func textPart(kind string, pieces []piece) part {
 	lines := make([]piece, len(pieces))

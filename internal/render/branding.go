@@ -29,7 +29,7 @@ type Logo struct {
 // defaultLink is the colour of links that no branding has: contrast 6.6 on white.
 const defaultLink = "#0b5cad"
 
-// Branded returns a set whose mails have a branding. Colours were checked.
+// Branded returns a set for mails with a branding. Colours were checked.
 func (s *Set) Branded(b Branding) *Set {
 	branded := *s
 	branded.branding = b
@@ -63,7 +63,7 @@ func (l *Logo) id() string {
 	return "logo." + hex.EncodeToString(sum[:8]) + "@tocsin"
 }
 
-// beside returns the part of a page with the logo that it shows.
+// beside returns the part of a page together with the logo that it shows.
 func (l *Logo) beside(page part) part {
 	encoded := base64.StdEncoding.EncodeToString(l.Content)
 	var body strings.Builder
@@ -76,7 +76,7 @@ func (l *Logo) beside(page part) part {
 	return part{kind: "multipart/related; type=\"text/html\"", parts: []part{page, image}}
 }
 
-// footer is what a mail ends with, for a layout.
+// footer is the end of a mail, for a layout.
 type footer struct {
 	Lines     []string
 	Language  string // BCP 47; "" = not said

@@ -13,7 +13,7 @@ import (
 // still be owed.
 const (
 	mailVersion   = 7
-	oldestVersion = 3 // 4 brought the links by which readers stop mails, 5 the calendar, 6 the parts of a locale beside its format, 7 base64
+	oldestVersion = 3 // 4 brought the links by which readers stop mails, 5 the calendar, 6 more parts of a locale than its format, 7 base64
 )
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.

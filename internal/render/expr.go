@@ -71,7 +71,7 @@ type value struct {
 // fixed has the fields of a text that are the same for all recipients.
 type fixed struct {
 	windows  []window
-	was      []window // of what was moved, those that it had; their numbers go on from the others
+	was      []window // that a moved maintenance had; their numbers go on from the others
 	notice   noticeFields
 	incident string
 }

@@ -82,7 +82,7 @@ func (p *Program) facts(reader *reader, i int) *facts {
 	return f
 }
 
-// whenFor returns the windows as a reader writes them. Those of what is cancelled are not to be taken for a time that holds.
+// whenFor returns the windows as a reader writes them. Those of a cancelled maintenance must not look like times that hold.
 func (p *Program) whenFor(l *locale) (times []string) {
 	if p.notice.Phase == "cancelled" || len(p.windows) > mostWindows || !p.timed() {
 		return nil
@@ -105,7 +105,7 @@ func (p *Program) nextFor(reader *reader, i int) string {
 	e := env{locale: &reader.locales[i], fixed: &p.fixed, text: reader.texts[i]}
 	s, err := e.date(value{kind: kindText, s: clean(given)}, &site{})
 	if err != nil {
-		return "" // of another kind than a time: the text says what it means
+		return "" // of another kind than a time: the text explains it
 	}
 	return s
 }

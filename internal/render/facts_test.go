@@ -69,7 +69,7 @@ func TestAMailHasTheFactsOfItsReader(t *testing.T) {
 	}
 }
 
-// TestFactsSayNothingThatDoesNotHold: not the time of what is cancelled, nor an update after the last; and nothing where a
+// TestFactsSayNothingThatDoesNotHold: not the time of a cancelled maintenance, nor an update after the last; and nothing where a
 // notice gives nothing.
 func TestFactsSayNothingThatDoesNotHold(t *testing.T) {
 	t.Parallel()
@@ -103,7 +103,7 @@ func TestColoursOfStatesAreReadable(t *testing.T) {
 	}
 }
 
-// BenchmarkLanguages renders mails to readers of few languages in turn, and to those of all. A mixture is to cost what its mails do.
+// BenchmarkLanguages renders mails to readers of few languages in turn, and to those of all. A mixture should cost no more than its mails.
 func BenchmarkLanguages(b *testing.B) {
 	p := compile(b, usualNotice())
 	for name, keys := range map[string][]string{"latin": {"de", "fr", "nl"}, "other scripts": {"hi", "ar", "ja"}, "mixed": thirty} {

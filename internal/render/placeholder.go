@@ -58,7 +58,7 @@ func (p *Program) look(src source, t *text, w whole) {
 	p.seek(src, t, string(md))
 }
 
-// hints are what a placeholder has in it, one or another; "lorem ipsum" and orders apart.
+// hints are words of which a placeholder has one; "lorem ipsum" and orders apart.
 var hints = []string{"{", "}", "((", "[[", "<<", "<%", "%>", "*|", "%%", "FIXME", "TBD", "TBC", "XXX"}
 
 // mayHold reports whether a text may hold a placeholder: most hold none, and the expression takes long to tell.

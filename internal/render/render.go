@@ -31,7 +31,7 @@ type Set struct {
 	converter        *converter
 	layouts          layouts
 	branding         Branding
-	languages        languages // what ready texts say, and the words of every mail
+	languages        languages // the ready texts, and the words of every mail
 	layoutErr        error     // of the layouts, or of the overlay's languages
 }
 
