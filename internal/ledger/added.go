@@ -18,6 +18,9 @@ type Addition struct {
 	Key      string // its address key
 }
 
+// roleAdded is the role of a row that was added.
+const roleAdded = "added"
+
 // Added is the result of an Addition.
 type Added struct {
 	Seq     int  // of the row to the mailbox

@@ -231,3 +231,37 @@ func TestAPlanOfAnAmendmentStandsAsLongAsTheRows(t *testing.T) {
 	d.wantNotice(notice.Sending)
 	d.wantCounts(map[string]int{"queued": 1})
 }
+
+// TestAnAmendmentTakesOverRowsThatWereAdded: they stand for nobody there either, the same press again finds them, and an erasure too.
+func TestAnAmendmentTakesOverRowsThatWereAdded(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.customers(3)
+	d.send(notice.Body{Key: "n1"})
+	d.deliver()
+	seq := d.addNew("c2", "elsewhere@x.example")
+	d.deliverTo(seq)
+	for i, key := range []string{"amended", "again"} {
+		before := []string{"n1", "amended"}[i]
+		id, a := d.draftOf(key, before), d.amendment(key, before)
+		plan, err := d.Freeze(t.Context(), id, a)
+		d.must(err)
+		if plan.Customers != 3 || plan.Recipients != 4 || plan.Amends.Corrections != 4 {
+			t.Fatalf("the plan of %s: %+v, %+v", key, plan, plan.Amends)
+		}
+		drift, err := d.Drift(t.Context(), id, a, plan.Digest)
+		if err != nil || drift == nil || drift.Added+drift.Lost+drift.Address+drift.Language != 0 {
+			t.Errorf("%s differs from itself: %+v, %v", key, drift, err)
+		}
+		d.wantTaken(plan.Digest)
+		if again := d.add("c2", "elsewhere@x.example"); again.Created || again.Taken || again.Seq != seq {
+			t.Errorf("the same press again for %s: %+v", key, again)
+		}
+		h, err := d.History(t.Context(), "c2", "")
+		if err != nil || len(h) != 2*(i+2) {
+			t.Errorf("their history has %d rows, %v", len(h), err)
+		}
+	}
+	d.must(d.DeleteCustomer(t.Context(), "c2"))
+	d.wantGone("elsewhere@", "c2@", `"c2"`)
+}

@@ -140,6 +140,9 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 		return e, "", fmt.Errorf("read the delivery: %w", err)
 	}
 	e.Seq = r.Seq
+	if strings.HasPrefix(key, erasedPrefix) { // they may repeat the address
+		r.Diagnostic, r.Remote = "", ""
+	}
 	if r.Epoch == 0 && tries == 1 { // of several it may be any: it is kept, and changes nothing
 		r.Epoch = epoch
 	}

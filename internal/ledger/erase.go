@@ -23,7 +23,7 @@ func delayErasures(ctx context.Context, tx pgx.Tx) error {
 
 // DeleteCustomer erases a customer; a notice.Error of class not_found where nothing is known of them. On the rows of
 // released notices the others that share a mailbox stay. A row that was theirs alone stays with its state, without
-// address, names and replies; a mail that was still owed is cancelled, and one under way is not tried again.
+// address, names, replies and the names of servers; a mail that was still owed is cancelled, and one under way is not tried again.
 // It can be repeated when it broke off. The texts of notices are left as they are.
 func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 	if !storable(id) {
@@ -200,6 +200,11 @@ func anonymise(ctx context.Context, tx pgx.Tx, plan int64, r row, found rowSet) 
 	}
 	if err := changeReplies(ctx, tx, r, `''`); err != nil {
 		return err
+	}
+	for _, statement := range []string{`UPDATE outcome SET delivered_by = ''`, `UPDATE bounce SET remote = ''`} { // the customer's own server, perhaps
+		if err := exec(ctx, tx, "forget the servers of a row", statement+` WHERE notice_id = $1 AND seq = $2`, r.Notice, r.Seq); err != nil {
+			return err
+		}
 	}
 	if r.Notice != 0 && r.Key != nil {
 		if err := hideDomain(ctx, tx, r.Notice, r.Seq, *r.Key); err != nil {

@@ -92,6 +92,9 @@ func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, 
 		if p.Customers == 0 || a.Judge() != nil {
 			return errDryRun
 		}
+		if err := copyAdded(ctx, tx, amended.plan, plan); err != nil {
+			return err
+		}
 		mails, err := keepPins(ctx, tx, plan, a.Pins)
 		if err != nil {
 			return err

@@ -115,3 +115,10 @@ func (s *survey) readAmended(ctx context.Context, tx pgx.Tx, batches chan<- func
 	}
 	return s.pass(ctx, batches)
 }
+
+// copyAdded notes for which customers rows were added, in the plan that took over the rows of another.
+func copyAdded(ctx context.Context, tx pgx.Tx, from, to int64) error {
+	return exec(ctx, tx, "take over the rows that were added", `
+		INSERT INTO added (plan_id, seq, customer_id, added_by, added_at)
+		SELECT r.plan_id, a.seq, a.customer_id, a.added_by, a.added_at FROM added a JOIN recipient r ON r.plan_id = $2 AND r.seq = a.seq WHERE a.plan_id = $1`, from, to)
+}

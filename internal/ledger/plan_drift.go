@@ -67,7 +67,8 @@ func driftBetween(ctx context.Context, tx pgx.Tx, shown, now int64) (*notice.Dri
 		return nil, err
 	}
 	rows, _ := tx.Query(ctx, `
-		WITH row AS (SELECT r.plan_id, c->>'id' AS id, r.address_key, r.text FROM recipient r, jsonb_array_elements(r.customers) c WHERE r.plan_id IN ($1, $2)),
+		WITH row AS (SELECT r.plan_id, c->>'id' AS id, r.address_key, r.text FROM recipient r, jsonb_array_elements(r.customers) c
+			WHERE r.plan_id IN ($1, $2) AND r.role <> '`+roleAdded+`'),
 		changed AS (
 			SELECT coalesce(s.id, n.id) AS id, CASE WHEN s.id IS NULL THEN 'added' WHEN n.id IS NULL THEN 'lost'
 				WHEN s.address_key IS DISTINCT FROM n.address_key THEN 'other_address' WHEN s.text <> n.text THEN 'other_language' END AS how

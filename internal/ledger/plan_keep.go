@@ -25,7 +25,7 @@ func (forgetful) batch() func(context.Context) error {
 	return func(context.Context) error { return nil }
 }
 
-// frozenRows keeps the recipients of a plan, and where each customer stands.
+// frozenRows keeps the recipients of a plan, and where each customer stands. A row that was added stands for nobody: copyAdded has those.
 type frozenRows struct {
 	tx            pgx.Tx
 	plan          int64
@@ -51,6 +51,9 @@ func (f *frozenRows) add(r *recipient) {
 		} else {
 			f.rows.null()
 		}
+	}
+	if r.role == roleAdded {
+		return
 	}
 	for i := range r.Customers {
 		f.members.begin(3)

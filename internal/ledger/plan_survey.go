@@ -134,7 +134,9 @@ func (s *survey) add(ctx context.Context, r *recipient, reason string, batches c
 	s.row = r.append(s.row[:0])
 	s.sum.Write(s.row)
 	s.plan.Recipients++
-	s.plan.Customers += len(r.Customers)
+	if r.role != roleAdded {
+		s.plan.Customers += len(r.Customers)
+	}
 	if reason != "" {
 		s.plan.Suppressed[reason]++
 		if s.audience.Suppressed != nil {

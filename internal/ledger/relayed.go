@@ -172,7 +172,8 @@ func deliveredByLog(ctx context.Context, tx pgx.Tx, id int64, seqs []int32, of m
 	}
 	tag, err := tx.Exec(ctx, named(`
 		INSERT INTO outcome AS o (notice_id, seq, state, tries, epoch, delivered_at, delivered_by)
-		SELECT d.notice_id, d.seq, {sent}, d.tries, d.epoch, m.at, m.by FROM unnest($2::int[], $3::timestamptz[], $4::text[]) AS m(seq, at, by)
+		SELECT d.notice_id, d.seq, {sent}, d.tries, d.epoch, m.at, CASE WHEN d.address_key LIKE 'erased:%' THEN '' ELSE m.by END
+		FROM unnest($2::int[], $3::timestamptz[], $4::text[]) AS m(seq, at, by)
 		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = $1 AND lo <= m.seq AND hi > m.seq ORDER BY lo DESC LIMIT 1) c
 		CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = m.seq OFFSET 0) d
 		WHERE d.state = {sent} AND d.delivered_at IS NULL
