@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook", "internal/optout"},
 	"internal/intake":    {"internal/notice"},
 	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/pace", "internal/delivery", "internal/intake"},
-	"internal/config":    {"internal/notice", "internal/yaml", "internal/audience", "internal/redisurl"},
+	"internal/config":    {"internal/notice", "internal/yaml", "internal/audience", "internal/redisurl", "internal/render"},
 	"internal/directory": {"internal/notice", "internal/yaml", "internal/audience", "internal/render"},
 	"internal/local":     {"internal/notice"},
 	"internal/sink":      {"internal/notice"},

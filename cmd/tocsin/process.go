@@ -45,6 +45,9 @@ func templateSet(dir string) *render.Set {
 	return render.New(templates.FS, overlay)
 }
 
+// mailSet is the templates that the settings name, with their branding: serve and work make the same mails with it.
+func mailSet(set config.Mail) *render.Set { return templateSet(set.TemplateDir).Branded(set.Branding) }
+
 // pool connects to the relays of the settings, the most wanted first.
 func pool(ctx context.Context, set config.Mail, o send.Options) (*send.Pool, error) {
 	relays, err := relaysOf(set)

@@ -149,7 +149,7 @@ func serveBoth(ctx context.Context, o api.Options, ln net.Listener, set config.P
 
 // deskOf returns the Desk that the settings of a process make.
 func deskOf(db *ledger.DB, tasks *queue.Queue, mail config.Mail, logger *slog.Logger) *control.Desk {
-	return &control.Desk{Ledger: db, Queue: tasks, Set: templateSet(mail.TemplateDir), From: mail.From, ReplyTo: mail.ReplyTo, Zone: mail.Zone, PublicURL: mail.PublicURL,
+	return &control.Desk{Ledger: db, Queue: tasks, Set: mailSet(mail), From: mail.From, ReplyTo: mail.ReplyTo, Zone: mail.Zone, PublicURL: mail.PublicURL,
 		Logger: logger}
 }
 

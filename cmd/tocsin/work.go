@@ -85,7 +85,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	defer stopPacing()
 	reg := registry()
 	measure := metrics.NewWorker(reg)
-	worker, err := delivery.NewWorker(measure.Ledger(db), tasks, templateSet(set.Mail.TemplateDir), measure.Sender(relays), delivery.Options{
+	worker, err := delivery.NewWorker(measure.Ledger(db), tasks, mailSet(set.Mail), measure.Sender(relays), delivery.Options{
 		Name:        holder(),
 		From:        set.Mail.From,
 		ReplyTo:     set.Mail.ReplyTo,

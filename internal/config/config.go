@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/render"
 )
 
 // defaultConnections of a relay, per worker.
@@ -53,6 +54,8 @@ type Mail struct {
 	Hello       string  `setting:"TOCSIN_HELLO"`        // the name in EHLO; "" = the host's, else the domain of From
 	Relays      []Relay `setting:"TOCSIN_SMTP_URL"`
 	DKIM        []DKIM  `setting:"dkim"`
+
+	Branding render.Branding `setting:"branding"`
 }
 
 // Public holds the settings of what serve has open to the internet.

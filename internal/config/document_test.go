@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"tocsin/internal/notice"
+	"tocsin/internal/render"
 	"tocsin/internal/yaml"
 )
 
@@ -139,6 +140,9 @@ func TestTheExampleFileWorks(t *testing.T) {
 			if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			if err := os.WriteFile(filepath.Join(dir, "logo.png"), picture(t, 2, 1), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			text := strings.NewReplacer("/run/secrets/smtp", secret, "/var/lib/tocsin/marks", filepath.Join(dir, "marks")).Replace(text)
 			file := filepath.Join(dir, "tocsin.yaml")
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -168,6 +172,7 @@ func TestTheSamplesOfListsShowEveryField(t *testing.T) {
 	items := map[string]yaml.Fields{
 		"relays": new(file).relayFields(&Relay{}, new(string)), "limits": limitFields(&Limit{}), "dkim": new(file).dkimFields(&DKIM{}),
 		"holds": holdFields(&Hold{}, &notice.Window{}), "only_to": {},
+		"branding": new(file).brandingFields(&render.Branding{}, new(yaml.Value)),
 	}
 	for _, s := range table {
 		fields, ok := items[s.FileKey()]
@@ -175,7 +180,7 @@ func TestTheSamplesOfListsShowEveryField(t *testing.T) {
 			t.Errorf("this test does not know the fields of %s", s.FileKey())
 		}
 		for _, field := range fields.Names() {
-			if !regexp.MustCompile(`[\s-]` + field + `: `).MatchString(s.Sample) {
+			if !regexp.MustCompile(`[\s-]` + field + `:\s`).MatchString(s.Sample) {
 				t.Errorf("the sample of %s does not show %s", s.FileKey(), field)
 			}
 		}

@@ -15,6 +15,8 @@ type file struct {
 	limits []Limit
 	dkim   []DKIM
 
+	branding yaml.Value
+
 	holds      []yaml.Value
 	holdsGiven bool
 }

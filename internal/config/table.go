@@ -88,6 +88,20 @@ var table = []Setting{
 #    domain: example.net # in place of that of from`,
 	},
 	{
+		Key: "branding", Without: "the sender's name, and no logo", keep: (*file).keepBranding, read: func(r *reader) any { return r.branding() },
+		Doc: "How mails show who they come from, for serve and work: a name, a logo (PNG, JPEG or GIF, 16 KB at most), colours in quotes, " +
+			"and the lines at the end of each mail by language.",
+		Sample: `#branding:
+#  name: Example Hosting # in the place of the name in from
+#  logo: logo.png # shown at 480 × 64 pixels at most
+#  colours: {header: "#102a43", header_text: "#ffffff", link: "#0b5cad"}
+#  footer:
+#    default: Example Hosting Ltd, 1 High Street, Exampletown # for readers of all other languages
+#    de: |
+#      Example Hosting GmbH, Hauptstraße 1, 12345 Musterstadt
+#      Amtsgericht Musterstadt, HRB 12345`,
+	},
+	{
 		Key: "limits", Without: "none", keep: (*file).keepLimits, read: func(r *reader) any { return r.s.file.limits },
 		Doc: "Limits of recipient domains, for all workers together: mails per time, and mails under way at once.",
 		Sample: `#limits:

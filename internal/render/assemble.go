@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -100,7 +101,7 @@ func (p *Program) blocksFor(reader *reader, to notice.Recipient, sections [][]in
 
 // layoutData returns the data of the layouts for a reader, without the subject and the bodies.
 func (p *Program) layoutData(reader *reader) layoutData {
-	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: p.sender(), Key: p.notice.Key,
+	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: cmp.Or(p.branding.Name, p.sender()), Key: p.notice.Key,
 		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity, Unsubscribe: p.unsubscribe(reader.texts[0]),
 		Brand: p.branding.brand(), Footer: p.branding.footer(reader.texts[0])}
 	for i, t := range reader.texts {

@@ -4,14 +4,18 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/language"
 )
 
 // Branding is how mails show who they come from.
 type Branding struct {
+	Name       string            // in the place of the sender's, in the body; "" = as the sender has it
 	Header     string            // the colour behind the sender's name, as #rrggbb; "" = none
 	HeaderText string            // and that of the name
 	Link       string            // of links, and of the button; "" = a blue
@@ -28,6 +32,55 @@ type Logo struct {
 
 // defaultLink is the colour of links that no branding has: contrast 6.6 on white.
 const defaultLink = "#0b5cad"
+
+// pageColour is behind the card and the footer of the built-in layout: links are legible on it, and then on the white card too.
+const pageColour = "#eef0f2"
+
+// The most that a branding says.
+const (
+	maxBrandName   = 100  // characters
+	maxFooter      = 1000 // bytes, in each language
+	maxFooterLines = 12
+)
+
+// CheckLink refuses a colour of links that can't be read on the page of a mail.
+func CheckLink(colour string) error { return CheckLegible(colour, pageColour) }
+
+// CheckBrandName refuses a name that is not one line of text. Its error completes "the name …".
+func CheckBrandName(name string) error {
+	switch {
+	case name == "" || clean(name) != name:
+		return errors.New("is not one line of text")
+	case utf8.RuneCountInString(name) > maxBrandName:
+		return fmt.Errorf("is longer than %d characters", maxBrandName)
+	}
+	return nil
+}
+
+// ParseFooter returns the lines of a footer without the blanks around them. Its error completes "the footer …".
+func ParseFooter(text string) (string, error) {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+		if clean(line) != lines[i] {
+			return "", fmt.Errorf("has a character in line %d that no mail can show", i+1)
+		}
+	}
+	text = strings.Join(lines, "\n")
+	switch {
+	case text == "":
+		return "", errors.New("is empty")
+	case len(text) > maxFooter || len(lines) > maxFooterLines:
+		return "", fmt.Errorf("is longer than %d bytes or %d lines", maxFooter, maxFooterLines)
+	}
+	return text, nil
+}
+
+// CanonicalLanguage returns the BCP 47 form of a language tag, such as pt-BR for pt_br.
+func CanonicalLanguage(name string) (string, error) {
+	key, _, err := canonical(name)
+	return key, err
+}
 
 // Branded returns a set for mails with a branding. Colours were checked.
 func (s *Set) Branded(b Branding) *Set {
@@ -60,7 +113,7 @@ func (b Branding) brand() brand {
 
 func (l *Logo) id() string {
 	sum := sha256.Sum256(l.Content)
-	return "logo." + hex.EncodeToString(sum[:8]) + "@tocsin"
+	return "logo." + hex.EncodeToString(sum[:8]) + logoDomain
 }
 
 // beside returns the part of a page together with the logo that it shows.

@@ -33,7 +33,7 @@ func TestALogoAndAFooterGoWithEachMail(t *testing.T) {
 			t.Fatal(err)
 		}
 		id := s.branding.Logo.id()
-		if !strings.HasSuffix(m.Text, "Example Status\n"+want) || !strings.Contains(m.HTML, `src="cid:`+id+`"`) || !strings.Contains(m.HTML, "background:#102a43;color:#ffffff") ||
+		if !strings.HasSuffix(m.Text, "Example Status\n"+want) || !strings.Contains(m.HTML, `src="data:image/gif;base64,R0lGODlh"`) || !strings.Contains(m.HTML, "background:#102a43;color:#ffffff") ||
 			!bytes.Contains(raw, []byte("Content-ID: <"+id+">\r\n")) || !bytes.Contains(raw, []byte("multipart/related")) {
 			t.Errorf("%s: %s\n%s", language, m.Text, raw)
 		}

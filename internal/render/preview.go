@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"net/textproto"
 	"strings"
 
 	"tocsin/internal/notice"
@@ -19,8 +20,10 @@ import (
 type Message struct {
 	Subject  string
 	Text     string // the text part, lines ended by \n
-	HTML     string // the HTML part, lines ended by \n
+	HTML     string // the HTML part, lines ended by \n, with its images in it
 	Calendar string // the file of events, lines ended by \n; empty where there is none
+
+	images []partImage
 }
 
 // Preview renders a message as a reader sees it. Its error is that of Check.
@@ -45,11 +48,14 @@ func Open(raw []byte) (m Message, err error) {
 	if m.Subject, err = new(mime.WordDecoder).DecodeHeader(whole.Header.Get("Subject")); err != nil {
 		return m, fmt.Errorf("open a mail's subject: %w", err)
 	}
-	return m, m.read(whole.Header.Get("Content-Type"), whole.Header.Get("Content-Transfer-Encoding"), whole.Body)
+	err = m.read(textproto.MIMEHeader(whole.Header), whole.Body)
+	m.embed()
+	return m, err
 }
 
 // read reads a part of a mail.
-func (m *Message) read(contentType, encoding string, body io.Reader) error {
+func (m *Message) read(header textproto.MIMEHeader, body io.Reader) error {
+	contentType, encoding := header.Get("Content-Type"), header.Get("Content-Transfer-Encoding")
 	kind, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		return fmt.Errorf("open a mail: %w", err)
@@ -64,7 +70,7 @@ func (m *Message) read(contentType, encoding string, body io.Reader) error {
 			if err != nil {
 				return fmt.Errorf("open a mail: %w", err)
 			}
-			if err := m.read(part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part); err != nil {
+			if err := m.read(part.Header, part); err != nil {
 				return err
 			}
 		}
@@ -78,6 +84,10 @@ func (m *Message) read(contentType, encoding string, body io.Reader) error {
 	content, err := io.ReadAll(body)
 	if err != nil {
 		return fmt.Errorf("open a part of a mail: %w", err)
+	}
+	if id := header.Get("Content-Id"); strings.HasPrefix(kind, "image/") {
+		m.images = append(m.images, partImage{strings.Trim(id, "<>"), kind, content})
+		return nil
 	}
 	text := strings.ReplaceAll(string(content), "\r\n", "\n")
 	switch kind {
