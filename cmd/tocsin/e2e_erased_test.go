@@ -85,8 +85,9 @@ func TestAnErasedCustomerIsInNoTable(t *testing.T) {
 	s.importing("id,name,email,alternate_email,language,pet\nzwart-1,Anna Zwart,Zwart.Anna@solo.example,zwart@spare.example,nl,axolotl\n" +
 		"c2,Bram,shared@example.com,,nl,cat\nzwart-3,Piet Zwart,permfail.zwart@solo.example,,en,axolotl\nzwart-4,Zus Zwart,SHARED@example.com,,nl,axolotl\n")
 	s.must(nil, "notice", "send", s.maintenance("scheduled", time.Now().Add(200*time.Hour), "audience: all", "remind: [72h]"), "--yes")
-	s.must(nil, "notice", "send-now", "m.scheduled.reminder-72h")
 	s.work()
+	s.await("m.scheduled", "finished", finished)
+	s.must(nil, "notice", "send-now", "m.scheduled.reminder-72h") // it goes to those who got the notice
 	s.must(nil, "notice", "send", s.notice("n1"), "--yes", "--wait", "--tolerate", "100")
 	if a := s.addAddress("n1", "zwart-1", "zwart@home.example"); !a.Created {
 		t.Fatalf("exit %d, %s", a.code, a.errs)
