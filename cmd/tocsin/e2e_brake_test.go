@@ -76,7 +76,8 @@ func TestAMailingToDeadMailboxesIsHeld(t *testing.T) {
 	}
 	failed := st.Counts["failed"]
 	s.must(nil, "notice", "resume", "outage-1", "--leave-failed")
-	st = s.await("outage-1", "held again", func(st notice.Status) bool { return st.State == notice.Held && st.Counts["failed"] >= failed+100 })
+	// Refusals of mails that were under way at the first hold may count for the second.
+	st = s.await("outage-1", "held again", func(st notice.Status) bool { return st.State == notice.Held && st.Counts["failed"] > failed })
 	if st.Counts["failed"] > failed+100+2*openMarks {
 		t.Errorf("%v", st.Counts)
 	}
