@@ -148,7 +148,7 @@ func TestErasureAndRetention(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, gone := range []string{"4711", "4712", "anna", "zwart", "beatrix", "blau", "solo.example", "alt.example", "axolotl", "ocelot"} {
+	for _, gone := range []string{"id-4711", "id-4712", "anna", "zwart", "beatrix", "blau", "solo.example", "alt.example", "axolotl", "ocelot"} {
 		for line := range strings.Lines(string(text)) {
 			if strings.Contains(strings.ToLower(line), gone) {
 				t.Errorf("the dump holds %q: %s", gone, line)
