@@ -54,10 +54,7 @@ func TestABounceIsKnownByItsToken(t *testing.T) {
 	s.customers(6)
 	s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes", "--wait")
-	var mails []sink.Mail
-	for _, all := range s.delivered() {
-		mails = append(mails, all...)
-	}
+	mails := s.sink.Mails()
 	const dead, unsaid, forged, old = 0, 1, 2, 3
 	for _, m := range mails {
 		if local, domain, _ := strings.Cut(m.MailFrom, "@"); !strings.HasPrefix(local, "bounces+") || len(local) > 64 || domain != "returns.example.net" {

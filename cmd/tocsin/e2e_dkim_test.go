@@ -70,10 +70,7 @@ func TestMailsAreSigned(t *testing.T) {
 	s.customers(20)
 	s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes", "--wait")
-	var mails []sink.Mail
-	for _, all := range s.delivered() {
-		mails = append(mails, all...)
-	}
+	mails := s.sink.Mails()
 	if len(mails) != 20 {
 		t.Fatalf("%d mails arrived", len(mails))
 	}

@@ -50,10 +50,7 @@ func TestADomainRefusesByPolicyAndReadersComplain(t *testing.T) {
 	s.customers(60)
 	s.work()
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes", "--wait")
-	var mails []sink.Mail
-	for _, all := range s.delivered() {
-		mails = append(mails, all...)
-	}
+	mails := s.sink.Mails()
 	take := func(raw []byte, want string) {
 		t.Helper()
 		r, err := s.client().TakeBounce(t.Context(), raw)

@@ -67,8 +67,9 @@ type Returned struct {
 //
 // A notice of which too many mails come back while it is being sent is held, as by the brake. A mailbox whose last notices
 // all came back is put on the list of suppressions: after one if there is no such mailbox, after hardBounces if it failed
-// for another reason that lies with it. Of a domain that refuses too many by policy the log says so. The mailbox of a reader who complains is suppressed for notices that are not urgent. A notice.Error
-// of class not_found says that there is no such attempt.
+// for another reason that lies with it. Of a domain that refuses too many by policy the log says so. The mailbox of a reader
+// who complains is suppressed for notices that are not urgent. A notice.Error of class not_found says that there is no such
+// attempt.
 func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, err error) {
 	var key string
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
