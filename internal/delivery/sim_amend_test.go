@@ -66,13 +66,14 @@ func copyRows(a *noticeRow) (rows []recipientRow) {
 	return rows
 }
 
-// stopAmended cancels a notice that is amended.
+// stopAmended cancels a notice that is amended, and its reminders.
 func (m *memory) stopAmended(a *noticeRow) {
 	if m.mutant == amendStopsNothing {
 		return
 	}
 	a.State, a.reason, a.HeldUntil = notice.Cancelled, notice.ReasonAmended, nil
 	m.stopAll(a)
+	m.cancelReminders(a)
 }
 
 // layAmendment makes the chunks of an amendment over those of the notice that it stops.

@@ -190,6 +190,9 @@ func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 		}
 		r := c.notice.plan.recipients[seq]
 		due := ledger.Due{Seq: seq, Text: "en", Mail: r.mail, Corrects: m.corrects(c, seq), Recipient: r.Recipient}
+		if due.Corrects {
+			due.Mail = m.pins.Correction(r.Recipient, "en")
+		}
 		if o != nil {
 			due.Tries = o.tries
 			if o.state == notice.DeliveryDeferred && o.code >= 500 {

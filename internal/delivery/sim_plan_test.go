@@ -56,6 +56,7 @@ func (p simPins) Number(r notice.Recipient, _ string) int {
 	return 0
 }
 
+// Correction is 0: of corrections no compiled mails are kept.
 func (p simPins) Correction(notice.Recipient, string) int { return 0 }
 
 func (p simPins) Encoded() [][]byte { return p }
@@ -273,7 +274,7 @@ func (m *memory) eraseRow(p *planRow, c *chunkRow, seq int, id string) {
 		}
 		return
 	}
-	r.erased, r.Address, r.addedFor = true, "", ""
+	r.erased, r.Address, r.addedFor = r.keyed(), "", "" // one without a mailbox stays suppressed
 	if c == nil {
 		return
 	}

@@ -227,7 +227,7 @@ func (p *pair) end() error {
 func TestTheLedgerInMemoryIsThatInPostgres(t *testing.T) {
 	t.Parallel()
 	e := newEveryLedger(t)
-	left, failed := testkit.Size(30, 1000), false // rapid has a hundred; what failed is shrunk, whatever is left
+	left, failed := testkit.Size(30, 1000), false // rapid has a hundred, or RAPID_CHECKS; a failure is shrunk, whatever is left
 	rapid.Check(t, func(r *rapid.T) {
 		if left--; left < 0 && !failed {
 			return
