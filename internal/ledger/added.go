@@ -129,8 +129,8 @@ func ownRow(ctx context.Context, tx pgx.Tx, n Notice, customer string) (seq int,
 	return seq, nil
 }
 
-// rowTo is the row of a mailbox, -1 where it has none, and whether it was added for the customer. One that was erased counts: its
-// hash tells. The rows that a program of before erased have none.
+// rowTo is the row of a mailbox, -1 where it has none, and whether it was added for the customer. An erased row counts: its hash
+// tells, which an amendment takes over from the plan that it was made in. The rows that a program of before erased have none.
 func rowTo(ctx context.Context, tx pgx.Tx, n Notice, a Addition) (seq int, theirs bool, err error) {
 	var nameless bool
 	err = tx.QueryRow(ctx, `
@@ -138,7 +138,9 @@ func rowTo(ctx context.Context, tx pgx.Tx, n Notice, a Addition) (seq int, their
 			WHERE plan_id = n.plan_id AND address_key >= '`+erasedPrefix+`' AND address_key < 'erased;' AND length(address_key) < 64)
 		FROM notice n
 		LEFT JOIN LATERAL (SELECT r.seq, a.customer_id FROM recipient r LEFT JOIN added a ON a.plan_id = r.plan_id AND a.seq = r.seq
-			WHERE r.plan_id = n.plan_id AND r.address_key IN ($2, `+erasedRowSQL("n.plan_id", "$2::text")+`) OFFSET 0) r ON true
+			WHERE r.plan_id = n.plan_id AND r.address_key = ANY (ARRAY(
+				WITH RECURSIVE chain AS (SELECT n.plan_id, n.amends UNION ALL SELECT a.plan_id, a.amends FROM chain JOIN notice a ON a.id = chain.amends)
+				SELECT $2 UNION ALL SELECT `+erasedRowSQL("plan_id", "$2::text")+` FROM chain)) OFFSET 0) r ON true
 		WHERE n.id = $1`, n.ID, a.Key, a.Customer).Scan(&seq, &theirs, &nameless)
 	switch {
 	case err != nil:

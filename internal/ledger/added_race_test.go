@@ -214,6 +214,22 @@ func TestAnErasureCoversAddedRows(t *testing.T) {
 	d.wantGone("anna", "Anna")
 }
 
+// TestAnErasedMailboxHasItsRowInAmendments: the row that an amendment takes over counts for the mailbox.
+func TestAnErasedMailboxHasItsRowInAmendments(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.customers(2)
+	d.send(notice.Body{Key: "n1"})
+	d.must(d.DeleteCustomer(t.Context(), "c2"))
+	for _, n := range []string{"n2 n1", "n3 n2"} {
+		key, amends, _ := strings.Cut(n, " ")
+		d.amend(key, amends)
+		if added := d.add("c1", "c2@example.com"); added.Created || !added.Taken {
+			t.Errorf("the mailbox of a row that %s took over: %+v", key, added)
+		}
+	}
+}
+
 // TestAnErasureMeetsAnAddition: whichever comes first, nothing of the customer is left.
 func TestAnErasureMeetsAnAddition(t *testing.T) {
 	t.Parallel()
