@@ -74,9 +74,13 @@ func (d *Desk) findAmended(ctx context.Context, b notice.Body) (n ledger.Notice,
 	return n, err
 }
 
-// texts returns the plain texts of a new notice, per language.
+// texts returns the plain texts of a new notice, per language. A file of templates that does not work refuses it.
 func (d *Desk) texts(b notice.Body) (map[string]notice.Text, error) {
-	texts, err := d.Set.Texts(b)
+	set, err := d.Set.Current()
+	if err != nil {
+		return nil, err
+	}
+	texts, err := set.Texts(b)
 	if err == nil && b.Amends != "" {
 		texts, _, err = render.Corrections(b, texts)
 	}

@@ -30,11 +30,12 @@ type prepared struct {
 func (d *Desk) compile(b notice.Body, texts map[string]notice.Text) (p prepared, err error) {
 	p = prepared{body: b, texts: texts, zone: cmp.Or(b.Zone, d.Zone)}
 	settings := render.Settings{From: d.from(), ReplyTo: d.ReplyTo, Zone: d.Zone, PublicURL: d.PublicURL}
-	if p.program, err = d.Set.Compile(render.SourceOf(b, texts, settings)); err != nil {
+	set, _ := d.Set.Current() // a new notice was refused already; one that is kept can still be sent
+	if p.program, err = set.Compile(render.SourceOf(b, texts, settings)); err != nil {
 		return p, err
 	}
 	if b.Amends != "" {
-		if p.correction, err = d.Set.Compile(render.CorrectionOf(b, settings)); err != nil {
+		if p.correction, err = set.Compile(render.CorrectionOf(b, settings)); err != nil {
 			return p, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
+	"tocsin/internal/render"
 )
 
 // reminders are those that a notice asks for: as they are shown, and the notices that its release makes of them.
@@ -20,11 +21,12 @@ func (d *Desk) remind(b notice.Body, zone string) (r reminders, err error) {
 		return r, nil
 	}
 	var texts map[string]notice.Text
+	set, _ := d.Set.Current() // as compile does
 	for i, one := range r.all {
 		body := b.Reminding(one)
-		body.Texts = d.remindingTexts(b.Texts)
+		body.Texts = remindingTexts(set, b.Texts)
 		if i == 0 { // all of them say the same
-			if texts, err = d.Set.Texts(body); err == nil {
+			if texts, err = set.Texts(body); err == nil {
 				_, err = d.compile(body, texts)
 			}
 			if err != nil {
@@ -38,10 +40,10 @@ func (d *Desk) remind(b notice.Body, zone string) (r reminders, err error) {
 
 // remindingTexts returns the texts of a notice's own as its reminders have them: the same, with the word for a reminder before the
 // subject. A ready text says that itself.
-func (d *Desk) remindingTexts(own map[string]notice.Text) map[string]notice.Text {
+func remindingTexts(set *render.Set, own map[string]notice.Text) map[string]notice.Text {
 	texts := maps.Clone(own)
 	for key, text := range texts {
-		if word := d.Set.PhaseWord(key, notice.PhaseReminder); word != "" {
+		if word := set.PhaseWord(key, notice.PhaseReminder); word != "" {
 			text.Subject = word + ": " + text.Subject
 		}
 		texts[key] = text

@@ -67,9 +67,13 @@ func (w *Worker) load(ctx context.Context, id int64) (*program, error) {
 		return nil, err
 	}
 	s := render.Settings{From: w.From, ReplyTo: w.ReplyTo, Zone: w.Zone, PublicURL: w.PublicURL}
+	set := sync.OnceValue(func() *render.Set {
+		set, _ := w.set.Current() // where its files don't work any more: as they did last
+		return set
+	})
 	return &program{Notice: n, keys: keys,
-		compile: sync.OnceValues(func() (*render.Program, error) { return w.set.Compile(render.SourceOf(n.Body, n.Texts, s)) }),
-		correct: sync.OnceValues(func() (*render.Program, error) { return w.set.Compile(render.CorrectionOf(n.Body, s)) }),
+		compile: sync.OnceValues(func() (*render.Program, error) { return set().Compile(render.SourceOf(n.Body, n.Texts, s)) }),
+		correct: sync.OnceValues(func() (*render.Program, error) { return set().Compile(render.CorrectionOf(n.Body, s)) }),
 	}, nil
 }
 

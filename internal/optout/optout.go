@@ -31,7 +31,11 @@ type Pages struct {
 
 // New returns the pages with the words of a set; from is the mailbox that mails come from (RFC 5322): they show its name.
 func New(set *render.Set, from string) *Pages {
-	p := &Pages{words: set.ReaderWords, page: template.Must(template.New("page").Parse(pageHTML))}
+	words := func(languages ...string) render.ReaderWords {
+		current, _ := set.Current() // where its files don't work any more: as they did last
+		return current.ReaderWords(languages...)
+	}
+	p := &Pages{words: words, page: template.Must(template.New("page").Parse(pageHTML))}
 	if a, err := mail.ParseAddress(from); err == nil {
 		if p.sender = a.Name; p.sender == "" {
 			p.sender = a.Address

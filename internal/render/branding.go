@@ -86,6 +86,9 @@ func CanonicalLanguage(name string) (string, error) {
 func (s *Set) Branded(b Branding) *Set {
 	branded := *s
 	branded.branding = b
+	if s.latest != nil {
+		branded.latest = &latest{set: &branded, sum: s.latest.sum}
+	}
 	return &branded
 }
 

@@ -33,12 +33,17 @@ type Set struct {
 	branding         Branding
 	languages        languages // the ready texts, and the words of every mail
 	layoutErr        error     // of the layouts, or of the overlay's languages
+	latest           *latest   // nil where there is no overlay
 }
 
 // New returns the set of the built-in templates. What overlay has goes before them: a template's folder as a whole,
 // a part's folder as a whole, layout.html and layout.txt each, and of a language each sentence. A nil overlay has nothing. A layout that does not work is an error of Compile.
 func New(builtin, overlay fs.FS) *Set {
 	s := &Set{builtin: builtin, overlay: overlay, converter: newConverter()}
+	if overlay != nil {
+		s.latest = &latest{set: s}
+		s.latest.sum, _ = fingerprint(overlay) // Current tells of an error
+	}
 	if s.layouts, s.layoutErr = s.parseLayouts(); s.layoutErr == nil {
 		s.layoutErr = s.parseLanguages()
 	}
