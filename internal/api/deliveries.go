@@ -16,13 +16,14 @@ import (
 const maxPage = 1000
 
 type deliveriesInput struct {
-	ID     string `path:"id" doc:"the notice's key or number"`
-	State  string `query:"state" doc:"only deliveries in this state"`
-	Search string `query:"search" maxLength:"320" doc:"only this address, in any spelling, or this customer's external id; JSON only"`
-	After  int    `query:"after" default:"-1" minimum:"-1" maximum:"2147483647" doc:"only deliveries with a greater seq; JSON only"`
-	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"at most so many; JSON only"`
-	Format string `query:"format" enum:"json,csv" doc:"csv is the whole report, as is Accept: text/csv"`
-	Accept string `header:"Accept" hidden:"true"`
+	ID       string `path:"id" doc:"the notice's key or number"`
+	State    string `query:"state" doc:"only deliveries in this state"`
+	Language string `query:"language" maxLength:"35" doc:"only those with a mail in this language, a BCP 47 tag as in by_language"`
+	Search   string `query:"search" maxLength:"320" doc:"only this address, in any spelling, or this customer's external id; JSON only"`
+	After    int    `query:"after" default:"-1" minimum:"-1" maximum:"2147483647" doc:"only deliveries with a greater seq; JSON only"`
+	Limit    int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"at most so many; JSON only"`
+	Format   string `query:"format" enum:"json,csv" doc:"csv is the whole report, as is Accept: text/csv"`
+	Accept   string `header:"Accept" hidden:"true"`
 }
 
 // wantsCSV reports whether a request asks for CSV, by its parameter or its header.
@@ -59,8 +60,11 @@ func (s *Server) deliveries(ctx context.Context, in *deliveriesInput) (*huma.Str
 		}
 		state = &parsed
 	}
-	if !storable(in.Search) {
-		return nil, notice.Invalid("search", "is not text")
+	if !storable(in.Search) || !storable(in.Language) {
+		return nil, notice.Invalid("search", "and language have to be text")
+	}
+	if in.Search != "" && in.Language != "" {
+		return nil, notice.Invalid("language", "does not go with search")
 	}
 	st, err := s.book.Status(ctx, in.ID)
 	if err != nil {
@@ -73,9 +77,9 @@ func (s *Server) deliveries(ctx context.Context, in *deliveriesInput) (*huma.Str
 		if err := complete(st); err != nil {
 			return nil, err
 		}
-		return &huma.StreamResponse{Body: func(hctx huma.Context) { s.report(hctx, st, state) }}, nil
+		return &huma.StreamResponse{Body: func(hctx huma.Context) { s.report(hctx, st, state, in.Language) }}, nil
 	}
-	list, err := s.page(ctx, st.Number, notice.DeliveryPage{After: in.After, Limit: in.Limit, State: state, Search: in.Search})
+	list, err := s.page(ctx, st.Number, notice.DeliveryPage{After: in.After, Limit: in.Limit, State: state, Language: in.Language, Search: in.Search})
 	if err != nil {
 		return nil, err
 	}

@@ -189,3 +189,8 @@ func (f *fake) ClearLimit(_ context.Context, domain, who string) (notice.DomainL
 	}
 	return notice.DomainLimit{}, notice.NotFound("no limit of %s is set", domain)
 }
+
+func (f *fake) Senders(context.Context) (notice.Senders, error) {
+	defer f.lock()()
+	return notice.Senders{}, f.fail
+}

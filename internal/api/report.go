@@ -92,10 +92,15 @@ func complete(st notice.Status) error {
 		st.Key, st.RowsDroppedAt.UTC().Format(time.DateOnly))
 }
 
-// report streams the notice's deliveries as CSV.
-func (s *Server) report(hctx huma.Context, st notice.Status, state *notice.DeliveryState) {
+// report streams the notice's deliveries as CSV, or those in a language.
+func (s *Server) report(hctx huma.Context, st notice.Status, state *notice.DeliveryState, language string) {
 	s.writeCSV(hctx, st.Key, csvColumns[:], func(write func([]string) error) error {
-		return s.book.EachDelivery(hctx.Context(), st.Number, state, func(d notice.Delivery) error { return write(csvRow(d)) })
+		return s.book.EachDelivery(hctx.Context(), st.Number, state, func(d notice.Delivery) error {
+			if language != "" && d.Language != language {
+				return nil
+			}
+			return write(csvRow(d))
+		})
 	})
 }
 

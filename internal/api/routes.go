@@ -35,6 +35,8 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /notices/{id}/mails/{seq}/html":   notice.RoleViewer,
 	"GET /notices/{id}/mails/{seq}/source": notice.RoleViewer,
 
+	"POST /notices/{id}/mails/{seq}/another": notice.RoleSender,
+
 	"GET /search":            notice.RoleViewer,
 	"POST /search":           notice.RoleViewer,
 	"GET /acts":              notice.RoleViewer,

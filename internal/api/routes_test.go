@@ -185,6 +185,7 @@ func TestAPageOfAnotherSiteMovesNobody(t *testing.T) {
 	}{
 		{"POST", "/access/users/ada/role", "cross-site", true},
 		{"POST", "/v1/notices/k/pause", "cross-site", true},
+		{"POST", "/notices/k/mails/7/another", "cross-site", true},
 		{"POST", "/sign-in", "cross-site", true},
 		{"POST", "/v1/notices/k/pause", "same-site", true},
 		{"POST", "/access/users/ada/role", "same-origin", false},

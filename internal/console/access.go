@@ -19,7 +19,7 @@ type accessView struct {
 	Tokens []notice.Token
 	Roles  []notice.TokenRole
 	Link   string // that was just made, and is shown this once
-	For    string // the person whom it lets in
+	For    string // the person that it lets in
 
 	TokenRoles []notice.TokenRole
 	Token      string // that was just made, and is shown this once
@@ -139,7 +139,7 @@ func (c *Console) revokeToken(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// change does what an admin asks for, and shows the page again.
+// change carries out the wish of an admin, and shows the page again.
 func (c *Console) change(w http.ResponseWriter, r *http.Request, do func(who string) error) {
 	who, _ := notice.Pressed(r.Context())
 	if err := do(who); err != nil {

@@ -12,7 +12,7 @@ import (
 // Answer says in a sentence whether they got it, in the reader's language and zone. about is the notice that was asked about, "" for the newest.
 func (f *Frame) Answer(found notice.Found, about string) string {
 	if len(found.Deliveries) > 0 {
-		return f.arrived(found.Deliveries[0].Delivery)
+		return f.Arrived(found.Deliveries[0].Delivery)
 	}
 	switch found.Verdict {
 	case notice.VerdictNoCustomer:
@@ -34,8 +34,8 @@ func (f *Frame) Answer(found notice.Found, about string) string {
 	return f.T("answer.no_message")
 }
 
-// arrived says whether a mail arrived, and why not, as HistoryEntry.DidItArrive does in English.
-func (f *Frame) arrived(d notice.Delivery) string {
+// Arrived says whether a mail arrived, and why not, as HistoryEntry.DidItArrive does in English.
+func (f *Frame) Arrived(d notice.Delivery) string {
 	said := strings.TrimSpace(d.SMTPText)
 	if d.SMTPCode != 0 {
 		said = f.T("answer.said", d.Relay, strings.TrimSpace(strconv.Itoa(d.SMTPCode)+" "+strings.TrimSpace(d.Enhanced+" "+said)))

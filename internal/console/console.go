@@ -2,7 +2,7 @@
 //
 // Each page is made by the server from one typed view; its live parts are the page's own partials, sent again over
 // server-sent events. It works without script. Package api admits requests, routes them by its one table of roles, and
-// joins what this package handles.
+// adds the routes of this package.
 package console
 
 import (
@@ -55,6 +55,8 @@ type Desk interface {
 	// Look answers whether they got it. The text is an address, an id, a name, a Message-ID or the id of a relay's queue; ref is the notice, or ""
 	// for all.
 	Look(ctx context.Context, text, ref string) (notice.Found, error)
+	// AddAddress sends a released notice to another address of a customer, once.
+	AddAddress(ctx context.Context, ref string, a notice.Adding, who string) (notice.Added, error)
 }
 
 // Options are the parts of a Console. Book, Desk and Log are needed.
@@ -132,9 +134,10 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"GET /notices/{id}/again":  c.nextNotice,
 		"GET /incidents/{id}":      c.live("incident", c.incident, "standing"),
 
-		"GET /notices/{id}/mails/{seq}":        c.show("mail", c.mail),
-		"GET /notices/{id}/mails/{seq}/html":   c.mailHTML,
-		"GET /notices/{id}/mails/{seq}/source": c.mailSource,
+		"GET /notices/{id}/mails/{seq}":          c.live("mail", c.mail, "standing"),
+		"GET /notices/{id}/mails/{seq}/html":     c.mailHTML,
+		"GET /notices/{id}/mails/{seq}/source":   c.mailSource,
+		"POST /notices/{id}/mails/{seq}/another": c.another,
 
 		"GET /search":  c.show("search", c.search),
 		"POST /search": c.show("search", c.search),
@@ -155,7 +158,7 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 	return routes
 }
 
-// policy keeps a page to what this server serves; nothing inline runs.
+// policy keeps a page to the files of this server; nothing inline runs.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; " +
 	"frame-ancestors 'none'; base-uri 'none'"
 

@@ -24,7 +24,7 @@ var views = map[string]struct {
 	view  view
 	parts []string
 }{
-	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "incident": {&incidentView{}, []string{"standing"}}, "mail": {&mailView{}, nil}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
+	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "incident": {&incidentView{}, []string{"standing"}}, "mail": {&mailView{}, []string{"standing"}}, "another": {&anotherView{}, nil}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
 	"acts": {&actsView{}, nil}, "queues": {&queuesView{}, []string{"queues"}}, "access": {&accessView{}, nil}, "sign_in": {&signInView{}, nil},
 	"account": {&accountView{}, nil}, "error": {&errorView{}, nil},
 }

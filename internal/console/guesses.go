@@ -60,7 +60,7 @@ func (g *guesses) begin(name, origin string) (wait time.Duration) {
 	return 0
 }
 
-// right takes back what begin counted: the sign-in was right.
+// right takes back the count of begin: the sign-in was right.
 func (g *guesses) right(name, origin string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 const (
 	noticesPage = 50
 	mailsPage   = 100
+	farMails    = 20_000 // through so many a page looks for mails in a language
 )
 
 // homeView is the list of notices.
@@ -81,13 +82,16 @@ type mailsView struct {
 	States []string
 	State  string // "" = all
 	Text   string // an address or an id that was looked for; "" = all
+	Spoken string // the language of the mails; "" = all
 	Mails  []notice.Delivery
-	Next   int // the seq to go on after; 0 = there are no more
+	Next   int  // the seq to go on after; 0 = there are no more
+	Far    bool // the next mails may be far away: the page looked through farMails without finding enough of them
 }
 
 func (c *Console) mails(r *http.Request) (view, error) {
-	v := &mailsView{Frame: c.frame(r, "mails.title"), State: r.FormValue("state"), Text: strings.TrimSpace(r.PostFormValue("text"))}
-	page := notice.DeliveryPage{After: -1, Limit: mailsPage + 1, Search: v.Text}
+	v := &mailsView{Frame: c.frame(r, "mails.title"), State: r.FormValue("state"), Spoken: r.FormValue("language"),
+		Text: strings.TrimSpace(r.PostFormValue("text"))}
+	page := notice.DeliveryPage{After: -1, Limit: mailsPage + 1, Search: v.Text, Language: v.Spoken, Within: farMails}
 	var err error
 	if v.Notice, err = c.Book.Status(r.Context(), r.PathValue("id")); err != nil {
 		return nil, err
@@ -107,9 +111,12 @@ func (c *Console) mails(r *http.Request) (view, error) {
 	}
 	v.Title = v.T("mails.of", v.Notice.Key)
 	v.Mails, err = c.Book.Deliveries(r.Context(), v.Notice.Number, page)
-	if len(v.Mails) > mailsPage {
+	switch looked := page.After + farMails; {
+	case len(v.Mails) > mailsPage:
 		v.Mails = v.Mails[:mailsPage]
 		v.Next = v.Mails[mailsPage-1].Seq
+	case v.Spoken != "" && v.Text == "" && looked < v.Notice.Recipients-1:
+		v.Next, v.Far = looked, true
 	}
 	return v, err
 }

@@ -39,12 +39,12 @@ func (c *Console) mail(r *http.Request) (view, error) {
 	return v, nil
 }
 
-// Delivery is the row of the mail.
-func (v *mailView) Delivery() (d notice.Delivery) {
+// Entry is the mail as the history of its customers has it.
+func (v *mailView) Entry() (e notice.HistoryEntry) {
 	if len(v.Found.Deliveries) > 0 {
-		d = v.Found.Deliveries[0].Delivery
+		e = v.Found.Deliveries[0]
 	}
-	return d
+	return e
 }
 
 // message makes the mail again that a path names.

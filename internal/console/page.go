@@ -58,7 +58,7 @@ func (c *Console) show(name string, build build) http.HandlerFunc {
 	}
 }
 
-// live is a page whose parts are sent again, to the same address, to a reader who accepts a stream of events.
+// live is a page with parts that are sent again, at the same address, to a reader who accepts a stream of events.
 func (c *Console) live(name string, build build, parts ...string) http.HandlerFunc {
 	whole := c.show(name, build)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +143,7 @@ type errorView struct {
 	Detail string
 }
 
-// Refuse answers a browser that may not go on. One that is not signed in is asked to; it learns nothing of what is there.
+// Refuse answers a browser that may not go on. One that is not signed in is asked to, and learns nothing of the pages.
 func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, detail string) {
 	if status == http.StatusUnauthorized {
 		to := "/sign-in"
@@ -158,7 +158,7 @@ func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, det
 	})(w, r)
 }
 
-// fail answers with what went wrong.
+// fail answers with the error.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	v := &errorView{Frame: c.frame(r, "error.title"), Status: http.StatusServiceUnavailable}
 	switch notice.CodeOf(err) {

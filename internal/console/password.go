@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The cost of a new hash: what OWASP's cheat sheet asks for at least of argon2id. A kept hash brings its own.
+// The cost of a new hash: the least that OWASP's cheat sheet asks for of argon2id. A kept hash brings its own.
 const (
 	costTime   = 2
 	costMemory = 19 << 10 // KiB

@@ -18,7 +18,7 @@ type person struct {
 	Role notice.TokenRole
 }
 
-// May reports whether they may do what asks for a role, by its name.
+// May reports whether they may do things that ask for a role, by its name.
 func (p person) May(role string) bool { return p.Role.Covers(notice.TokenRole(role)) }
 
 type personKey struct{}
@@ -33,7 +33,7 @@ func personOf(r *http.Request) person {
 	return p
 }
 
-// SignedIn returns the name and the role of the person whose session r shows, "" where there is none.
+// SignedIn returns the name and the role of the person of the session that r shows, "" where there is none.
 func (c *Console) SignedIn(r *http.Request) (name string, role notice.TokenRole, err error) {
 	secret := sessionOf(r)
 	if secret == "" {

@@ -46,7 +46,7 @@ func (v *searchView) Verdict() string {
 	return "wait"
 }
 
-// actsView is the log of who did what.
+// actsView is the log of acts.
 type actsView struct {
 	*Frame
 	Page notice.ActPage

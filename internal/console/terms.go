@@ -43,6 +43,9 @@ func (f *Frame) Reason(reason string) string {
 	return strings.Join(all, ", ")
 }
 
+// List is several things, one after the other.
+func (f *Frame) List(all []string) string { return strings.Join(all, ", ") }
+
 // Act is the name of an act.
 func (f *Frame) Act(what string) string { return f.term("act", what) }
 

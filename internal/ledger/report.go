@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -33,6 +34,15 @@ var reportSQL = `
 	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq = d.seq OFFSET 0) r
 	WHERE n.id = $1`
 
+// spokenSQL is reportSQL for the mails in language $5, the first $4 up to seq $6. It begins with the recipients, which say the language.
+const spokenSQL = `
+	SELECT ` + deliveryColumns + `
+	FROM notice n
+	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq > $2 AND seq <= $6 AND text = $5 ORDER BY seq OFFSET 0) r
+	CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= r.seq ORDER BY lo DESC LIMIT 1) c
+	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = r.seq AND ($3::smallint IS NULL OR state = $3) OFFSET 0) d
+	WHERE n.id = $1 LIMIT $4`
+
 // scanDelivery scans deliveryColumns, after the columns that come before them.
 func scanDelivery(row pgx.CollectableRow, before ...any) (d notice.Delivery, err error) {
 	var n Notice
@@ -62,6 +72,13 @@ func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryP
 			SELECT `+deliveryColumns+` FROM `+standsTables+`
 			WHERE r.seq > $4 AND ($5::smallint IS NULL OR d.state = $5) ORDER BY r.seq LIMIT $6`,
 			[]any{p.Search, strings.ToLower(p.Search), noticeID, p.After, p.State, max(p.Limit, 0)}
+	}
+	if p.Language != "" && p.Search == "" {
+		within := math.MaxInt32
+		if p.Within > 0 {
+			within = min(within, p.After+p.Within)
+		}
+		query, args = spokenSQL, []any{noticeID, p.After, p.State, max(p.Limit, 0), p.Language, within}
 	}
 	rows, _ := db.pool.Query(ctx, query, args...)
 	page, err := pgx.AppendRows([]notice.Delivery{}, rows, func(row pgx.CollectableRow) (notice.Delivery, error) {
