@@ -64,7 +64,7 @@ func TestALocaleWithoutTablesIsWrittenAsISO(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tag, got, want)
 		}
 	}
-	if f := Find(language.MustParse("de-u-nu-arab")).Format; f.Date(at) != "Montag, 9. November 2026" {
+	if f := Find(language.MustParse("de-u-nu-arab")).Format; f.Date(at) != "Montag, 9.\u00A0November\u00A02026" {
 		t.Errorf("an extension hides the language: %s", f.Date(at))
 	}
 	if one := Find(language.MustParse("yi")).Plurals.Category("1"); one != "one" {
@@ -109,6 +109,23 @@ func TestAmountsAreNeverRounded(t *testing.T) {
 	for number, want := range map[string]string{"0.0025": "0,0025\u00a0€", "12.50": "12,50\u00a0€", "-0": "-0,00\u00a0€", "+1000.1": "1.000,10\u00a0€"} {
 		if got := l.MoneyOf(number, "EUR"); got != want {
 			t.Errorf("%s: got %q, want %q", number, got, want)
+		}
+	}
+}
+
+// TestADateStaysInALine in every locale: no line is ended between its day, its month and its year.
+func TestADateStaysInALine(t *testing.T) {
+	t.Parallel()
+	for tag, want := range map[string]string{"de": "Montag, 9.\u00A0November\u00A02026", "en": "Monday, November\u00A09,\u00A02026",
+		"es": "lunes, 9\u00A0de\u00A0noviembre\u00A0de\u00A02026", "ja": "2026年11月9日月曜日"} {
+		if got := Find(language.MustParse(tag)).Format.Date(time.Date(2026, 11, 9, 12, 0, 0, 0, time.UTC)); got != want {
+			t.Errorf("%s: got %q, want %q", tag, got, want)
+		}
+	}
+	for key, f := range load().formats {
+		first, last := min(strings.Index(f.DatePattern, "{d}"), strings.Index(f.DatePattern, "{M}")), strings.Index(f.DatePattern, "{M}")
+		if within := f.DatePattern[first:max(last, strings.Index(f.DatePattern, "{d}"))]; strings.Contains(within, " ") && !strings.Contains(within, "{w}") {
+			t.Errorf("format %v: %q", key, f.DatePattern)
 		}
 	}
 }

@@ -54,6 +54,19 @@ func (f *Format) Date(t time.Time) string {
 	})
 }
 
+// unbroken returns a date's pattern with no-break spaces from its day to its year, in whichever order: no line ends within "9. November".
+func unbroken(pattern string) string {
+	first, last := len(pattern), 0
+	for _, field := range []string{"{d}", "{M}", "{y}"} {
+		at := strings.Index(pattern, field)
+		first, last = min(first, at), max(last, at)
+	}
+	if first < 0 || strings.Contains(pattern[first:last], "{w}") {
+		return pattern
+	}
+	return pattern[:first] + strings.ReplaceAll(pattern[first:last], " ", "\u00A0") + pattern[last:]
+}
+
 // Clock writes the time of day of t, to the minute.
 func (f *Format) Clock(t time.Time) string {
 	if f == nil {

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,11 +53,11 @@ func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int)
 	}
 	m.Pieces = p.head(languages)
 	var number byte
-	shown := textPart("text/html", slots(page, fieldTitle, html))
+	shown := textPart("text/html", slots(page, m.title(fieldTitle), html))
 	if data.Brand.Logo != nil && strings.Contains(page, data.Brand.Logo.ID) {
 		shown = p.branding.Logo.beside(shown)
 	}
-	content := part{kind: "multipart/alternative", parts: []part{textPart("text/plain", slots(plain, fieldTextTitle, text)), shown}}
+	content := part{kind: "multipart/alternative", parts: []part{textPart("text/plain", slots(plain, m.title(fieldTextTitle), text)), shown}}
 	if p.calendar != nil {
 		c := *p.calendar
 		c.Language, c.Zone = languages[0], zone{reader.zone}
@@ -65,7 +66,33 @@ func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int)
 	}
 	m.Pieces = content.append(m.Pieces, &number)
 	m.trim()
+	m.encodeConstants()
 	return m, nil
+}
+
+// title is the subject in a part of the mail: text where it is the same for all recipients.
+func (m *Mail) title(which field) piece {
+	subject := m.oneSubject()
+	if subject == nil {
+		return piece{Field: which}
+	}
+	w := writer{plain: true}
+	w.field(which, "", subject, &Stamp{})
+	return piece{Text: string(w.buf)}
+}
+
+// oneSubject returns the subject where it is the same for all recipients, else nil.
+func (m *Mail) oneSubject() []byte {
+	for _, pieces := range m.Subjects {
+		if slices.ContainsFunc(pieces, func(p piece) bool { return !p.constant() }) {
+			return nil
+		}
+	}
+	var f filling
+	if m.fillSubject(&f) != nil {
+		return nil // the error is that of each recipient
+	}
+	return f.subject
 }
 
 // blocksFor compiles the texts for a reader, and returns a mail that has their values and subjects and no pieces yet.
@@ -251,7 +278,7 @@ func (w *writes) addAll(flat []node) {
 func (m *Mail) size() int {
 	n := 1000 + 300*len(m.Values)
 	for _, p := range m.Pieces {
-		n += 100 + len(p.Text) + 100*len(p.Base64) + textLength(p.Base64)
+		n += 100 + len(p.Text) + 100*len(p.Base64) + 5*textLength(p.Base64)
 		if p.Line != nil {
 			for _, p := range p.Line.Pieces {
 				n += 100 + len(p.Text)

@@ -12,8 +12,9 @@ import (
 // the version before would make other bytes, or none. Decode has to read the versions before then too: their mails may
 // still be owed.
 const (
-	mailVersion   = 7
-	oldestVersion = 3 // 4 brought the links by which readers stop mails, 5 the calendar, 6 more parts of a locale than its format, 7 base64
+	mailVersion    = 8
+	alignedVersion = 8 // long texts in base64 begin a line
+	oldestVersion  = 3 // 4 brought the links by which readers stop mails, 5 the calendar, 6 more parts of a locale than its format, 7 base64
 )
 
 // Encode returns the encoding of a mail: JSON, the same bytes for equal mails.
@@ -48,6 +49,7 @@ func Decode(encoded []byte) (*Mail, error) {
 	if err := m.valid(); err != nil {
 		return nil, fmt.Errorf("decode a compiled mail: %w", err)
 	}
+	m.encodeConstants()
 	return m, nil
 }
 

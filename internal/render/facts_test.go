@@ -102,31 +102,3 @@ func TestColoursOfStatesAreReadable(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkLanguages renders mails to readers of few languages in turn, and to those of all. A mixture should cost no more than its mails.
-func BenchmarkLanguages(b *testing.B) {
-	p := compile(b, usualNotice())
-	for name, keys := range map[string][]string{"latin": {"de", "fr", "nl"}, "other scripts": {"hi", "ar", "ja"}, "mixed": thirty} {
-		b.Run(name, func(b *testing.B) {
-			var readers []notice.Recipient
-			var texts []string
-			for _, key := range keys {
-				r := recipient("Bakkerij De Vries", nil)
-				r.Language = key
-				text, _ := p.Match(key)
-				readers, texts = append(readers, r), append(texts, text)
-				if _, err := p.Compiled(r, text); err != nil {
-					b.Fatal(err)
-				}
-			}
-			var buf []byte
-			var err error
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				if buf, err = p.Render(buf[:0], readers[i%len(readers)], texts[i%len(readers)], stamp()); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -142,13 +142,13 @@ func (l layouts) around(d layoutData) (page, plain string, err error) {
 }
 
 // slots puts pieces into the slots of an executed layout.
-func slots(layout string, subject field, bodies [][]piece) (pieces []piece) {
+func slots(layout string, subject piece, bodies [][]piece) (pieces []piece) {
 	for i, s := range strings.Split(layout, slotMark) {
 		switch {
 		case i%2 == 0:
 			pieces = add(pieces, piece{Text: s})
 		case s == "s":
-			pieces = add(pieces, piece{Field: subject})
+			pieces = add(pieces, subject)
 		case s == "r":
 			pieces = add(pieces, piece{Field: fieldReader})
 		default:

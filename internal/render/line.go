@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -27,8 +28,13 @@ func (w *writer) wrap(l *line, values []result, limit int) {
 	plain.pieces(l.Pieces, values)
 	w.scratch = plain.buf
 	wrap := wrapping{writer: w, line: l, limit: limit}
-	for s := range strings.FieldsFuncSeq(string(plain.buf), func(r rune) bool { return r == ' ' || r == '\t' }) {
-		wrap.word(s)
+	// No letter has more columns than bytes: a short line is written as it is, unless spaces in it are to become one.
+	if short := len(plain.buf) <= limit && l.Underline == ""; short && !spacedOut(plain.buf) {
+		wrap.put(string(plain.buf), len(plain.buf), 1)
+	} else {
+		for s := range strings.FieldsFuncSeq(string(plain.buf), func(r rune) bool { return r == ' ' || r == '\t' }) {
+			wrap.word(s)
+		}
 	}
 	if wrap.widest == 0 {
 		return
@@ -41,6 +47,11 @@ func (w *writer) wrap(l *line, values []result, limit int) {
 		}
 		w.newline()
 	}
+}
+
+// spacedOut reports whether a line is empty, begins or ends with a space, or has a tab or two spaces in a row.
+func spacedOut(s []byte) bool {
+	return len(s) == 0 || s[0] == ' ' || s[len(s)-1] == ' ' || bytes.IndexByte(s, '\t') >= 0 || bytes.Contains(s, []byte("  "))
 }
 
 // wrapping is a line that is being wrapped.
@@ -110,12 +121,25 @@ func narrow(s string, end bool) bool {
 // columns is how wide a terminal shows s.
 func columns(s string) (n int) {
 	for _, r := range s {
-		if r >= utf8.RuneSelf && (r < 'À' || r > 'ɏ') { // Latin letters are one column wide
+		w := columnsOf(r)
+		if w == 0 {
 			return uniseg.StringWidth(s)
 		}
-		n++
+		n += w
 	}
 	return n
+}
+
+// columnsOf is the width of a letter or mark of the usual scripts that joins with nothing around it; 0 for any other, which uniseg knows.
+func columnsOf(r rune) int {
+	switch {
+	case r < utf8.RuneSelf, r >= 'À' && r <= 'ɏ', r >= 'α' && r <= 'ώ', r >= 'Α' && r <= 'Ρ', r >= 'Σ' && r <= 'ή', // Latin, Greek
+		r >= 'Ѐ' && r <= 'ҁ', r >= 'א' && r <= 'ת', r >= 'ء' && r <= 'غ', r >= 'ف' && r <= 'ي': // Cyrillic, Hebrew, Arabic
+		return 1
+	case r >= 0x4E00 && r <= 0x9FFF, r >= 'ぁ' && r <= 'ゖ', r >= 'ァ' && r <= 'ー', r >= '가' && r <= '힣', r == '、', r == '。': // Chinese, Japanese, Korean
+		return 2
+	}
+	return 0
 }
 
 func ascii(s string) bool {

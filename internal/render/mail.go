@@ -24,6 +24,8 @@ type Mail struct {
 	Calendar  *calendar `json:"calendar,omitempty"` // nil = it has no file of events
 	Sections  [][]int   `json:"sections,omitempty"` // the customers that each is for, by number; none = one text is for all of them
 
+	subject, subjectLine []byte // and its header without a mark, where it is the same for all recipients; else nil
+
 	varied bool  // recipients with as many customers, with and without a name, may have other mails
 	doubt  error // why the dry run refuses a value that is the same for all recipients: a link that leads nowhere, an hour that comes twice
 }
@@ -96,6 +98,8 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 			w.string(m.Calendar.text(r, st.Mark+string(f.subject), st.Date.UTC()))
 		case p.Field == fieldBoundary:
 			w.buf = append(w.buf, boundary[:]...)
+		case p.Field == fieldSubject && m.subjectLine != nil && st.Mark == "":
+			w.buf = append(w.buf, m.subjectLine...)
 		case p.Field != 0:
 			field(w, p.Field)
 		case p.Base64 != nil:
@@ -170,7 +174,9 @@ func (m *Mail) fill(f *filling, r notice.Recipient, doubt *error) error {
 
 // fillSubject makes the subject of the values that were worked out.
 func (m *Mail) fillSubject(f *filling) error {
-	f.subject = f.subject[:0]
+	if f.subject = append(f.subject[:0], m.subject...); m.subject != nil {
+		return nil
+	}
 	for i, pieces := range m.Subjects {
 		if err := f.addSubject(pieces, m.SubjectAt[i]); err != nil {
 			return err

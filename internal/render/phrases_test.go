@@ -42,7 +42,7 @@ func TestANoticeOfPhrasesIsCompleteInEveryLanguage(t *testing.T) {
 	}
 	en := preview(t, p, recipient("Ann", nil))
 	for _, want := range []string{"The cause is a fault at a supplier: *The* Grid.", "Share of requests that fail: 12.5%.", "- Please change your password.\n- You can read more here: https://status.example.net/x",
-		"Expected end: Monday, 9 November 2026 at 21:00", "Your credit: 5 €."} {
+		"Expected end: Monday, 9 November 2026 at 21:00", "Your credit: 5 €."} {
 		if !strings.Contains(joinedLines(en.Text), joinedLines(want)) {
 			t.Errorf("English lacks %q:\n%s", want, en.Text)
 		}

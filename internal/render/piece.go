@@ -32,7 +32,8 @@ type piece struct {
 
 	Base64 []piece `json:"base64,omitempty"` // a part in base64; its text is not encoded
 
-	grown *strings.Builder // what add has made Text in; may have grown further since
+	encoded *[3]string       // Text within Base64, as whole lines: without the first bytes, by their number; nil = it is short
+	grown   *strings.Builder // what add has made Text in; may have grown further since
 }
 
 // add appends pieces to others; text that follows text becomes one piece with it.

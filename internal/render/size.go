@@ -43,8 +43,8 @@ func mostOf(pieces []piece, value, subject int) (n int) {
 			n += mostOfItsOwn
 		case p.Line != nil: // each of its words may begin a line
 			n += 3 * (1 + len(p.Line.First) + len(p.Line.Prefix)) * (len(p.Line.Pieces) + mostOf(p.Line.Pieces, value, subject))
-		case p.Base64 != nil: // in lines of 76 characters for 57 bytes
-			n += (mostOf(p.Base64, value, subject)/57 + 1) * (base64Line + 2)
+		case p.Base64 != nil: // each text in it may begin a line
+			n += (mostOf(p.Base64, value, subject)/wholeLine + 1 + len(p.Base64)) * (base64Line + 2)
 		case p.Table != nil:
 			n += p.Table.most(value)
 		}
