@@ -8,7 +8,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos fuzz corpus axe lint format vet vulnerabilities race generate generated
+.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos fuzz corpus axe judge lint format vet vulnerabilities race generate generated
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -27,9 +27,10 @@ test: lint vulnerabilities race ## all that must be green: style, known vulnerab
 
 test-all: export TOCSIN_TEST_ALL = 1
 test-all: export TOCSIN_TEST_AXE = $(AXE_DIR)/package/axe.min.js
+test-all: export TOCSIN_TEST_STANDARDWEBHOOKS = $(JUDGE_DIR)/node_modules/standardwebhooks
 test-all: CHAOS_SEED = 11
 test-all: BENCH = -bench.recipients 10000 -bench.rounds 1 -bench.large 0
-test-all: lint vulnerabilities generated axe race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
+test-all: lint vulnerabilities generated axe judge race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
 
 build: ## bin/tocsin
 	$(GO) build -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
@@ -119,6 +120,15 @@ axe: ## axe-core, from npm into a cache directory
 	@if [ -s $(AXE_DIR)/package/axe.min.js ]; then :; \
 	elif mkdir -p $(AXE_DIR) && cd $(AXE_DIR) && npm pack --silent axe-core@$(AXE) >/dev/null && tar -xzf axe-core-$(AXE).tgz package/axe.min.js package/LICENSE; then :; \
 	else echo "axe-core: NOT FETCHED, there is no npm or it can't be reached: the pages of the console are not checked for WCAG"; fi
+
+# The library with which receivers in JavaScript check our webhooks.
+JUDGE = 1.1.1
+JUDGE_DIR = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tocsin/standardwebhooks-$(JUDGE)
+
+judge: ## standardwebhooks, from npm into a cache directory
+	@if [ -s $(JUDGE_DIR)/node_modules/standardwebhooks/package.json ]; then :; \
+	elif npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(JUDGE_DIR) standardwebhooks@$(JUDGE) >/dev/null; then :; \
+	else echo "standardwebhooks: NOT FETCHED, there is no npm or it can't be reached: no other program judges the signatures of webhooks"; fi
 
 # Only building something with the race detector tells whether it is there: it needs a C compiler with its headers.
 RACE_WORKS = CGO_ENABLED=1 $(GO) test -race -run '^$$' ./internal >/dev/null 2>&1

@@ -16,6 +16,7 @@
 //	control    an operator's decisions: draft, preview, test, release, pause, cancel, settle, reconcile
 //	delivery   the heart, a worker: claim, attempt, retry, sweep
 //	hook       webhooks of mail providers: who says so, and what came back
+//	webhook    changes of notices, told to receivers over HTTP
 //	optout     the page on which readers stop and resume mails
 //	oidc       people who sign in at an OpenID Connect issuer
 //	console    pages for people: support and operations

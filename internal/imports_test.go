@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"internal/control":   {"internal/notice", "internal/audience", "internal/ledger", "internal/render", "internal/bounce"},
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/bounce", "internal/send"},
 	"internal/oidc":      {"internal/notice"},
+	"internal/webhook":   {"internal/notice"},
 	"internal/console":   {"internal/notice", "internal/queue", "internal/oidc"},
 	"internal/optout":    {"internal/notice", "internal/render"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook", "internal/optout"},

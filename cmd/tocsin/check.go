@@ -102,6 +102,11 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	if signIn := issuer(serve); signIn != nil {
 		parts = append(parts, part{"sign-in", signIn.Check})
 	}
+	if told, err := receivers(serve.Webhooks); err == nil {
+		for _, r := range told {
+			parts = append(parts, part{"webhook " + r.Name, func() notice.Findings { return r.Check(ctx) }})
+		}
+	}
 	for _, domain := range returnDomains(work.Mail) {
 		parts = append(parts, part{"return path " + domain, func() notice.Findings { return send.CheckReturnPath(ctx, domain, dns) }})
 	}

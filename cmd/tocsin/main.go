@@ -52,6 +52,7 @@ type commands struct {
 	Notice       noticeCmd       `cmd:"" help:"Check, send and follow notices."`
 	Hold         holdCmd         `cmd:"" help:"Keep times in which nothing leaves, or stop everything now."`
 	Relay        relayCmd        `cmd:"" help:"See the relays, and let one rest."`
+	Webhooks     webhooksCmd     `cmd:"" help:"See who is told of changes of notices, and test it."`
 	Limit        limitCmd        `cmd:"" help:"See the limits of domains, and set some."`
 	Acts         actsCmd         `cmd:"" help:"Show who did what."`
 	Tokens       tokensCmd       `cmd:"" help:"Keep the tokens of the API, and what each may do."`

@@ -29,6 +29,7 @@ func described(t *testing.T) map[string][]string {
 	serve, work := registry(), registry()
 	serve.MustRegister(metrics.NewStanding(nil, nil))
 	metrics.NewReturned(serve)
+	metrics.NewWebhooks(serve, "on-call")
 	api.NewServer(api.Options{Desk: &control.Desk{}, Book: &ledger.DB{}, Registry: serve})
 	console.New(console.Options{Registry: serve})
 	measure := metrics.NewWorker(work)

@@ -93,6 +93,11 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	reg := registry()
 	reg.MustRegister(metrics.NewStanding(db.Standing, logger))
 	desk.Count = metrics.NewReturned(reg).Count
+	stopTelling, err := tell(ctx, db, set, reg, logger)
+	if err != nil {
+		return usage(err)
+	}
+	defer stopTelling()
 	logger.Info("serving", slog.String("listen", ln.Addr().String()))
 	o := api.Options{
 		Desk:     desk,

@@ -117,6 +117,12 @@ type Book interface {
 	Holds(ctx context.Context) ([]notice.Hold, error)
 	AddHold(ctx context.Context, h notice.Hold, who string) (notice.Hold, error)
 	RemoveHold(ctx context.Context, number int64, who string) (notice.Hold, error)
+	// Webhooks are the receivers of events. TestWebhook writes a message for one, and RetryWebhook has those that wait, or were given up, be
+	// tried at once.
+	Webhooks(ctx context.Context) ([]notice.Webhook, error)
+	TestWebhook(ctx context.Context, name, who string) (notice.WebhookMessage, error)
+	RetryWebhook(ctx context.Context, name, who string) (int, error)
+	WebhookMessage(ctx context.Context, name string, number int64) (notice.WebhookMessage, error)
 	// Relays are those of the workers. RestRelay lets one rest, for a span or, where that is 0, until it is resumed.
 	Relays(ctx context.Context) ([]notice.Relay, error)
 	RestRelay(ctx context.Context, name string, span time.Duration, reason, who string) (notice.Relay, error)

@@ -45,6 +45,7 @@ type fake struct {
 	keys       []ledger.Key
 	acts       []notice.Act // the newest first
 	holds      []notice.Hold
+	webhooks   []notice.Webhook
 	relays     []notice.Relay
 	limits     []notice.DomainLimit
 	span       time.Duration

@@ -90,6 +90,8 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"GET /v1/suppressions",
 		"GET /v1/tokens",
 		"GET /v1/users",
+		"GET /v1/webhooks",
+		"GET /v1/webhooks/{name}/messages/{number}",
 		"PATCH /v1/customers/{id}",
 		"POST /hooks/{provider}",
 		"POST /u/{token}",
@@ -127,6 +129,8 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/users/{name}/link",
 		"POST /v1/users/{name}/remove",
 		"POST /v1/users/{name}/role",
+		"POST /v1/webhooks/{name}/retry",
+		"POST /v1/webhooks/{name}/test",
 		"PUT /v1/customers/{id}",
 		"PUT /v1/limits/{domain}",
 	}

@@ -80,6 +80,9 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /v1/notices/{id}/uncertain":    notice.RoleViewer,
 	"GET /v1/relays":                    notice.RoleViewer,
 	"GET /v1/suppressions":              notice.RoleViewer,
+	"GET /v1/webhooks":                  notice.RoleViewer,
+
+	"GET /v1/webhooks/{name}/messages/{number}": notice.RoleViewer,
 
 	"GET /v1/notices/{id}/deliveries/{seq}/message": notice.RoleViewer,
 
@@ -103,11 +106,13 @@ var leastRole = map[string]notice.TokenRole{
 
 	"POST /v1/notices/{id}/add-address": notice.RoleSender,
 
-	"DELETE /v1/notices/{id}":       notice.RoleSender,
-	"POST /v1/relays/{name}/rest":   notice.RoleSender,
-	"POST /v1/relays/{name}/resume": notice.RoleSender,
-	"POST /v1/suppressions":         notice.RoleSender,
-	"POST /v1/suppressions/import":  notice.RoleSender,
+	"DELETE /v1/notices/{id}":        notice.RoleSender,
+	"POST /v1/relays/{name}/rest":    notice.RoleSender,
+	"POST /v1/relays/{name}/resume":  notice.RoleSender,
+	"POST /v1/suppressions":          notice.RoleSender,
+	"POST /v1/suppressions/import":   notice.RoleSender,
+	"POST /v1/webhooks/{name}/test":  notice.RoleSender,
+	"POST /v1/webhooks/{name}/retry": notice.RoleSender,
 
 	"POST /v1/relayed": notice.RoleApprover,
 

@@ -78,7 +78,7 @@ type Server struct {
 func NewServer(o Options) *Server {
 	s := newServer(o)
 	document := s.describe(o.Version, s.describeNotices, s.describeCustomers, s.describeCustomerLists, s.describeSearch, s.describeSuppressions,
-		s.describeHolds, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeUsers, s.describeProcess, s.describePublic)
+		s.describeHolds, s.describeWebhooks, s.describeRelays, s.describeLimits, s.describeBounces, s.describeAccess, s.describeUsers, s.describeProcess, s.describePublic)
 	if s.console != nil {
 		for pattern, handle := range s.console.Routes() {
 			if strings.HasPrefix(pattern, "POST /access/tokens") {

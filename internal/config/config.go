@@ -83,6 +83,7 @@ type Serve struct {
 	PlanKeep   time.Duration  `setting:"TOCSIN_PLAN_KEEP"`       // how long a plan that was shown can be released
 	Retention  time.Duration  `setting:"TOCSIN_RETENTION"`       // how long the rows of finished notices are kept; 0 = for ever
 	Log        string         `setting:"TOCSIN_LOG"`             // text or json
+	Webhooks   []Webhook      `setting:"webhooks"`
 }
 
 // OIDC holds the settings of the issuer at which people sign in.

@@ -143,7 +143,12 @@ func TestTheExampleFileWorks(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "logo.png"), picture(t, 2, 1), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			text := strings.NewReplacer("/run/secrets/smtp", secret, "/var/lib/tocsin/marks", filepath.Join(dir, "marks")).Replace(text)
+			for name, text := range map[string]string{"webhook": "C2FVsBQIhrscChlQIMV+b5sSYspob7oDwAbCoDs0tCA=", "slack": "https://hooks.example.net/T0/B0/x"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text+"\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text := strings.NewReplacer("/run/secrets/webhook", filepath.Join(dir, "webhook"), "/run/secrets/slack-url", filepath.Join(dir, "slack"), "/run/secrets/smtp", secret, "/var/lib/tocsin/marks", filepath.Join(dir, "marks")).Replace(text)
 			file := filepath.Join(dir, "tocsin.yaml")
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -171,7 +176,8 @@ func TestTheSamplesOfListsShowEveryField(t *testing.T) {
 	t.Parallel()
 	items := map[string]yaml.Fields{
 		"relays": new(file).relayFields(&Relay{}, new(string)), "limits": limitFields(&Limit{}), "dkim": new(file).dkimFields(&DKIM{}),
-		"holds": holdFields(&Hold{}, &notice.Window{}), "only_to": {},
+		"webhooks": webhookFields(&Webhook{}, new(string), new(string), new([]string)),
+		"holds":    holdFields(&Hold{}, &notice.Window{}), "only_to": {},
 		"branding": new(file).brandingFields(&render.Branding{}, new(yaml.Value)),
 	}
 	for _, s := range table {

@@ -15,6 +15,8 @@ type file struct {
 	limits []Limit
 	dkim   []DKIM
 
+	webhooks []yaml.Value
+
 	branding yaml.Value
 
 	holds      []yaml.Value

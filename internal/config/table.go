@@ -119,6 +119,19 @@ var table = []Setting{
 #    reason: power feeds`,
 	},
 	{
+		Key: "webhooks", Without: "none", keep: (*file).keepWebhooks, read: func(r *reader) any { return r.webhooks() },
+		Doc: "Receivers that serve tells over HTTP of changes of notices, signed as Standard Webhooks say, or as messages of Slack or Teams. A URL, or the " +
+			"url_file that holds it; the secret is in a file, two lines while it is replaced.",
+		Sample: `#webhooks:
+#  - name: on-call
+#    url: https://hooks.example.net/tocsin
+#    secret_file: /run/secrets/webhook # whsec_…: openssl rand -base64 32 makes one
+#    events: [released, held, brake, finished, uncertain, cancelled] # else all
+#  - name: chat
+#    url_file: /run/secrets/slack-url
+#    form: slack # or teams; else standard`,
+	},
+	{
 		Name: "TOCSIN_LISTEN", Value: "ADDR", Default: "127.0.0.1:8080", parse: text(isListen),
 		Doc: "Where serve listens, as host:port; without a token on a loopback address only.",
 	},

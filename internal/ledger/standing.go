@@ -18,6 +18,8 @@ type Standing struct {
 	Fenced     bool                 // the ledger came from a backup, and releases are held
 	// Refusing is how many domains were warned of within a day, since too many mails of a notice came back, refused by policy.
 	Refusing int
+	// Untold is, by the name of a webhook, for how many seconds the oldest message waits that its receiver was not told.
+	Untold map[string]float64
 }
 
 // Standing asks the counts of chunks, which for a leased one are those of before its lease. It looks in the first open
@@ -44,8 +46,10 @@ func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 					AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp())), interval '0'),
 			(SELECT count(*) FROM notice WHERE `+brakedSQL+`),
 			coalesce((SELECT up FROM fence), false),
-			(SELECT count(*) FROM bounce_count WHERE warned_at > clock_timestamp() - interval '1 day')`)).
-		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.Fenced, &s.Refusing)
+			(SELECT count(*) FROM bounce_count WHERE warned_at > clock_timestamp() - interval '1 day'),
+			coalesce((SELECT jsonb_object_agg(name, extract(epoch FROM coalesce(clock_timestamp() - (
+				SELECT min(at) FROM webhook_message WHERE webhook = name AND due_at IS NOT NULL), interval '0'))) FROM webhook), '{}')`)).
+		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.Fenced, &s.Refusing, &s.Untold)
 	if err != nil {
 		return s, fmt.Errorf("ask how the ledger stands: %w", err)
 	}

@@ -26,6 +26,7 @@ var (
 	overdue    = prometheus.NewDesc("tocsin_overdue_seconds", "How long the chunk that has been due for longest waits for a worker; 0: none does.", nil, nil)
 	braked     = prometheus.NewDesc("tocsin_braked_notices", "Notices that are held because a relay refuses everybody.", nil, nil)
 	refusing   = prometheus.NewDesc("tocsin_policy_domains", "Domains of which the log of a notice said within a day that more than 5 % of its mails came back, refused by policy.", nil, nil)
+	untold     = prometheus.NewDesc("tocsin_webhook_oldest_seconds", "How long the oldest message that the receiver was not told yet waits; 0: none does.", []string{"webhook"}, nil)
 	fenced     = prometheus.NewDesc("tocsin_fence_up", "Whether the ledger was restored from a backup, so that releases are held: 1 or 0.", nil, nil)
 )
 
@@ -48,7 +49,7 @@ func NewStanding(ask func(ctx context.Context) (ledger.Standing, error), logger 
 
 // Describe lists what is told.
 func (s *Standing) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, refusing, fenced} {
+	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, refusing, untold, fenced} {
 		ch <- d
 	}
 }
@@ -73,6 +74,9 @@ func (s *Standing) Collect(ch chan<- prometheus.Metric) {
 	gauge(overdue, said.Overdue.Seconds())
 	gauge(braked, float64(said.Braked))
 	gauge(refusing, float64(said.Refusing))
+	for webhook, seconds := range said.Untold {
+		gauge(untold, seconds, webhook)
+	}
 	gauge(fenced, number(said.Fenced))
 }
 
