@@ -85,10 +85,40 @@ func stamps(n ledger.Notice, k ledger.Kept, keys bounce.Keys) (all []render.Stam
 		}
 	}
 	for _, mark := range marks {
-		for _, thread := range append([]string{k.Due.InReplyTo, ""}, k.Threads...) {
+		for _, thread := range threads(k) {
 			for _, token := range tokens {
-				all = append(all, render.Stamp{MessageID: n.MessageID(k.Due.Seq), InReplyTo: thread, NoticeKey: n.Key, Reader: token, Mark: mark, Date: n.Date()})
+				all = append(all, render.Stamp{MessageID: n.MessageID(k.Due.Seq), Thread: thread, NoticeKey: n.Key, Reader: token, Mark: mark, Date: n.Date()})
 			}
+		}
+	}
+	return all
+}
+
+// mostGuessed bounds how many earlier mails of an incident are tried in each combination.
+const mostGuessed = 8
+
+// threads are those that a mail may have been sent with, that of a worker of today first. A worker of before named one mail alone; and one that is known today
+// to have arrived, or not, may have been thought otherwise then.
+func threads(k ledger.Kept) [][]string {
+	all := [][]string{k.Due.Thread, nil}
+	for _, id := range k.Earlier {
+		all = append(all, []string{id})
+	}
+	if len(k.Earlier) > mostGuessed {
+		for i := range k.Due.Thread {
+			all = append(all, slices.Delete(slices.Clone(k.Due.Thread), i, i+1))
+		}
+		return all
+	}
+	for chosen := range 1 << len(k.Earlier) {
+		var thread []string
+		for i, id := range k.Earlier {
+			if chosen>>i&1 == 1 {
+				thread = append(thread, id)
+			}
+		}
+		if len(thread) > 1 {
+			all = append(all, thread)
 		}
 	}
 	return all

@@ -180,7 +180,7 @@ func (d *Desk) askRelays(ctx context.Context, seen *inspection, p prepared) {
 	}
 	seen.stamp = func() render.Stamp {
 		s := d.stamp("preview", p.body, seen.senders.OnlyTo.Mark())
-		s.InReplyTo = s.MessageID // of the incident's first mail, which may exist
+		s.Thread = slices.Repeat([]string{s.MessageID}, ledger.MostReferred) // of the incident's earlier mails, as far as a mail refers to them
 		return s
 	}
 }

@@ -44,7 +44,7 @@ func remindingTexts(set *render.Set, own map[string]notice.Text) map[string]noti
 	texts := maps.Clone(own)
 	for key, text := range texts {
 		if word := set.PhaseWord(key, notice.PhaseReminder); word != "" {
-			text.Subject = word + ": " + text.Subject
+			text.Subject = "[" + word + "] " + text.Subject
 		}
 		texts[key] = text
 	}

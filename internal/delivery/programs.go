@@ -165,7 +165,7 @@ func (p *program) readerToken(seq int) string {
 func (p *program) message(buf []byte, m *render.Mail, d ledger.Due, mark string) ([]byte, error) {
 	stamp := render.Stamp{
 		MessageID: p.MessageID(d.Seq),
-		InReplyTo: d.InReplyTo,
+		Thread:    d.Thread,
 		Reader:    p.readerToken(d.Seq),
 		NoticeKey: p.Key,
 		Mark:      mark,

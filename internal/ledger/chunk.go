@@ -32,8 +32,8 @@ type Due struct {
 	Text      string        // the language of the mail
 	Mail      int           // the number of its compiled mail; 0: none is kept
 	Corrects  bool          // its mail is the correction, since an earlier version arrived there, or may have
-	InReplyTo string
-	Shuns     string // the relay that refused it with a 5xx though another may take it; "" = none
+	Thread    []string      // Message-IDs of the incident's earlier mails to the mailbox, the first one first; the others are the last
+	Shuns     string        // the relay that refused it with a 5xx though another may take it; "" = none
 	Recipient notice.Recipient
 }
 
@@ -155,13 +155,13 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, coalesce(mail, 0), coalesce(correction, 0), clock_timestamp() - $4::timestamptz
 		FROM recipient WHERE plan_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, p.plan, p.lo, p.lo+p.size, p.owedAt)
 	defer rows.Close()
-	known, newcomers := interned{}, map[string]int{} // by mailbox, the places in all
+	known, places := interned{}, map[string]int{} // by mailbox, in all
 	for rows.Next() {
 		var d Due
-		var mailbox string
+		var mailbox, thread string
 		var correction int
 		var customers []byte
-		err := rows.Scan(&d.Seq, &d.Text, &d.InReplyTo, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Mail, &correction, &d.Waited)
+		err := rows.Scan(&d.Seq, &d.Text, &thread, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Mail, &correction, &d.Waited)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -181,8 +181,11 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 			others = append(others, int32(d.Seq))
 			continue
 		}
-		if d.InReplyTo == "" && mailbox != "" {
-			newcomers[mailbox] = len(all)
+		switch {
+		case thread != "": // a version of before kept it with the plan
+			d.Thread = []string{thread}
+		case mailbox != "":
+			places[mailbox] = len(all)
 		}
 		if d.Recipient.Customers, err = known.frozen(customers); err != nil {
 			return nil, nil, err
@@ -192,7 +195,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 	if err := rows.Err(); err != nil {
 		return nil, nil, err
 	}
-	return all, others, p.refer(ctx, tx, noticeID, all, newcomers)
+	return all, others, p.refer(ctx, tx, noticeID, all, places)
 }
 
 // Renew extends the lease of a claim; false means that it was lost, and nothing more may be marked under it.

@@ -25,37 +25,61 @@ var reachedSQL = named(`
 	JOIN r ON r.seq / 256 = c.part AND r.seq >= c.lo AND r.seq < c.hi
 	WHERE get_bit(c.bits, r.seq - c.lo) = 1`)
 
-// refer sets the In-Reply-To of mails to the incident's first mail to their mailbox, if it got, or may have got, one of an
-// earlier notice. places maps the mailboxes to their mails in all; refer removes those that it finds.
+// MostReferred is how many earlier mails a mail refers to at most: the first, and those that were released last.
+const MostReferred = 10
+
+// earlier is a notice of an incident that was released before another one.
+type earlier struct {
+	ID, Plan      int64
+	Token, Domain string
+}
+
+// refer sets the threads of mails: the incident's earlier mails that their mailboxes got, or may have got. places maps the mailboxes to their mails in all.
 func (p claimed) refer(ctx context.Context, tx pgx.Tx, noticeID int64, all []Due, places map[string]int) error {
+	if len(places) == 0 {
+		return nil
+	}
 	rows, _ := tx.Query(ctx, `
 		SELECT o.id, o.plan_id, o.message_token, o.message_domain FROM notice o JOIN notice me ON me.id = $1
 		WHERE o.incident_id = $2 AND (o.released_at, o.id) < (me.released_at, me.id) AND o.plan_id IS NOT NULL AND o.rows_dropped_at IS NULL ORDER BY o.released_at, o.id`,
 		noticeID, p.incident)
-	type earlier struct {
-		ID, Plan      int64
-		Token, Domain string
-	}
 	notices, err := pgx.CollectRows(rows, pgx.RowToStructByPos[earlier])
 	if err != nil {
 		return fmt.Errorf("look for the incident's earlier notices: %w", err)
 	}
-	for _, e := range notices {
-		if len(places) == 0 {
-			return nil
+	last := max(0, len(notices)-(MostReferred-1))
+	without := maps.Clone(places) // mailboxes that got nothing yet
+	for _, e := range notices[:last] {
+		if err := referTo(ctx, tx, []earlier{e}, all, without); err != nil {
+			return err
 		}
-		n := Notice{MessageToken: e.Token, MessageDomain: e.Domain}
-		rows, _ := tx.Query(ctx, reachedSQL, e.ID, e.Plan, slices.Collect(maps.Keys(places)))
-		var seq int
-		var mailbox string
-		_, err := pgx.ForEachRow(rows, []any{&seq, &mailbox}, func() error {
-			all[places[mailbox]].InReplyTo = n.MessageID(seq)
-			delete(places, mailbox)
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("look for the incident's first mails: %w", err)
+		maps.DeleteFunc(without, func(_ string, place int) bool { return len(all[place].Thread) > 0 })
+		if len(without) == 0 {
+			break
 		}
 	}
-	return nil
+	return referTo(ctx, tx, notices[last:], all, places)
+}
+
+// referTo adds the mails of notices to the threads of mails to the same mailboxes, in one round trip.
+func referTo(ctx context.Context, tx pgx.Tx, notices []earlier, all []Due, places map[string]int) error {
+	if len(notices) == 0 {
+		return nil
+	}
+	var batch pgx.Batch
+	mailboxes := slices.Collect(maps.Keys(places))
+	for _, e := range notices {
+		n := Notice{MessageToken: e.Token, MessageDomain: e.Domain}
+		batch.Queue(reachedSQL, e.ID, e.Plan, mailboxes).Query(func(rows pgx.Rows) error {
+			var seq int
+			var mailbox string
+			_, err := pgx.ForEachRow(rows, []any{&seq, &mailbox}, func() error {
+				due := &all[places[mailbox]]
+				due.Thread = append(due.Thread, n.MessageID(seq))
+				return nil
+			})
+			return err
+		})
+	}
+	return wrap(tx.SendBatch(ctx, &batch).Close(), "look for the incident's earlier mails")
 }

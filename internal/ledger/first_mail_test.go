@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"slices"
 	"testing"
 
 	"tocsin/internal/notice"
@@ -24,14 +25,14 @@ func TestAMailRefersToWhatTheViewSaysHasLeft(t *testing.T) {
 	d.id = first.ID
 	referring := 0
 	for _, due := range claimed {
-		want := ""
+		var want []string
 		switch d.state(due.Seq) {
 		case notice.DeliverySending, notice.DeliverySent, notice.DeliveryUncertain, notice.DeliveryBounced:
-			want = first.MessageID(due.Seq)
+			want = []string{first.MessageID(due.Seq)}
 			referring++
 		}
-		if due.InReplyTo != want {
-			t.Errorf("the earlier delivery %d is %s: it is referred to as %q", due.Seq, d.state(due.Seq), due.InReplyTo)
+		if !slices.Equal(due.Thread, want) {
+			t.Errorf("the earlier delivery %d is %s: it is referred to as %q", due.Seq, d.state(due.Seq), due.Thread)
 		}
 	}
 	if len(claimed) != rows || referring == 0 || referring == rows {

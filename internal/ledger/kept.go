@@ -19,7 +19,7 @@ type Kept struct {
 	Encoded  []byte   // its compiled mail; nil: none is kept
 	Digest   int64    // of the mail that was sent, without its signature; 0: none is kept
 	Marked   bool     // the notice was sent last under the setting only_to
-	Threads  []string // Message-IDs of the incident's earlier mails to the mailbox, the oldest first; of Message alone
+	Earlier  []string // Message-IDs of the incident's earlier mails to the mailbox, the oldest first, whether they left or not; of Message alone
 }
 
 // keptSQL reads the deliveries of "stands".
@@ -37,13 +37,17 @@ const keptSQL = `
 // scanKept scans a row of keptSQL. A compiled mail that does not fit its digest is left out.
 func scanKept(row pgx.CollectableRow) (k Kept, err error) {
 	var sum, customers []byte
+	var thread string
 	r := &k.Due.Recipient
-	k.Delivery, err = scanDelivery(row, &k.NoticeID, &k.Due.Text, &k.Due.Mail, &k.Due.Corrects, &k.Due.InReplyTo, &r.Address, &r.Language, &r.TimeZone, &customers,
+	k.Delivery, err = scanDelivery(row, &k.NoticeID, &k.Due.Text, &k.Due.Mail, &k.Due.Corrects, &thread, &r.Address, &r.Language, &r.TimeZone, &customers,
 		&k.Erased, &k.Digest, &k.Marked, &sum, &k.Encoded)
 	if err != nil {
 		return k, err
 	}
 	k.Due.Seq = k.Delivery.Seq
+	if thread != "" {
+		k.Due.Thread = []string{thread}
+	}
 	if actual := sha256.Sum256(k.Encoded); !bytes.Equal(actual[:], sum) {
 		k.Encoded = nil
 	}
@@ -82,7 +86,7 @@ func (db *DB) Message(ctx context.Context, noticeID int64, seq int) (k Kept, err
 	return k, err
 }
 
-// refer finds the mails of earlier notices to the same mailbox. The one that a claim refers to today comes first: which of them
+// refer finds the mails of earlier notices to the same mailbox: those that a claim refers to today, and all. Which of them
 // had arrived at the time of the attempt is not kept.
 func (k *Kept) refer(ctx context.Context, tx pgx.Tx) error {
 	var p claimed
@@ -90,15 +94,15 @@ func (k *Kept) refer(ctx context.Context, tx pgx.Tx) error {
 	err := tx.QueryRow(ctx, `
 		SELECT n.plan_id, n.incident_id, r.address_key FROM notice n JOIN recipient r ON r.plan_id = n.plan_id AND r.seq = $2 WHERE n.id = $1`,
 		k.NoticeID, k.Due.Seq).Scan(&p.plan, &p.incident, &mailbox)
-	if err != nil || mailbox == nil || k.Due.InReplyTo != "" {
+	if err != nil || mailbox == nil || len(k.Due.Thread) > 0 {
 		return wrap(err, "look for the mailbox of a delivery")
 	}
 	now := []Due{k.Due}
 	if err := p.refer(ctx, tx, k.NoticeID, now, map[string]int{*mailbox: 0}); err != nil {
 		return err
 	}
-	k.Due.InReplyTo = now[0].InReplyTo
-	k.Threads, err = collect[string](ctx, tx, `
+	k.Due.Thread = now[0].Thread
+	k.Earlier, err = collect[string](ctx, tx, `
 		SELECT '<' || o.message_token || '.' || r.seq || '@' || o.message_domain || '>'
 		FROM notice o JOIN notice me ON me.id = $1
 		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = $2 LIMIT 1) r

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,13 +77,50 @@ func TestALaterNoticeOfAnIncidentRefersToItsFirst(t *testing.T) {
 	d.must(err)
 	d.deliver()
 	d.send(notice.Body{Key: "n2", Incident: "n1"})
+	second, err := d.Notice(t.Context(), d.id)
+	d.must(err)
 	d.deliver()
 	d.send(notice.Body{Key: "n3", Incident: "n1"})
 	c := d.claim("a")
 	for _, due := range c.Due {
-		if want := first.MessageID(due.Seq); due.InReplyTo != want {
-			t.Errorf("delivery %d refers to %q, want %q", due.Seq, due.InReplyTo, want)
+		if want := []string{first.MessageID(due.Seq), second.MessageID(due.Seq)}; !slices.Equal(due.Thread, want) {
+			t.Errorf("delivery %d refers to %q, want %q", due.Seq, due.Thread, want)
 		}
+	}
+}
+
+// TestAThreadHasItsFirstMailAndTheLast of an incident with more notices than a mail refers to. The first that a mailbox got need not be the incident's first.
+func TestAThreadHasItsFirstMailAndTheLast(t *testing.T) {
+	t.Parallel()
+	d := release(t, 3)
+	got := func(seq, number int) bool { return seq == 0 || seq == 1 && number >= 2 || seq == 2 && number%2 == 1 }
+	var all []ledger.Notice
+	for number := range 14 {
+		if number > 0 {
+			d.send(notice.Body{Key: fmt.Sprintf("m%d", number), Incident: "n1"})
+		}
+		c := d.claim("a")
+		for _, due := range c.Due {
+			var want []string
+			for earlier, n := range all {
+				if got(due.Seq, earlier) && (len(want) == 0 || earlier > number-ledger.MostReferred) {
+					want = append(want, n.MessageID(due.Seq))
+				}
+			}
+			if !slices.Equal(due.Thread, want) {
+				t.Errorf("mail %d to mailbox %d refers to %q, want %q", number, due.Seq, due.Thread, want)
+			}
+			d.mark(attempt(c, due.Seq))
+			if got(due.Seq, number) {
+				d.answer(attempt(c, due.Seq), notice.DeliverySent, 250)
+			} else {
+				d.answer(attempt(c, due.Seq), notice.DeliveryFailed, 550)
+			}
+		}
+		d.closeChunk(c)
+		n, err := d.Notice(t.Context(), d.id)
+		d.must(err)
+		all = append(all, n)
 	}
 }
 

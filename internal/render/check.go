@@ -81,7 +81,7 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 		}
 		if files[found.dir] == nil {
 			var bad []error
-			files[found.dir], bad = s.texts(found, notice.Body{}, nil)
+			files[found.dir], bad = s.texts(found, notice.Body{Phase: phase}, nil)
 			problems = append(problems, bad...)
 			for _, language := range slices.Sorted(maps.Keys(files[found.dir])) {
 				texts++

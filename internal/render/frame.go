@@ -23,8 +23,9 @@ var (
 	phrasesBegin = regexp.MustCompile(`^\{\{ *phrases +"([a-z]+)" *\}\}[ \t]*$`)
 	phrasesEnd   = regexp.MustCompile(`^\{\{ *end +phrases *\}\}[ \t]*$`)
 
-	saying = regexp.MustCompile(`\{\{ *say +"([a-z0-9.-]+)" *\}\}`)
-	slot   = regexp.MustCompile(`\{[a-z_]+\}`)
+	phaseWord = regexp.MustCompile(`\{\{ *phase *\}\}`) // the word for the notice's phase
+	saying    = regexp.MustCompile(`\{\{ *say +"([a-z0-9.-]+)" *\}\}`)
+	slot      = regexp.MustCompile(`\{[a-z_]+\}`)
 )
 
 // slotActions are the actions that slots of texts stand for; any other slot is a parameter of its name.
@@ -102,6 +103,7 @@ func (w *writing) add(line, at string) {
 // say puts sentences into a line. A line of one sentence alone is where that is; one with actions around it names the language too.
 func (w *writing) say(line, at string) (said, place string, err error) {
 	place = at
+	line = phaseWord.ReplaceAllLiteralString(line, w.PhaseWord(w.language, w.notice.Phase))
 	all := saying.FindAllStringSubmatchIndex(line, -1)
 	for _, m := range slices.Backward(all) {
 		s, err := w.sentenceFor(textsSection+"."+line[m[2]:m[3]], at)

@@ -49,9 +49,14 @@ func (w *writer) field(f field, to string, subject []byte, st *Stamp) {
 	case fieldMessageID:
 		w.header("Message-ID: ", st.MessageID)
 	case fieldReplies:
-		if st.InReplyTo != "" {
-			w.header("In-Reply-To: ", st.InReplyTo)
-			w.header("References: ", st.InReplyTo)
+		if len(st.Thread) == 0 {
+			return
+		}
+		// All mails are answers to the first, so that they stay together where one of those between was lost (RFC 5322 §3.6.4).
+		w.header("In-Reply-To: ", st.Thread[0])
+		w.header("References: ", st.Thread[0])
+		for _, id := range st.Thread[1:] {
+			w.header(" ", id)
 		}
 	case fieldNotice:
 		w.header("X-Notice: ", st.NoticeKey)

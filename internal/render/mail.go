@@ -48,7 +48,7 @@ type link struct {
 // Stamp is what makes a message the one of its delivery.
 type Stamp struct {
 	MessageID string    // with angle brackets; one per delivery, for ever
-	InReplyTo string    // Message-ID of the incident's first mail to this mailbox, with angle brackets; empty = none
+	Thread    []string  // Message-IDs of the incident's earlier mails to this mailbox, with angle brackets, the oldest first; empty = none
 	NoticeKey string    // X-Notice
 	Reader    string    // the token of the reader's page, where mails have one; empty = it is no delivery
 	Mark      string    // before the subject in the header, such as "[Test] "; empty = none

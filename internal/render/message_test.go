@@ -134,7 +134,7 @@ func TestAMessageHasTheHeadersOfADelivery(t *testing.T) {
 		"Date":             "Mon, 09 Nov 2026 03:14:07 +0100",
 		"Message-Id":       "<4f0c9a.17@example.net>",
 		"In-Reply-To":      "<77aa01.17@example.net>",
-		"References":       "<77aa01.17@example.net>",
+		"References":       "<77aa01.17@example.net> <77aa02.17@example.net>",
 		"Content-Language": "nl, en",
 		"Auto-Submitted":   "auto-generated",
 

@@ -143,7 +143,7 @@ func (s *Set) Show(template, phase, want string) (notice.Text, error) {
 	if err != nil {
 		return notice.Text{}, err
 	}
-	files, problems := s.texts(t, notice.Body{}, nil)
+	files, problems := s.texts(t, notice.Body{Phase: phase}, nil)
 	if len(problems) > 0 {
 		return notice.Text{}, problems[0]
 	}

@@ -94,7 +94,7 @@ func recipient(name string, attributes map[string]string) notice.Recipient {
 }
 
 func stamp() Stamp {
-	return Stamp{MessageID: "<4f0c9a.17@example.net>", InReplyTo: "<77aa01.17@example.net>",
+	return Stamp{MessageID: "<4f0c9a.17@example.net>", Thread: []string{"<77aa01.17@example.net>", "<77aa02.17@example.net>"},
 		NoticeKey: "mail-2026-11-09.first",
 		Date:      time.Date(2026, 11, 9, 3, 14, 7, 0, time.FixedZone("", 3600))}
 }

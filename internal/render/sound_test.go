@@ -266,3 +266,33 @@ func TestReadyTextsAndExamplesAreSound(t *testing.T) {
 		t.Error(s.layoutErr)
 	}
 }
+
+// TestAllSubjectsOfAnIncidentHaveOneStem, before which brackets stand alone: readers' programs put mails together by that, besides References (RFC 5256 §2.1, base subject).
+func TestAllSubjectsOfAnIncidentHaveOneStem(t *testing.T) {
+	t.Parallel()
+	s := builtin()
+	for _, kind := range []notice.Kind{notice.Outage, notice.Maintenance} {
+		stems := map[string]string{}
+		for _, phase := range notice.Phases[kind] {
+			if phase == "postmortem" { // which comes days later, and is a report
+				continue
+			}
+			texts, err := s.Texts(notice.Body{Key: "k", Kind: kind, Phase: phase, Template: string(kind), Parameters: map[string]notice.Parameter{"component": {Text: "mail"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for language, text := range texts {
+				tag, stem, found := strings.Cut(text.Subject, "] ")
+				switch first := stems[language]; {
+				case first == "":
+					stems[language] = text.Subject
+				case !found || stem != first || strings.TrimSpace(tag) != "["+s.PhaseWord(language, phase) || tag == "[":
+					t.Errorf("%s, %s in %s has the subject %q, and the first was %q", kind, phase, language, text.Subject, first)
+				}
+			}
+		}
+		if len(stems) < 30 {
+			t.Errorf("%s speaks %d languages", kind, len(stems))
+		}
+	}
+}
