@@ -88,6 +88,14 @@ func (in *installation) Release(_ context.Context, _ string, how notice.Releasin
 	return in.st, true, nil
 }
 
+func (in *installation) ReviewDraft(ctx context.Context, ref string) (notice.Plan, error) {
+	return in.PreviewDraft(ctx, ref)
+}
+
+func (in *installation) Approve(ctx context.Context, ref string, a notice.Approving, who string) (notice.Status, bool, error) {
+	return in.Release(ctx, ref, notice.Releasing{Plan: a.Plan}, who)
+}
+
 func (in *installation) Status(context.Context, string) (notice.Status, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

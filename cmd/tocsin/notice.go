@@ -16,6 +16,7 @@ type noticeCmd struct {
 	Preview previewCmd `cmd:"" help:"Say whom a notice would reach and what it would say; nothing is sent."`
 	Test    testCmd    `cmd:"" help:"Mail a notice in each of its languages to one address."`
 	Send    sendCmd    `cmd:"" help:"Send a notice; sending it again does nothing."`
+	Approve approveCmd `cmd:"" help:"Release a notice that another person wrote and asked to release."`
 	Amend   amendCmd   `cmd:"" help:"Stop a notice with a wrong text, and put it right."`
 	Status  statusCmd  `cmd:"" help:"Say where a notice stands."`
 	Show    showCmd    `cmd:"" help:"Show a mail as it was sent, made again from what was frozen."`
@@ -71,10 +72,17 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintf(a.stdout, "  tocsin notice status %s\n", st.Key)
 		}
 	}
+	for _, st := range notices {
+		printAwaiting(a.stdout, st)
+	}
+	approved := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.ApprovedBy != "" })
 	t := table(a.stdout)
 	waiting := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.State == notice.Scheduled })
 	if fmt.Fprint(t, "NO.\tSTATE\tSENT\tRELEASED\t"); waiting {
 		fmt.Fprint(t, "LEAVES\t")
+	}
+	if approved {
+		fmt.Fprint(t, "RELEASED BY\t")
 	}
 	fmt.Fprintln(t, "KEY")
 	for _, st := range notices {
@@ -88,6 +96,9 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintf(t, "%s\t", day(st.SendAt))
 		case waiting:
 			fmt.Fprint(t, "-\t")
+		}
+		if approved {
+			fmt.Fprintf(t, "%s\t", whoReleased(st))
 		}
 		fmt.Fprintln(t, st.Key)
 	}

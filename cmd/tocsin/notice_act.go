@@ -131,6 +131,7 @@ func standing(w io.Writer, st notice.Status) *grid {
 		fmt.Fprintf(w, "A relay refuses everybody, so nothing more of this notice is tried. When that is mended:\n  tocsin notice resume %s\n"+
 			"That sends again the mails it refused; with --leave-failed they stay failed.\n\n", st.Key)
 	}
+	printAwaiting(w, st)
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s\nNumber\t%d\nKind\t%s\n", st.Key, st.Number, sort(st.Kind, st.Phase))
 	fmt.Fprintf(t, "State\t%s\n", stateAndReason(st))
@@ -150,6 +151,7 @@ func standing(w io.Writer, st notice.Status) *grid {
 		fmt.Fprintf(t, "Expires\t%s\n", when(st.ExpiresAt))
 	}
 	fmt.Fprintf(t, "Released\t%s\n", by(st.ReleasedAt, st.ReleasedBy))
+	printApproval(t, st)
 	if st.FirstSentAt != nil {
 		fmt.Fprintf(t, "First mail\t%s\nLast mail\t%s\n", when(st.FirstSentAt), when(st.LastSentAt))
 	}

@@ -25,6 +25,7 @@ type sendCmd struct {
 	Expect   *int    `placeholder:"N" help:"Refuse another number of recipients than this."`
 	Wait     bool    `help:"Return when nothing is left to be sent; exit 1 where that went wrong."`
 	Tolerate percent `default:"5%" placeholder:"SHARE" help:"Of the mails, this share may fail before --wait exits with 1 (${default})."`
+	Override string  `placeholder:"REASON" help:"In an emergency: release it without the other person who has to approve it, for this reason."`
 	JSON     bool    `name:"json" help:"Print what was released, or with --wait what became of it, as JSON."`
 }
 
@@ -38,6 +39,9 @@ type receipt struct {
 	Recipients int            `json:"recipients"`
 	ByLanguage map[string]int `json:"by_language"`
 	Suppressed map[string]int `json:"suppressed"`
+	ApprovedBy string         `json:"approved_by,omitempty"`
+	// AwaitingApproval is the release, where it waits for another person.
+	AwaitingApproval *notice.AwaitedApproval `json:"awaiting_approval,omitempty"`
 }
 
 // Run makes the draft, shows its plan, asks, and releases that plan. What was released before is left alone.
@@ -62,10 +66,10 @@ func (c *sendCmd) send(ctx context.Context, a *app, client *api.Client, body not
 			return err
 		}
 	}
-	if !c.JSON && !done.Created {
+	if !c.JSON && !done.Created && done.State.Released() {
 		sentence(a.stderr, "%s was released before, at %s: nothing is sent again.", done.Key, when(done.ReleasedAt))
 	}
-	if c.Wait {
+	if c.Wait && done.State.Released() {
 		return c.follow(ctx, a, client, done)
 	}
 	return c.print(a, done)
@@ -122,6 +126,9 @@ func (c *sendCmd) release(ctx context.Context, a *app, client *api.Client, body 
 			done, err = client.Release(ctx, body.Key, notice.Releasing{Allow: c.allowed()})
 		}
 	}
+	if err == nil && done.AwaitingApproval != nil && c.Override != "" {
+		done, err = client.Approve(ctx, body.Key, notice.Approving{Plan: done.AwaitingApproval.Plan, Override: c.Override})
+	}
 	if err != nil {
 		return done, interrupted(err, "whether it was released is not known, and sending it again does no harm", "release")
 	}
@@ -148,11 +155,14 @@ func (c *sendCmd) confirm(ctx context.Context, a *app, body notice.Body, p notic
 
 func (c *sendCmd) print(a *app, r api.Receipt) error {
 	if c.JSON {
-		err := document(a.stdout, receipt{r.Number, r.Key, r.State, r.Created, r.Customers, r.Recipients, r.ByLanguage, r.Suppressed})
+		err := document(a.stdout, receipt{r.Number, r.Key, r.State, r.Created, r.Customers, r.Recipients, r.ByLanguage, r.Suppressed, r.ApprovedBy, r.AwaitingApproval})
 		return errors.Join(err, stopped(r.Status))
 	}
 	printUncertain(a.stdout, r.Status)
+	printAwaiting(a.stdout, r.Status)
 	switch {
+	case r.AwaitingApproval != nil:
+		return stopped(r.Status)
 	case r.Created && r.State == notice.Scheduled && r.Recipients == 0:
 		sentence(a.stdout, "%s is released as number %d: its audience is resolved when it goes out.", r.Key, r.Number)
 	case r.Created:
@@ -193,6 +203,9 @@ func (c *sendCmd) follow(ctx context.Context, a *app, client *api.Client, r api.
 
 // stopped is the error of a notice that does not go out.
 func stopped(st notice.Status) error {
+	if st.AwaitingApproval != nil {
+		return fmt.Errorf("%s is not released: awaiting_approval", st.Key)
+	}
 	if st.State != notice.Cancelled && st.State != notice.Held {
 		return nil
 	}

@@ -69,6 +69,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		logger.Warn("TOCSIN_FROM is not set: plans keep no mails, and the workers compile them")
 	}
 	desk := deskOf(db, tasks, set.Mail, logger)
+	desk.Approvals = set.Approvals
 	if desk.OnlyTo = set.OnlyTo; len(set.OnlyTo) > 0 {
 		go keepAgreeing(ctx, db, logger)
 		defer resign(ctx, db, logger)

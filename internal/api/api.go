@@ -24,11 +24,15 @@ type Desk interface {
 	Preview(ctx context.Context, body notice.Body, v notice.Previewing) (notice.Plan, error)
 	// PreviewDraft is the dry run of a draft: a release of the plan's digest takes it as it was shown.
 	PreviewDraft(ctx context.Context, ref string) (notice.Plan, error)
+	// ReviewDraft is PreviewDraft for the one who is to approve: the plan that waits stays, and this one is not kept.
+	ReviewDraft(ctx context.Context, ref string) (notice.Plan, error)
 	// Planning is how many customers the planning of a draft has come to, and whether it is under way.
 	Planning(ctx context.Context, ref string) (customers int, running bool, err error)
 	// Release freezes body and audience and starts the sending; released is false when it had been released before. A plan
 	// that was shown and does not stand any more is an error of class plan_changed, which says how what would go now differs.
 	Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error)
+	// Approve releases the plan that was shown, in the name of another person than the authors of the draft.
+	Approve(ctx context.Context, ref string, a notice.Approving, who string) (st notice.Status, released bool, err error)
 	// Pause, Resume and Cancel return once no more mail is marked against the decision.
 	Pause(ctx context.Context, ref, who string) (notice.Status, error)
 	Resume(ctx context.Context, ref string, r notice.Resuming, who string) (notice.Status, error)

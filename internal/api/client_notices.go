@@ -45,6 +45,12 @@ func (cl *Client) PreviewDraft(ctx context.Context, ref string) (p notice.Plan, 
 	return p, err
 }
 
+// ReviewDraft is the dry run of a draft that keeps nothing: the plan that waits for approval stays. It has the draft's body.
+func (cl *Client) ReviewDraft(ctx context.Context, ref string) (p notice.Plan, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/preview"), query: url.Values{"keep": {"false"}}}, &p)
+	return p, err
+}
+
 // Planning is how many customers the planning of a draft has come to, and whether it is under way.
 func (cl *Client) Planning(ctx context.Context, ref string) (customers int, running bool, err error) {
 	var p planning
@@ -55,6 +61,12 @@ func (cl *Client) Planning(ctx context.Context, ref string) (customers int, runn
 // Release lets the notice go out. Created says whether this call released it.
 func (cl *Client) Release(ctx context.Context, ref string, how notice.Releasing) (r Receipt, err error) {
 	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/release"), body: how}, &r)
+	return r, err
+}
+
+// Approve lets the notice go out in the name of another person than its authors. Created says whether this call released it.
+func (cl *Client) Approve(ctx context.Context, ref string, a notice.Approving) (r Receipt, err error) {
+	err = cl.do(ctx, call{method: http.MethodPost, path: noticePath(ref, "/approve"), body: approvingBody(a)}, &r)
 	return r, err
 }
 

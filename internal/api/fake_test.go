@@ -36,6 +36,8 @@ type fake struct {
 	unheld     notice.Unholding
 	moved      notice.Moving
 	how        notice.Releasing // of the last release
+	approved   notice.Approving
+	person     string // who approved last
 	suppressed []notice.Suppression
 	page       notice.CustomerPage      // that Customers was asked for
 	patched    notice.CustomerRow       // by the last PATCH
@@ -108,6 +110,12 @@ func (f *fake) PreviewDraft(_ context.Context, ref string) (notice.Plan, error) 
 	return notice.Plan{Customers: 3, Recipients: 2, Digest: aPlan}, err
 }
 
+func (f *fake) ReviewDraft(ctx context.Context, ref string) (notice.Plan, error) {
+	p, err := f.PreviewDraft(ctx, ref)
+	p.Digest, p.Draft = "", &notice.Body{Key: ref}
+	return p, err
+}
+
 func (f *fake) Planning(_ context.Context, ref string) (int, bool, error) {
 	defer f.lock()()
 	_, err := f.find(ref)
@@ -137,6 +145,11 @@ func (f *fake) Release(ctx context.Context, ref string, how notice.Releasing, wh
 	}
 	st, err := f.decide(ref, who, notice.Sending)
 	return st, true, err
+}
+
+func (f *fake) Approve(ctx context.Context, ref string, a notice.Approving, who string) (notice.Status, bool, error) {
+	f.approved, f.person = a, notice.Person(ctx)
+	return f.Release(ctx, ref, notice.Releasing{Plan: a.Plan, Allow: a.Allow}, who)
 }
 
 func (f *fake) Pause(_ context.Context, ref, who string) (notice.Status, error) {

@@ -134,7 +134,7 @@ func schemaOf[T any](api huma.API) *huma.Schema {
 // schemaName gives the schemas the names of the vocabulary where Go's differ.
 func schemaName(t reflect.Type, hint string) string {
 	switch t {
-	case reflect.TypeFor[notice.Body]():
+	case reflect.TypeFor[notice.Body](), reflect.TypeFor[*notice.Body]():
 		return "Notice"
 	case reflect.TypeFor[customerBody]():
 		return "CustomerInput"

@@ -105,6 +105,7 @@ func TestTheDocumentNamesEveryRoute(t *testing.T) {
 		"POST /v1/notices/preview",
 		"POST /v1/notices/test",
 		"POST /v1/notices/{id}/add-address",
+		"POST /v1/notices/{id}/approve",
 		"POST /v1/notices/{id}/cancel",
 		"POST /v1/notices/{id}/move",
 		"POST /v1/notices/{id}/pause",

@@ -35,8 +35,15 @@ func (s *Server) describeRelease(api huma.API) {
 	draft := noticeOperation("preview-draft", http.MethodPost, "/v1/notices/{id}/preview", "The dry run of a draft: the plan is kept, and digest names it to a release")
 	draft.Description = "A later dry run of the draft replaces the plan. It is dropped with another body, by the erasure of a customer who is on it, " +
 		"and after TOCSIN_PLAN_KEEP. There is no digest where the draft can't be released as it is."
-	register(s, api, draft, func(ctx context.Context, in *refInput) (*answer[notice.Plan], error) {
-		p, err := s.desk.PreviewDraft(ctx, in.ID)
+	register(s, api, draft, func(ctx context.Context, in *struct {
+		ID   string `path:"id" doc:"the notice's key or number"`
+		Keep bool   `query:"keep" default:"true" doc:"false: the plan that waits for approval stays, and this one is not kept; draft has the body"`
+	}) (*answer[notice.Plan], error) {
+		run := s.desk.PreviewDraft
+		if !in.Keep {
+			run = s.desk.ReviewDraft
+		}
+		p, err := run(ctx, in.ID)
 		return ok(tidyPlan(p), err)
 	}, 404, 409, 422)
 	register(s, api, noticeOperation("get-planning", http.MethodGet, "/v1/notices/{id}/planning", "How far a dry run or a release of a draft has come with its planning"),
@@ -46,7 +53,8 @@ func (s *Server) describeRelease(api huma.API) {
 		}, 404)
 	release := noticeOperation("release-notice", http.MethodPost, "/v1/notices/{id}/release", "Freeze body and audience, and let it go out")
 	release.Description = "created says whether this call released it; a repeated call changes nothing. With plan, what the dry run showed goes, " +
-		"and where that does not stand any more, nothing: the problem's code is plan_changed, and changed says what differs. Without it the audience is planned now."
+		"and where that does not stand any more, nothing: the problem's code is plan_changed, and changed says what differs. Without it the audience is planned now. " +
+		"Where another person has to approve it, the notice stays a draft with awaiting_approval."
 	register(s, api, release, func(ctx context.Context, in *struct {
 		ID   string `path:"id" doc:"the notice's key or number"`
 		Body *releasingBody
@@ -58,6 +66,7 @@ func (s *Server) describeRelease(api huma.API) {
 		st, released, err := s.desk.Release(ctx, in.ID, r, requestOf(ctx).who)
 		return ok(Receipt{Status: tidyStatus(st), Created: released}, err)
 	}, 400, 404, 409, 413, 415, 422)
+	s.describeApproval(api)
 }
 
 func tidyPlan(p notice.Plan) notice.Plan {

@@ -69,6 +69,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	req.who = actor(who, cleanOperator(r.Header.Get(operatorHeader)))
 	r = r.WithContext(notice.WithPress(r.Context(), req.who, peer(r.RemoteAddr)))
+	if who.name != notice.FixedToken {
+		r = r.WithContext(notice.WithPerson(r.Context(), who.name))
+	}
 	if s.console != nil {
 		r = s.console.With(r, who.name, who.role)
 	}

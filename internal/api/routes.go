@@ -118,6 +118,7 @@ var leastRole = map[string]notice.TokenRole{
 
 	"DELETE /v1/customers/{id}":        notice.RoleApprover,
 	"POST /v1/holds/{number}/remove":   notice.RoleApprover,
+	"POST /v1/notices/{id}/approve":    notice.RoleApprover,
 	"POST /v1/notices/{id}/unhold":     notice.RoleApprover,
 	"POST /v1/notices/{id}/settle":     notice.RoleApprover,
 	"POST /v1/notices/{id}/reconcile":  notice.RoleApprover,

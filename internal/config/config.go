@@ -80,6 +80,7 @@ type Serve struct {
 	Proxies    []netip.Prefix `setting:"TOCSIN_TRUSTED_PROXIES"` // that may set X-Forwarded-For
 	OnlyTo     notice.OnlyTo  `setting:"TOCSIN_ONLY_TO"`         // as of Work, for the dry run and for test mails
 	Holds      []Hold         `setting:"holds"`                  // nil where the file does not speak of them
+	Approvals  int            `setting:"TOCSIN_APPROVALS"`       // from how many mails on another person has to approve a release; 0 = from none
 	PlanKeep   time.Duration  `setting:"TOCSIN_PLAN_KEEP"`       // how long a plan that was shown can be released
 	Retention  time.Duration  `setting:"TOCSIN_RETENTION"`       // how long the rows of finished notices are kept; 0 = for ever
 	Log        string         `setting:"TOCSIN_LOG"`             // text or json

@@ -226,6 +226,10 @@ var table = []Setting{
 		Doc: "Above how many recipients `notice send` has their number typed; so it does for every customer.",
 	},
 	{
+		Name: "TOCSIN_APPROVALS", Value: "N", Without: "from none", Example: "1000", parse: whole(1, 1_000_000_000),
+		Doc: "From how many mails on the release of a notice wants another person than those who wrote it: `notice approve`. The same in every serve.",
+	},
+	{
 		Name: "TOCSIN_ONLY_TO", Value: "PATTERNS", Without: "everybody", Example: "*@example.net",
 		keep: (*file).keepOnlyTo, parse: onlyTo,
 		Doc: "Mailboxes that mails go to alone, so that a copy of production mails no customer; all others end suppressed. A list in " +

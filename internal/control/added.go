@@ -25,7 +25,7 @@ func (d *Desk) AddAddress(ctx context.Context, ref string, a notice.Adding, who 
 		return added, err
 	}
 	row, err := d.Ledger.AddRecipient(ctx, n.ID, ledger.Addition{
-		Customer: audience.CanonicalID(a.Customer), Address: address.Text, Key: address.Key()}, who)
+		Customer: audience.CanonicalID(a.Customer), Address: address.Text, Key: address.Key(), ApproveFrom: d.Approvals}, who)
 	if err != nil {
 		return added, err
 	}

@@ -49,7 +49,7 @@ type Register interface {
 	Leaving(ctx context.Context) ([]int64, error)
 	Leave(ctx context.Context, id int64, a ledger.Audience) error
 	HoldLeaving(ctx context.Context, id int64, reason string) error
-	LetLeave(ctx context.Context, id int64, most int, who string) error
+	LetLeave(ctx context.Context, id int64, most int, a ledger.Allowance, who string) error
 	Settle(ctx context.Context, id int64, s notice.Settlement, key, who string) (notice.Settled, error)
 	AddRecipient(ctx context.Context, id int64, a ledger.Addition, who string) (ledger.Added, error)
 	Unhold(ctx context.Context, id int64, send, lift bool, who string) error
@@ -92,7 +92,9 @@ type Desk struct {
 	ReplyTo string        // where a notice has none
 	Zone    string        // where a notice has none
 	OnlyTo  notice.OnlyTo // mailboxes that this process sends to alone
-	Logger  *slog.Logger
+	// Approvals is from how many mails on another person than the authors of a notice has to approve its release; 0: from none.
+	Approvals int
+	Logger    *slog.Logger
 	// Count is called with each report about a mail that is recorded; nil: with none.
 	Count func(kind notice.BounceKind, class notice.BounceClass)
 	// PublicURL is where readers stop mails; empty: they can't.
@@ -190,7 +192,7 @@ func (d *Desk) Unhold(ctx context.Context, ref string, u notice.Unholding, who s
 	}
 	return d.change(ctx, ref, who, func(ctx context.Context, id int64, who string) error {
 		if n.State == notice.Held && !n.Planned && n.Reason != notice.ReasonRestored {
-			return d.Ledger.LetLeave(ctx, id, u.MaxRecipients, who)
+			return d.Ledger.LetLeave(ctx, id, u.MaxRecipients, ledger.Allowance{From: d.Approvals, Person: notice.Person(ctx)}, who)
 		}
 		if u.MaxRecipients > 0 {
 			return notice.Invalid("max_recipients", "is for a notice that is held because its audience could not be resolved when it was to leave")

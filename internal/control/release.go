@@ -60,6 +60,21 @@ func (d *Desk) PreviewDraft(ctx context.Context, ref string) (plan notice.Plan, 
 	return d.previewDraft(ctx, n, notice.Previewing{})
 }
 
+// ReviewDraft is the dry run of a draft for another person: it keeps nothing, so that the plan which waits for approval stays.
+func (d *Desk) ReviewDraft(ctx context.Context, ref string) (plan notice.Plan, err error) {
+	n, err := d.find(ctx, ref)
+	if err != nil {
+		return plan, err
+	}
+	p, err := d.prepare(ctx, n.Body, n)
+	if err != nil {
+		return plan, err
+	}
+	plan, err = d.look(ctx, p, notice.Previewing{}, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
+	plan.Draft = &n.Body
+	return plan, err
+}
+
 func (d *Desk) previewDraft(ctx context.Context, n ledger.Notice, v notice.Previewing) (plan notice.Plan, err error) {
 	p, err := d.prepare(ctx, n.Body, n)
 	if err != nil {
@@ -93,15 +108,40 @@ func (d *Desk) watch(id int64, a *ledger.Audience) (done func()) {
 }
 
 // Release lets a draft go: to the plan with the digest of r, as it was shown, or where there is none, to one that is made now.
-// released is false where that had been done before. It is refused when a mail would have a hole in it, or nobody would get one.
+// released is false where that had been done before, and where the draft waits for approval now. It is refused when a mail would have a
+// hole in it, or nobody would get one.
 // A notice.Error of class plan_changed says how what would go now differs from what was shown.
 func (d *Desk) Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error) {
 	n, err := d.find(ctx, ref)
 	if err != nil {
 		return st, false, err
 	}
+	return d.releaseAs(ctx, n, r, nil, who)
+}
+
+// Approve releases a draft to the plan that was shown, in the name of another person than its authors, or overrides that with a reason.
+// It answers as Release does. The checks that were overruled when that release was asked for stay so.
+func (d *Desk) Approve(ctx context.Context, ref string, a notice.Approving, who string) (st notice.Status, released bool, err error) {
+	if err := a.Check(); err != nil {
+		return st, false, err
+	}
+	n, err := d.find(ctx, ref)
+	if err != nil {
+		return st, false, err
+	}
+	if st, err = d.Ledger.Status(ctx, n.Key); err != nil {
+		return st, false, err
+	}
+	r := notice.Releasing{Plan: a.Plan, Allow: a.Allow}
+	if asked := st.AwaitingApproval; asked != nil && asked.Plan == a.Plan {
+		r.Allow = slices.Compact(slices.Sorted(slices.Values(slices.Concat(asked.Allow, a.Allow))))
+	}
+	return d.releaseAs(ctx, n, r, &ledger.Approval{Person: notice.Person(ctx), Override: a.Override}, who)
+}
+
+func (d *Desk) releaseAs(ctx context.Context, n ledger.Notice, r notice.Releasing, approval *ledger.Approval, who string) (st notice.Status, released bool, err error) {
 	if !n.State.Released() {
-		if released, err = d.release(ctx, n, r, who); err != nil {
+		if released, err = d.release(ctx, n, r, approval, who); err != nil {
 			return st, false, err
 		}
 	}
@@ -113,7 +153,7 @@ func (d *Desk) Release(ctx context.Context, ref string, r notice.Releasing, who 
 	return st, released, err
 }
 
-func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing, who string) (released bool, err error) {
+func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing, approval *ledger.Approval, who string) (released bool, err error) {
 	if err := checkAllowed(r.Allow); err != nil {
 		return false, err
 	}
@@ -131,7 +171,8 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 	if err != nil {
 		return false, err
 	}
-	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who, Allowed: r.Allow, MaxRecipients: n.Body.MaxRecipients, Reminders: remind.drafts}
+	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who, Allowed: r.Allow, MaxRecipients: n.Body.MaxRecipients, Reminders: remind.drafts,
+		ApproveFrom: d.Approvals, Approval: approval}
 	if r.Plan != "" {
 		released, err = d.Ledger.Take(ctx, n.ID, press)
 		if notice.CodeOf(err) != notice.CodePlanChanged {

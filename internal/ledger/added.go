@@ -16,6 +16,8 @@ type Addition struct {
 	Customer string // external id
 	Address  string // as the mail's To has it
 	Key      string // its address key
+	// ApproveFrom is as of Press.
+	ApproveFrom int
 }
 
 // roleAdded is the role of a row that was added.
@@ -80,6 +82,9 @@ func (db *DB) addRecipient(ctx context.Context, tx pgx.Tx, id int64, a Addition,
 	if seq >= 0 {
 		added.Seq, added.Taken = seq, true
 		return added, nil
+	}
+	if err := grows(ctx, tx, n, a.ApproveFrom); err != nil {
+		return added, err
 	}
 	if err := mayBeAdded(ctx, tx, n, a.Key); err != nil {
 		return added, err

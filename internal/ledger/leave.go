@@ -13,9 +13,9 @@ import (
 // leaver is named in the log where no operator acted: a notice left, or was held.
 const leaver = "tocsin"
 
-// approve releases a notice with an audience that is resolved at sending. By the plan that was shown, it would not go to more
+// releaseUnresolved releases a notice with an audience that is resolved at sending. By the plan that was shown, it would not go to more
 // than the maximum today.
-func (db *DB) approve(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press Press) error {
+func (db *DB) releaseUnresolved(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press Press) error {
 	if mailed := p.recipients - p.unmailed(); mailed > press.MaxRecipients {
 		return tooMany(mailed, press.MaxRecipients)
 	}
@@ -33,8 +33,8 @@ func (db *DB) approve(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, pr
 func schedule(ctx context.Context, tx pgx.Tx, id int64, press Press, most int) error {
 	tag, err := tx.Exec(ctx, `
 		UPDATE notice SET state = CASE WHEN f.up THEN 'held' ELSE 'scheduled' END, reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
-			released_at = clock_timestamp(), released_by = $2, message_domain = $3, max_recipients = $4
-		FROM fence f WHERE notice.id = $1`, id, press.Who, press.Domain, most)
+			released_at = clock_timestamp(), released_by = $2, message_domain = $3, max_recipients = $4, approved_by = $5, override = $6
+		FROM fence f WHERE notice.id = $1`, id, press.releasedBy, press.Domain, most, press.approvedBy, press.override)
 	if err != nil {
 		return fmt.Errorf("release notice %d: %w", id, err)
 	}
@@ -126,8 +126,9 @@ func (db *DB) HoldLeaving(ctx context.Context, id int64, reason string) error {
 	})
 }
 
-// LetLeave lets a notice that could not leave try again, with another maximum of recipients unless most is 0.
-func (db *DB) LetLeave(ctx context.Context, id int64, most int, who string) error {
+// LetLeave lets a notice that could not leave try again, with another maximum of recipients unless most is 0. One that would have wanted
+// an approval is for another person than its authors to set.
+func (db *DB) LetLeave(ctx context.Context, id int64, most int, a Allowance, who string) error {
 	return db.inTx(ctx, func(tx pgx.Tx) error {
 		n, err := readNotice(ctx, tx, id, "FOR NO KEY UPDATE OF n")
 		if err != nil {
@@ -135,6 +136,9 @@ func (db *DB) LetLeave(ctx context.Context, id int64, most int, who string) erro
 		}
 		if n.State != notice.Held || n.Planned || n.Reason == notice.ReasonRestored {
 			return notice.Conflict("notice %q is %s, and not held because it could not leave", n.Key, n.State)
+		}
+		if err := widen(ctx, tx, n, most, a, who); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, `
 			UPDATE notice SET state = 'scheduled', reason = '', max_recipients = coalesce(nullif($2, 0), max_recipients) WHERE id = $1`, id, most)

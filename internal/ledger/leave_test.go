@@ -100,13 +100,13 @@ func TestANoticeThatWouldGoToMoreIsHeld(t *testing.T) {
 	d.wantNotice(notice.Held)
 	d.sweep()
 	d.wantLeaving(false)
-	d.must(d.LetLeave(t.Context(), d.id, 0, "ann")) // nothing has changed
+	d.must(d.LetLeave(t.Context(), d.id, 0, ledger.Allowance{}, "ann")) // nothing has changed
 	d.wantConflict(d.Leave(t.Context(), d.id, a))
 	d.must(d.HoldLeaving(t.Context(), d.id, "again"))
-	d.must(d.LetLeave(t.Context(), d.id, 4, "ann"))
+	d.must(d.LetLeave(t.Context(), d.id, 4, ledger.Allowance{}, "ann"))
 	d.must(d.Leave(t.Context(), d.id, a))
 	d.wantCounts(map[string]int{"queued": 4})
-	d.wantConflict(d.LetLeave(t.Context(), d.id, 5, "ann"))
+	d.wantConflict(d.LetLeave(t.Context(), d.id, 5, ledger.Allowance{}, "ann"))
 
 	// At its release it must not go to more either.
 	b := tomorrow("n2")
@@ -145,7 +145,7 @@ func TestAnUnresolvedNoticeEnds(t *testing.T) {
 	a = d.approve("n3", 5)
 	d.exec(`UPDATE notice SET state = 'held', reason = 'restored', send_at = clock_timestamp() WHERE id = $1`, d.id)
 	d.wantConflict(d.Unhold(t.Context(), d.id, false, false, "ann"))
-	d.wantConflict(d.LetLeave(t.Context(), d.id, 5, "ann"))
+	d.wantConflict(d.LetLeave(t.Context(), d.id, 5, ledger.Allowance{}, "ann"))
 	d.wantConflict(d.TakeBack(t.Context(), d.id, "ann"))
 	d.must(d.Unhold(t.Context(), d.id, true, false, "ann"))
 	d.wantNotice(notice.Scheduled)

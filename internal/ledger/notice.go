@@ -113,9 +113,10 @@ func putDraft(ctx context.Context, tx pgx.Tx, d Draft) (id int64, created bool, 
 		return 0, false, err
 	}
 	_, err = tx.Exec(ctx, `
-		UPDATE notice SET incident_id = $2, body = $3, texts = $4, filter = $5, send_at = $6, expires_at = $7, filter_rules = $8
+		UPDATE notice SET incident_id = $2, body = $3, texts = $4, filter = $5, send_at = $6, expires_at = $7, filter_rules = $8,
+			edited_by = CASE WHEN $10 OR $9 = ANY(edited_by) THEN edited_by ELSE edited_by || $9::text END
 		WHERE id = $1`,
-		id, incident, d.body, d.Texts, d.Filter, d.sendAt, d.expiresAt, notice.FilterPatterns)
+		id, incident, d.body, d.Texts, d.Filter, d.sendAt, d.expiresAt, notice.FilterPatterns, d.Who, same && sameTexts)
 	if err != nil {
 		return 0, false, fmt.Errorf("replace draft %q: %w", d.Body.Key, err)
 	}

@@ -23,7 +23,11 @@ type Press struct {
 	Allowed []string // the checks that were overruled, by name
 	// MaxRecipients is the most that a notice may mail if its audience is resolved at sending. The plan is not taken then.
 	MaxRecipients int
-	Reminders     []Draft // that are made with the release
+	Reminders     []Draft   // that are made with the release
+	ApproveFrom   int       // from so many mails on another person than the authors has to approve; 0: from none
+	Approval      *Approval // nil: it is not approved
+
+	releasedBy, approvedBy, override string // what stays with the notice
 }
 
 // pressTries is how often a release plans anew where its plan was replaced or dropped before it could take it.
@@ -69,8 +73,8 @@ var errReplanned = notice.Conflict("the notice was planned by others all the whi
 
 // Take lets a draft go to the plan with that digest: nobody is added or lost since the plan was frozen. The time that it takes
 // grows with the number of chunks alone. The list of suppressions is asked again. A notice that was released before
-// is left as it is, and released is false. A notice.Error of class plan_changed says that the draft's plan is another
-// one, or none.
+// is left as it is, and released is false; so is a draft that waits for approval now. A notice.Error of class plan_changed says that the
+// draft's plan is another one, or none.
 func (db *DB) Take(ctx context.Context, id int64, p Press) (released bool, err error) {
 	for range pressTries {
 		if released, err = db.takeOnce(ctx, id, p); !deadlocked(err) {
@@ -99,11 +103,17 @@ func (db *DB) takeOnce(ctx context.Context, id int64, p Press) (released bool, e
 		if err != nil {
 			return err
 		}
-		released = true
 		mailed := plan.recipients - plan.unmailed()
 		if p.MaxRecipients > 0 {
 			mailed = p.MaxRecipients
-			err = db.approve(ctx, tx, n, plan, p)
+		}
+		waits, err := p.admit(ctx, tx, n, mailed)
+		if err != nil || waits {
+			return err
+		}
+		released = true
+		if p.MaxRecipients > 0 {
+			err = db.releaseUnresolved(ctx, tx, n, plan, p)
 		} else {
 			err = db.take(ctx, tx, n, plan, p)
 		}
@@ -179,12 +189,13 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 	tag, err := tx.Exec(ctx, `
 		UPDATE notice SET state = CASE WHEN f.up THEN 'held' WHEN send_at > clock_timestamp() THEN 'scheduled' ELSE 'sending' END,
 			reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
-			released_at = coalesce(released_at, clock_timestamp()), released_by = CASE WHEN released_at IS NULL THEN $2 ELSE released_by END, 
+			released_at = coalesce(released_at, clock_timestamp()), released_by = CASE WHEN released_at IS NULL THEN $2 ELSE released_by END,
+			approved_by = CASE WHEN released_at IS NULL THEN $7 ELSE approved_by END, override = CASE WHEN released_at IS NULL THEN $8 ELSE override END,
 			message_domain = CASE WHEN released_at IS NULL THEN $3 ELSE message_domain END, plan_id = p.id,
 			customers = p.customers, recipients = p.recipients, by_language = $5, suppressed = $6,
 			amends = (SELECT a.id FROM notice a WHERE a.key = notice.body->>'amends')
 		FROM fence f, plan p WHERE notice.id = $1 AND p.id = $4`,
-		n.ID, press.Who, press.Domain, p.id, p.byLanguage, p.suppressed)
+		n.ID, press.releasedBy, press.Domain, p.id, p.byLanguage, p.suppressed, press.approvedBy, press.override)
 	if err != nil {
 		return fmt.Errorf("release notice %d: %w", n.ID, err)
 	}

@@ -17,8 +17,12 @@ import (
 // remind makes the reminders of a notice that is being released, in that transaction. One whose time is past, or comes before the
 // notice itself leaves, is not made. mailed is how many recipients the notice has.
 func remind(ctx context.Context, tx pgx.Tx, n Notice, press Press, mailed int) error {
+	most := notice.MostReminded(mailed)
+	if press.approvedBy == "" && press.ApproveFrom > mailed { // a release that wanted no approval has no reminder that would
+		most = min(most, press.ApproveFrom-1)
+	}
 	for _, d := range press.Reminders {
-		d.Who, d.Body.MaxRecipients = press.Who, notice.MostReminded(mailed)
+		d.Who, d.Body.MaxRecipients = press.Who, most
 		if err := d.encode(); err != nil {
 			return err
 		}

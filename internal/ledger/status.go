@@ -19,7 +19,9 @@ var statusSQL = `
 		n.recipients - coalesce((SELECT recipients FROM plan WHERE id = n.plan_id), n.recipients), n.by_language, n.suppressed,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
 		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to,
-		coalesce((SELECT key FROM notice WHERE id = n.amends), ''), coalesce((SELECT key FROM notice WHERE amends = n.id), ''),` + bouncesColumns + `
+		coalesce((SELECT key FROM notice WHERE id = n.amends), ''), coalesce((SELECT key FROM notice WHERE amends = n.id), ''),
+		CASE WHEN n.state = 'draft' AND EXISTS (SELECT FROM plan WHERE notice_id = n.id AND state = 'frozen' AND encode(digest, 'hex') = n.asked->>'plan') THEN n.asked END,
+		n.approved_by, n.override,` + bouncesColumns + `
 	FROM notice n
 	JOIN incident i ON i.id = n.incident_id
 	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + ` AS counts, min(first_sent_at) AS first, max(last_sent_at) AS last FROM (
@@ -94,7 +96,8 @@ func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	var warned []string
 	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.ReminderOf, &s.State, &s.Reason, &s.Customers, &s.Recipients, &s.Added,
 		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
-		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo), &s.Amends, &s.AmendedBy, &back, &warned)
+		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo), &s.Amends, &s.AmendedBy,
+		&s.AwaitingApproval, &s.ApprovedBy, &s.Override, &back, &warned)
 	if err != nil {
 		return s, err
 	}

@@ -5,6 +5,7 @@ import "time"
 // Plan is what a release would do, found by doing all of it but the release: the dry run.
 type Plan struct {
 	Digest      string          `json:"digest,omitempty"`       // names the plan to a release; empty where none was kept
+	Draft       *Body           `json:"draft,omitempty"`        // of a review: the draft as it stands
 	From        string          `json:"from"`                   // sender of the mails
 	ReplyTo     string          `json:"reply_to"`               // where answers go; "" = to the sender
 	Customers   int             `json:"customers"`              // members of the audience
@@ -113,30 +114,35 @@ type Sample struct {
 
 // Status is where a notice stands. Its counts add up to Recipients at every moment.
 type Status struct {
-	Number      int64          `json:"number"`
-	Key         string         `json:"key"`
-	Incident    string         `json:"incident"`
-	Kind        Kind           `json:"kind"`
-	Phase       string         `json:"phase"`
-	ReminderOf  string         `json:"reminder_of,omitempty"` // of a reminder that a release made: the key of the notice
-	State       State          `json:"state"`
-	Reason      string         `json:"reason,omitempty"` // why cancelled or held
-	Customers   int            `json:"customers"`
-	Recipients  int            `json:"recipients"`
-	Added       int            `json:"added,omitempty"` // of the recipients, those that operators added: they stand for no customer
-	Counts      map[string]int `json:"counts"`          // each of the nine states
-	ByLanguage  map[string]int `json:"by_language"`
-	Suppressed  map[string]int `json:"suppressed"` // as frozen at release, per reason
-	Bounces     Bounces        `json:"bounces"`    // by class; by domain in reports alone
-	CreatedAt   time.Time      `json:"created_at"`
-	CreatedBy   string         `json:"created_by,omitempty"`
-	SendAt      *time.Time     `json:"send_at,omitempty"`
-	ExpiresAt   *time.Time     `json:"expires_at,omitempty"`
-	HeldUntil   *time.Time     `json:"held_until,omitempty"` // when a planned hold ends
-	ReleasedAt  *time.Time     `json:"released_at"`
-	ReleasedBy  string         `json:"released_by,omitempty"`
-	FirstSentAt *time.Time     `json:"first_sent_at"`
-	LastSentAt  *time.Time     `json:"last_sent_at"`
+	Number     int64          `json:"number"`
+	Key        string         `json:"key"`
+	Incident   string         `json:"incident"`
+	Kind       Kind           `json:"kind"`
+	Phase      string         `json:"phase"`
+	ReminderOf string         `json:"reminder_of,omitempty"` // of a reminder that a release made: the key of the notice
+	State      State          `json:"state"`
+	Reason     string         `json:"reason,omitempty"` // why cancelled or held
+	Customers  int            `json:"customers"`
+	Recipients int            `json:"recipients"`
+	Added      int            `json:"added,omitempty"` // of the recipients, those that operators added: they stand for no customer
+	Counts     map[string]int `json:"counts"`          // each of the nine states
+	ByLanguage map[string]int `json:"by_language"`
+	Suppressed map[string]int `json:"suppressed"` // as frozen at release, per reason
+	Bounces    Bounces        `json:"bounces"`    // by class; by domain in reports alone
+	CreatedAt  time.Time      `json:"created_at"`
+	CreatedBy  string         `json:"created_by,omitempty"`
+	SendAt     *time.Time     `json:"send_at,omitempty"`
+	ExpiresAt  *time.Time     `json:"expires_at,omitempty"`
+	HeldUntil  *time.Time     `json:"held_until,omitempty"` // when a planned hold ends
+	ReleasedAt *time.Time     `json:"released_at"`
+	ReleasedBy string         `json:"released_by,omitempty"` // of an approved one: who asked for its release
+	ApprovedBy string         `json:"approved_by,omitempty"` // "" = its release wanted no approval
+	Override   string         `json:"override,omitempty"`    // why it went without another person; ApprovedBy says so
+	// AwaitingApproval is the release of a draft that waits for another person; nil: none does.
+	AwaitingApproval *AwaitedApproval `json:"awaiting_approval,omitempty"`
+
+	FirstSentAt *time.Time `json:"first_sent_at"`
+	LastSentAt  *time.Time `json:"last_sent_at"`
 	// ReachedByNeither is how many mailboxes were reached neither by this notice nor by the one that superseded it, or that it
 	// superseded; nil: it was not counted, as in a list of notices, before a notice is finished, and where that takes long.
 	ReachedByNeither *int    `json:"reached_by_neither,omitempty"`
