@@ -55,6 +55,7 @@ func TestOutputFitsEightyColumns(t *testing.T) {
 		{0, []string{"customers", "show", "C10456"}},
 		{0, []string{"suppressions", "add", "harry.greaves@example.org"}},
 		{0, []string{"suppressions", "list"}},
+		{0, []string{"suppressions", "add", "drop-before-dot.daan.vandermeer@example.net"}}, // the sink's cut races with the dot
 		{0, []string{"notice", "preview", outage}},
 		{1, []string{"notice", "preview", outage, "--customer", "nobody"}},
 		{0, []string{"notice", "send", outage, "--allow-past", "--wait", "--tolerate", "50%"}},

@@ -256,20 +256,20 @@ func (s *system) status(key string) (st notice.Status) {
 	return st
 }
 
-// await waits until a status is as wanted, for three minutes at most.
+// await waits until a status is as wanted, for ten minutes at most.
 func (s *system) await(key, what string, want func(notice.Status) bool) notice.Status {
 	s.t.Helper()
+	client := s.client()
 	deadline := time.Now().Add(10 * time.Minute)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		var st notice.Status
-		out, _, code := s.run("notice", "status", key, "--json")
-		if code == 0 && json.Unmarshal([]byte(out), &st) == nil && want(st) {
+		st, err := client.Status(s.t.Context(), key, 0)
+		if err == nil && want(st) {
 			return st
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatalf("notice %s is not %s after ten minutes: %+v", key, what, st)
+			s.t.Fatalf("notice %s is not %s after ten minutes: %+v, %v", key, what, st, err)
 		}
 		<-tick.C
 	}

@@ -59,6 +59,9 @@ func (f settingFlags) add(k *kong.Kong) error {
 	})
 }
 
+// mappers read the values of flags.
+var mappers = kong.NewRegistry().RegisterDefaults()
+
 // newFlag returns the flag of a setting as kong knows it.
 func newFlag(s config.Setting) *kong.Flag {
 	var text string
@@ -69,7 +72,7 @@ func newFlag(s config.Setting) *kong.Flag {
 		Tag:          &kong.Tag{},
 		Target:       target,
 		DefaultValue: reflect.New(target.Type()).Elem(),
-		Mapper:       kong.NewRegistry().RegisterDefaults().ForType(target.Type()),
+		Mapper:       mappers.ForType(target.Type()),
 	}}
 	flag.Value.Flag = flag
 	return flag
