@@ -37,18 +37,25 @@ func TestPages(t *testing.T) {
 	}
 	mail := s.search("c7").Deliveries[0].Delivery
 	pages := []struct{ name, path, text string }{
-		{"notices", "/", ""}, {"notice", "/notices/large", ""}, {"incident", "/incidents/large", ""}, {"mails", "/notices/large/mails", ""},
+		{"notices", "/", ""}, {"now", "/now", ""}, {"notice", "/notices/large", ""}, {"incident", "/incidents/large", ""}, {"mails", "/notices/large/mails", ""},
+		{"mails in a language", "/notices/large/mails?language=nl", ""}, {"mails in a language that none has", "/notices/large/mails?language=fr", ""},
 		{"mails, half way", fmt.Sprintf("/notices/large/mails?state=sent&after=%d", *benchPages/2), ""}, {"mail", fmt.Sprintf("/notices/large/mails/%d", mail.Seq), ""},
 		{"search by address", "/search", "c7@example.com"}, {"search by id", "/search", "c7"}, {"search by name", "/search", "Customer 7"},
 		{"search by Message-ID", "/search", mail.MessageID}, {"log", "/acts", ""}, {"queues", "/queues", ""}, {"access", "/access", ""},
 	}
 	for _, page := range pages {
+		if page.name == "notice" || page.name == "incident" { // their tables are counted beside them
+			began := time.Now()
+			s.page(page.path, "")
+			s.counted(page.path)
+			t.Logf("%-33s its tables are there after %s", page.name, time.Since(began).Round(time.Millisecond))
+		}
 		var took []time.Duration
 		for range 40 {
 			took = append(took, s.page(page.path, page.text))
 		}
 		slices.Sort(took)
-		t.Logf("%-22s median %s, 95 in 100 within %s", page.name, took[len(took)/2].Round(time.Millisecond), took[len(took)*95/100].Round(time.Millisecond))
+		t.Logf("%-33s median %s, 95 in 100 within %s", page.name, took[len(took)/2].Round(time.Millisecond), took[len(took)*95/100].Round(time.Millisecond))
 	}
 	// The plans come last: to write them down takes time.
 	for _, set := range []string{"session_preload_libraries = 'auto_explain'", "auto_explain.log_min_duration = 0", "auto_explain.log_analyze = on", "auto_explain.log_nested_statements = on"} {
@@ -66,8 +73,32 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// counted waits until a page has its tables.
+func (s *system) counted(path string) {
+	s.t.Helper()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if _, html := s.get(path, ""); !strings.Contains(html, `id="counting"`) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-s.t.Context().Done():
+			s.t.Fatal("the tables of a page do not come")
+		}
+	}
+}
+
 // page gets a page, by a search for a text where there is one, and returns the time until it was there.
 func (s *system) page(path, text string) time.Duration {
+	s.t.Helper()
+	took, _ := s.get(path, text)
+	return took
+}
+
+// get is page, with the HTML.
+func (s *system) get(path, text string) (time.Duration, string) {
 	s.t.Helper()
 	var base string
 	for _, e := range s.env {
@@ -91,10 +122,11 @@ func (s *system) page(path, text string) time.Duration {
 		s.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
 		s.t.Fatalf("%s: status %d, %v: %s", path, resp.StatusCode, err, answer)
 	}
-	return time.Since(began)
+	return time.Since(began), string(answer)
 }
 
 // planLog is a plan in the log of Postgres, which goes on to the next line that begins with a time.

@@ -140,7 +140,7 @@ func (s *system) eachPage(t *testing.T, lang string) {
 	look("sign-in")
 	b.letIn(s, "ada-"+lang, "admin")
 	look("account")
-	for path, name := range map[string]string{"/": "notices", "/notices/mail-outage.identified": "notice", "/incidents/mail-outage": "incident",
+	for path, name := range map[string]string{"/now": "now", "/": "notices", "/notices/mail-outage.identified": "notice", "/incidents/mail-outage": "incident",
 		"/notices/mail-outage.identified/mails": "mails", "/queues": "queues", "/access": "access", "/acts": "log", "/nowhere": "nowhere", "/search": "search"} {
 		b.open(path)
 		look(name)

@@ -100,10 +100,11 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer stopTelling()
 	logger.Info("serving", slog.String("listen", ln.Addr().String()))
+	pace := paceOf(pacers, db, logger)
 	o := api.Options{
 		Desk:     desk,
 		Book:     db,
-		Pace:     paceOf(pacers, db, logger),
+		Pace:     pace,
 		Log:      logger,
 		Tokens:   set.Tokens,
 		Keys:     db.Keys,
@@ -111,7 +112,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Ready:    readiness(db.Ready, tasks.Ready),
 		Registry: reg,
 		Proxies:  set.Proxies,
-		Console: console.New(console.Options{Book: db, Desk: desk, Log: logger, Queues: tasks.Standing, URL: set.ConsoleURL, Idle: set.Session, OIDC: issuer(set),
+		Console: console.New(console.Options{Book: db, Desk: desk, Log: logger, Queues: tasks.Standing, Pace: pace, URL: set.ConsoleURL, Idle: set.Session, OIDC: issuer(set),
 			Registry: reg, Version: version()}),
 
 		ConsoleURL: set.ConsoleURL,

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -86,82 +85,38 @@ func outcome(st notice.Status) string {
 
 // standstill says why nothing of a notice leaves now, "" where nothing is known to keep it.
 func standstill(st notice.Status) string {
-	switch st.State {
-	case notice.Paused:
+	b := st.Brake()
+	if b == nil {
+		return ""
+	}
+	switch b.Why {
+	case notice.BrakePaused:
 		return "it is paused; go on with: tocsin notice resume " + st.Key
-	case notice.Held:
+	case notice.BrakeHeld:
 		if braked(st) {
 			return "it is held, since a relay refuses everybody; go on with: tocsin notice resume " + st.Key
 		}
 		return "it is held: " + shown(st.Reason)
-	case notice.Scheduled:
+	case notice.BrakeScheduled:
 		return "it goes out at " + when(st.SendAt)
-	case notice.Sending:
-	default:
-		return ""
-	}
-	if st.Disagree != "" {
+	case notice.BrakeDisagree:
 		return "no worker sends, since their settings only_to differ: " + shown(st.Disagree)
-	}
-	if st.Pace == nil {
-		return ""
-	}
-	if st.Pace.Unheard {
-		return ""
-	}
-	if st.Pace.Workers == 0 {
+	case notice.BrakeNoWorker:
 		return "no worker is alive; start one with: tocsin work"
+	case notice.BrakeSilent:
+		return shown(fmt.Sprintf("relay %s takes mails and does not answer; %s", b.Relay, b.Error))
+	case notice.BrakeUnreachable:
+		return "no relay can be reached; the last error is of " + shown(b.Relay+": "+b.Error)
+	case notice.BrakeQuota:
+		return "relay " + shown(b.Relay) + " has taken " + quotaOf(*b.Quota)
+	case notice.BrakeRest:
+		return fmt.Sprintf("relay %s is %s; go on with: tocsin relay resume %[1]s", shown(b.Rest.Relay), restOf(*b.Rest))
+	case notice.BrakeDeferred:
+		return fmt.Sprintf("the relays put off %s, which are tried again; see: tocsin report %s --state deferred", many(b.Deferred, "mail"), st.Key)
+	case notice.BrakeLimits:
+		return "limited to " + limits(b.Limited)
 	}
-	up, silent, why, rest := 0, "", "", (*notice.Rest)(nil)
-	for _, r := range st.Pace.Relays {
-		switch {
-		case r.Rest != nil:
-			rest = r.Rest
-		case r.State == notice.RelaySilent:
-			silent = fmt.Sprintf("relay %s takes mails and does not answer; %s", r.Relay, r.Error)
-		case r.State == notice.RelayUsedUp || r.State == notice.RelayUp && isUsedUp(st.Pace, r.Relay):
-		case r.State == notice.RelayUp:
-			up++
-		default:
-			why = fmt.Sprintf("%s: %s", r.Relay, r.Error)
-		}
-	}
-	quota := firstRoom(st.Pace)
-	waiting := st.Counts[notice.DeliveryQueued.String()] + st.Counts[notice.DeliverySending.String()]
-	switch {
-	case up == 0 && silent != "":
-		return shown(silent)
-	case up == 0 && why != "":
-		return "no relay can be reached; the last error is of " + shown(why)
-	case up == 0 && rest == nil && quota != nil:
-		return "relay " + shown(quota.Relay) + " has taken " + quotaOf(*quota)
-	case up == 0 && rest != nil:
-		return fmt.Sprintf("relay %s is %s; go on with: tocsin relay resume %[1]s", shown(rest.Relay), restOf(*rest))
-	case waiting == 0 && st.Counts[notice.DeliveryDeferred.String()] > 0:
-		return fmt.Sprintf("the relays put off %s, which are tried again; see: tocsin report %s --state deferred",
-			many(st.Counts[notice.DeliveryDeferred.String()], "mail"), st.Key)
-	case len(st.Pace.Limited) > 0:
-		return "limited to " + limits(st.Pace.Limited)
-	case len(st.Pace.Throttled) > 0:
-		t := st.Pace.Throttled[0]
-		return fmt.Sprintf("%s is limited to %s mails/s, since it asked for fewer", throttled(t), perSecond(t.RatePerS))
-	}
-	return ""
-}
-
-// isUsedUp reports whether all of a relay's quota was taken, by the ledger: a worker learns it when it wants some.
-func isUsedUp(p *notice.Pace, relay string) bool {
-	return slices.ContainsFunc(p.Quotas, func(q notice.Quota) bool { return q.Relay == relay && q.Until != nil })
-}
-
-// firstRoom is the quota that has room again soonest, of those that are used up.
-func firstRoom(p *notice.Pace) (first *notice.Quota) {
-	for _, q := range p.Quotas {
-		if q.Until != nil && (first == nil || q.Until.Before(*first.Until)) {
-			first = &q
-		}
-	}
-	return first
+	return fmt.Sprintf("%s is limited to %s mails/s, since it asked for fewer", throttled(*b.Throttled), perSecond(b.Throttled.RatePerS))
 }
 
 // limits says which configured limits hold mails up: "200/s by relay main's rate".

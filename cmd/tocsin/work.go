@@ -129,7 +129,7 @@ func pacing(set config.Work, relays *send.Pool, logger *slog.Logger) (*pace.Pace
 
 // paceOptions are those that the settings have.
 func paceOptions(set config.Work, relays *send.Pool) pace.Options {
-	o := pace.Options{Relays: map[string]notice.Rate{}, Connections: relays.Connections()}
+	o := pace.Options{Version: version(), Relays: map[string]notice.Rate{}, Connections: relays.Connections()}
 	for i, r := range relays.Relays() {
 		o.Relays[r.Name] = set.Mail.Relays[i].Rate
 	}

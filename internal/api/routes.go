@@ -26,6 +26,7 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /sign-in/oidc/back": anyone,
 
 	"GET /{$}":                             notice.RoleViewer,
+	"GET /now":                             notice.RoleViewer,
 	"GET /notices/{id}":                    notice.RoleViewer,
 	"GET /notices/{id}/mails":              notice.RoleViewer,
 	"POST /notices/{id}/mails":             notice.RoleViewer,

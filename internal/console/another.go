@@ -12,7 +12,7 @@ import (
 // erased stands in a delivery for a customer who was erased.
 const erased = "(erased)"
 
-// anotherForm asks for another address of a customer to whom a notice went.
+// anotherForm asks for another address of a customer of a notice.
 type anotherForm struct {
 	*Frame
 	Path      string
@@ -31,7 +31,7 @@ func (f *Frame) Another(e notice.HistoryEntry) *anotherForm {
 	return &anotherForm{f, fmt.Sprintf("/notices/%s/mails/%d/another", e.Key, e.Delivery.Seq), known}
 }
 
-// anotherView says what will be done before a notice is sent to another address, and why it is not done.
+// anotherView is the page before a notice is sent to another address: the mail that it will make, or why it makes none.
 type anotherView struct {
 	*Frame
 	First    notice.HistoryEntry // the customer's own mail

@@ -91,6 +91,14 @@ func (f *Frame) outside(o *notice.Outside) string {
 	return f.T("outside.filter", strings.Join(has, ", "), o.Filter)
 }
 
+// Time is At of a time that may lack.
+func (f *Frame) Time(t *time.Time) string {
+	if t == nil {
+		return "–"
+	}
+	return f.At(*t)
+}
+
 // At is a time in the reader's zone, as text.
 func (f *Frame) At(t time.Time) string {
 	if f == nil || f.Zone == nil {

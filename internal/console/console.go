@@ -24,6 +24,10 @@ type Book interface {
 	// Notices is a page of the notices, the newest first.
 	Notices(ctx context.Context, p notice.Page) ([]notice.Status, error)
 	Status(ctx context.Context, ref string) (notice.Status, error)
+	// Senders says how the workers that are alive are set up.
+	Senders(ctx context.Context) (notice.Senders, error)
+	// Holds are the times in which nothing leaves, now and to come.
+	Holds(ctx context.Context) ([]notice.Hold, error)
 	Report(ctx context.Context, ref string) (notice.Report, error)
 	IncidentReport(ctx context.Context, incident string) (notice.Report, error)
 	// Deliveries is a page of a notice's deliveries, by seq.
@@ -66,6 +70,8 @@ type Options struct {
 	Log  *slog.Logger
 	// Queues says how full the queues are; nil = there is nothing to say.
 	Queues func(ctx context.Context) ([]queue.Standing, error)
+	// Pace says how the workers and the relays are; nil = there is nothing to say.
+	Pace func(ctx context.Context) (*notice.Pace, error)
 	// URL is where people reach the console, without a slash at the end; "" = by the host that they ask for.
 	URL string
 	// Idle is how long a session lasts that is not used; 0 = 12 hours.
@@ -87,6 +93,8 @@ type Console struct {
 	pages   map[string]*page
 	words   words
 	guesses *guesses
+	speeds  *speeds
+	tallies *tallies
 
 	refusals *prometheus.CounterVec
 	ending   chan struct{}
@@ -98,7 +106,7 @@ func New(o Options) *Console {
 	if o.Idle == 0 {
 		o.Idle = 12 * time.Hour
 	}
-	c := &Console{Options: o, words: readWords(), guesses: newGuesses(), ending: make(chan struct{})}
+	c := &Console{Options: o, words: readWords(), guesses: newGuesses(), speeds: newSpeeds(), tallies: newTallies(o.Log), ending: make(chan struct{})}
 	c.pages = parsePages()
 	c.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{Name: refusalsName, Help: "Sign-ins to the console that were refused."}, []string{"how", "reason"})
 	if c.Registry != nil {
@@ -128,6 +136,7 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"GET /account":             c.account,
 		"POST /account/password":   c.setPassword,
 		"GET /{$}":                 c.live("home", c.home, "notices"),
+		"GET /now":                 c.live("now", c.now, "now"),
 		"GET /notices/{id}":        c.live("notice", c.notice, "standing"),
 		"GET /notices/{id}/mails":  c.show("mails", c.mails),
 		"POST /notices/{id}/mails": c.show("mails", c.mails),

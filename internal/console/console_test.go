@@ -24,7 +24,7 @@ var views = map[string]struct {
 	view  view
 	parts []string
 }{
-	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "incident": {&incidentView{}, []string{"standing"}}, "mail": {&mailView{}, []string{"standing"}}, "another": {&anotherView{}, nil}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
+	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "incident": {&incidentView{}, []string{"standing"}}, "now": {&nowView{}, []string{"now"}}, "mail": {&mailView{}, []string{"standing"}}, "another": {&anotherView{}, nil}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
 	"acts": {&actsView{}, nil}, "queues": {&queuesView{}, []string{"queues"}}, "access": {&accessView{}, nil}, "sign_in": {&signInView{}, nil},
 	"account": {&accountView{}, nil}, "error": {&errorView{}, nil},
 }
@@ -180,6 +180,12 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 	}
 	for _, p := range []notice.Proof{notice.ProofSame, notice.ProofDiffers, notice.ProofNone, notice.ProofNotSent, notice.ProofNoMail, notice.ProofErased} {
 		used["proof."+string(p)] = true
+	}
+	for _, why := range []string{notice.BrakeDisagree, notice.BrakeNoWorker, notice.BrakePaused, notice.BrakeSilent, notice.BrakeUnreachable} {
+		used["brake."+why] = true
+	}
+	for _, state := range []string{notice.RelayUp, notice.RelayResting, notice.RelaySilent, notice.RelayUsedUp, notice.RelayAtRest} {
+		used["relay."+state] = true
 	}
 	for _, form := range mailForms {
 		used["form."+form] = true

@@ -2,8 +2,10 @@ package console
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"tocsin/internal/notice"
@@ -13,7 +15,8 @@ import (
 type reportPart struct {
 	*Frame
 	Report    notice.Report
-	States    []string // the columns of the table of languages: those that some mail is in
+	Tables    notice.Report // the same by language and outcome, perhaps of a moment before; its AsOf is zero where it is being counted
+	States    []string      // the columns of the table of languages: those that some mail is in
 	Languages []languageRow
 }
 
@@ -24,17 +27,17 @@ type languageRow struct {
 	Sum      int
 }
 
-func (f *Frame) reportPart(report notice.Report) reportPart {
-	p := reportPart{Frame: f, Report: report}
+func (f *Frame) reportPart(report, tables notice.Report) reportPart {
+	p := reportPart{Frame: f, Report: report, Tables: tables}
 	for _, s := range shownFirst {
-		if report.Counts[s.String()] > 0 {
+		if tables.Counts[s.String()] > 0 {
 			p.States = append(p.States, s.String())
 		}
 	}
-	for _, lang := range sorted(report.ByLanguage) {
+	for _, lang := range sorted(tables.ByLanguage) {
 		row := languageRow{Language: lang}
 		for _, s := range p.States {
-			n := report.ByLanguage[lang][s]
+			n := tables.ByLanguage[lang][s]
 			row.Counts, row.Sum = append(row.Counts, n), row.Sum+n
 		}
 		p.Languages = append(p.Languages, row)
@@ -56,13 +59,17 @@ type noticeView struct {
 
 func (c *Console) notice(r *http.Request) (view, error) {
 	v := &noticeView{Frame: c.frame(r, "notice.title")}
-	report, err := c.Book.Report(r.Context(), r.PathValue("id"))
+	st, err := c.Book.Status(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	report, tables, err := c.tallies.counted(r, []notice.Status{st}, func(ctx context.Context) (notice.Report, error) { return c.Book.Report(ctx, st.Key) })
 	if err != nil {
 		return nil, err
 	}
 	v.Notice = report.Notices[0]
-	v.Title, v.Bar, v.Part = v.Notice.Key, bar(v.Notice.Counts, v.Notice.Recipients), v.reportPart(report)
-	v.Bounces = report.Bounces
+	v.Title, v.Bar, v.Part = v.Notice.Key, bar(v.Notice.Counts, v.Notice.Recipients), v.reportPart(report, tables)
+	v.Bounces = tables.Bounces
 	for _, class := range notice.BounceClasses {
 		if v.Bounces.ByClass[string(class)] > 0 {
 			v.Classes = append(v.Classes, string(class))
@@ -71,6 +78,9 @@ func (c *Console) notice(r *http.Request) (view, error) {
 	v.Acts, err = c.Book.Acts(r.Context(), notice.ActPage{Notice: v.Notice.Key, Limit: 20})
 	return v, err
 }
+
+// mostOfIncident is how many notices of an incident its page has, the newest.
+const mostOfIncident = 200
 
 // incidentView is the page of an incident: all of its notices.
 type incidentView struct {
@@ -82,11 +92,20 @@ type incidentView struct {
 
 func (c *Console) incident(r *http.Request) (view, error) {
 	v := &incidentView{Frame: c.frame(r, "incident.title")}
-	report, err := c.Book.IncidentReport(r.Context(), r.PathValue("id"))
+	incident := r.PathValue("id")
+	statuses, err := c.Book.Notices(r.Context(), notice.Page{Incident: incident, Limit: mostOfIncident})
 	if err != nil {
 		return nil, err
 	}
-	v.Title, v.Bar, v.Part = report.Incident, bar(report.Counts, report.Recipients), v.reportPart(report)
+	if len(statuses) == 0 {
+		return nil, notice.NotFound("there is no notice of an incident %q", incident)
+	}
+	slices.Reverse(statuses)
+	report, tables, err := c.tallies.counted(r, statuses, func(ctx context.Context) (notice.Report, error) { return c.Book.IncidentReport(ctx, incident) })
+	if err != nil {
+		return nil, err
+	}
+	v.Title, v.Bar, v.Part = report.Incident, bar(report.Counts, report.Recipients), v.reportPart(report, tables)
 	for _, st := range report.Notices {
 		v.Notices = append(v.Notices, noticeRow{st, bar(st.Counts, st.Recipients)})
 	}

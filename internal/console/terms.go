@@ -127,23 +127,24 @@ func (f *Frame) When(at any) template.HTML {
 
 // ago says how long ago something was; a negative span is to come.
 func (f *Frame) ago(d time.Duration) string {
-	past := d >= 0
-	d = d.Abs()
-	text := ""
 	switch {
-	case d < 10*time.Second:
+	case d.Abs() < 10*time.Second:
 		return f.T("time.now")
+	case d > 0:
+		return f.T("time.ago", f.Span(d))
+	}
+	return f.T("time.in", f.Span(-d))
+}
+
+// Span is how long something takes.
+func (f *Frame) Span(d time.Duration) string {
+	switch {
 	case d < time.Minute:
-		text = f.T("time.s", int(d.Seconds()))
+		return f.T("time.s", int(d.Seconds()))
 	case d < time.Hour:
-		text = f.T("time.min", int(d.Minutes()))
+		return f.T("time.min", int(d.Minutes()))
 	case d < 48*time.Hour:
-		text = f.T("time.h", int(d.Hours()))
-	default:
-		text = f.T("time.d", int(d.Hours()/24))
+		return f.T("time.h", int(d.Hours()))
 	}
-	if past {
-		return f.T("time.ago", text)
-	}
-	return f.T("time.in", text)
+	return f.T("time.d", int(d.Hours()/24))
 }

@@ -85,7 +85,8 @@ func together(ctx context.Context, q querier, s notice.Status) (*notice.Together
 // Notices returns a page of notices by number, the newest first.
 func (db *DB) Notices(ctx context.Context, p notice.Page) ([]notice.Status, error) {
 	rows, _ := db.pool.Query(ctx, statusSQL+`
-		WHERE ($1 = 0 OR n.id < $1) AND ($2 = '' OR i.key = $2) ORDER BY n.id DESC LIMIT $3`, p.Before, p.Incident, p.Limit)
+		WHERE ($1 = 0 OR n.id < $1) AND ($2 = '' OR i.key = $2) AND (NOT $4 OR n.state IN ('scheduled', 'sending', 'paused', 'held'))
+		ORDER BY n.id DESC LIMIT $3`, p.Before, p.Incident, p.Limit, p.Unfinished)
 	all, err := pgx.CollectRows(rows, scanStatus)
 	return all, wrap(err, "list the notices")
 }

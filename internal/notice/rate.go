@@ -58,6 +58,8 @@ type Pace struct {
 	Quotas []Quota       `json:"quotas"` // of relays that take so many mails a day
 	// Unheard says that Redis is away, and the workers can't be heard: only the rests and quotas are known.
 	Unheard bool `json:"unheard,omitempty"`
+	// Alive are the workers that are alive, by name.
+	Alive []Worker `json:"-"`
 }
 
 // Limited is a configured limit of all workers together: the rate of a relay or of a recipient domain, or the connections

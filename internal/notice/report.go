@@ -195,7 +195,9 @@ type Delivery struct {
 type Page struct {
 	Before   int64  // only those with a smaller number; 0 = all
 	Incident string // only those of the incident with this key; "" = all
-	Limit    int
+	// Unfinished picks those that are scheduled, sending, paused or held.
+	Unfinished bool
+	Limit      int
 }
 
 // DeliveryPage asks for a page of a notice's deliveries, by seq.

@@ -28,6 +28,7 @@ type Limit struct {
 // Options are the settings of a Pacer.
 type Options struct {
 	Worker      string                 // tells the workers apart
+	Version     string                 // of Tocsin, to be shown
 	Relays      map[string]notice.Rate // by the relay's name; those without a rate may be left out
 	Limits      []Limit
 	Next        func() string               // names the relay that the next mail goes to; "" = no relay takes any

@@ -18,10 +18,13 @@ type found struct {
 	Relays []notice.RelayHealth `json:"relays"`
 	Limits []use                `json:"limits"`
 	File   []notice.DomainLimit `json:"file,omitempty"`
+	// The worker says this of itself.
+	Version string    `json:"version,omitempty"`
+	At      time.Time `json:"at,omitzero"`
 }
 
 func (p *Pacer) health(now time.Time) string {
-	var f found
+	f := found{Version: p.o.Version, At: now.UTC()}
 	if p.o.Health != nil {
 		f.Relays = p.o.Health() // not under the mutex: it may take its own
 	}
@@ -79,9 +82,11 @@ func (w *Watcher) Pace(ctx context.Context) (*notice.Pace, error) {
 			continue // it is of another version
 		}
 		doc.Relays = append(doc.Relays, f.Relays...)
+		doc.Alive = append(doc.Alive, notice.Worker{Name: worker, Version: f.Version, HeardAt: f.At})
 		uses, files = append(uses, f.Limits...), append(files, f.File...)
 	}
 	doc.Limited, doc.Files = reached(uses), together(files)
+	slices.SortFunc(doc.Alive, func(a, b notice.Worker) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortStableFunc(doc.Relays, func(a, b notice.RelayHealth) int { return cmp.Compare(a.Worker, b.Worker) })
 	for _, t := range g.Throttled {
 		if k, ok := pairOf(t.Pair); ok {

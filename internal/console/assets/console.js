@@ -53,7 +53,7 @@ setInterval(age, 15000);
 
 const keys = document.getElementById('keys');
 document.querySelector('[data-keys]')?.addEventListener('click', () => keys.showModal());
-const places = { h: '/', a: '/acts', q: '/queues' };
+const places = { n: '/now', h: '/', a: '/acts', q: '/queues' };
 let going = false;
 document.addEventListener('keydown', (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest('input, select, textarea, dialog')) return;
