@@ -8,7 +8,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos fuzz corpus axe judge lint format vet vulnerabilities race generate generated
+.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,7 @@ test-all: export TOCSIN_TEST_AXE = $(AXE_DIR)/package/axe.min.js
 test-all: export TOCSIN_TEST_STANDARDWEBHOOKS = $(JUDGE_DIR)/node_modules/standardwebhooks
 test-all: CHAOS_SEED = 11
 test-all: BENCH = -bench.recipients 10000 -bench.rounds 1 -bench.large 0
-test-all: lint vulnerabilities generated axe judge race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
+test-all: lint vulnerabilities generated axe judge chart race fuzz simulate limits chaos bench ## and what is slow or large: the better part of an hour
 
 build: ## bin/tocsin
 	$(GO) build -buildvcs=false -ldflags '-X main.buildVersion=$(VERSION)' -o bin/tocsin ./cmd/tocsin
@@ -129,6 +129,18 @@ judge: ## standardwebhooks, from npm into a cache directory
 	@if [ -s $(JUDGE_DIR)/node_modules/standardwebhooks/package.json ]; then :; \
 	elif npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(JUDGE_DIR) standardwebhooks@$(JUDGE) >/dev/null; then :; \
 	else echo "standardwebhooks: NOT FETCHED, there is no npm or it can't be reached: no other program judges the signatures of webhooks"; fi
+
+# Its build tag keeps Helm and the types of Kubernetes out of all other builds. kubeconform's schemas are on the network.
+chart: export CHART_OUT = $(or $(TMPDIR),/tmp)/tocsin-chart
+chart: ## the Helm chart: linted, rendered, each object decoded strictly into its type
+	@rm -rf $(CHART_OUT) && mkdir -p $(CHART_OUT)
+	$(GO) -C tools test -tags chart -count 1 ./chart
+	@status=0; said=$$($(TOOL) kubeconform -strict -summary $(CHART_OUT)/*.yaml 2>&1) || status=$$?; \
+	case $$status:$$said in \
+	0:*) echo "$$said" ;; \
+	*"no such host"*|*"dial tcp"*|*"proxyconnect"*|*"Forbidden"*|*"failed downloading schema"*) echo "kubeconform: NOT CHECKED, its schemas can't be fetched" ;; \
+	*) echo "$$said"; exit 1 ;; \
+	esac
 
 # Only building something with the race detector tells whether it is there: it needs a C compiler with its headers.
 RACE_WORKS = CGO_ENABLED=1 $(GO) test -race -run '^$$' ./internal >/dev/null 2>&1

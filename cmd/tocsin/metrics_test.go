@@ -27,7 +27,7 @@ import (
 func described(t *testing.T) map[string][]string {
 	t.Helper()
 	serve, work := registry(), registry()
-	serve.MustRegister(metrics.NewStanding(nil, nil))
+	serve.MustRegister(metrics.NewStanding(nil, metrics.Reckoning{}, nil))
 	metrics.NewReturned(serve)
 	metrics.NewWebhooks(serve, "on-call")
 	api.NewServer(api.Options{Desk: &control.Desk{}, Book: &ledger.DB{}, Registry: serve})

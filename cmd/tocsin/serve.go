@@ -92,7 +92,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	reg := registry()
-	reg.MustRegister(metrics.NewStanding(db.Standing, logger))
+	reg.MustRegister(metrics.NewStanding(db.Standing, reckoning(set), logger))
 	desk.Count = metrics.NewReturned(reg).Count
 	stopTelling, err := tell(ctx, db, set, reg, logger)
 	if err != nil {
@@ -120,6 +120,19 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Version: version(),
 	}
 	return serveBoth(ctx, o, ln, set.Public, optout.New(desk.Set, set.Mail.From))
+}
+
+// reckoning is how many workers are wanted, by the settings of serve. A relay without a rate takes any number of mails.
+func reckoning(set config.Serve) metrics.Reckoning {
+	r := metrics.Reckoning{WorkerRate: set.WorkerRate, Within: set.SendWithin}
+	for _, relay := range set.Mail.Relays {
+		if relay.Rate == 0 {
+			r.RelayRate = 0
+			return r
+		}
+		r.RelayRate += float64(relay.Rate)
+	}
+	return r
 }
 
 // issuer is where people sign in, nil for none.

@@ -85,6 +85,8 @@ type Serve struct {
 	Retention  time.Duration  `setting:"TOCSIN_RETENTION"`       // how long the rows of finished notices are kept; 0 = for ever
 	Log        string         `setting:"TOCSIN_LOG"`             // text or json
 	Webhooks   []Webhook      `setting:"webhooks"`
+	WorkerRate int            `setting:"TOCSIN_WORKER_RATE"` // mails per second that one worker is reckoned to send
+	SendWithin time.Duration  `setting:"TOCSIN_SEND_WITHIN"` // in which all that is due should leave
 }
 
 // OIDC holds the settings of the issuer at which people sign in.

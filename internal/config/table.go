@@ -262,6 +262,14 @@ var table = []Setting{
 		Doc: "Directory in which marks are counted, beside Redis, so that a restored backup is recognised.",
 	},
 	{
+		Name: "TOCSIN_WORKER_RATE", Value: "N", Default: "100", parse: whole(1, 100_000),
+		Doc: "Mails a second that one worker is reckoned to send: serve tells by it how many workers are wanted (metric tocsin_wanted_workers).",
+	},
+	{
+		Name: "TOCSIN_SEND_WITHIN", Value: "TIME", Default: "10m", parse: duration("10m", time.Second),
+		Doc: "In which time all due mails should leave, for the same metric.",
+	},
+	{
 		Name: "TOCSIN_LOG", Value: "text|json", Default: "text", parse: text(isLog),
 		Doc: "How logs are written: text or json.",
 	},

@@ -18,9 +18,14 @@ type Standing struct {
 	Fenced     bool                 // the ledger came from a backup, and releases are held
 	// Refusing is how many domains were warned of within a day, since too many mails of a notice came back, refused by policy.
 	Refusing int
+	// Due is how many mails could leave now: those of due and leased chunks, in notices that are sending or begin within soon.
+	Due int
 	// Untold is, by the name of a webhook, for how many seconds the oldest message waits that its receiver was not told.
 	Untold map[string]float64
 }
+
+// soon is how long before a notice begins its mails count as due: a worker needs that time to start.
+const soon = 2 * time.Minute
 
 // Standing asks the counts of chunks, which for a leased one are those of before its lease. It looks in the first open
 // chunks of each notice for the delivery that is owed for longest: those of a notice become owed together, but for those that an
@@ -47,9 +52,12 @@ func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 			(SELECT count(*) FROM notice WHERE `+brakedSQL+`),
 			coalesce((SELECT up FROM fence), false),
 			(SELECT count(*) FROM bounce_count WHERE warned_at > clock_timestamp() - interval '1 day'),
-			coalesce((SELECT jsonb_object_agg(name, extract(epoch FROM coalesce(clock_timestamp() - (
-				SELECT min(at) FROM webhook_message WHERE webhook = name AND due_at IS NOT NULL), interval '0'))) FROM webhook), '{}')`)).
-		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.Fenced, &s.Refusing, &s.Untold)
+			coalesce((SELECT sum(counts[1] + counts[2] + counts[4]) FROM chunk c JOIN notice n ON n.id = c.notice_id
+				WHERE c.open AND (c.lease_until IS NOT NULL OR c.due_at <= clock_timestamp() + $1::interval)
+					AND (n.state = 'sending' OR n.state = 'scheduled' AND n.send_at <= clock_timestamp() + $1::interval)), 0),
+			(SELECT jsonb_object_agg(name, extract(epoch FROM coalesce(clock_timestamp() - (
+				SELECT min(at) FROM webhook_message WHERE webhook = name AND due_at IS NOT NULL), interval '0'))) FROM webhook)`), soon).
+		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.Fenced, &s.Refusing, &s.Due, &s.Untold)
 	if err != nil {
 		return s, fmt.Errorf("ask how the ledger stands: %w", err)
 	}

@@ -26,6 +26,7 @@ var (
 	overdue    = prometheus.NewDesc("tocsin_overdue_seconds", "How long the chunk that has been due for longest waits for a worker; 0: none does.", nil, nil)
 	braked     = prometheus.NewDesc("tocsin_braked_notices", "Notices that are held because a relay refuses everybody.", nil, nil)
 	refusing   = prometheus.NewDesc("tocsin_policy_domains", "Domains of which the log of a notice said within a day that more than 5 % of its mails came back, refused by policy.", nil, nil)
+	wanted     = prometheus.NewDesc("tocsin_wanted_workers", "How many workers the due mails call for, at least 1: by TOCSIN_WORKER_RATE and TOCSIN_SEND_WITHIN, capped by the rates of the relays.", nil, nil)
 	untold     = prometheus.NewDesc("tocsin_webhook_oldest_seconds", "How long the oldest message that the receiver was not told yet waits; 0: none does.", []string{"webhook"}, nil)
 	fenced     = prometheus.NewDesc("tocsin_fence_up", "Whether the ledger was restored from a backup, so that releases are held: 1 or 0.", nil, nil)
 )
@@ -33,6 +34,7 @@ var (
 // Standing tells how the ledger stands. Its zero value is not usable; see NewStanding.
 type Standing struct {
 	ask    func(ctx context.Context) (ledger.Standing, error)
+	reckon Reckoning
 	logger *slog.Logger
 
 	mu    sync.Mutex
@@ -43,13 +45,13 @@ type Standing struct {
 }
 
 // NewStanding returns a collector that asks at most every few seconds, however often it is asked itself.
-func NewStanding(ask func(ctx context.Context) (ledger.Standing, error), logger *slog.Logger) *Standing {
-	return &Standing{ask: ask, logger: logger, clock: time.Now}
+func NewStanding(ask func(ctx context.Context) (ledger.Standing, error), r Reckoning, logger *slog.Logger) *Standing {
+	return &Standing{ask: ask, reckon: r, logger: logger, clock: time.Now}
 }
 
 // Describe lists what is told.
 func (s *Standing) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, refusing, untold, fenced} {
+	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, refusing, wanted, untold, fenced} {
 		ch <- d
 	}
 }
@@ -74,6 +76,7 @@ func (s *Standing) Collect(ch chan<- prometheus.Metric) {
 	gauge(overdue, said.Overdue.Seconds())
 	gauge(braked, float64(said.Braked))
 	gauge(refusing, float64(said.Refusing))
+	gauge(wanted, float64(s.reckon.workers(said.Due)))
 	for webhook, seconds := range said.Untold {
 		gauge(untold, seconds, webhook)
 	}
