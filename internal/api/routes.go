@@ -37,6 +37,9 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /notices/{id}/mails/{seq}/source": notice.RoleViewer,
 
 	"POST /notices/{id}/mails/{seq}/another": notice.RoleSender,
+	"POST /notices/{id}/pause":               notice.RoleSender,
+	"POST /notices/{id}/resume":              notice.RoleSender,
+	"POST /notices/{id}/approve":             notice.RoleApprover,
 
 	"GET /search":            notice.RoleViewer,
 	"POST /search":           notice.RoleViewer,

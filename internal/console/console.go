@@ -59,6 +59,11 @@ type Desk interface {
 	// Look answers whether they got it. The text is an address, an id, a name, a Message-ID or the id of a relay's queue; ref is the notice, or ""
 	// for all.
 	Look(ctx context.Context, text, ref string) (notice.Found, error)
+	// Pause stops a notice until it is resumed.
+	Pause(ctx context.Context, ref, who string) (notice.Status, error)
+	Resume(ctx context.Context, ref string, r notice.Resuming, who string) (notice.Status, error)
+	// Approve releases the plan that was shown, in the name of another person than the authors.
+	Approve(ctx context.Context, ref string, a notice.Approving, who string) (st notice.Status, released bool, err error)
 	// AddAddress sends a released notice to another address of a customer, once.
 	AddAddress(ctx context.Context, ref string, a notice.Adding, who string) (notice.Added, error)
 }
@@ -141,7 +146,12 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"GET /notices/{id}/mails":  c.show("mails", c.mails),
 		"POST /notices/{id}/mails": c.show("mails", c.mails),
 		"GET /notices/{id}/again":  c.nextNotice,
-		"GET /incidents/{id}":      c.live("incident", c.incident, "standing"),
+
+		"POST /notices/{id}/pause":   c.pause,
+		"POST /notices/{id}/resume":  c.resume,
+		"POST /notices/{id}/approve": c.approve,
+
+		"GET /incidents/{id}": c.live("incident", c.incident, "standing"),
 
 		"GET /notices/{id}/mails/{seq}":          c.live("mail", c.mail, "standing"),
 		"GET /notices/{id}/mails/{seq}/html":     c.mailHTML,

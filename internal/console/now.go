@@ -100,6 +100,9 @@ func (v *nowView) decide(open, recent []notice.Status, disagree string) {
 		}
 	}
 	for _, st := range recent {
+		if asked := st.AwaitingApproval; asked != nil {
+			v.Decisions = append(v.Decisions, decision{v.T("now.approval", st.Key, asked.AskedBy, v.N(asked.Recipients)), "/notices/" + st.Key, false})
+		}
 		if n := st.Counts[notice.DeliveryUncertain.String()]; n > 0 && st.RowsDroppedAt == nil {
 			v.Decisions = append(v.Decisions, decision{v.T("now.uncertain", st.Key, v.N(n)), "/notices/" + st.Key + "/mails?state=uncertain", false})
 		}

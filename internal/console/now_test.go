@@ -45,7 +45,7 @@ func TestDecisionsAreCollected(t *testing.T) {
 		{Key: "braked", State: notice.Held, Reason: notice.ReasonRefused + "main: 554 no"}, {Key: "planned", State: notice.Held, HeldUntil: &until},
 		{Key: "rests", State: notice.Paused}, {Key: "goes", State: notice.Sending},
 	}
-	recent := append([]notice.Status{{Key: "old", Counts: map[string]int{"uncertain": 2}}, {Key: "gone", Counts: map[string]int{"uncertain": 2}, RowsDroppedAt: &until}}, open...)
+	recent := append([]notice.Status{{Key: "old", Counts: map[string]int{"uncertain": 2}}, {Key: "asks", AwaitingApproval: &notice.AwaitedApproval{AskedBy: "ada", Recipients: 12_000}}, {Key: "gone", Counts: map[string]int{"uncertain": 2}, RowsDroppedAt: &until}}, open...)
 	v := &nowView{Frame: english(), Pace: &notice.Pace{Relays: []notice.RelayHealth{
 		{Relay: "main", Worker: "w1", State: notice.RelayResting, Error: "connection refused"}, {Relay: "spare", Worker: "w1", State: notice.RelayUp},
 		{Relay: "third", Worker: "w1", State: notice.RelayAtRest, Rest: &notice.Rest{}}}}}
@@ -55,7 +55,7 @@ func TestDecisionsAreCollected(t *testing.T) {
 		got = append(got, d.Text)
 	}
 	want := []string{"No worker sends: their settings only_to differ: w1 sends to all, w2 to some", "braked is held: a relay refuses everybody: main: 554 no", "no worker is alive",
-		"Relay main, as w1 finds it, is down: connection refused", "Mails of old that may have arrived or not: 2", "rests is paused"}
+		"Relay main, as w1 finds it, is down: connection refused", "Mails of old that may have arrived or not: 2", "asks waits for approval: ada wants it to go to 12,000 recipients", "rests is paused"}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%q\nwant %q", got, want)
 	}

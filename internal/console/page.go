@@ -166,7 +166,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 		v.Status, v.Detail = http.StatusNotFound, err.Error()
 	case notice.CodeInvalid:
 		v.Status, v.Detail = http.StatusUnprocessableEntity, err.Error()
-	case notice.CodeConflict, notice.CodeTooEarly:
+	case notice.CodeConflict, notice.CodeTooEarly, notice.CodePlanChanged:
 		v.Status, v.Detail = http.StatusConflict, err.Error()
 	default:
 		if r.Context().Err() == nil {

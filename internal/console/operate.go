@@ -1,0 +1,53 @@
+package console
+
+import (
+	"context"
+	"net/http"
+
+	"tocsin/internal/notice"
+)
+
+// Stoppable reports whether the notice can be stopped now.
+func (v *noticeView) Stoppable() bool {
+	return v.Person.May(string(notice.RoleSender)) && v.Notice.State == notice.Sending
+}
+
+// Resumable reports whether the notice can be sent on.
+func (v *noticeView) Resumable() bool {
+	return v.Person.May(string(notice.RoleSender)) && v.Notice.State == notice.Paused
+}
+
+// pause stops a notice until somebody resumes it.
+func (c *Console) pause(w http.ResponseWriter, r *http.Request) {
+	c.operate(w, r, func(ctx context.Context, ref, who string) error {
+		_, err := c.Desk.Pause(ctx, ref, who)
+		return err
+	})
+}
+
+// resume has a notice sent on that was stopped.
+func (c *Console) resume(w http.ResponseWriter, r *http.Request) {
+	c.operate(w, r, func(ctx context.Context, ref, who string) error {
+		_, err := c.Desk.Resume(ctx, ref, notice.Resuming{}, who)
+		return err
+	})
+}
+
+// approve releases the plan that the page showed, in the name of the reader.
+func (c *Console) approve(w http.ResponseWriter, r *http.Request) {
+	c.operate(w, r, func(ctx context.Context, ref, who string) error {
+		_, _, err := c.Desk.Approve(ctx, ref, notice.Approving{Plan: r.PostFormValue("plan"), Override: r.PostFormValue("override")}, who)
+		return err
+	})
+}
+
+// operate carries out an act about a notice, and shows its page again.
+func (c *Console) operate(w http.ResponseWriter, r *http.Request, act func(ctx context.Context, ref, who string) error) {
+	ref := r.PathValue("id")
+	who, _ := notice.Pressed(r.Context())
+	if err := act(r.Context(), ref, who); err != nil {
+		c.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/notices/"+ref, http.StatusSeeOther)
+}
