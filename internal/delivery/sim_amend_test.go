@@ -82,6 +82,9 @@ func (m *memory) layAmendment(n, a *noticeRow) {
 		m.stopAmended(a)
 	}
 	for _, c := range m.chunksOf(a) {
+		if c.lo == c.hi { // of a release that was taken back
+			continue
+		}
 		k := &chunkRow{notice: n, leaseRow: leaseRow{id: int64(len(m.chunks) + 1), lo: c.lo, hi: c.hi, dueAt: m.now()}}
 		for seq := c.lo; seq < c.hi; seq++ {
 			if m.mayHaveGot(a, seq) {
@@ -107,6 +110,9 @@ func (m *memory) layAmendment(n, a *noticeRow) {
 func (m *memory) mayHaveGot(a *noticeRow, seq int) bool {
 	for ; a != nil; a = m.amended(a) {
 		c := m.chunkOf(a, seq)
+		if c == nil { // the row was added to an amendment of it
+			break
+		}
 		d := c.view(seq)
 		switch {
 		case d.state == notice.DeliverySending && m.mutant == amendForgetsSending, d.state == notice.DeliveryUncertain && m.mutant == amendForgetsLost:

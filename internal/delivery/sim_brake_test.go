@@ -87,7 +87,8 @@ func (m *memory) resume(id int64) error {
 	if n := m.notice(id); n != nil && (n.braked() || m.mutant == resumeLiftsTheFence) {
 		from = append(from, notice.Held)
 	}
-	if err := m.transition(id, "resume", notice.Sending, from...); err != nil {
+	goesOn := m.notice(id) != nil && m.notice(id).State == notice.Sending
+	if err := m.transition(id, "resume", notice.Sending, from...); err != nil || goesOn {
 		return err
 	}
 	n := m.notice(id)

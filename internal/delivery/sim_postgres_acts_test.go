@@ -67,9 +67,9 @@ func (p *pair) release(n int64) error {
 	if !m || !pg {
 		return both("the release", m, pg)
 	}
-	var id int64
-	err = p.pool.QueryRow(p.ctx, `SELECT id FROM chunk WHERE notice_id = $1`, p.notices[n-1]).Scan(&id)
-	p.chunks = append(p.chunks, id)
+	rows, _ := p.pool.Query(p.ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY lo`, p.notices[n-1])
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	p.chunks = append(p.chunks, ids...)
 	return err
 }
 
@@ -78,7 +78,7 @@ const mostAmended = 8
 
 // amend drafts an amendment of a notice, and releases it.
 func (p *pair) amend(n int64) error {
-	if len(p.notices) >= mostAmended || len(p.memory.chunksOf(p.memory.notice(n))) > 1 {
+	if len(p.notices) >= mostAmended {
 		return nil
 	}
 	of := p.memory.notice(n).Body
