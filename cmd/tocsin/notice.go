@@ -63,7 +63,11 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 		return document(a.stdout, map[string]any{"notices": notices})
 	}
 	if len(notices) == 0 {
-		fmt.Fprintln(a.stdout, "There is no notice yet.")
+		of := ""
+		if c.Incident != "" {
+			of = " of incident " + c.Incident
+		}
+		sentence(a.stdout, "There is no notice%s yet.", of)
 		return nil
 	}
 	for _, st := range notices {

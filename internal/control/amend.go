@@ -21,19 +21,43 @@ func (d *Desk) normal(ctx context.Context, b notice.Body) (notice.Body, error) {
 		}
 		return normal(b)
 	}
-	moved := b.Phase == notice.PhaseRescheduled && len(b.Was) == 0
-	if b.Incident != "" && !moved || normalAmendment(b) != nil {
+	told := len(b.Was) > 0
+	if b.Incident != "" && (b.Kind != notice.Maintenance || told) || normalAmendment(b) != nil {
 		return normal(b)
 	}
 	n, err := d.findAmended(ctx, b)
 	if err != nil {
 		return b, err
 	}
-	if moved {
+	b.Incident = cmp.Or(b.Incident, n.Incident)
+	if b.Kind != notice.Maintenance || told {
+		return normal(b)
+	}
+	if b.Phase == notice.PhaseRescheduled {
 		b.Was = slices.Clone(n.Body.Was)
 	}
-	b.Incident = cmp.Or(b.Incident, n.Incident)
-	return normal(b)
+	if b, err = normal(b); err == nil {
+		b.Was = withdrawn(b, n.Body)
+	}
+	return b, err
+}
+
+// withdrawn returns the old windows of an amendment, together with those that the amended notice told of and the amendment does not: calendars drop these.
+func withdrawn(b, amended notice.Body) []notice.Window {
+	was := b.Was
+	for _, known := range [][]notice.Window{amended.Was, amended.Windows} {
+		if from := max(len(was), len(b.Windows)); len(known) > from {
+			if len(was) < from {
+				was = nil // those before are windows of the amendment
+				from = 0
+			}
+			for _, w := range known[from:] {
+				w.Zone = cmp.Or(w.Zone, amended.Zone)
+				was = append(was, w)
+			}
+		}
+	}
+	return was
 }
 
 // amended returns the notice that an amendment stops. It refuses one that can't be amended, and an amendment that lacks a correction in a language

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,32 @@ func TestABodyIsRefusedAtItsField(t *testing.T) {
 		_, err := normal(b)
 		if e, ok := errors.AsType[*notice.Error](err); !ok || e.Field != field || e.Code != notice.CodeInvalid {
 			t.Errorf("%s: got %v", field, err)
+		}
+	}
+}
+
+func TestAnAmendmentKnowsTheWindowsThatItDrops(t *testing.T) {
+	t.Parallel()
+	at := func(days ...int) (all []notice.Window) {
+		for _, day := range days {
+			all = append(all, notice.Window{Start: fmt.Sprintf("2026-12-%02dT21:00", day), End: fmt.Sprintf("2026-12-%02dT23:00", day), Zone: "Europe/Amsterdam"})
+		}
+		return all
+	}
+	for name, tt := range map[string]struct{ windows, was, amended, before, want []notice.Window }{
+		"as many":                            {windows: at(1, 2), amended: at(3, 4)},
+		"more":                               {windows: at(1, 2), amended: at(3)},
+		"fewer":                              {windows: at(1), amended: at(3, 4), want: at(3, 4)},
+		"fewer, of one that dropped more":    {windows: at(1), amended: at(3, 4), before: at(5, 6, 7), want: at(5, 6, 7)},
+		"as many, of one that dropped":       {windows: at(1), amended: at(3), before: at(5, 6), want: at(5, 6)},
+		"none":                               {amended: at(3), want: at(3)},
+		"of one that was moved":              {windows: at(1), was: at(5), amended: at(3), before: at(5), want: at(5)},
+		"of one that was moved, and fewer":   {windows: at(1), was: at(5), amended: at(3, 4), before: at(5), want: at(5, 4)},
+		"of one that was moved, and dropped": {windows: at(1), was: at(5, 6), amended: at(3), before: at(5, 6), want: at(5, 6)},
+	} {
+		got := withdrawn(notice.Body{Windows: tt.windows, Was: tt.was}, notice.Body{Windows: tt.amended, Was: tt.before})
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

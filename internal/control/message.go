@@ -87,7 +87,7 @@ func stamps(n ledger.Notice, k ledger.Kept, keys bounce.Keys) (all []render.Stam
 	for _, mark := range marks {
 		for _, thread := range threads(k) {
 			for _, token := range tokens {
-				all = append(all, render.Stamp{MessageID: n.MessageID(k.Due.Seq), Thread: thread, NoticeKey: n.Key, Reader: token, Mark: mark, Date: n.Date()})
+				all = append(all, render.Stamp{MessageID: n.MessageID(k.Due.Seq), Thread: thread, NoticeKey: n.Key, Reader: token, Mark: mark, Date: n.Date(), Revision: n.Revision})
 			}
 		}
 	}

@@ -170,6 +170,7 @@ func (p *program) message(buf []byte, m *render.Mail, d ledger.Due, mark string)
 		NoticeKey: p.Key,
 		Mark:      mark,
 		Date:      p.Date(),
+		Revision:  p.Revision,
 	}
 	if m != nil {
 		return m.Append(buf, d.Recipient, stamp)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -121,6 +122,24 @@ func TestAThreadHasItsFirstMailAndTheLast(t *testing.T) {
 		n, err := d.Notice(t.Context(), d.id)
 		d.must(err)
 		all = append(all, n)
+	}
+}
+
+// TestEachNoticeOfAnIncidentHasAHigherRevision than those that began before it, in the same second too.
+func TestEachNoticeOfAnIncidentHasAHigherRevision(t *testing.T) {
+	t.Parallel()
+	d := release(t, 1)
+	last := 0
+	for i := range 4 {
+		if i > 0 {
+			d.send(notice.Body{Key: fmt.Sprintf("m%d", i), Incident: "n1"})
+		}
+		n, err := d.Notice(t.Context(), d.id)
+		d.must(err)
+		if seconds := int(time.Since(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)) / time.Second); n.Revision <= last || n.Revision < seconds-60 || n.Revision > seconds+60 {
+			t.Errorf("notice %d has the revision %d, and the one before %d", i, n.Revision, last)
+		}
+		last = n.Revision
 	}
 }
 

@@ -28,7 +28,10 @@ func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
 	if _, err := tx.Exec(ctx, `SELECT 1 FROM incident WHERE key = $1 FOR NO KEY UPDATE`, n.Incident); err != nil {
 		return fmt.Errorf("lock incident %q: %w", n.Incident, err)
 	}
-	tag, err := tx.Exec(ctx, `UPDATE notice SET began_at = clock_timestamp() WHERE id = $1 AND state = 'sending' AND began_at IS NULL`, id)
+	tag, err := tx.Exec(ctx, `
+		UPDATE notice SET began_at = clock_timestamp(), revision = (
+			SELECT greatest(extract(epoch FROM clock_timestamp() - timestamptz '2026-01-01Z')::int, 1 + max(revision)) FROM notice o WHERE o.incident_id = notice.incident_id)
+		WHERE id = $1 AND state = 'sending' AND began_at IS NULL`, id)
 	if err != nil {
 		return fmt.Errorf("begin notice %d: %w", id, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,10 +24,11 @@ type calendar struct {
 	ID       string   `json:"id"`               // of the maintenance: its incident
 	Impact   string   `json:"impact"`
 	Status   string   `json:"status"`
-	Object   string   `json:"object,omitempty"` // the attribute with the objects that an account has in it; empty = the account is the object
-	Language string   `json:"language"`         // of the summary, BCP 47
-	Zone     zone     `json:"zone"`             // the reader's
-	Windows  [][2]int `json:"windows"`          // begin and end in seconds since 1970
+	Object   string   `json:"object,omitempty"`  // the attribute with the objects that an account has in it; empty = the account is the object
+	Language string   `json:"language"`          // of the summary, BCP 47
+	Zone     zone     `json:"zone"`              // the reader's
+	Windows  [][2]int `json:"windows"`           // begin and end in seconds since 1970
+	Dropped  [][2]int `json:"dropped,omitempty"` // that readers were told of, behind those: they take place no more
 }
 
 // maintenanceStatus is the state of a maintenance in each phase of which a calendar tells.
@@ -37,7 +39,9 @@ var maintenanceStatus = map[string]string{
 // calendarOf returns the calendar of a notice but for language and zone, nil where its mails have none.
 func (p *Program) calendarOf(b notice.Body) *calendar {
 	status := maintenanceStatus[b.Phase]
-	if b.Kind != notice.Maintenance || status == "" || len(p.windows) == 0 {
+	// A window has the event of its place in the notice before; those at the end are dropped.
+	dropped := p.was[min(len(p.windows), len(p.was)):]
+	if b.Kind != notice.Maintenance || status == "" || len(p.windows)+len(dropped) == 0 {
 		return nil
 	}
 	c := &calendar{Sender: p.from.Address, Name: p.sender(), ID: cmp.Or(p.incident, b.Key), Status: status, Object: b.CalendarObject,
@@ -52,10 +56,15 @@ func (p *Program) calendarOf(b notice.Body) *calendar {
 	default:
 		c.Impact = "OUTAGE"
 	}
-	for _, w := range p.windows {
-		c.Windows = append(c.Windows, [2]int{int(w.start.Unix()), int(w.end.Unix())})
-	}
+	c.Windows, c.Dropped = instants(p.windows), instants(dropped)
 	return c
+}
+
+func instants(windows []window) (all [][2]int) {
+	for _, w := range windows {
+		all = append(all, [2]int{int(w.start.Unix()), int(w.end.Unix())})
+	}
+	return all
 }
 
 // calendarPart returns the part of the calendar for a reader.
@@ -70,7 +79,7 @@ func (m *Mail) calendarPart() part {
 
 // valid reports what a decoded calendar lacks.
 func (c *calendar) valid() error {
-	if c.Zone.Location == nil || len(c.Windows) == 0 {
+	if c.Zone.Location == nil || len(c.Windows)+len(c.Dropped) == 0 {
 		return errors.New("its calendar is incomplete")
 	}
 	return nil
@@ -79,37 +88,45 @@ func (c *calendar) valid() error {
 // sequenceEpoch is where the numbers of revisions begin, so that they fit 31 bits (RFC 5545 §3.3.8).
 var sequenceEpoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// text returns the file for a recipient, with \n at the end of each line. The revision of its events is the second of the mail's
-// date, which is later for each notice of a maintenance.
-func (c *calendar) text(r notice.Recipient, summary string, at time.Time) string {
+// text returns the file for a recipient, with \n at the end of each line. summary is that of its events. Where a method is asked for, events of dropped windows
+// go with it, though RFC 5546 has a message of their own for them: a mail has one calendar, and programs go by the status of the event.
+func (c *calendar) text(r notice.Recipient, summary string, st *Stamp) string {
 	cal := ics.NewCalendarFor("Tocsin")
 	cal.SetProductId("-//Tocsin//Tocsin//EN")
 	if c.Method != "" {
 		cal.SetMethod(ics.Method(c.Method))
 	}
-	utc := c.Zone.String() == "UTC"
-	if !utc {
+	if c.Zone.String() != "UTC" {
 		c.addZone(cal)
 	}
-	for i, w := range c.Windows {
+	for i, w := range slices.Concat(c.Windows, c.Dropped) {
+		status := c.Status
+		if i >= len(c.Windows) {
+			status = "CANCELLED"
+		}
 		for n := range r.Customers {
 			account := &r.Customers[n]
 			e := cal.AddEvent(c.uid(i, account.ID))
-			e.SetDtStampTime(at)
-			for n, name := range []ics.ComponentProperty{ics.ComponentPropertyDtStart, ics.ComponentPropertyDtEnd} {
-				t := time.Unix(int64(w[n]), 0)
-				if utc {
-					e.SetProperty(name, t.UTC().Format("20060102T150405Z"))
-				} else {
-					e.SetProperty(name, t.In(c.Zone.Location).Format("20060102T150405"), ics.WithTZID(c.Zone.String()))
-				}
-			}
-			e.SetSequence(max(0, int(at.Sub(sequenceEpoch)/time.Second)))
+			c.date(e, w, st)
 			e.SetSummary(summary, &ics.KeyValues{Key: "LANGUAGE", Value: []string{c.Language}})
-			c.describe(e, account, r.Address)
+			c.describe(e, account, r.Address, status)
 		}
 	}
 	return cal.Serialize(ics.WithNewLine("\n"))
+}
+
+// date sets when an event is, and which revision of it this is: that of the stamp, else the second of its date.
+func (c *calendar) date(e *ics.VEvent, w [2]int, st *Stamp) {
+	e.SetDtStampTime(st.Date.UTC())
+	for n, name := range []ics.ComponentProperty{ics.ComponentPropertyDtStart, ics.ComponentPropertyDtEnd} {
+		t := time.Unix(int64(w[n]), 0)
+		if c.Zone.String() == "UTC" {
+			e.SetProperty(name, t.UTC().Format("20060102T150405Z"))
+		} else {
+			e.SetProperty(name, t.In(c.Zone.Location).Format("20060102T150405"), ics.WithTZID(c.Zone.String()))
+		}
+	}
+	e.SetSequence(cmp.Or(st.Revision, max(0, int(st.Date.Sub(sequenceEpoch)/time.Second))))
 }
 
 // uid names the event of a window for an account: the same in each notice of the maintenance.
@@ -120,14 +137,14 @@ func (c *calendar) uid(window int, account string) string {
 }
 
 // describe adds the properties that tell machines of the maintenance of an account.
-func (c *calendar) describe(e *ics.VEvent, account *notice.Frozen, address string) {
+func (c *calendar) describe(e *ics.VEvent, account *notice.Frozen, address, status string) {
 	// A parameter holds no quotes (RFC 5545 §3.2).
 	e.SetOrganizer(c.Sender, ics.WithCN(strings.ReplaceAll(clean(c.Name), `"`, "'")))
 	if c.Method == "REQUEST" || c.Method == "CANCEL" {
 		e.AddAttendee(address, ics.ParticipationStatusNeedsAction)
 	}
 	e.SetStatus(ics.ObjectStatusConfirmed)
-	if c.Status == "CANCELLED" {
+	if status == "CANCELLED" {
 		e.SetStatus(ics.ObjectStatusCancelled)
 	}
 	e.SetTimeTransparency(ics.TransparencyTransparent) // the reader is not busy
@@ -142,7 +159,7 @@ func (c *calendar) describe(e *ics.VEvent, account *notice.Frozen, address strin
 		add("OBJECT-ID", object)
 	}
 	add("IMPACT", c.Impact)
-	add("STATUS", c.Status)
+	add("STATUS", status)
 }
 
 // objects returns what is maintained of an account: the values of its attribute, which commas separate, or the account.
@@ -164,7 +181,7 @@ func (c *calendar) objects(account *notice.Frozen) (all []string) {
 func (c *calendar) addZone(cal *ics.Calendar) {
 	z := cal.AddTimezone(c.Zone.String())
 	seen := map[int64]bool{}
-	for _, w := range c.Windows {
+	for _, w := range slices.Concat(c.Windows, c.Dropped) {
 		for at := time.Unix(int64(w[0]), 0).In(c.Zone.Location); ; {
 			begins, ends := at.ZoneBounds()
 			if key := begins.Unix(); !seen[key] {

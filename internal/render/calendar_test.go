@@ -161,6 +161,42 @@ func TestACalendarFollowsTheMaintenance(t *testing.T) {
 	}
 }
 
+// TestTheEventsOfDroppedWindowsAreCancelled where a maintenance that was moved, or amended, has fewer windows than before.
+func TestTheEventsOfDroppedWindowsAreCancelled(t *testing.T) {
+	t.Parallel()
+	read := func(b notice.Body, revision int) readEvents {
+		st := stamp()
+		st.Revision = revision
+		m, err := render(compile(t, b), maintainedFor("Europe/Berlin"), "en", st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return asMachinesRead(t, m.Raw)
+	}
+	before := maintained()
+	announced := read(before, 7)
+	for name, windows := range map[string][]notice.Window{"one is left": {{Start: "2026-12-07T23:00", End: "2026-12-08T01:00"}}, "none is left": nil} {
+		b := maintained()
+		b.Windows, b.Was, b.Phase = windows, before.Windows, "rescheduled"
+		now := read(b, 8)
+		if len(now.Events) != len(announced.Events) {
+			t.Fatalf("%s: %d events", name, len(now.Events))
+		}
+		for i, e := range now.Events {
+			was, status := announced.Events[i], "CONFIRMED"
+			if dropped := i/2 >= len(windows); dropped {
+				status = "CANCELLED"
+				if e["DTSTART"] != was["DTSTART"] || e["DTEND"] != was["DTEND"] {
+					t.Errorf("%s: event %d is at another time", name, i)
+				}
+			}
+			if e["UID"] != was["UID"] || e["STATUS"] != status || e["X-MAINTNOTE-STATUS"] != status || was["SEQUENCE"] != "7" || e["SEQUENCE"] != "8" {
+				t.Errorf("%s: event %d is %v, and was %v", name, i, e, was)
+			}
+		}
+	}
+}
+
 func TestOnlyAMaintenanceWithWindowsHasACalendar(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*notice.Body){

@@ -53,6 +53,7 @@ type Stamp struct {
 	Reader    string    // the token of the reader's page, where mails have one; empty = it is no delivery
 	Mark      string    // before the subject in the header, such as "[Test] "; empty = none
 	Date      time.Time // Date, in the zone that it is to be written in
+	Revision  int       // SEQUENCE of calendars; 0 = the seconds of the date since 2026
 }
 
 // result is a value as it is printed for one recipient.
@@ -95,7 +96,7 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 		switch {
 		case w.filled(p, f.values):
 		case p.Field == fieldCalendar:
-			w.string(m.Calendar.text(r, st.Mark+string(f.subject), st.Date.UTC()))
+			w.string(m.Calendar.text(r, st.Mark+string(f.subject), &st))
 		case p.Field == fieldBoundary:
 			w.buf = append(w.buf, boundary[:]...)
 		case p.Field == fieldSubject && m.subjectLine != nil && st.Mark == "":
