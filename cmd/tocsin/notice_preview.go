@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tocsin/internal/directory"
@@ -15,6 +16,7 @@ type previewCmd struct {
 	remote
 	Dir      string `arg:"" help:"Directory of the notice."`
 	Customer string `placeholder:"ID" help:"Show the mail that this customer would get, or say why they would get none."`
+	Language string `placeholder:"LANGUAGE" help:"Show the mail in this language alone (BCP 47), or in all: those that nobody of the audience reads too."`
 	Out      string `placeholder:"DIR" help:"Write the mails in every language into this directory too, as HTML, text and .eml."`
 	JSON     bool   `name:"json" help:"Print the dry run as JSON."`
 }
@@ -31,9 +33,12 @@ func (c *previewCmd) Run(ctx context.Context, a *app) error {
 			return usage(fmt.Errorf("--out %s: %w", shown(c.Out), err))
 		}
 	}
-	plan, err := client.Preview(ctx, body, notice.Previewing{Customer: c.Customer, Source: c.Out != ""})
+	plan, err := client.Preview(ctx, body, notice.Previewing{Customer: c.Customer, Source: c.Out != "" || c.Language != ""})
 	if err != nil {
 		return fmt.Errorf("preview: %w", directory.Locate(c.Dir, err))
+	}
+	if plan.Samples, err = c.only(plan.Samples); err != nil {
+		return usage(err)
 	}
 	if c.Out != "" {
 		if err := writePreview(c.Out, old, body, plan); err != nil {
@@ -47,6 +52,28 @@ func (c *previewCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return c.mailed(body, plan.Asked)
+}
+
+// allLanguages is the --language of every mail.
+const allLanguages = "all"
+
+// only returns the mails in the language that was asked for.
+func (c *previewCmd) only(samples []notice.Sample) (kept []notice.Sample, err error) {
+	if c.Language == "" || strings.EqualFold(c.Language, allLanguages) {
+		return samples, nil
+	}
+	var have []string
+	for _, s := range samples {
+		if strings.EqualFold(s.Language, c.Language) {
+			kept = append(kept, s)
+		} else if !slices.Contains(have, s.Language) {
+			have = append(have, s.Language)
+		}
+	}
+	if len(kept) == 0 {
+		return nil, fmt.Errorf("--language %s: the notice has no mail in it: write %s, or one of %s", shown(c.Language), allLanguages, strings.Join(have, ", "))
+	}
+	return kept, nil
 }
 
 func (c *previewCmd) print(ctx context.Context, a *app, body notice.Body, plan notice.Plan) error {

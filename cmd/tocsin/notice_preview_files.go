@@ -90,7 +90,7 @@ func writePreview(dir string, old []string, body notice.Body, p notice.Plan) err
 	files := map[string]string{}
 	var names []string
 	for _, m := range mails {
-		for ending, text := range map[string]string{".html": m.HTML, ".txt": m.Text, ".eml": m.Source} {
+		for ending, text := range map[string]string{".html": m.HTML, ".dark.html": asInTheDark(m.HTML), ".txt": m.Text, ".eml": m.Source} {
 			files[m.File+ending] = text
 			names = append(names, m.File+ending)
 		}
@@ -121,6 +121,15 @@ func writePreview(dir string, old []string, body notice.Body, p notice.Plan) err
 		}
 	}
 	return nil
+}
+
+// inTheDark is the media query of a dark screen, which a page can't set for a page within it.
+var inTheDark = regexp.MustCompile(`\(\s*prefers-color-scheme\s*:\s*dark\s*\)`)
+
+// asInTheDark returns a mail as a dark screen shows it, wherever it is looked at.
+func asInTheDark(html string) string {
+	html = strings.Replace(html, `<meta name="color-scheme" content="light dark">`, `<meta name="color-scheme" content="dark">`, 1)
+	return inTheDark.ReplaceAllString(strings.Replace(html, "color-scheme:light dark", "color-scheme:dark", 1), "(min-width:0)")
 }
 
 func shownAs(file string, s notice.Sample, mails string) shownMail {

@@ -60,6 +60,37 @@ func TestThePreviewWritesTheMails(t *testing.T) {
 	}
 }
 
+// TestThePreviewShowsALanguageOrAll: contact sheets of all languages have each mail narrow, wide and in the dark.
+func TestThePreviewShowsALanguageOrAll(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	dark := `<meta name="color-scheme" content="light dark"><style>:root{color-scheme:light dark}@media(prefers-color-scheme:dark){p{color:#fff}}</style>`
+	c.plan.Samples = []notice.Sample{{Language: "en", Subject: "Power", HTML: dark, Text: "x", Source: "x"}, {Language: "pt-BR", Subject: "Energia", HTML: dark}}
+	out := filepath.Join(t.TempDir(), "out")
+	if code, stdout, stderr := c.run(t, "notice", "preview", "DIR", "--language", "all", "--out", out); code != exitDone {
+		t.Fatalf("exit code %d:\n%s%s", code, stdout, stderr)
+	}
+	index, err := os.ReadFile(filepath.Join(out, "index.html"))
+	for _, want := range []string{`src="en.html"`, `class="wide" src="pt-BR.html"`, `class="dark" src="pt-BR.dark.html"`, `href="#pt-BR"`} {
+		if err != nil || !strings.Contains(string(index), want) {
+			t.Errorf("%v: the index lacks %s:\n%s", err, want, index)
+		}
+	}
+	if page, err := os.ReadFile(filepath.Join(out, "en.dark.html")); err != nil || strings.Contains(string(page), "light") || !strings.Contains(string(page), "@media(min-width:0)") {
+		t.Errorf("%v: %s", err, page)
+	}
+	if code, _, stderr := c.run(t, "notice", "preview", "DIR", "--language", "pt-br", "--out", out); code != exitDone {
+		t.Errorf("one language: exit code %d:\n%s", code, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(out, "en.html")); !os.IsNotExist(err) {
+		t.Errorf("the other language: %v", err)
+	}
+	code, stdout, stderr := c.run(t, "notice", "preview", "DIR", "--language", "xx")
+	if code != exitUsage || stdout != "" || !strings.Contains(stderr, "--language xx: the notice has no mail in it: write all, or one of en, pt-BR") {
+		t.Errorf("another: exit code %d:\n%s%s", code, stdout, stderr)
+	}
+}
+
 func TestThePagerShowsTheMailsOnATerminal(t *testing.T) {
 	t.Parallel()
 	c := setup(t)

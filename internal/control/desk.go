@@ -32,6 +32,7 @@ type Register interface {
 	Notice(ctx context.Context, id int64) (ledger.Notice, error)
 	Begun(ctx context.Context, incident, but string) ([]notice.Step, error)
 	Announced(ctx context.Context, incident, but string) (ledger.Notice, error)
+	Sent(ctx context.Context, b notice.Body) ([]ledger.Notice, error)
 	Released(ctx context.Context, b notice.Body) (released, same bool, err error)
 	PutDraft(ctx context.Context, d ledger.Draft) (id int64, created bool, err error)
 	Plan(ctx context.Context, a ledger.Audience) (notice.Plan, error)

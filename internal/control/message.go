@@ -64,7 +64,7 @@ func (d *Desk) writing(n ledger.Notice, k ledger.Kept) (func(render.Stamp) ([]by
 		m, err := render.Decode(k.Encoded)
 		return func(st render.Stamp) ([]byte, error) { return m.Append(nil, k.Due.Recipient, st) }, err
 	}
-	p, err := d.compile(n.Body, n.Texts)
+	p, err := d.compile(n.Body, n.Texts, n.Earlier)
 	return func(st render.Stamp) ([]byte, error) {
 		return p.programFor(k.Due.Corrects).Render(nil, k.Due.Recipient, k.Due.Text, st)
 	}, err

@@ -21,21 +21,22 @@ type prepared struct {
 	correction *render.Program
 	amends     ledger.Notice // that it stops
 	pins       ledger.Pins   // nil: this process does not know the sender, and the workers compile the mails
-	zone       string        // of times that name none
+	earlier    []notice.Earlier
+	zone       string // of times that name none
 	remind     reminders
 	begun      []notice.Step // of its incident
 }
 
-// compile makes what a body says; its texts are resolved already.
-func (d *Desk) compile(b notice.Body, texts map[string]notice.Text) (p prepared, err error) {
-	p = prepared{body: b, texts: texts, zone: cmp.Or(b.Zone, d.Zone)}
+// compile makes what a body says; its texts are resolved already, and so are the earlier notices of its incident.
+func (d *Desk) compile(b notice.Body, texts map[string]notice.Text, earlier []notice.Earlier) (p prepared, err error) {
+	p = prepared{body: b, texts: texts, earlier: earlier, zone: cmp.Or(b.Zone, d.Zone)}
 	settings := render.Settings{From: d.from(), ReplyTo: d.ReplyTo, Zone: d.Zone, PublicURL: d.PublicURL}
 	set, _ := d.Set.Current() // a new notice was refused already; one that is kept can still be sent
-	if p.program, err = set.Compile(render.SourceOf(b, texts, settings)); err != nil {
+	if p.program, err = set.Compile(render.SourceOf(b, texts, earlier, settings)); err != nil {
 		return p, err
 	}
 	if b.Amends != "" {
-		if p.correction, err = set.Compile(render.CorrectionOf(b, settings)); err != nil {
+		if p.correction, err = set.Compile(render.CorrectionOf(b, earlier, settings)); err != nil {
 			return p, err
 		}
 	}
@@ -54,7 +55,11 @@ func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (
 			return p, err
 		}
 	}
-	if p, err = d.compile(b, texts); err != nil {
+	earlier, err := d.earlier(ctx, b)
+	if err != nil {
+		return p, err
+	}
+	if p, err = d.compile(b, texts, earlier); err != nil {
 		return p, err
 	}
 	if kept.Texts == nil {
@@ -95,7 +100,7 @@ func (d *Desk) from() string {
 func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
 		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,
-		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Suppressed: look.pass, Judge: look.judge, Pins: p.pins,
+		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Suppressed: look.pass, Judge: look.judge, Pins: p.pins, Earlier: p.earlier,
 		Amends: p.amends.ID,
 	}
 }

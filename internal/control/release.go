@@ -157,7 +157,7 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 	if err := checkAllowed(r.Allow); err != nil {
 		return false, err
 	}
-	compiled, err := d.compile(n.Body, n.Texts)
+	compiled, err := d.compile(n.Body, n.Texts, n.Earlier)
 	if err != nil {
 		return false, err
 	}

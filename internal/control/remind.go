@@ -27,7 +27,7 @@ func (d *Desk) remind(b notice.Body, zone string) (r reminders, err error) {
 		body.Texts = remindingTexts(set, b.Texts)
 		if i == 0 { // all of them say the same
 			if texts, err = set.Texts(body); err == nil {
-				_, err = d.compile(body, texts)
+				_, err = d.compile(body, texts, nil)
 			}
 			if err != nil {
 				return r, notice.Invalid("remind", "its reminders can't be made: %v", err)

@@ -56,7 +56,7 @@ func (d *Desk) subject(ctx context.Context, k ledger.Kept, text string) (string,
 		if text = n.Texts[k.Due.Text].Subject; k.Due.Corrects {
 			text = n.Body.Corrections[k.Due.Text].Subject
 		}
-		if p, err := d.compile(n.Body, n.Texts); err == nil {
+		if p, err := d.compile(n.Body, n.Texts, n.Earlier); err == nil {
 			if m, err := p.programFor(k.Due.Corrects).Preview(k.Due.Recipient, k.Due.Text); err == nil {
 				subject = m.Subject
 			}

@@ -72,8 +72,8 @@ func (w *Worker) load(ctx context.Context, id int64) (*program, error) {
 		return set
 	})
 	return &program{Notice: n, keys: keys,
-		compile: sync.OnceValues(func() (*render.Program, error) { return set().Compile(render.SourceOf(n.Body, n.Texts, s)) }),
-		correct: sync.OnceValues(func() (*render.Program, error) { return set().Compile(render.CorrectionOf(n.Body, s)) }),
+		compile: sync.OnceValues(func() (*render.Program, error) { return set().Compile(render.SourceOf(n.Body, n.Texts, n.Earlier, s)) }),
+		correct: sync.OnceValues(func() (*render.Program, error) { return set().Compile(render.CorrectionOf(n.Body, n.Earlier, s)) }),
 	}, nil
 }
 

@@ -179,3 +179,5 @@ func (p *script) announce() {
 
 // Begun is not asked in schedules: operators release the phases of an incident in any order.
 func (s *session) Begun(context.Context, string, string) ([]notice.Step, error) { return nil, nil }
+
+func (s *session) Sent(context.Context, notice.Body) ([]ledger.Notice, error) { return nil, nil }

@@ -39,7 +39,7 @@ type stage struct {
 func newStage(t testing.TB) stage {
 	t.Helper()
 	set := render.New(templates.FS, nil)
-	p, err := set.Compile(render.SourceOf(simBody("n1"), simTexts, render.Settings{From: "status@example.net"}))
+	p, err := set.Compile(render.SourceOf(simBody("n1"), simTexts, nil, render.Settings{From: "status@example.net"}))
 	if err != nil {
 		t.Fatal(err)
 	}

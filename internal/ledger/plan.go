@@ -29,6 +29,8 @@ type Audience struct {
 	Suppressed func(r notice.Recipient, reason string)
 	// Judge says after the last of them why the notice must not go out like this: such a plan is not kept.
 	Judge func() error
+	// Earlier are the notices of the incident that the mails show.
+	Earlier []notice.Earlier
 	// Amends is the number of the notice that the draft is to stop: the plan has its rows. 0: the draft is no amendment.
 	Amends int64
 	// Unseen says that nobody will look at the plan: what it is compared with is left out.
@@ -150,8 +152,8 @@ func startPlan(ctx context.Context, tx pgx.Tx, id int64, a Audience, amended ame
 		return n, 0, err
 	}
 	err = tx.QueryRow(ctx, `
-		INSERT INTO plan (notice_id, state, body, customers, recipients, by_language, suppressed, amends)
-		SELECT id, 'frozen', body, 0, 0, '{}', '{}', nullif($2::bigint, 0) FROM notice WHERE id = $1 RETURNING id`, id, amended.plan).Scan(&plan)
+		INSERT INTO plan (notice_id, state, body, customers, recipients, by_language, suppressed, amends, earlier)
+		SELECT id, 'frozen', body, 0, 0, '{}', '{}', nullif($2::bigint, 0), coalesce($3::jsonb, '[]') FROM notice WHERE id = $1 RETURNING id`, id, amended.plan, a.Earlier).Scan(&plan)
 	return n, plan, wrap(err, "make the plan of notice %d", id)
 }
 

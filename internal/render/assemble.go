@@ -132,7 +132,7 @@ func (p *Program) layoutData(reader *reader) layoutData {
 		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity, Unsubscribe: p.unsubscribe(reader.texts[0]),
 		Brand: p.branding.brand(), Footer: p.branding.footer(reader.texts[0])}
 	for i, t := range reader.texts {
-		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Facts: p.facts(reader, i), Button: p.button(t), Language: t.key, Direction: t.dir})
+		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Facts: p.facts(reader, i), Button: p.button(t), Earlier: reader.earlier[i], Language: t.key, Direction: t.dir})
 	}
 	return data
 }

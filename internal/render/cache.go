@@ -41,6 +41,7 @@ type reader struct {
 	key     string // the same for readers who get the same mails
 	texts   []*text
 	locales []locale
+	earlier []*earlierBlock                               // by number of the text; nil = it has none
 	zone    *time.Location                                // of the calendar; nil = there is none
 	needs   map[bool]func() (fields []string, exact bool) // of mailboxes of one customer, by whether they have a name
 }
@@ -156,6 +157,7 @@ func (p *Program) newReader(key readerKey) (*reader, error) {
 		l := (&locale{RTL: t.dir == "rtl", Format: c.Format, Zone: zone{at}, Notice: zone{p.zone}, ZoneNames: c.ZoneNames(at), Lists: c.Lists,
 			Durations: c.Durations, Money: c.Money, Plurals: c.Plurals, ranges: c.Ranges}).part(t.writes)
 		r.locales = append(r.locales, l)
+		r.earlier = append(r.earlier, p.earlierFor(t, key, &l))
 		r.key += fmt.Sprintf("%s %p %s %v %p %p %p %p %p\n", t.key, l.Format, l.Zone, l.ZoneNames, l.ranges, l.Lists, l.Durations, l.Money, l.Plurals)
 	}
 	if p.calendar != nil {

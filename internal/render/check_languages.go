@@ -108,11 +108,18 @@ func misdirected(text string, rtl bool) string {
 	return ""
 }
 
-// has reports whether a sentence has a word. One letter, and any word of a script without spaces, is looked for anywhere.
+// has reports whether a sentence has a word, which may be several: those of "e-mail" stand one after the other. One letter, and any word
+// of a script without spaces, is looked for anywhere.
 func has(text string, words []string, word string, tag language.Tag) bool {
 	spaces := !slices.Contains([]string{"Hans", "Hant", "Jpan", "Kore"}, script(tag))
 	if utf8.RuneCountInString(word) == 1 || !spaces {
 		return strings.Contains(text, word)
 	}
-	return slices.ContainsFunc(words, func(w string) bool { return w == word || strings.ToLower(w) == word })
+	sought := wordsOfSentence(word)
+	for i := range words {
+		if len(sought) > 0 && len(words)-i >= len(sought) && slices.EqualFunc(words[i:i+len(sought)], sought, func(w, s string) bool { return w == s || strings.ToLower(w) == s }) {
+			return true
+		}
+	}
+	return false
 }

@@ -27,8 +27,9 @@ type Source struct {
 	From        string                 // the sender, as in "Name <addr>"
 	ReplyTo     string                 // where answers go if the body does not say; empty = to the sender
 	IncidentKey string
-	Correction  bool   // the texts are the body's corrections: errors name them so
-	PublicURL   string // below which readers stop mails, with no slash at its end; empty = they can't
+	Earlier     []notice.Earlier // of the incident, the last one first
+	Correction  bool             // the texts are the body's corrections: errors name them so
+	PublicURL   string           // below which readers stop mails, with no slash at its end; empty = they can't
 }
 
 // Settings are those of a process that its mails depend on.
@@ -40,11 +41,11 @@ type Settings struct {
 }
 
 // SourceOf is the source of a notice. Its reply address and zone are those of the settings, unless it has its own.
-func SourceOf(b notice.Body, texts map[string]notice.Text, s Settings) Source {
+func SourceOf(b notice.Body, texts map[string]notice.Text, earlier []notice.Earlier, s Settings) Source {
 	if b.Zone == "" {
 		b.Zone = s.Zone
 	}
-	return Source{Body: b, Texts: texts, From: s.From, ReplyTo: s.ReplyTo, IncidentKey: b.Incident, PublicURL: s.PublicURL}
+	return Source{Body: b, Texts: texts, Earlier: earlier, From: s.From, ReplyTo: s.ReplyTo, IncidentKey: b.Incident, PublicURL: s.PublicURL}
 }
 
 // Compile checks and parses a notice's texts, each once. Every error is an *notice.Error whose Field names the file
@@ -104,6 +105,9 @@ func (s *Set) Compile(src Source) (*Program, error) {
 			return nil, err
 		}
 		p.texts[key] = t
+	}
+	if p.earlier, err = s.compileEarlier(src); err != nil {
+		return nil, err
 	}
 	if p.timed() {
 		for _, t := range p.texts {

@@ -38,8 +38,8 @@ func LacksCorrection(key string) error {
 }
 
 // CorrectionOf is the source of the corrections of an amendment.
-func CorrectionOf(b notice.Body, s Settings) Source {
-	src := SourceOf(b.Correction(), b.Corrections, s)
+func CorrectionOf(b notice.Body, earlier []notice.Earlier, s Settings) Source {
+	src := SourceOf(b.Correction(), b.Corrections, earlier, s)
 	src.Correction = true
 	return src
 }

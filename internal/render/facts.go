@@ -25,8 +25,8 @@ type fact struct {
 // mostWindows is how many windows facts name: more stand in the text alone.
 const mostWindows = 5
 
-// layoutWords are the names of the words of a layout: the labels of facts, the button, and the columns of accounts.
-var layoutWords = []string{"service", "when", "state", "next", "status", "account"}
+// layoutWords are the names of the words of a layout: the labels of facts, the button, the columns of accounts, and the heading of earlier notices.
+var layoutWords = []string{"service", "when", "state", "next", "status", "account", earlierWord}
 
 // layoutWordsFor returns the words of a layout in a language, or in English, and their language.
 func (l languages) layoutWordsFor(key string) (map[string]string, language.Tag) {
@@ -112,7 +112,7 @@ func (p *Program) nextFor(reader *reader, i int) string {
 
 // timed reports whether a mail of the notice says a time, whatever its text is.
 func (p *Program) timed() bool {
-	if len(p.windows) > 0 {
+	if len(p.windows) > 0 || len(p.earlier) > 0 {
 		return true
 	}
 	for _, t := range p.texts {

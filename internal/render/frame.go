@@ -26,6 +26,7 @@ var (
 	phaseWord = regexp.MustCompile(`\{\{ *phase *\}\}`) // the word for the notice's phase
 	saying    = regexp.MustCompile(`\{\{ *say +"([a-z0-9.-]+)" *\}\}`)
 	slot      = regexp.MustCompile(`\{[a-z_]+\}`)
+	wording   = regexp.MustCompile(`\{\{ *word +"([a-z]+)" *\}\}`) // a word of the layout
 )
 
 // slotActions are the actions that slots of texts stand for; any other slot is a parameter of its name.
@@ -104,6 +105,13 @@ func (w *writing) add(line, at string) {
 func (w *writing) say(line, at string) (said, place string, err error) {
 	place = at
 	line = phaseWord.ReplaceAllLiteralString(line, w.PhaseWord(w.language, w.notice.Phase))
+	words, _ := w.languages.layoutWordsFor(w.language)
+	for _, m := range wording.FindAllStringSubmatch(line, -1) {
+		if words[m[1]] == "" {
+			return line, at, notice.Invalid(at, "there is no word %s in words.layout of %s or English", m[1], w.language)
+		}
+		line = strings.ReplaceAll(line, m[0], words[m[1]])
+	}
 	all := saying.FindAllStringSubmatchIndex(line, -1)
 	for _, m := range slices.Backward(all) {
 		s, err := w.sentenceFor(textsSection+"."+line[m[2]:m[3]], at)

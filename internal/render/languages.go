@@ -145,6 +145,7 @@ func (c *catalogue) readFile(f languageFile) error {
 				w.layout = c.words.layout
 			}
 			c.words = &w
+			maps.Copy(c.sentences, w.said)
 			return err
 		},
 		textsSection:   func(v yaml.Value) error { return c.section(textsSection, v) },

@@ -2,6 +2,7 @@ package render
 
 import (
 	"cmp"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -94,6 +95,8 @@ func TestCheckNamesASentenceThatCannotBeRight(t *testing.T) {
 		"a slot doubled":     {"nl", "{component}: {component}.", "Het is voorbij.", "Wacht.", "has the slots {component} {component}"},
 		"English":            {"nl", "Gebruik {component} weer.", "It is over.", "Wacht.", "languages/nl.yaml:4: texts.b: is English"},
 		"another register":   {"nl", "Gebruik {component} weer.", "Je bent klaar.", "Wacht.", "texts.b: says je, which nl avoids"},
+		"a word with a dash": {"nl", "Gebruik {component} weer.", "Stuur een E-Mail.", "Wacht.", "texts.b: says e-mail, which nl avoids"},
+		"a part of one":      {"nl", "Gebruik {component} weer.", "Stuur een Mail.", "Wacht.", ""},
 		"a letter":           {"nl", "Gebruik {component} weer.", "Groß.", "Wacht.", "texts.b: says ß, which nl avoids"},
 		"a mark":             {"nl", "Gebruik {component} weer.", "Het\u200f is voorbij.", "Wacht.", "has a direction mark of the other direction"},
 		"an override":        {"nl", "Gebruik {component} weer.", "Het \u202dis voorbij.", "Wacht.", "has a direction mark for a part of it"},
@@ -101,7 +104,7 @@ func TestCheckNamesASentenceThatCannotBeRight(t *testing.T) {
 		"a script from left": {"he", "{component} שוב.", "\u200eנגמר.", "חכו.", "has a direction mark of the other direction"},
 		"a region":           {"en-GB", "Use {component} again.", "It is over.", "Wait.", ""},
 	} {
-		content := "avoid: [je, ß]\ntexts:\n  a: \"" + tt.a + "\"\n  b: " + tt.b + "\n  c: " + tt.c + "\n"
+		content := "avoid: [je, ß, e-mail]\ntexts:\n  a: \"" + tt.a + "\"\n  b: " + tt.b + "\n  c: " + tt.c + "\n"
 		s := New(files(english), files(map[string]string{"languages/" + tt.file + ".yaml": content}))
 		problems := s.checkLanguages()
 		if tt.want == "" && len(problems) > 0 || tt.want != "" && (len(problems) != 1 || !strings.Contains(problems[0].Error(), tt.want)) {
@@ -115,6 +118,42 @@ func TestCheckNamesASentenceThatCannotBeRight(t *testing.T) {
 	s := New(files(english), files(map[string]string{"languages/nl.yaml": "texts: {b: Het is voorbij., x: Y.}\n"}))
 	if got := len(s.checkLanguages()); got != 3 {
 		t.Errorf("two lost and one too many: %v", s.checkLanguages())
+	}
+}
+
+// TestCheckReadsTheWordsOfALanguageToo: those of the line at the top, of the facts, and of the reader's page.
+func TestCheckReadsTheWordsOfALanguageToo(t *testing.T) {
+	t.Parallel()
+	dutch, err := fs.ReadFile(templates.FS, "languages/nl.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for was, tt := range map[string][2]string{
+		"    resolved: Opgelost\n":             {"    resolved: Je bent klaar\n", "words.phases.resolved: says je, which nl avoids"},
+		"    status: Statuspagina\n":           {"    status: Status\u200fpagina\n", "words.layout.status: has a direction mark"},
+		"    earlier: Eerdere berichten\n":     {"", "nl.yaml: lacks words.layout.earlier"},
+		"    saved: Uw keuze is opgeslagen.\n": {"    saved: Your choice has been saved.\n", "words.reader.saved: is English"},
+	} {
+		changed := strings.Replace(string(dutch), was, tt[0], 1)
+		if changed == string(dutch) {
+			t.Fatalf("there is no %q", was)
+		}
+		builtin := fstest.MapFS{}
+		err := fs.WalkDir(templates.FS, ".", func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				var content []byte
+				content, err = fs.ReadFile(templates.FS, name)
+				builtin[name] = &fstest.MapFile{Data: content}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		builtin["languages/nl.yaml"] = &fstest.MapFile{Data: []byte(changed)}
+		if problems := New(builtin, nil).checkLanguages(); len(problems) != 1 || !strings.Contains(problems[0].Error(), tt[1]) {
+			t.Errorf("%q: got %v, want %q", tt[0], problems, tt[1])
+		}
 	}
 }
 

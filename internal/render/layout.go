@@ -38,9 +38,10 @@ type layoutData struct {
 
 // layoutBlock is the body of a mail in one language.
 type layoutBlock struct {
-	Standing  *standing // severity and state, in words; may be nil
-	Facts     *facts    // may be nil
-	Button    *button   // may be nil
+	Standing  *standing     // severity and state, in words; may be nil
+	Facts     *facts        // may be nil
+	Button    *button       // may be nil
+	Earlier   *earlierBlock // may be nil
 	Language  string
 	Direction string
 	HTML      htmltemplate.HTML
@@ -66,7 +67,8 @@ func (s *Set) parseLayouts() (l layouts, err error) {
 	sample := layoutData{Subject: "s", Language: "en", Direction: "ltr", Sender: "s", Key: "k", Kind: "outage",
 		Phase: "resolved", Severity: "minor", Brand: Branding{}.brand(), Footer: &footer{Lines: []string{"f"}, Language: "en", Direction: "ltr"},
 		Blocks: []layoutBlock{{Standing: &standing{"s", "en", "ltr", "#000000"}, Facts: &facts{Rows: []fact{{"l", []string{"v"}}}, Language: "en", Direction: "ltr", Start: "left", Text: "l: v"},
-			Button: &button{"https://example.net", "b", "en", "ltr"}, Language: "en", Direction: "ltr", HTML: "<p>a</p>", Text: "a"}, {Language: "nl", Direction: "ltr", HTML: "<p>b</p>", Text: "b"}},
+			Button:  &button{"https://example.net", "b", "en", "ltr"},
+			Earlier: &earlierBlock{Heading: "h", Updates: []earlierUpdate{{"w", "s", "<p>e</p>"}}, Language: "en", Direction: "ltr", Text: "h"}, Language: "en", Direction: "ltr", HTML: "<p>a</p>", Text: "a"}, {Language: "nl", Direction: "ltr", HTML: "<p>b</p>", Text: "b"}},
 		Unsubscribe: unsubscribe{URL: "https://example.net" + readerPath + readerSlot, Text: "u", Language: "en", Direction: "ltr"}}
 	// A subject is put in as text once the mail is compiled: it has to come out the same wherever a layout has it.
 	awkward := "<a\"b c'&d>"

@@ -10,6 +10,7 @@ import (
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
 	"github.com/yuin/goldmark/extension"
+	extast "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/renderer"
 	"github.com/yuin/goldmark/renderer/html"
@@ -231,9 +232,22 @@ func (c *converter) convert(markdown string) (doc ast.Node, page string, md []by
 	doc = c.markdown.Parser().Parse(mdtext.NewReader(md))
 	tidy(doc, md, soft)
 	nameHosts(doc, md)
+	headColumns(doc)
 	var out strings.Builder
 	err = c.markdown.Renderer().Render(&out, md, doc)
 	return doc, out.String(), md, err
+}
+
+// headColumns says of the names of a table's columns that they are.
+func headColumns(doc ast.Node) {
+	_ = ast.Walk(doc, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if _, ok := n.(*extast.TableHeader); ok && entering {
+			for cell := n.FirstChild(); cell != nil; cell = cell.NextSibling() {
+				cell.SetAttributeString("scope", []byte("col"))
+			}
+		}
+		return ast.WalkContinue, nil
+	})
 }
 
 // tidy takes away list items that controls have left empty, and makes the lists tight that only controls put apart.

@@ -23,6 +23,7 @@ type Program struct {
 	replyTo   *mail.Address // nil = none
 	choices   choices       // where the reader of a mail stops others like it
 	calendar  *calendar     // nil = its mails have none
+	earlier   []earlierNotice
 	texts     map[string]*text
 	english   string // the key of the English text, "" if there is none
 	matcher   *matcher

@@ -43,7 +43,7 @@ func layoutOf(version string) string {
 func plainOf(t *testing.T, s *Set) string {
 	t.Helper()
 	b := notice.Body{Key: "k", Kind: notice.Outage, Phase: "identified", DefaultLanguage: "en", Texts: map[string]notice.Text{"en": {Subject: "s", Body: "hello"}}}
-	p, err := s.Compile(SourceOf(b, b.Texts, Settings{From: "status@example.net"}))
+	p, err := s.Compile(SourceOf(b, b.Texts, nil, Settings{From: "status@example.net"}))
 	if err != nil {
 		t.Fatal(err)
 	}

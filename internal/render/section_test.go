@@ -109,3 +109,36 @@ func TestSectionsAreCompiledOnceForManyMailboxes(t *testing.T) {
 		t.Errorf("stacked: %v\n%s", err, m.Text)
 	}
 }
+
+// TestCustomersOfAMailboxStandInATable in each language: columns begin below each other, however wide the letters are. What customers
+// are called is no template, and no table.
+func TestCustomersOfAMailboxStandInATable(t *testing.T) {
+	t.Parallel()
+	p := compile(t, outage())
+	for _, key := range thirty {
+		r := shared([]string{"株式会社東京"}, []string{"مؤسسة النور"}, []string{"A | {{.Customer.ID}} **b**"})
+		for i, service := range []string{"メール", "Mail", "{{x}}|y"} {
+			r.Customers[i].Attributes = map[string]string{"service": service}
+		}
+		r.Language = key
+		m := preview(t, p, r)
+		var columnsOfServices []int
+		for line := range strings.Lines(m.Text) {
+			for _, service := range []string{"メール", "Mail", "{{x}}|y"} {
+				if before, ok := strings.CutSuffix(strings.TrimRight(line, "\u2069\n"), service); ok && strings.Contains(line, ")") {
+					columnsOfServices = append(columnsOfServices, columns(strings.TrimRight(before, "\u2068")))
+				}
+			}
+		}
+		if len(columnsOfServices) != 3 || columnsOfServices[0] != columnsOfServices[1] || columnsOfServices[1] != columnsOfServices[2] {
+			t.Errorf("%s: services begin in columns %d:\n%s", key, columnsOfServices, m.Text)
+		}
+		if n := strings.Count(m.HTML, `<th scope="col">`); n != 2 || !strings.Contains(m.HTML, "{{x}}|y") || !strings.Contains(m.HTML, "A | {{.Customer.ID}} **b**") {
+			t.Errorf("%s: %d columns with names:\n%s", key, n, m.HTML)
+		}
+	}
+	r := shared([]string{strings.Repeat("very long ", 9)}, []string{""})
+	if m := preview(t, p, r); !strings.Contains(m.HTML, `<th scope="col">Account</th>`) || strings.Contains(m.HTML, `<th scope="col">Service</th>`) {
+		t.Errorf("without services: %s", m.HTML)
+	}
+}

@@ -20,8 +20,9 @@ const noSeverity = "none"
 type words struct {
 	kinds  map[string]map[string]string // by kind and severity
 	phases map[string]string
-	reader map[string]string // by readerWords; none in a file of before there were any
-	layout map[string]string // by layoutWords; likewise
+	reader map[string]string   // by readerWords; none in a file of before there were any
+	layout map[string]string   // by layoutWords; likewise
+	said   map[string]sentence // all of them, by keys such as words.phases.resolved
 }
 
 // readerWords are the names of the words for the choices of a reader: of the link in a mail, and of the page behind it.
@@ -41,12 +42,13 @@ type standing struct {
 // readWords reads the words of one language, all of them.
 func readWords(v yaml.Value) (w words, err error) {
 	severities := append([]string{noSeverity}, notice.Severities...)
-	w.kinds, w.phases, w.reader, w.layout = map[string]map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
-	known := yaml.Fields{"phases": wordsOf(w.phases, anyPhase(), notice.PhaseRescheduled), "reader": wordsOf(w.reader, readerWords), "layout": wordsOf(w.layout, layoutWords)}
+	w.kinds, w.phases, w.reader, w.layout, w.said = map[string]map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}, map[string]sentence{}
+	known := yaml.Fields{"phases": w.wordsOf(w.phases, anyPhase(), notice.PhaseRescheduled), "reader": w.wordsOf(w.reader, readerWords),
+		"layout": w.wordsOf(w.layout, layoutWords, earlierWord)}
 	for _, kind := range notice.Kinds {
 		of := map[string]string{}
 		w.kinds[string(kind)] = of
-		known[string(kind)] = wordsOf(of, severities)
+		known[string(kind)] = w.wordsOf(of, severities)
 	}
 	if err := v.Fields("field of words", "words such as “outage: {none: Outage, minor: Minor outage, …}”", known); err != nil {
 		return w, err
@@ -66,13 +68,14 @@ func readWords(v yaml.Value) (w words, err error) {
 }
 
 // wordsOf returns a reader of words for names, all of which it wants but for the optional ones.
-func wordsOf(to map[string]string, names []string, optional ...string) func(yaml.Value) error {
+func (w *words) wordsOf(to map[string]string, names []string, optional ...string) func(yaml.Value) error {
 	return func(v yaml.Value) error {
-		fields := yaml.Fields{}
+		fields, section := yaml.Fields{}, v.Name()
 		for _, name := range names {
 			fields[name] = func(v yaml.Value) error {
 				text, err := v.Text()
 				to[name] = clean(text)
+				w.said["words."+section+"."+name] = sentence{to[name], v.Place()}
 				return err
 			}
 		}
