@@ -52,22 +52,22 @@ func TestMarkdownBecomesBothParts(t *testing.T) {
 			"status page (https://x.example/7?q=a%20b%3Fc) https://y.example/7.\na@b.example\n"},
 		"a table": {
 			"| Service | Price |\n|:--|--:|\n| **web** | {{.Customer.Attributes.seats}} |\n| `a` | 9 \\| 10 |\n\nBye",
-			"<table>\n<thead>\n<tr>\n<th style=\"text-align:left\">Service</th>\n<th style=\"text-align:right\">Price</th>\n</tr>\n</thead>\n" +
+			"<table>\n<thead>\n<tr>\n<th scope=\"col\" style=\"text-align:left\">Service</th>\n<th scope=\"col\" style=\"text-align:right\">Price</th>\n</tr>\n</thead>\n" +
 				"<tbody>\n<tr>\n<td style=\"text-align:left\"><strong>web</strong></td>\n<td style=\"text-align:right\">1234.5</td>\n</tr>\n" +
 				"<tr>\n<td style=\"text-align:left\"><code>a</code></td>\n<td style=\"text-align:right\">9 | 10</td>\n</tr>\n</tbody>\n</table>\n<p>Bye</p>\n",
 			"Service   Price\n-------  ------\nweb      1234.5\na        9 | 10\n\nBye\n"},
 		"a table with a range": {
 			"a|b\n-|-\n{{range .Customers}}| {{.ID}} | {{.Name}} |\n{{end}}\n\nBye",
-			"<table>\n<thead>\n<tr>\n<th>a</th>\n<th>b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>7</td>\n<td>Ann &amp; *Bo*</td>\n</tr>\n" +
+			"<table>\n<thead>\n<tr>\n<th scope=\"col\">a</th>\n<th scope=\"col\">b</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>7</td>\n<td>Ann &amp; *Bo*</td>\n</tr>\n" +
 				"<tr>\n<td>8</td>\n<td>Cy</td>\n</tr>\n</tbody>\n</table>\n<p>Bye</p>\n",
 			"a  b\n-  ----------\n7  Ann & *Bo*\n8  Cy\n\nBye\n"},
 		"a table with an if": {
 			"| a |\n|---|\n{{if .Customer.Attributes.empty}}\n| b |\n{{else}}\n| c |\n{{end}}\n{{if .Customer.Attributes.plan}}| d{{if .Customers}}e{{end}} |{{end}}\n{{if .Customer.Attributes.plan}}\nBye\n{{end}}",
-			"<table>\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>c</td>\n</tr>\n<tr>\n<td>de</td>\n</tr>\n</tbody>\n</table>\n<p>Bye</p>\n",
+			"<table>\n<thead>\n<tr>\n<th scope=\"col\">a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>c</td>\n</tr>\n<tr>\n<td>de</td>\n</tr>\n</tbody>\n</table>\n<p>Bye</p>\n",
 			"a\n--\nc\nde\n\nBye\n"},
 		"a table that is too wide for a line": {
 			"- x\n\n  | What | |\n  |---|---|\n  | " + strings.Repeat("very ", 20) + "long | {{.Customer.ID}} |\n  | b | |",
-			"<ul>\n<li>x\n<table>\n<thead>\n<tr>\n<th>What</th>\n<th></th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>" + strings.Repeat("very ", 20) +
+			"<ul>\n<li>x\n<table>\n<thead>\n<tr>\n<th scope=\"col\">What</th>\n<th scope=\"col\"></th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>" + strings.Repeat("very ", 20) +
 				"long</td>\n<td>7</td>\n</tr>\n<tr>\n<td>b</td>\n<td></td>\n</tr>\n</tbody>\n</table>\n</li>\n</ul>\n",
 			"- x\n  What: " + strings.TrimSpace(strings.Repeat("very ", 13)) + "\n    " + strings.TrimSpace(strings.Repeat("very ", 7)) + " long\n  7\n\n  What: b\n"},
 		"what is struck through": {
