@@ -44,20 +44,19 @@ func (s *system) chosen(audience string, files ...string) (n int, plan notice.Pl
 	return 0, plan, errs
 }
 
-// client returns a client of the API.
+// client returns a client of the API, as the last variables of the environment have it.
 func (s *system) client() *api.Client {
 	s.t.Helper()
+	set := map[string]string{}
 	for _, v := range s.env {
-		if url, ok := strings.CutPrefix(v, "TOCSIN_URL="); ok {
-			c, err := api.NewClient(url, "s3cret", "test")
-			if err != nil {
-				s.t.Fatal(err)
-			}
-			return c
-		}
+		name, value, _ := strings.Cut(v, "=")
+		set[name] = value
 	}
-	s.t.Fatal("the system has no address")
-	return nil
+	c, err := api.NewClient(set["TOCSIN_URL"], set["TOCSIN_TOKEN"], "test")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
 }
 
 // quoted is a filter as a text of YAML.
