@@ -21,7 +21,7 @@ func TestTheNowPageInABrowser(t *testing.T) {
 	}
 	b.evaluate("window.stays = true", nil)
 	s.must(nil, "notice", "send", s.notice("down"), "--yes")
-	b.wantText("down Outage · Cause identified Brake: no worker is alive Sending")
+	b.wantText("down Outage · Cause identified No worker is alive Sending")
 	b.wantText("Needs a decision no worker is alive")
 	s.must(nil, "notice", "pause", "down")
 	b.wantText("down is paused")
