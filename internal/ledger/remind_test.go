@@ -210,6 +210,33 @@ func TestRemindersFollowTheirNotice(t *testing.T) {
 	d.wantStanding(map[string]string{"k": "cancelled: cancelled", "k.reminder-24h": "cancelled: superseded", "k.reminder-1h": "cancelled: superseded"})
 }
 
+// TestAnAmendmentCancelsTheRemindersOfItsNotice, those that are under way too, and no others.
+func TestAnAmendmentCancelsTheRemindersOfItsNotice(t *testing.T) {
+	t.Parallel()
+	d, start := announced(t)
+	other := maintenance("other", "scheduled", start.Add(24*time.Hour))
+	other.Incident, other.Remind = "m2", []string{"1h"}
+	d.must(d.announce(other))
+	id, a := d.due("k.reminder-24h")
+	d.must(d.Leave(t.Context(), id, a))
+	c := d.claim("w")
+	b := maintenance("k2", "scheduled", start)
+	b.Amends, b.Corrections = "k", map[string]notice.Text{"en": {Subject: "correction", Body: "c"}}
+	id, _, err := d.PutDraft(t.Context(), ledger.Draft{Body: b, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "op"})
+	d.must(err)
+	a = all(b)
+	a.Amends = d.at("k")
+	_, err = d.Release(t.Context(), id, a, press(""))
+	d.must(err)
+	d.wantStanding(map[string]string{"k": "cancelled: amended", "k2": "sending", "k.reminder-24h": "cancelled: superseded", "k.reminder-1h": "cancelled: superseded"})
+	d.at("k.reminder-24h")
+	if d.mark(attempt(c, 0)) {
+		t.Error("a mail of a reminder was marked after the amendment")
+	}
+	d.at("other.reminder-1h")
+	d.wantNotice(notice.Scheduled)
+}
+
 // TestACancelAgainstTheTimeOfAReminder: whichever is first, no mail of the reminder is marked once the other has begun.
 func TestACancelAgainstTheTimeOfAReminder(t *testing.T) {
 	t.Parallel()
