@@ -17,7 +17,7 @@ const (
 	mostTallies  = 100
 )
 
-// tallies counts large reports beside their pages: to look at each of 1,000,000 deliveries takes many seconds. One is counted at a time.
+// tallies counts large reports apart from their pages: to look at each of 1,000,000 deliveries takes many seconds. One is counted at a time.
 // A page shows the last count, with its own time.
 type tallies struct {
 	log  *slog.Logger

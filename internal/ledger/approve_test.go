@@ -282,7 +282,7 @@ func TestApprovalsMeet(t *testing.T) {
 	}
 }
 
-// approvedBy checks what came of three approvals, of which the last is by an author, and of the act that met them.
+// approvedBy checks the results of three approvals, of which the last is by an author, and of the act that met them.
 func approvedBy(t *testing.T, d *desk, name string, people []string, released []bool, errs []error, met error) {
 	t.Helper()
 	by := ""

@@ -22,7 +22,7 @@ func (b Body) Shown() Body {
 }
 
 // ShownIn returns which of the earlier notices of an incident the mails of a body may show, by number: those that went to its own audience, so
-// that nobody reads what was written to others. That is an audience which is the same, or which is that earlier notice. The notices, and the
+// that nobody reads mails that were for others. That is an audience which is the same, or which is that earlier notice. The notices, and the
 // numbers, are in the order of their release, the last one first. An amendment has the audience of the notice that it stops, and does not show that.
 func ShownIn(b Body, earlier []Body) (numbers []int) {
 	audiences := []Audience{b.Audience}
