@@ -11,33 +11,41 @@ const wholeLine = base64Line / 4 * 3
 // fewLines is how long a text is, in bytes, before it is worth being encoded before the values are known.
 const fewLines = 3 * wholeLine
 
-// base64 writes pieces as base64. A text that was encoded before begins a line, after a shorter one for all before it.
-func (w *writer) base64(pieces []piece, values []result, field func(*writer, field)) {
-	plain := writer{buf: w.inner[:0], plain: true, crlf: true, scratch: w.scratch}
+// base64 writes pieces as base64, by way of plain. A text that was encoded before begins a line, after a shorter one for all before it.
+func (w *writer) base64(plain *writer, pieces []piece, values []result, field func(*writer, field)) {
+	*plain = writer{buf: plain.buf[:0], plain: true, crlf: true, scratch: plain.scratch}
+	col := 0
 	for i := range pieces {
 		switch p := &pieces[i]; {
-		case plain.filled(p, values):
-		case p.Field != 0:
-			field(&plain, p.Field)
 		case p.encoded != nil:
 			lack := (3 - len(plain.buf)%3) % 3
-			w.lines(append(plain.buf, p.Text[:lack]...))
+			w.lines(append(plain.buf, p.Text[:lack]...), col)
 			w.buf = append(w.buf, p.encoded[lack]...)
-			plain.buf = append(plain.buf[:0], p.Text[lack+(len(p.Text)-lack)/wholeLine*wholeLine:]...)
+			plain.buf, col = plain.buf[:0], 0
+			if i < len(pieces)-1 {
+				rest := (len(p.Text) - lack) % wholeLine
+				plain.buf, col = append(plain.buf, p.Text[len(p.Text)-rest%3:]...), rest/3*4
+			}
+		case plain.filled(p, values):
+		case p.Field != 0:
+			field(plain, p.Field)
 		default:
 			plain.buf = append(plain.buf, p.Text...)
 		}
 	}
-	w.lines(plain.buf)
-	w.inner, w.scratch, w.col = plain.buf, plain.scratch, 0
+	w.lines(plain.buf, col)
+	w.col = 0
 }
 
-// lines writes bytes as lines of base64.
-func (w *writer) lines(plain []byte) {
+// lines writes bytes as lines of base64, the first of which has some columns already, and ends the last.
+func (w *writer) lines(plain []byte, col int) {
 	for len(plain) > 0 {
-		n := min(len(plain), wholeLine)
+		n := min(len(plain), (base64Line-col)/4*3)
 		w.buf = append(base64.StdEncoding.AppendEncode(w.buf, plain[:n]), "\r\n"...)
-		plain = plain[n:]
+		plain, col = plain[n:], 0
+	}
+	if col > 0 {
+		w.buf = append(w.buf, "\r\n"...)
 	}
 }
 
@@ -50,16 +58,30 @@ func (m *Mail) encodeConstants() {
 		m.subjectLine = w.buf
 	}
 	for i := range m.Pieces {
-		for n := range m.Pieces[i].Base64 {
-			if p := &m.Pieces[i].Base64[n]; m.Version >= alignedVersion && p.constant() && len(p.Text) >= fewLines {
-				p.encoded = new([3]string)
-				for lack := range p.encoded {
-					var w writer
-					w.lines([]byte(p.Text[lack : lack+(len(p.Text)-lack)/wholeLine*wholeLine]))
-					p.encoded[lack] = string(w.buf)
-				}
+		all := m.Pieces[i].Base64
+		for n := range all {
+			if p := &all[n]; m.Version >= alignedVersion && p.constant() && len(p.Text) >= fewLines {
+				p.encode(n == len(all)-1)
 			}
 		}
+	}
+}
+
+// encode encodes a long text of a part. Its last line stays open where more follows: without the one or two bytes that are
+// encoded with the next.
+func (p *piece) encode(last bool) {
+	p.encoded = new([3]string)
+	for lack := range p.encoded {
+		text := []byte(p.Text[lack:])
+		if !last {
+			text = text[:len(text)/3*3]
+		}
+		var w writer
+		w.lines(text, 0)
+		if !last && len(text)%wholeLine > 0 {
+			w.buf = w.buf[:len(w.buf)-len("\r\n")]
+		}
+		p.encoded[lack] = string(w.buf)
 	}
 }
 

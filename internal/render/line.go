@@ -27,14 +27,16 @@ func (w *writer) wrap(l *line, values []result, limit int) {
 	plain := writer{buf: w.scratch[:0], plain: true}
 	plain.pieces(l.Pieces, values)
 	w.scratch = plain.buf
-	wrap := wrapping{writer: w, line: l, limit: limit}
 	// No letter has more columns than bytes: a short line is written as it is, unless spaces in it are to become one.
-	if short := len(plain.buf) <= limit && l.Underline == ""; short && !spacedOut(plain.buf) {
-		wrap.put(string(plain.buf), len(plain.buf), 1)
-	} else {
-		for s := range strings.FieldsFuncSeq(string(plain.buf), func(r rune) bool { return r == ' ' || r == '\t' }) {
-			wrap.word(s)
-		}
+	if len(plain.buf) <= limit && l.Underline == "" && !spacedOut(plain.buf) {
+		w.string(l.First)
+		w.bytes(plain.buf)
+		w.newline()
+		return
+	}
+	wrap := wrapping{writer: w, line: l, limit: limit}
+	for s := range strings.FieldsFuncSeq(string(plain.buf), func(r rune) bool { return r == ' ' || r == '\t' }) {
+		wrap.word(s)
 	}
 	if wrap.widest == 0 {
 		return

@@ -68,6 +68,7 @@ type filling struct {
 	values  []result
 	subject []byte
 	writer  writer
+	inner   writer // of a part in base64, before it is encoded
 }
 
 var fillings = sync.Pool{New: func() any { return new(filling) }}
@@ -104,7 +105,7 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 		case p.Field != 0:
 			field(w, p.Field)
 		case p.Base64 != nil:
-			w.base64(p.Base64, f.values, field)
+			w.base64(&f.inner, p.Base64, f.values, field)
 		default:
 			w.buf, w.col = append(w.buf, p.Text...), p.Col
 		}

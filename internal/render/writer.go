@@ -10,7 +10,6 @@ type writer struct {
 	plain   bool
 	crlf    bool // plain, and lines are ended by CRLF
 	scratch []byte
-	inner   []byte // of a part in base64
 }
 
 // lineEnd is how long a quoted-printable line gets, its last "=" apart.
@@ -60,6 +59,10 @@ func (w *writer) newline() {
 
 // string writes lines that are ended by \n. A space at the end of a line, which some servers take away, is quoted.
 func (w *writer) string(s string) {
+	if w.plain && strings.IndexByte(s, '\n') < 0 {
+		w.buf = append(w.buf, s...)
+		return
+	}
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '\n':
@@ -69,6 +72,17 @@ func (w *writer) string(s string) {
 		default:
 			w.put(c)
 		}
+	}
+}
+
+// bytes writes what is within a line.
+func (w *writer) bytes(s []byte) {
+	if w.plain {
+		w.buf = append(w.buf, s...)
+		return
+	}
+	for _, c := range s {
+		w.put(c)
 	}
 }
 
@@ -102,21 +116,30 @@ func (w *writer) value(v result, form int) {
 	if isolated {
 		w.string("\u2068")
 	}
-	for i := range len(v.s) {
-		c := v.s[i]
+	if w.plain && form&^formIsolated == 0 {
+		w.buf = append(w.buf, v.s...)
+	} else {
+		w.formed(v.s, form)
+	}
+	if isolated {
+		w.string("\u2069")
+	}
+}
+
+// formed writes a value as its form wants it.
+func (w *writer) formed(s string, form int) {
+	for i := range len(s) {
+		c := s[i]
 		switch {
 		case form&(formURL|formQuery) == 0:
 			w.form(c, form)
-		case unreserved(c) || form&formQuery == 0 && reserved(v.s, i):
+		case unreserved(c) || form&formQuery == 0 && reserved(s, i):
 			w.form(c, form)
 		default:
 			w.put('%')
 			w.put(hexDigits[c>>4])
 			w.put(hexDigits[c&15])
 		}
-	}
-	if isolated {
-		w.string("\u2069")
 	}
 }
 
