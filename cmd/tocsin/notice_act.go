@@ -18,7 +18,7 @@ type (
 	pauseCmd  struct{ one }
 	resumeCmd struct {
 		one
-		LeaveFailed bool `help:"Held since a relay refused everybody: do not send again the mails that it refused."`
+		LeaveFailed bool `help:"Held since a relay refused everybody, or at a canary that was stopped: do not send again the mails that were refused."`
 	}
 	cancelCmd struct {
 		one
@@ -131,6 +131,7 @@ func standing(w io.Writer, st notice.Status) *grid {
 		fmt.Fprintf(w, "A relay refuses everybody, so nothing more of this notice is tried. When that is mended:\n  tocsin notice resume %s\n"+
 			"That sends again the mails it refused; with --leave-failed they stay failed.\n\n", st.Key)
 	}
+	printCanary(w, st)
 	printAwaiting(w, st)
 	t := table(w)
 	fmt.Fprintf(t, "Notice\t%s\nNumber\t%d\nKind\t%s\n", st.Key, st.Number, sort(st.Kind, st.Phase))
@@ -143,6 +144,9 @@ func standing(w io.Writer, st notice.Status) *grid {
 	}
 	if st.SendAt != nil && !st.State.Finished() {
 		fmt.Fprintf(t, "To be sent at\t%s\n", when(st.SendAt))
+	}
+	if st.Canary != nil {
+		fmt.Fprintf(t, "Canary\t%s\n", canary(*st.Canary))
 	}
 	if st.HeldUntil != nil {
 		fmt.Fprintf(t, "Held until\t%s\n", when(st.HeldUntil))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type sendCmd struct {
 	Force    bool    `help:"Send it though its phase is before one that the incident has come to."`
 	Left     bool    `name:"allow-placeholders" help:"Send it though its texts have placeholders left over."`
 	Expect   *int    `placeholder:"N" help:"Refuse another number of recipients than this."`
+	Canary   int     `placeholder:"N" help:"Send it to N mailboxes drawn at random, then hold it until: tocsin notice resume KEY."`
 	Wait     bool    `help:"Return when nothing is left to be sent; exit 1 where that went wrong."`
 	Tolerate percent `default:"5%" placeholder:"SHARE" help:"Of the mails, this share may fail before --wait exits with 1 (${default})."`
 	Override string  `placeholder:"REASON" help:"In an emergency: release it without the other person who has to approve it, for this reason."`
@@ -40,6 +42,7 @@ type receipt struct {
 	ByLanguage map[string]int `json:"by_language"`
 	Suppressed map[string]int `json:"suppressed"`
 	ApprovedBy string         `json:"approved_by,omitempty"`
+	Canary     *notice.Canary `json:"canary,omitempty"`
 	// AwaitingApproval is the release, where it waits for another person.
 	AwaitingApproval *notice.AwaitedApproval `json:"awaiting_approval,omitempty"`
 }
@@ -114,16 +117,19 @@ func (c *sendCmd) release(ctx context.Context, a *app, client *api.Client, body 
 	if c.Expect != nil && *c.Expect != mailed(p) {
 		return done, fmt.Errorf("%s would get it, and not %s as --expect says: nothing was sent", many(mailed(p), "recipient"), count(*c.Expect))
 	}
+	if n := cmp.Or(c.Canary, body.Canary); n > 0 && n < mailed(p) {
+		sentence(a.stderr, "It goes to %s first, drawn at random, and is then held until: tocsin notice resume %s", mailboxCount(n), body.Key)
+	}
 	if !c.Yes {
 		if err := c.confirm(ctx, a, body, p); err != nil {
 			return done, err
 		}
 	}
-	done, err = client.Release(ctx, body.Key, notice.Releasing{Plan: p.Digest, Allow: c.allowed()})
+	done, err = client.Release(ctx, body.Key, notice.Releasing{Plan: p.Digest, Allow: c.allowed(), Canary: c.Canary})
 	if notice.CodeOf(err) == notice.CodePlanChanged {
 		printDrift(a.stderr, err)
 		if c.Yes && c.Expect == nil { // nobody looked: the notice goes to those who are on its audience now
-			done, err = client.Release(ctx, body.Key, notice.Releasing{Allow: c.allowed()})
+			done, err = client.Release(ctx, body.Key, notice.Releasing{Allow: c.allowed(), Canary: c.Canary})
 		}
 	}
 	if err == nil && done.AwaitingApproval != nil && c.Override != "" {
@@ -155,7 +161,7 @@ func (c *sendCmd) confirm(ctx context.Context, a *app, body notice.Body, p notic
 
 func (c *sendCmd) print(a *app, r api.Receipt) error {
 	if c.JSON {
-		err := document(a.stdout, receipt{r.Number, r.Key, r.State, r.Created, r.Customers, r.Recipients, r.ByLanguage, r.Suppressed, r.ApprovedBy, r.AwaitingApproval})
+		err := document(a.stdout, receipt{r.Number, r.Key, r.State, r.Created, r.Customers, r.Recipients, r.ByLanguage, r.Suppressed, r.ApprovedBy, r.Canary, r.AwaitingApproval})
 		return errors.Join(err, stopped(r.Status))
 	}
 	printUncertain(a.stdout, r.Status)
@@ -205,6 +211,9 @@ func (c *sendCmd) follow(ctx context.Context, a *app, client *api.Client, r api.
 func stopped(st notice.Status) error {
 	if st.AwaitingApproval != nil {
 		return fmt.Errorf("%s is not released: awaiting_approval", st.Key)
+	}
+	if st.AtCanary() {
+		return fmt.Errorf("%s is held after its canary of %s: look at those mails (tocsin report %[1]s), then go on with: tocsin notice resume %[1]s", st.Key, mailboxCount(canarySize(st)))
 	}
 	if st.State != notice.Cancelled && st.State != notice.Held {
 		return nil

@@ -96,6 +96,9 @@ func standstill(st notice.Status) string {
 		if braked(st) {
 			return "it is held, since a relay refuses everybody; go on with: tocsin notice resume " + st.Key
 		}
+		if st.AtCanary() {
+			return "it is held after its canary; go on with: tocsin notice resume " + st.Key
+		}
 		return "it is held: " + shown(st.Reason)
 	case notice.BrakeScheduled:
 		return "it goes out at " + when(st.SendAt)

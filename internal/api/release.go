@@ -11,8 +11,9 @@ import (
 
 // releasingBody is notice.Releasing, of which only what is meant need be sent.
 type releasingBody struct {
-	Plan  string   `json:"plan,omitempty" doc:"digest of the plan that was shown: that one goes, or nothing does" maxLength:"64" pattern:"^[0-9a-f]{64}$"`
-	Allow []string `json:"allow,omitempty" doc:"the checks that are overruled, by name, such as past; the log of the notice names them" maxItems:"10"`
+	Plan   string   `json:"plan,omitempty" doc:"digest of the plan that was shown: that one goes, or nothing does" maxLength:"64" pattern:"^[0-9a-f]{64}$"`
+	Allow  []string `json:"allow,omitempty" doc:"the checks that are overruled, by name, such as past; the log of the notice names them" maxItems:"10"`
+	Canary int      `json:"canary,omitempty" doc:"how many mailboxes it goes to before it is held, in the place of the body's canary; 0: as the body says" minimum:"0" maximum:"1000"`
 }
 
 // describeRelease adds the dry runs of a notice, and its release.

@@ -140,6 +140,9 @@ func normalAmendment(b notice.Body) error {
 	if len(b.Remind) > 0 {
 		return notice.Invalid("remind", "does not go with an amendment, which cancels the reminders of %q: leave it out, and send the reminder as a notice of its own", b.Amends)
 	}
+	if b.Canary != 0 {
+		return notice.Invalid("canary", "does not go with an amendment, which stops %q and puts it right at once: leave it out", b.Amends)
+	}
 	if b.SendAt != "" {
 		return notice.Invalid("send_at", "does not go with an amendment, which stops %q and leaves at once: leave it out", b.Amends)
 	}

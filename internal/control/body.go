@@ -48,6 +48,9 @@ func normal(b notice.Body) (notice.Body, error) {
 	default:
 		return b, notice.Invalid("stacked", "%q is none of never, unmatched, always", b.Stacked)
 	}
+	if err := notice.NormalCanary(b.Canary); err != nil {
+		return b, err
+	}
 	if b.ReminderOf != "" {
 		return b, notice.Invalid("reminder_of", "is set by Tocsin: the release of a notice with remind makes its reminders")
 	}

@@ -149,7 +149,7 @@ func (d *Desk) Pause(ctx context.Context, ref, who string) (notice.Status, error
 	return d.change(ctx, ref, who, d.Ledger.Pause)
 }
 
-// Resume has a notice sent again that is paused, or held since a relay refused everybody.
+// Resume has a notice sent again that is paused, or held after its canary, or since a relay refused everybody.
 func (d *Desk) Resume(ctx context.Context, ref string, r notice.Resuming, who string) (notice.Status, error) {
 	return d.change(ctx, ref, who, func(ctx context.Context, id int64, who string) error {
 		return d.Ledger.Resume(ctx, id, r.LeaveFailed, who)

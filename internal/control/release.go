@@ -135,6 +135,7 @@ func (d *Desk) Approve(ctx context.Context, ref string, a notice.Approving, who 
 	r := notice.Releasing{Plan: a.Plan, Allow: a.Allow}
 	if asked := st.AwaitingApproval; asked != nil && asked.Plan == a.Plan {
 		r.Allow = slices.Compact(slices.Sorted(slices.Values(slices.Concat(asked.Allow, a.Allow))))
+		r.Canary = asked.Canary
 	}
 	return d.releaseAs(ctx, n, r, &ledger.Approval{Person: notice.Person(ctx), Override: a.Override}, who)
 }
@@ -157,6 +158,9 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 	if err := checkAllowed(r.Allow); err != nil {
 		return false, err
 	}
+	if err := notice.NormalCanary(r.Canary); err != nil {
+		return false, err
+	}
 	compiled, err := d.compile(n.Body, n.Texts, n.Earlier)
 	if err != nil {
 		return false, err
@@ -172,7 +176,7 @@ func (d *Desk) release(ctx context.Context, n ledger.Notice, r notice.Releasing,
 		return false, err
 	}
 	press := ledger.Press{Digest: r.Plan, Domain: d.domain(), Who: who, Allowed: r.Allow, MaxRecipients: n.Body.MaxRecipients, Reminders: remind.drafts,
-		ApproveFrom: d.Approvals, Approval: approval}
+		ApproveFrom: d.Approvals, Approval: approval, Canary: r.Canary}
 	if r.Plan != "" {
 		released, err = d.Ledger.Take(ctx, n.ID, press)
 		if notice.CodeOf(err) != notice.CodePlanChanged {

@@ -19,6 +19,8 @@ type books interface {
 	renew(id, epoch int64) bool
 	close(c ledger.Claim) (held, owed bool)
 	finish(id int64)
+	canaryOf(chunk int64) (id int64, ok bool)
+	holdAtCanary(id int64)
 	due() ledger.Work
 	transition(id int64, what string, to notice.State, from ...notice.State) error
 	barrier(id int64, to notice.State)
@@ -96,6 +98,9 @@ func (c *clerk) Renew(ctx context.Context, id, epoch int64) (held bool, err erro
 func (c *clerk) CloseChunk(ctx context.Context, claim ledger.Claim) (bool, error) {
 	var held, owed bool
 	err := c.tx(ctx, "close", claim.ChunkID, claim.Epoch, func() error { held, owed = c.close(claim); return nil })
+	if id, canary := c.canaryOf(claim.ChunkID); err == nil && held && canary {
+		err = c.tx(ctx, "canary", id, 0, func() error { c.holdAtCanary(id); return nil })
+	}
 	if err != nil || !held || owed {
 		return owed && err == nil, err
 	}

@@ -81,18 +81,23 @@ func (m *memory) putBack(id int64, who string) {
 	}
 }
 
-// resume has a notice sent again that is paused, or that the brake holds.
+// resume has a notice sent again that is paused, that the brake holds, or that is held after its canary: that one goes to the rest now.
 func (m *memory) resume(id int64) error {
 	from := []notice.State{notice.Paused}
-	if n := m.notice(id); n != nil && (n.braked() || m.mutant == resumeLiftsTheFence) {
+	n := m.notice(id)
+	over := n != nil && n.atCanary()
+	if n != nil && (n.braked() || over || m.mutant == resumeLiftsTheFence) {
 		from = append(from, notice.Held)
 	}
 	goesOn := m.notice(id) != nil && m.notice(id).State == notice.Sending
 	if err := m.transition(id, "resume", notice.Sending, from...); err != nil || goesOn {
 		return err
 	}
-	n := m.notice(id)
 	n.reason, n.brake, n.resumed = "", nil, m.now()
+	if n.trial && over {
+		m.watch.goesOn(n)
+	}
+	n.trial = n.trial && !over && m.mutant != pauseEndsCanary
 	return nil
 }
 

@@ -22,6 +22,7 @@ import (
 //	superseded  after a later phase began, no mark of an earlier one commits, and none of its dots follows the later
 //	            one's mark; a stopped delivery is not owed unless a dot may still come (marked, dotted, stopped rows)
 //	reminded    no mark of a reminder commits after a notice that ends it has begun, or its window has (remindedOf)
+//	tried       the rest of a notice with a canary is marked only after an operator has had it go on (tried)
 //	planned     a release takes the plan that was shown, and it alone: nobody is added, and nobody lost (taken, planned)
 //	erased      no plan holds a customer whose erasure has returned (planned)
 //	returned    a bounce of the last attempt ends a delivery that was sent, or is uncertain; no other report changes one (returned)
@@ -52,6 +53,7 @@ type checker struct {
 	// additions are how many rows were added since the release, by plan.
 	additions map[*planRow]int
 	restored  bool
+	wentOn    map[string]bool     // notices that an operator had go on after their canary
 	lifted    bool                // since the last restore an operator has let releases go on
 	holds     map[int64]time.Time // those that have returned, by number, until when they last
 	released  map[string]bool     // notices, also those of which a restore has lost the release
@@ -75,7 +77,7 @@ type showing struct {
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
 		marks: map[ledger.Attempt]int{}, inARow: map[[2]int64]int{}, most: map[int64]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
-		silent: map[string]listing{}, mayList: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, additions: map[*planRow]int{}, took: map[string]*planRow{}, released: map[string]bool{}, over: map[string]string{}, holds: map[int64]time.Time{}}
+		silent: map[string]listing{}, mayList: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, additions: map[*planRow]int{}, took: map[string]*planRow{}, released: map[string]bool{}, wentOn: map[string]bool{}, over: map[string]string{}, holds: map[int64]time.Time{}}
 }
 
 // check looks at all that a step may have changed.

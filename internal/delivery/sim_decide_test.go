@@ -206,7 +206,7 @@ func (w *world) lookAfter() (busy bool) {
 		case n.State == notice.Draft:
 			w.release(n)
 			busy = true
-		case n.State == notice.Paused || n.braked():
+		case n.State == notice.Paused || n.braked() || n.atCanary():
 			w.resume(n)
 			busy = true
 		case n.State == notice.Held:

@@ -22,7 +22,8 @@ type memory struct {
 	againSets bool // a second ask sets the mark where the first was never committed
 	pins      simPins
 	mutant    mutant
-	watch     *checker // told of each mark, and of more; may be nil
+	drawn     map[int]bool // the rows of the canary of the next release; nil: they are drawn here
+	watch     *checker     // told of each mark, and of more; may be nil
 
 	tables
 	database atomic.Int64 // in which the tables stand; a restore makes another one
@@ -39,6 +40,8 @@ type noticeRow struct {
 	plan      *planRow  // taken by its release
 	beganAt   time.Time // when it was first sent; zero: not yet
 	customers int
+	canary    int                 // how many mailboxes it goes to first
+	trial     bool                // nobody has had it go on to the rest
 	outcomes  map[int]*outcomeRow // by seq
 	reports   []reportRow         // that came back
 }
@@ -49,6 +52,7 @@ type chunkRow struct {
 	notice              *noticeRow
 	dots, sent, stopped bitset
 	corrects            bitset // of an amendment
+	canary              bool
 	answers             []answerRow
 }
 
@@ -167,7 +171,7 @@ func (m *memory) chunkOf(n *noticeRow, seq int) *chunkRow {
 // claim is C0 to C4.
 func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 	c, now := m.chunk(id), m.now()
-	if c == nil || !c.open || !c.leaseUntil.IsZero() && !c.leaseUntil.Before(now) {
+	if c == nil || !c.open || !c.leaseUntil.IsZero() && !c.leaseUntil.Before(now) || m.waits(c) {
 		return claim, false
 	}
 	m.takeOver(c)

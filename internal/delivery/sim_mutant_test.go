@@ -188,6 +188,7 @@ var mutants = []mutant{
 	migrationForgets, migrationRequeues, oldWorkersGoOn,
 	amendStopsNothing, amendInTwo, amendTwice, amendForgetsSending, amendForgetsLost, amendForgetsEarlier, amendReadsLate, amendLooksAtLastAlone,
 	amendDoesNotWait, amendMailsSuppressed,
+	canaryIgnored, canaryGoesOn, pauseEndsCanary, canaryHoldIsLost, unholdEndsCanary,
 }
 
 // caughtBy is the seed of a schedule that catches each.
@@ -205,4 +206,5 @@ var caughtBy = map[mutant]uint64{
 	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 179, claimForgetsX: 78, claimForgetsList: 37, putsNothingBack: 13, erasedKeepsMail: 138,
 	scopeCoversNothing: 46, scopeIgnored: 20, policySuppresses: 25, reportKeptTwice: 220, deliveryUnsettles: 398,
 	bounceLeavesUncertain: 25, bounceOverOwed: 150, bounceReopens: 25, bounceTakes250Back: 45, bounceWithoutK: 25,
+	canaryIgnored: 4, canaryGoesOn: 29, pauseEndsCanary: 94, canaryHoldIsLost: 304,
 }

@@ -167,6 +167,8 @@ func (m *memory) mayTake(id int64, digest string) (p *planRow, err error) {
 		return nil, nil
 	case n.ExpiresAt != nil && !n.ExpiresAt.After(m.now()):
 		return nil, notice.Invalid("expires_at", "has gone by: nothing would be sent")
+	case m.roomForCanary(n) != nil:
+		return nil, m.roomForCanary(n)
 	case p != nil && p.customers == 0:
 		return nil, notice.Invalid("audience", "nobody matches it")
 	case p == nil || p.state != planFrozen && m.mutant != releaseIgnoresPlan:
@@ -215,11 +217,7 @@ func (m *memory) layChunks(n *noticeRow) {
 		}
 	}
 	due := n.owedSince()
-	for lo := 0; lo < len(p.recipients); lo += m.chunkSize {
-		c := &chunkRow{notice: n, leaseRow: leaseRow{id: int64(len(m.chunks) + 1), lo: lo, hi: min(lo+m.chunkSize, len(p.recipients)), dueAt: due}}
-		m.chunks = append(m.chunks, c)
-		m.recount(c)
-	}
+	m.layBounds(n, due)
 }
 
 // collect drops a plan that was not taken: first it says so, then its rows go.

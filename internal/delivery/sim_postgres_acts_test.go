@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +53,6 @@ func refused(m, pg error) error {
 }
 
 func (p *pair) release(n int64) error {
-	m, mErr := p.s.Release(p.ctx, n, everybody, ledger.Press{Domain: "example.net", Who: "op"})
 	a := everybody
 	a.Body = p.memory.notice(n).Body
 	if a.Choice.Customers, a.Pins = []string{}, pairPins; a.Body.Amends != "" {
@@ -61,13 +62,20 @@ func (p *pair) release(n int64) error {
 		a.Choice.Customers = append(a.Choice.Customers, c.id)
 	}
 	pg, err := p.db.Release(p.ctx, p.notices[n-1], a, ledger.Press{Domain: "example.net", Who: "op"})
-	if err := refused(mErr, err); err != nil {
+	p.memory.drawn = map[int]bool{}
+	rows, _ := p.pool.Query(p.ctx, `SELECT lo FROM chunk WHERE notice_id = $1 AND canary`, p.notices[n-1])
+	drawn, drawErr := pgx.CollectRows(rows, pgx.RowTo[int])
+	for _, seq := range drawn {
+		p.memory.drawn[seq] = true
+	}
+	m, mErr := p.s.Release(p.ctx, n, everybody, ledger.Press{Domain: "example.net", Who: "op"})
+	if err := errors.Join(drawErr, refused(mErr, err)); err != nil {
 		return err
 	}
 	if !m || !pg {
 		return both("the release", m, pg)
 	}
-	rows, _ := p.pool.Query(p.ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY lo`, p.notices[n-1])
+	rows, _ = p.pool.Query(p.ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY lo`, p.notices[n-1])
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	p.chunks = append(p.chunks, ids...)
 	return err
@@ -93,8 +101,17 @@ func (p *pair) amend(n int64) error {
 	return p.release(int64(len(p.notices)))
 }
 
-// of is the chunk of a notice in memory; nil: it is not released.
-func (p *pair) of(n int64) *chunkRow { return p.memory.chunkOf(p.memory.notice(n), 0) }
+// of is a chunk of a notice in memory; nil: it is not released.
+func (p *pair) of(n int64) *chunkRow {
+	all := slices.DeleteFunc(p.memory.chunksOf(p.memory.notice(n)), func(c *chunkRow) bool { return c.lo == c.hi }) // of a release that was taken back
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return all[p.draw("chunk", len(all))]
+}
 
 func (p *pair) claim(n int64) error {
 	c := p.of(n)

@@ -107,11 +107,12 @@ func (p *pair) begin() error {
 		b := simBody(fmt.Sprintf("%s.n%d", p.prefix, i+1))
 		b.Kind, b.Incident, b.Phase = kind, p.prefix, phases[min(i+p.draw("phase", 2), len(phases)-1)]
 		at := func(d time.Duration) notice.Time { return notice.At(p.memory.now().Add(d).Truncate(time.Microsecond)) }
+		b.Canary = p.draw("canary", 3)
 		switch p.draw("times", 6) {
 		case 0:
 			b.SendAt = at(time.Minute)
 		case 1:
-			b.ExpiresAt = at(10 * time.Minute)
+			b.ExpiresAt = at(10*time.Minute + time.Duration(p.draw("long", 2))*notice.CanaryRoom)
 		}
 		if b.Phase == notice.PhaseReminder && p.draw("of the first", 2) == 0 {
 			b.ReminderOf = p.prefix + ".n1"

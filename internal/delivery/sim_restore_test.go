@@ -84,7 +84,7 @@ func (m *memory) doubt(c *chunkRow, seq int, d delivery) {
 // unhold lets go of a notice: its mails are sent, or are uncertain until it is known which left before the restore.
 func (m *memory) unhold(id int64, send, lift bool) error {
 	n := m.notice(id)
-	if n.State != notice.Held || n.braked() || n.byHold() {
+	if n.State != notice.Held || n.braked() || n.byHold() || n.atCanary() {
 		return notice.Conflict("notice %d is %s: nothing holds it", id, n.State)
 	}
 	for _, c := range m.chunksOf(n) {
@@ -94,6 +94,9 @@ func (m *memory) unhold(id int64, send, lift bool) error {
 			}
 		}
 		m.recount(c)
+	}
+	if m.mutant == unholdEndsCanary {
+		n.trial = false
 	}
 	m.goOn(n)
 	m.fenced = m.fenced && !lift

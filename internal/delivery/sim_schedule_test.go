@@ -123,8 +123,13 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 				b.AudienceAt, b.MaxRecipients = notice.AtSend, 100
 			}
 		}
+		b.Canary = w.canaries()
 		if rng.IntN(8) == 0 {
-			b.ExpiresAt = at(time.Duration(1+rng.IntN(10)) * time.Minute)
+			span := time.Duration(1+rng.IntN(10)) * time.Minute
+			if b.Canary > 0 {
+				span += notice.CanaryRoom
+			}
+			b.ExpiresAt = at(span)
 		}
 		if w.profile == reminding {
 			w.plan(&b, i)

@@ -29,6 +29,7 @@ func (m *memory) start() (done []int64) {
 		}
 	}
 	m.applyHolds()
+	m.holdAtCanaries()
 	for _, n := range m.notices { // one that began here may have superseded the last that an earlier one owed
 		if n.State == notice.Sending && m.finished(n) {
 			done = append(done, n.ID)
@@ -60,5 +61,5 @@ func (m *memory) swept(c *chunkRow, now time.Time) bool {
 	case !c.leaseUntil.IsZero():
 		return c.leaseUntil.Before(now)
 	}
-	return c.notice.State == notice.Sending && !c.dueAt.After(now) || c.notice.State == notice.Cancelled
+	return c.notice.State == notice.Sending && !c.dueAt.After(now) && !m.waits(c) || c.notice.State == notice.Cancelled
 }

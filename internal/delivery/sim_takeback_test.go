@@ -67,6 +67,7 @@ func (m *memory) takeBack(id int64) error {
 		n.outcomes = map[int]*outcomeRow{}
 	}
 	n.SendAt, n.ExpiresAt, _ = n.Body.Schedule()
+	n.canary, n.trial = 0, false
 	return nil
 }
 

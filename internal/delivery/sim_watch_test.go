@@ -38,6 +38,7 @@ func (c *checker) marked(a ledger.Attempt) {
 		w.relay.fail("the mark %v follows the return of a suppression", a)
 	}
 	c.remindedOf(a, n)
+	c.tried(n, chunk, a.Seq)
 	for pair := range c.pairs {
 		if later := (mailbox{pair[1], r.key}); pair[0] == n.Key && pair[2] == r.key && w.relay.copies[later] > 0 && !c.restored && w.knows(later) {
 			w.relay.fail("the mark %v is old news: %v has arrived", a, later)
@@ -172,6 +173,9 @@ func (c *checker) taken(p *planRow) {
 		c.askedFor(n.Key, p)
 	}
 	c.released[n.Key] = true
+	if !c.restored {
+		delete(c.wentOn, n.Key)
+	}
 	if before := c.took[n.Key]; before != nil {
 		c.world.relay.fail("notice %s took plan %d, and now plan %d", n.Key, before.id, p.id)
 	}

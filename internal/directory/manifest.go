@@ -31,6 +31,7 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"audience":         readAudience(path, &b.Audience),
 		"audience_at":      yaml.Text(&b.AudienceAt),
 		"max_recipients":   readNumber(&b.MaxRecipients),
+		"canary":           readNumber(&b.Canary),
 		"default_language": yaml.Text(&b.DefaultLanguage),
 		"stacked":          yaml.Text(&b.Stacked),
 		"zone":             yaml.Text(&b.Zone),

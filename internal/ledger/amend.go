@@ -70,45 +70,45 @@ func deadlocked(err error) bool {
 // stopped mails end cancelled: amended. A row is a correction if an earlier version arrived, or may have; an answer that comes later changes the
 // stopped notice alone. Suppressed rows stay so, and rows whose customers were erased are stopped from the start. Where a mark of the stopped notice
 // is open, the amendment waits for its dot, as a later phase does. It brings the counts of the plan up to date.
-func (db *DB) amend(ctx context.Context, tx pgx.Tx, n Notice, p *frozenPlan, who string) error {
+func (db *DB) amend(ctx context.Context, tx pgx.Tx, n Notice, p *frozenPlan, press Press) (noCanary int, err error) {
 	rows, err := p.look(ctx, tx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	a, reminders, err := lockAmended(ctx, tx, n)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var same bool
 	err = tx.QueryRow(ctx, `SELECT amends = (SELECT plan_id FROM notice WHERE id = $2) AND recipients = (SELECT max(hi) FROM chunk WHERE notice_id = $2) FROM plan WHERE id = $1`,
 		p.id, a.ID).Scan(&same)
 	if err != nil {
-		return fmt.Errorf("compare the plan of notice %d with that of notice %d: %w", n.ID, a.ID, err)
+		return 0, fmt.Errorf("compare the plan of notice %d with that of notice %d: %w", n.ID, a.ID, err)
 	}
 	if !same {
-		return &notice.Error{Code: notice.CodePlanChanged, Message: fmt.Sprintf("notice %q has other rows than the plan that was shown: look at it again", a.Key)}
+		return 0, &notice.Error{Code: notice.CodePlanChanged, Message: fmt.Sprintf("notice %q has other rows than the plan that was shown: look at it again", a.Key)}
 	}
 	if err := stopAmended(ctx, tx, a.ID); err != nil {
-		return err
+		return 0, err
 	}
 	if err := endReminders(ctx, tx, reminders, n.Key); err != nil {
-		return err
+		return 0, err
 	}
 	chunks, err := db.layAmendment(ctx, tx, n.ID, p.id, a.ID, rows.erased)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := p.recount(ctx, tx, n.ID, rows); err != nil {
-		return err
+		return 0, err
 	}
 	if len(p.byLanguage) == 0 {
-		return notice.Conflict("notice %q reached nobody, and owes nothing to anybody: there is nothing to amend", a.Key)
+		return 0, notice.Conflict("notice %q reached nobody, and owes nothing to anybody: there is nothing to amend", a.Key)
 	}
 	var corrections int
 	if err := tx.QueryRow(ctx, `SELECT sum(bit_count(corrects & ~stopped)) FROM chunk WHERE id = ANY($1)`, chunks).Scan(&corrections); err != nil {
-		return fmt.Errorf("count the corrections: %w", err)
+		return 0, fmt.Errorf("count the corrections: %w", err)
 	}
-	return recordAct(ctx, tx, a.ID, who, "amend", fmt.Sprintf("by notice %s, which corrects %d", n.Key, corrections))
+	return 0, recordAct(ctx, tx, a.ID, press.Who, "amend", fmt.Sprintf("by notice %s, which corrects %d", n.Key, corrections))
 }
 
 // stopAmended cancels a locked notice: all that it owes, or comes to owe.

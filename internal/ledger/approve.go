@@ -39,7 +39,7 @@ func (p *Press) admit(ctx context.Context, tx pgx.Tx, n Notice, mailed int) (wai
 	case by.asked != nil:
 		return true, nil
 	}
-	asked := notice.AwaitedApproval{Plan: p.Digest, Recipients: mailed, From: p.ApproveFrom, AskedBy: p.Who, AskedAt: by.now.UTC(), Allow: p.Allowed}
+	asked := notice.AwaitedApproval{Plan: p.Digest, Recipients: mailed, From: p.ApproveFrom, AskedBy: p.Who, AskedAt: by.now.UTC(), Allow: p.Allowed, Canary: p.Canary}
 	if _, err := tx.Exec(ctx, `UPDATE notice SET asked = $2 WHERE id = $1`, n.ID, asked); err != nil {
 		return false, fmt.Errorf("keep who asked to release notice %d: %w", n.ID, err)
 	}

@@ -33,8 +33,8 @@ func (db *DB) Brake(ctx context.Context, id int64, r notice.Refusals, first time
 	return held && err == nil, err
 }
 
-// Resume has a notice that is paused, or that the brake holds, sent again. Unless leaveFailed, it first puts back the row
-// of refusals for which the brake holds it. A notice that something else holds is a conflict.
+// Resume has a notice sent again that is paused, that the brake holds, or that is held after its canary: that one goes to the rest now. Unless
+// leaveFailed, it first puts back the refusals for which the brake, or a canary that was stopped, holds it. A notice that something else holds is a conflict.
 func (db *DB) Resume(ctx context.Context, id int64, leaveFailed bool, who string) error {
 	if !leaveFailed {
 		if err := db.inTx(ctx, func(tx pgx.Tx) error { return db.putBack(ctx, tx, id, who) }); err != nil {
@@ -42,8 +42,8 @@ func (db *DB) Resume(ctx context.Context, id int64, leaveFailed bool, who string
 		}
 	}
 	err := db.transition(ctx, id, who, "resume", `
-		UPDATE notice SET state = `+goesOn+`, reason = '', brake = NULL, brake_since = NULL
-		WHERE id = $1 AND (state = 'paused' OR `+brakedSQL+`)`, notice.Sending)
+		UPDATE notice SET state = `+goesOn+`, reason = '', brake = NULL, brake_since = NULL, trial = trial AND NOT `+atCanarySQL+`
+		WHERE id = $1 AND (state = 'paused' OR `+brakedSQL+` OR `+atCanarySQL+`)`, notice.Sending)
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,9 @@ const brakedSQL = `state = 'held' AND brake IS NOT NULL`
 // putBack requeues the row of refusals for which the brake holds a notice. A mailbox that a later notice goes to stays failed, and
 // so does a delivery that was stopped while its chunk is being sent, as at any requeue.
 func (db *DB) putBack(ctx context.Context, tx pgx.Tx, id int64, who string) error {
+	if err := db.putBackCanary(ctx, tx, id, who); err != nil {
+		return err
+	}
 	var brake notice.RefusedAlike
 	var since time.Time
 	err := tx.QueryRow(ctx, `SELECT brake, brake_since FROM notice WHERE id = $1 AND `+brakedSQL, id).Scan(&brake, &since)

@@ -61,7 +61,7 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 		SELECT c.notice_id, c.plan_id, c.lo, c.hi - c.lo, bit_count(c.dots) > 0, n.incident_id, n.state, greatest(n.released_at, n.send_at),
 			scopes(n.body), n.only_to, `+differSQL("$2")+`
 		FROM chunk c JOIN notice n ON n.id = c.notice_id
-		WHERE c.id = $1 AND c.open AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp()) FOR UPDATE OF c`, chunkID, db.onlyTo()).
+		WHERE c.id = $1 AND c.open AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp()) AND NOT `+waitsSQL("c", "n")+` FOR UPDATE OF c`, chunkID, db.onlyTo()).
 		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt, &p.scopes, &noted, &differ)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && differ {
 		return c, false, nil
@@ -212,9 +212,9 @@ func (db *DB) Renew(ctx context.Context, chunkID, epoch int64) (bool, error) {
 // CloseChunk gives a claim back when all its outcomes are recorded, and finishes the notice if that was the last of it.
 // It returns whether something in the chunk is still owed. It does nothing when the lease has passed to somebody else.
 func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
-	held := true
+	held, canary := true, false
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `SELECT FROM chunk WHERE id = $1 AND epoch = $2 FOR UPDATE`, c.ChunkID, c.Epoch).Scan()
+		err := tx.QueryRow(ctx, `SELECT canary FROM chunk WHERE id = $1 AND epoch = $2 FOR UPDATE`, c.ChunkID, c.Epoch).Scan(&canary)
 		if errors.Is(err, pgx.ErrNoRows) {
 			held = false
 			return nil
@@ -239,6 +239,11 @@ func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 	})
 	if err != nil {
 		return false, fmt.Errorf("close chunk %d: %w", c.ChunkID, err)
+	}
+	if canary {
+		if err := db.holdAtCanary(ctx, c.NoticeID); err != nil {
+			return owed, err
+		}
 	}
 	if !held || owed {
 		return owed, nil

@@ -310,6 +310,8 @@ func (db *DB) Unhold(ctx context.Context, id int64, send, lift bool, who string)
 			return notice.Conflict("notice %d is held by a hold, see `tocsin hold list`; what is due leaves when it ends or is removed", id)
 		case n.braked():
 			return notice.Conflict("notice %d is held since a relay refuses everybody: mend that, and go on with resume", id)
+		case notice.AtCanary(n.State, n.Reason):
+			return notice.Conflict("notice %d is held after its canary: look at those mails, and go on with resume", id)
 		case !n.Planned && !send:
 			return notice.Conflict("notice %d had not left when the backup was made, and whom it may have gone to since is not known: cancel it, or send it if it did not leave", id)
 		}

@@ -33,8 +33,8 @@ func (db *DB) releaseUnresolved(ctx context.Context, tx pgx.Tx, n Notice, p froz
 func schedule(ctx context.Context, tx pgx.Tx, id int64, press Press, most int) error {
 	tag, err := tx.Exec(ctx, `
 		UPDATE notice SET state = CASE WHEN f.up THEN 'held' ELSE 'scheduled' END, reason = CASE WHEN f.up THEN 'restored' ELSE '' END,
-			released_at = clock_timestamp(), released_by = $2, message_domain = $3, max_recipients = $4, approved_by = $5, override = $6
-		FROM fence f WHERE notice.id = $1`, id, press.releasedBy, press.Domain, most, press.approvedBy, press.override)
+			released_at = clock_timestamp(), released_by = $2, message_domain = $3, max_recipients = $4, approved_by = $5, override = $6, canary = $7
+		FROM fence f WHERE notice.id = $1`, id, press.releasedBy, press.Domain, most, press.approvedBy, press.override, press.Canary)
 	if err != nil {
 		return fmt.Errorf("release notice %d: %w", id, err)
 	}
@@ -93,6 +93,7 @@ func (db *DB) takeToLeave(ctx context.Context, id int64, p Press) error {
 		if mailed := plan.recipients - plan.unmailed(); mailed > n.MaxRecipients {
 			return tooMany(mailed, n.MaxRecipients)
 		}
+		p.Canary = n.Canary
 		return db.take(ctx, tx, n, plan, p)
 	})
 }

@@ -101,9 +101,10 @@ func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, 
 		if err != nil {
 			return err
 		}
-		digest := s.digest(mails)
+		canaries := s.lots.order(notice.MostCanary)
+		digest := s.digest(mails, canaries)
 		p.Digest = hex.EncodeToString(digest)
-		return keepPlan(ctx, tx, n, plan, p, digest)
+		return keepPlan(ctx, tx, n, plan, p, digest, canaries)
 	})
 	if errors.Is(err, errDryRun) {
 		err = nil
@@ -175,7 +176,7 @@ func draftAsSeen(ctx context.Context, tx pgx.Tx, id int64, seen notice.Body, loc
 }
 
 // keepPlan makes a plan that of its draft, if that is still the one which it was made for.
-func keepPlan(ctx context.Context, tx pgx.Tx, seen Notice, plan int64, p notice.Plan, digest []byte) error {
+func keepPlan(ctx context.Context, tx pgx.Tx, seen Notice, plan int64, p notice.Plan, digest []byte, canaries []int32) error {
 	n, err := draftAsSeen(ctx, tx, seen.ID, seen.Body, "FOR NO KEY UPDATE OF n")
 	if err != nil {
 		return err
@@ -187,8 +188,8 @@ func keepPlan(ctx context.Context, tx pgx.Tx, seen Notice, plan int64, p notice.
 		return err
 	}
 	return exec(ctx, tx, fmt.Sprintf("keep the plan of notice %d", n.ID), `
-		UPDATE plan SET digest = $2, customers = $3, recipients = $4, by_language = $5, suppressed = $6 WHERE id = $1`,
-		plan, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed)
+		UPDATE plan SET digest = $2, customers = $3, recipients = $4, by_language = $5, suppressed = $6, canaries = $7 WHERE id = $1`,
+		plan, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed, canaries)
 }
 
 // dropPlan drops the plan of a draft, unless it is that one. The draft is locked.

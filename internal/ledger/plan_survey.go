@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash"
@@ -29,6 +30,7 @@ type survey struct {
 	pins     Pins // nil: none are wanted
 
 	plan  notice.Plan
+	lots  *lots
 	sum   hash.Hash
 	row   []byte // the last one that was added to it
 	known interned
@@ -50,6 +52,7 @@ func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
 	if err := json.NewEncoder(s.sum).Encode([]any{s.audience.Body, s.texts}); err != nil {
 		return s.plan, fmt.Errorf("encode the notice: %w", err)
 	}
+	s.lots = newLots(s.sum.Sum(nil))
 	batches := make(chan func(context.Context) error, 1)
 	g, reading := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -70,12 +73,13 @@ func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
 	return s.plan, g.Wait()
 }
 
-// digest is that of the draft's body and texts, of all rows, and of the compiled mails with these digests: the templates
-// may have changed since the plan was shown.
-func (s *survey) digest(mails [][]byte) []byte {
+// digest is that of the draft's body and texts, of all rows, of the compiled mails with these digests, and of the order of the canaries: the
+// templates may have changed since the plan was shown.
+func (s *survey) digest(mails [][]byte, canaries []int32) []byte {
 	for _, m := range mails {
 		s.sum.Write(m)
 	}
+	_ = binary.Write(s.sum, binary.BigEndian, canaries) // a hash takes everything
 	return s.sum.Sum(nil)
 }
 
@@ -144,6 +148,7 @@ func (s *survey) add(ctx context.Context, r *recipient, reason string, batches c
 		}
 	} else {
 		s.plan.ByLanguage[want.text]++
+		s.lots.add(want.text, int32(r.seq))
 		if !want.exact {
 			s.plan.Fallback[r.Language]++
 		}

@@ -26,6 +26,7 @@ type Press struct {
 	Reminders     []Draft   // that are made with the release
 	ApproveFrom   int       // from so many mails on another person than the authors has to approve; 0: from none
 	Approval      *Approval // nil: it is not approved
+	Canary        int       // as of notice.Releasing
 
 	releasedBy, approvedBy, override string // what stays with the notice
 }
@@ -99,6 +100,9 @@ func (db *DB) takeOnce(ctx context.Context, id int64, p Press) (released bool, e
 				return err
 			}
 		}
+		if p.Canary, err = p.canaryOf(ctx, tx, n); err != nil {
+			return err
+		}
 		plan, err := lockPlan(ctx, tx, n, p.Digest)
 		if err != nil {
 			return err
@@ -146,6 +150,7 @@ type frozenPlan struct {
 	recipients int
 	byLanguage map[string]int
 	suppressed map[string]int
+	canaries   []int32 // its rows in the order in which a canary takes them; nil: a version of before made it
 }
 
 // unmailed is how many rows are not to be mailed: the first ones.
@@ -164,9 +169,9 @@ func lockPlan(ctx context.Context, tx pgx.Tx, n Notice, digest string) (p frozen
 		return p, notice.Invalid("plan", "is no digest of a plan")
 	}
 	err = tx.QueryRow(ctx, `
-		SELECT id, made_at, recipients, by_language, suppressed FROM plan
+		SELECT id, made_at, recipients, by_language, suppressed, canaries FROM plan
 		WHERE notice_id = $1 AND state = 'frozen' AND digest = $2 AND body = (SELECT body FROM notice WHERE id = $1) FOR UPDATE`, n.ID, sum).
-		Scan(&p.id, &p.madeAt, &p.recipients, &p.byLanguage, &p.suppressed)
+		Scan(&p.id, &p.madeAt, &p.recipients, &p.byLanguage, &p.suppressed, &p.canaries)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, &notice.Error{Code: notice.CodePlanChanged, Message: fmt.Sprintf("the plan of notice %q that was shown does not stand any more: look at it again", n.Key)}
 	}
@@ -182,7 +187,8 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 	if n.Body.Amends != "" {
 		lay = db.amend
 	}
-	if err := lay(ctx, tx, n, &p, press.Who); err != nil {
+	canary, err := lay(ctx, tx, n, &p, press)
+	if err != nil {
 		return err
 	}
 	// A notice that is younger than the backup is unknown to a restored ledger: its key may have gone out before.
@@ -193,9 +199,9 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 			approved_by = CASE WHEN released_at IS NULL THEN $7 ELSE approved_by END, override = CASE WHEN released_at IS NULL THEN $8 ELSE override END,
 			message_domain = CASE WHEN released_at IS NULL THEN $3 ELSE message_domain END, plan_id = p.id,
 			customers = p.customers, recipients = p.recipients, by_language = $5, suppressed = $6,
-			amends = (SELECT a.id FROM notice a WHERE a.key = notice.body->>'amends')
+			amends = (SELECT a.id FROM notice a WHERE a.key = notice.body->>'amends'), canary = $9, trial = $9 > 0
 		FROM fence f, plan p WHERE notice.id = $1 AND p.id = $4`,
-		n.ID, press.releasedBy, press.Domain, p.id, p.byLanguage, p.suppressed, press.approvedBy, press.override)
+		n.ID, press.releasedBy, press.Domain, p.id, p.byLanguage, p.suppressed, press.approvedBy, press.override, canary)
 	if err != nil {
 		return fmt.Errorf("release notice %d: %w", n.ID, err)
 	}
@@ -285,24 +291,30 @@ func (p *frozenPlan) setReason(ctx context.Context, tx pgx.Tx, seqs []int32, rea
 // ChunkSize is how many deliveries a chunk covers: one queue task, one lease.
 const ChunkSize = 256
 
-// layPlanned makes the chunks of a notice that is released to a plan, after it has asked the list of suppressions again.
-func layPlanned(ctx context.Context, tx pgx.Tx, n Notice, p *frozenPlan, _ string) error {
+// layPlanned makes the chunks of a notice that is released to a plan, after it has asked the list of suppressions again. It returns how many
+// mailboxes the canary has.
+func layPlanned(ctx context.Context, tx pgx.Tx, n Notice, p *frozenPlan, press Press) (canary int, err error) {
 	unmailed := p.unmailed()
 	late, err := askListAgain(ctx, tx, p, n.Body.Scopes())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return layChunks(ctx, tx, n, *p, unmailed, late)
+	drawn, err := p.draw(ctx, tx, n.Key, press.Canary)
+	if err != nil {
+		return 0, err
+	}
+	return len(drawn), layChunks(ctx, tx, n, *p, unmailed, late, drawn)
 }
 
 // layChunks makes the chunks of a notice, and the outcomes of the rows that are not to be mailed: the first ones, and some
-// that came on the list of suppressions late.
-func layChunks(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, unmailed int, late []int32) error {
+// that came on the list of suppressions late. Each of its canary is a chunk.
+func layChunks(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, unmailed int, late, canary []int32) error {
+	lo, hi, alone := chunksAround(p.recipients, canary)
 	_, err := tx.Exec(ctx, `
-		INSERT INTO chunk (notice_id, plan_id, lo, hi, open, due_at, dots, sent, stopped, counts)
-		SELECT $1, $2, lo, hi, true, greatest($5, clock_timestamp()), z, z, z, ARRAY[hi - lo, 0, 0, 0, 0, 0, 0, 0, 0]
-		FROM generate_series(0, $3 - 1, $4) lo CROSS JOIN LATERAL (SELECT least(lo + $4, $3) AS hi) h
-		CROSS JOIN LATERAL (SELECT repeat('0', hi - lo)::varbit AS z) z ORDER BY lo`, n.ID, p.id, p.recipients, ChunkSize, n.SendAt)
+		INSERT INTO chunk (notice_id, plan_id, lo, hi, canary, open, due_at, dots, sent, stopped, counts)
+		SELECT $1, $2, lo, hi, canary, true, greatest($6, clock_timestamp()), z, z, z, ARRAY[hi - lo, 0, 0, 0, 0, 0, 0, 0, 0]
+		FROM unnest($3::int[], $4::int[], $5::bool[]) c(lo, hi, canary)
+		CROSS JOIN LATERAL (SELECT repeat('0', hi - lo)::varbit AS z) z ORDER BY lo`, n.ID, p.id, lo, hi, alone, n.SendAt)
 	if err != nil {
 		return fmt.Errorf("make the chunks of notice %d: %w", n.ID, err)
 	}
@@ -315,7 +327,7 @@ func layChunks(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, unmailed 
 		return fmt.Errorf("settle what is not to be mailed of notice %d: %w", n.ID, err)
 	}
 	settled, err := collect[int64](ctx, tx, `
-		SELECT id FROM chunk WHERE notice_id = $1 AND (lo < $2 OR lo IN (SELECT s / $4 * $4 FROM unnest($3::int[]) s))`, n.ID, unmailed, late, ChunkSize)
+		SELECT id FROM chunk WHERE notice_id = $1 AND (lo < $2 OR EXISTS (SELECT FROM unnest($3::int[]) s WHERE s >= lo AND s < hi))`, n.ID, unmailed, late)
 	if err != nil {
 		return fmt.Errorf("look for what is not to be mailed of notice %d: %w", n.ID, err)
 	}

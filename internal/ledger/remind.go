@@ -41,7 +41,9 @@ func remind(ctx context.Context, tx pgx.Tx, n Notice, press Press, mailed int) e
 		if err != nil {
 			return err
 		}
-		if err := schedule(ctx, tx, id, press, d.Body.MaxRecipients); err != nil {
+		reminding := press
+		reminding.Canary = 0 // nobody may be there to have it go on
+		if err := schedule(ctx, tx, id, reminding, d.Body.MaxRecipients); err != nil {
 			return err
 		}
 		if err := recordAct(ctx, tx, id, press.Who, "release", "reminder of "+n.Key); err != nil {

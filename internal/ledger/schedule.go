@@ -32,6 +32,9 @@ func (db *DB) Move(ctx context.Context, id int64, to time.Time, allowed []string
 		if err != nil {
 			return err
 		}
+		if err := roomForCanary(ctx, tx, n.Canary, &to, n.ExpiresAt); err != nil {
+			return err
+		}
 		if err := reschedule(ctx, tx, id, `$2`, to); err != nil {
 			return err
 		}
@@ -84,7 +87,7 @@ func (db *DB) TakeBack(ctx context.Context, id int64, who string) error {
 		_, err = tx.Exec(ctx, `
 			UPDATE notice SET state = 'draft', reason = '', plan_id = NULL, released_at = NULL, released_by = '', message_domain = '',
 				customers = 0, recipients = 0, by_language = '{}', suppressed = '{}', send_at = $2, expires_at = $3, max_recipients = NULL,
-				asked = NULL, approved_by = '', override = ''
+				asked = NULL, approved_by = '', override = '', canary = 0, trial = false
 			WHERE id = $1`, id, sendAt, expiresAt)
 		if err != nil {
 			return fmt.Errorf("take back notice %d: %w", id, err)

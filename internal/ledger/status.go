@@ -21,7 +21,8 @@ var statusSQL = `
 		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to,
 		coalesce((SELECT key FROM notice WHERE id = n.amends), ''), coalesce((SELECT key FROM notice WHERE amends = n.id), ''),
 		CASE WHEN n.state = 'draft' AND EXISTS (SELECT FROM plan WHERE notice_id = n.id AND state = 'frozen' AND encode(digest, 'hex') = n.asked->>'plan') THEN n.asked END,
-		n.approved_by, n.override,` + bouncesColumns + `
+		n.approved_by, n.override, n.canary, n.trial,
+		CASE WHEN n.canary > 0 AND n.plan_id IS NOT NULL THEN (SELECT ` + sumOfCounts + ` FROM chunk WHERE notice_id = n.id AND canary) END,` + bouncesColumns + `
 	FROM notice n
 	JOIN incident i ON i.id = n.incident_id
 	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + ` AS counts, min(first_sent_at) AS first, max(last_sent_at) AS last FROM (
@@ -92,18 +93,24 @@ func (db *DB) Notices(ctx context.Context, p notice.Page) ([]notice.Status, erro
 }
 
 func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
-	var counts []int
+	var counts, tried []int
+	var canary notice.Canary
 	var back map[string]int
 	var warned []string
 	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.ReminderOf, &s.State, &s.Reason, &s.Customers, &s.Recipients, &s.Added,
 		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
 		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo), &s.Amends, &s.AmendedBy,
-		&s.AwaitingApproval, &s.ApprovedBy, &s.Override, &back, &warned)
+		&s.AwaitingApproval, &s.ApprovedBy, &s.Override, &canary.Mailboxes, &canary.Waits, &tried, &back, &warned)
 	if err != nil {
 		return s, err
 	}
 	s.HeldUntil = endOf(s.HeldUntil)
 	s.Counts = notice.Counts(counts).ByName()
+	if canary.Mailboxes > 0 {
+		var sum notice.Counts
+		copy(sum[:], tried)
+		canary.Counts, s.Canary = sum.ByName(), &canary
+	}
 	s.Bounces = notice.NewBounces(back, warned, s.Counts)
 	s.RatePerS = rate(s)
 	return s, nil

@@ -68,12 +68,12 @@ func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	rows, _ := db.pool.Query(ctx, `
 		WITH due AS (
 			SELECT c.*, n.urgent FROM (
-				SELECT id, state, urgent(body) AS urgent FROM notice WHERE state <> 'draft' OFFSET 0) n
+				SELECT id, state, trial, urgent(body) AS urgent FROM notice WHERE state <> 'draft' OFFSET 0) n
 			CROSS JOIN LATERAL (
 				SELECT id, epoch, due_at, overdue, row_number() OVER (ORDER BY due_at, lo) AS turn
 				FROM (SELECT id, epoch, due_at, lo, clock_timestamp() - coalesce(lease_until, least(due_at, clock_timestamp())) AS overdue FROM chunk
 					WHERE notice_id = n.id AND open AND (lease_until < clock_timestamp()
-						OR lease_until IS NULL AND (n.state = 'sending' AND due_at <= clock_timestamp() OR n.state = 'cancelled'))
+						OR lease_until IS NULL AND (n.state = 'sending' AND due_at <= clock_timestamp() AND NOT `+waitsSQL("chunk", "n")+` OR n.state = 'cancelled'))
 					ORDER BY due_at, lo LIMIT $1 + 1) k) c)
 		(SELECT id, epoch, overdue, urgent, turn FROM due WHERE urgent ORDER BY turn, due_at, id LIMIT $2)
 		UNION ALL
@@ -121,7 +121,7 @@ func (db *DB) nextDue(ctx context.Context) (time.Duration, error) {
 	return max(0, *next), nil
 }
 
-// advanceNotices starts scheduled notices, expires late ones, applies planned holds, and finishes those that have
+// advanceNotices starts scheduled notices, expires late ones, applies planned holds, holds those with a canary that is over, and finishes those that have
 // nothing open.
 func (db *DB) advanceNotices(ctx context.Context) error {
 	late, err := collect[int64](ctx, db.pool, `
@@ -140,6 +140,9 @@ func (db *DB) advanceNotices(ctx context.Context) error {
 		return err
 	}
 	if err := db.applyHolds(ctx); err != nil {
+		return err
+	}
+	if err := db.holdAtCanaries(ctx); err != nil {
 		return err
 	}
 	done, err := collect[int64](ctx, db.pool, `

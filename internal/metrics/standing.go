@@ -25,6 +25,7 @@ var (
 	oldest     = prometheus.NewDesc("tocsin_oldest_owed_seconds", "How long what has been owed for longest, in a notice that is sending, is owed; 0: nothing is.", nil, nil)
 	overdue    = prometheus.NewDesc("tocsin_overdue_seconds", "How long the chunk that has been due for longest waits for a worker; 0: none does.", nil, nil)
 	braked     = prometheus.NewDesc("tocsin_braked_notices", "Notices that are held because a relay refuses everybody.", nil, nil)
+	atCanary   = prometheus.NewDesc("tocsin_canary_notices", "Notices that are held after their canary, until somebody has them go on.", nil, nil)
 	refusing   = prometheus.NewDesc("tocsin_policy_domains", "Domains of which the log of a notice said within a day that more than 5 % of its mails came back, refused by policy.", nil, nil)
 	wanted     = prometheus.NewDesc("tocsin_wanted_workers", "How many workers the due mails call for, at least 1: by TOCSIN_WORKER_RATE and TOCSIN_SEND_WITHIN, capped by the rates of the relays.", nil, nil)
 	untold     = prometheus.NewDesc("tocsin_webhook_oldest_seconds", "How long the oldest message that the receiver was not told yet waits; 0: none does.", []string{"webhook"}, nil)
@@ -51,7 +52,7 @@ func NewStanding(ask func(ctx context.Context) (ledger.Standing, error), r Recko
 
 // Describe lists what is told.
 func (s *Standing) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, refusing, wanted, untold, fenced} {
+	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, atCanary, refusing, wanted, untold, fenced} {
 		ch <- d
 	}
 }
@@ -75,6 +76,7 @@ func (s *Standing) Collect(ch chan<- prometheus.Metric) {
 	gauge(oldest, said.OldestOwed.Seconds())
 	gauge(overdue, said.Overdue.Seconds())
 	gauge(braked, float64(said.Braked))
+	gauge(atCanary, float64(said.AtCanary))
 	gauge(refusing, float64(said.Refusing))
 	gauge(wanted, float64(s.reckon.workers(said.Due)))
 	for webhook, seconds := range said.Untold {

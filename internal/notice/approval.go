@@ -13,7 +13,8 @@ type AwaitedApproval struct {
 	From       int       `json:"from"`       // from so many on another person has to approve
 	AskedBy    string    `json:"asked_by"`
 	AskedAt    time.Time `json:"asked_at"`
-	Allow      []string  `json:"allow,omitempty"` // the checks that are overruled, by name
+	Allow      []string  `json:"allow,omitempty"`  // the checks that are overruled, by name
+	Canary     int       `json:"canary,omitempty"` // as of Releasing
 }
 
 // Approving says which plan goes, in the name of another person than the authors of the notice.

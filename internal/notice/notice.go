@@ -72,6 +72,7 @@ type Body struct {
 	Audience        Audience             `json:"audience,omitzero"`
 	AudienceAt      Moment               `json:"audience_at,omitempty"`
 	MaxRecipients   int                  `json:"max_recipients,omitempty"` // the most that it may mail, where the audience is resolved when it leaves
+	Canary          int                  `json:"canary,omitempty"`         // how many mailboxes it goes to before it is held; 0 = none
 	DefaultLanguage string               `json:"default_language,omitempty"`
 	Stacked         Stacking             `json:"stacked,omitempty"`
 	Zone            string               `json:"zone,omitempty"`

@@ -170,7 +170,7 @@ func (b Body) Reminding(r Reminder) Body {
 	listed := b.Audience.Customers != nil || b.Audience.Digest != ""
 	b.Audience = Audience{Notice: b.Key, State: []DeliveryState{DeliverySent, DeliveryUncertain}, IncludeNew: !listed}
 	b.Key, b.Phase, b.ReminderOf, b.Remind, b.Was = r.Key, PhaseReminder, b.Key, nil, nil
-	b.AudienceAt, b.MaxRecipients, b.SendAt, b.ExpiresAt = AtSend, 0, At(r.At), At(r.Window)
+	b.AudienceAt, b.MaxRecipients, b.Canary, b.SendAt, b.ExpiresAt = AtSend, 0, 0, At(r.At), At(r.Window)
 	return b
 }
 

@@ -141,6 +141,9 @@ type Status struct {
 	// AwaitingApproval is the release of a draft that waits for another person; nil: none does.
 	AwaitingApproval *AwaitedApproval `json:"awaiting_approval,omitempty"`
 
+	// Canary are the mailboxes that it goes to first; nil: it goes to all at once.
+	Canary *Canary `json:"canary,omitempty"`
+
 	FirstSentAt *time.Time `json:"first_sent_at"`
 	LastSentAt  *time.Time `json:"last_sent_at"`
 	// ReachedByNeither is how many mailboxes were reached neither by this notice nor by the one that superseded it, or that it
@@ -285,9 +288,11 @@ func (s Settlement) Bulk() (DeliveryState, bool) {
 type Releasing struct {
 	Plan  string   `json:"plan,omitempty"`  // the digest of the plan that was shown; "" = one that is made now
 	Allow []string `json:"allow,omitempty"` // the checks that are overruled, by name
+	// Canary is how many mailboxes it goes to before it is held; 0 = as its body says.
+	Canary int `json:"canary,omitempty"`
 }
 
-// Resuming is how a notice goes on that was paused, or held since a relay refused everybody.
+// Resuming is how a notice goes on that was paused, or held after its canary, or since a relay refused everybody.
 type Resuming struct {
 	LeaveFailed bool `json:"leave_failed,omitempty"` // the mails for whose refusal it is held stay failed, and are not sent again
 }

@@ -11,7 +11,7 @@ const (
 	Scheduled State = "scheduled" // released, its send_at is still to come
 	Sending   State = "sending"
 	Paused    State = "paused"
-	Held      State = "held" // a fence, a planned hold or the brake stopped it, or it could not leave; the reason says which
+	Held      State = "held" // a fence, a planned hold, the brake or its canary stopped it, or it could not leave; the reason says which
 	Sent      State = "sent" // nothing is queued, sending or deferred any more
 	Cancelled State = "cancelled"
 )

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"tocsin/internal/notice"
+)
+
+// printCanary says first of a notice that is held after its canary what there is to decide.
+func printCanary(w io.Writer, st notice.Status) {
+	if !st.AtCanary() {
+		return
+	}
+	fmt.Fprintf(w, "The canary of this notice is over, and all other mails wait. Look at its mails:\n  tocsin report %[1]s\n"+
+		"Then go on with the rest, or stop for good:\n  tocsin notice resume %[1]s\n  tocsin notice cancel %[1]s\n", st.Key)
+	if notice.StoppedCanary(st.Reason) {
+		fmt.Fprint(w, "It was stopped since too many were not taken. A resume sends again those that failed;\nwith --leave-failed they stay failed.\n")
+	}
+	fmt.Fprintln(w)
+}
+
+// canary says what became of a canary: "200 mailboxes first: 198 sent, 2 deferred; all others wait".
+func canary(c notice.Canary) string {
+	var words []string
+	for _, s := range notice.DeliveryStates {
+		if n := c.Counts[s.String()]; n > 0 {
+			words = append(words, count(n)+" "+s.String())
+		}
+	}
+	text := mailboxCount(c.Mailboxes) + " first"
+	if len(words) > 0 {
+		text += ": " + strings.Join(words, ", ")
+	}
+	if c.Waits {
+		text += "; all others wait"
+	}
+	return text
+}
+
+func mailboxCount(n int) string {
+	if n == 1 {
+		return "1 mailbox"
+	}
+	return count(n) + " mailboxes"
+}
+
+// canarySize is how many mailboxes a notice goes to first.
+func canarySize(st notice.Status) int {
+	if st.Canary == nil {
+		return 0
+	}
+	return st.Canary.Mailboxes
+}
