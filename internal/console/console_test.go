@@ -104,7 +104,7 @@ func TestEveryPageIsMadeOfNothingAndOfEverything(t *testing.T) {
 
 // reasons are those that the ledger gives.
 var reasons = []string{notice.ReasonNoAddress, notice.ReasonUnreachable, notice.ReasonSuppressionList, notice.ReasonOnlyTo, notice.ReasonCancelled,
-	notice.ReasonExpired, notice.ReasonSuperseded, notice.ReasonAmended, notice.ReasonAdded, notice.ReasonErased, notice.ReasonReachedByNeither, notice.ReasonRestored, notice.ReasonHole,
+	notice.ReasonExpired, notice.ReasonSuperseded, notice.ReasonAmended, notice.ReasonAdded, notice.ReasonErased, notice.ReasonReachedByNeither, notice.ReasonRestored, notice.ReasonCanary, notice.ReasonHole,
 	notice.ReasonUnsendable, notice.ReasonTooLong, notice.ReasonRetried, string(notice.Alternate), "refused"}
 
 var verb = regexp.MustCompile(`%[a-z%]`)

@@ -14,7 +14,24 @@ func (v *noticeView) Stoppable() bool {
 
 // Resumable reports whether the notice can be sent on.
 func (v *noticeView) Resumable() bool {
-	return v.Person.May(string(notice.RoleSender)) && v.Notice.State == notice.Paused
+	return v.Person.May(string(notice.RoleSender)) && (v.Notice.State == notice.Paused || v.Notice.AtCanary())
+}
+
+// Canary says how the canary of the notice stands while the rest waits for it, "" where nothing waits.
+func (v *noticeView) Canary() string {
+	c := v.Notice.Canary
+	if c == nil || !c.Waits || v.Notice.State.Finished() {
+		return ""
+	}
+	key := "canary.on"
+	if v.Notice.AtCanary() {
+		key = "canary.held"
+	}
+	text := v.T(key, v.N(c.Counts[notice.DeliverySent.String()]), v.N(c.Mailboxes), v.N(v.Notice.Recipients))
+	if v.Notice.AtCanary() && notice.StoppedCanary(v.Notice.Reason) {
+		text += " " + v.T("canary.stopped")
+	}
+	return text
 }
 
 // pause stops a notice until somebody resumes it.
@@ -25,7 +42,7 @@ func (c *Console) pause(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// resume has a notice sent on that was stopped.
+// resume has a notice sent on that was stopped, or is held after its canary.
 func (c *Console) resume(w http.ResponseWriter, r *http.Request) {
 	c.operate(w, r, func(ctx context.Context, ref, who string) error {
 		_, err := c.Desk.Resume(ctx, ref, notice.Resuming{}, who)

@@ -30,6 +30,9 @@ func (f *Frame) Phase(phase string) string { return f.term("phase", phase) }
 
 // Reason says in words why a mail, or a notice, is in its state. Several reasons are separated by commas; the words of a person stay.
 func (f *Frame) Reason(reason string) string {
+	if notice.StoppedCanary(reason) { // its numbers stand on the page of the notice
+		return f.T("reason.canary_stopped")
+	}
 	all := strings.Split(reason, ", ")
 	for i, one := range all {
 		if refused, ok := strings.CutPrefix(one, notice.ReasonRefused); ok {
