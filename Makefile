@@ -8,7 +8,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated
+.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos failover fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,11 @@ chaos: servers ## the promise while everything is being broken: a quarter of an 
 	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 60m -chaos.seed=$(CHAOS_SEED)
 	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 20m -chaos.seed=1 -chaos.sentinel -chaos.recipients=8000 -chaos.faults=12 \
 		-chaos.kinds=redis-failover,redis-flush,worker-kill,postgres-crash
+
+FAILOVERS ?= 50
+
+failover: servers ## FAILOVERS=50 primaries of Postgres killed with a synchronous standby, and as many with one that lags: half an hour
+	$(GO) test ./cmd/tocsin -run '^TestAFailover(While|ThatLosesCommits)' -count 1 -v -timeout 120m -parallel 2 -failovers $(FAILOVERS)
 
 FUZZ ?= 10s
 

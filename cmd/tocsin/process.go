@@ -149,6 +149,24 @@ func keepAgreeing(ctx context.Context, db *ledger.DB, logger *slog.Logger) {
 	}
 }
 
+// keepComparing has a process that marks nothing look at the marks too: it commits what no standby may lack either.
+func keepComparing(ctx context.Context, db *ledger.DB, logger *slog.Logger) {
+	failing := false
+	for ctx.Err() == nil {
+		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := db.CompareMarks(asking)
+		cancel()
+		if err != nil && !failing && ctx.Err() == nil {
+			logger.Warn("compare the ledger with the mirror of marks, trying again", slog.Any("error", err))
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 // resign says that this process sends no more, so that one with another setting need not wait for its end to be noticed.
 func resign(ctx context.Context, db *ledger.DB, logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)

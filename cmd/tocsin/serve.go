@@ -41,16 +41,17 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	if shortToken(set.Tokens) {
 		logger.Warn("TOCSIN_TOKEN is short and may be guessed", slog.Int("least_characters", leastToken))
 	}
-	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Process: processName(), OnlyTo: set.OnlyTo, Logger: logger})
-	if err != nil {
-		return usage(err)
-	}
-	defer db.Close()
 	tasks, err := queue.Open(set.RedisURL, logger)
 	if err != nil {
 		return usage(err)
 	}
 	defer tasks.Close()
+	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Process: processName(), OnlyTo: set.OnlyTo, Mirrors: []ledger.Mirror{tasks}, Logger: logger})
+	if err != nil {
+		return usage(err)
+	}
+	defer db.Close()
+	go keepComparing(ctx, db, logger)
 	pacers, err := pace.NewWatcher(set.RedisURL)
 	if err != nil {
 		return usage(err)

@@ -100,6 +100,7 @@ func (m *memory) mark(seen map[int64]sight, marks []ledger.Attempt) []bool {
 		c := m.chunk(a.ChunkID)
 		list[i] = c != nil && granted[claimed{a.ChunkID, a.Epoch}]&c.bit(a.Seq) != 0
 		if list[i] {
+			m.counted()
 			m.watch.marked(a)
 		}
 	}

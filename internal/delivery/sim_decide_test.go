@@ -160,10 +160,30 @@ func (w *world) backUp(n *noticeRow) {
 		w.checker.forget()
 	case k == 1:
 		w.unhold(n)
+	case k == 2:
+		w.failOver()
 	default:
 		w.fault("ledger: backed up")
 		w.backup = w.memory.tables.backup()
 	}
+}
+
+// failOver has a standby take over: one that commits wait for, as the ledger notes, with all of them; or, since the primary
+// stopped waiting, one with those of the last backup.
+func (w *world) failOver() {
+	m := w.memory
+	if m.home == m.database.Load() && !m.note {
+		m.noteStandby(true)
+	}
+	if w.backup.home != 0 && w.backup.at == m.at && w.tally.steps%2 == 0 {
+		w.fault("ledger: failed over with loss")
+		m.noteStandby(false)
+		m.failOver(&w.backup)
+		w.checker.forget()
+		return
+	}
+	w.fault("ledger: failed over without loss")
+	m.failOver(nil)
 }
 
 // release has an operator release a notice. It is not always the Desk that does: to compile the texts each time would

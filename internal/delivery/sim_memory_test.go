@@ -26,7 +26,9 @@ type memory struct {
 	watch     *checker     // told of each mark, and of more; may be nil
 
 	tables
-	database atomic.Int64 // in which the tables stand; a restore makes another one
+	database atomic.Int64 // in which the tables stand; a restore or a failover makes another one
+	is       serverID     // that it stands in
+	known    int64        // the highest number that a living process or a mirror knows
 }
 
 // simCustomer is a customer; without an address no mail can reach them.

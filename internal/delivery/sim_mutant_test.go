@@ -77,6 +77,10 @@ const (
 	lateNoticeNotSuperseded  mutant = "a notice that leaves late does not ask which later ones have begun"
 	onlyOwedSupersedes       mutant = "what a later notice may have sent does not supersede"
 	phaseAloneTells          mutant = "the phase alone tells which notice is the later"
+	followsWithoutNote       mutant = "a promoted standby is followed though no commit waited for it"
+	followsLaterTimeline     mutant = "a promoted standby is followed over more than one timeline"
+	followsOtherSystem       mutant = "another server is followed"
+	followsLessMarks         mutant = "a promoted standby is followed that lacks marks"
 	fenceAtStartOnly         mutant = "a restore is looked for at the start alone"
 )
 
@@ -177,6 +181,7 @@ var mutants = []mutant{
 	cancelsOpenMarks, cancelWithoutStop, cancelWithoutX, noGate, requeueWithoutEpoch, requeueNotRefused, requeueSupersedesNothing,
 	laterUnresolvedIgnored, reviveUnderLease, laterDoesNotWait, waitIgnoresSent, uncertainPassedOver, stoppedSupersedes, cancelledNotSuperseded,
 	lateNoticeNotSuperseded, onlyOwedSupersedes, phaseAloneTells, fenceAtStartOnly,
+	followsWithoutNote, followsLaterTimeline, followsOtherSystem, followsLessMarks,
 	bounceOfAnyAttempt, bounceOfAnsweredFirst, bounceLeavesUncertain, bounceOverOwed, bounceReopens, bounceTakes250Back, bounceWithoutK, bounceWithoutLock,
 	deliveryUnsettles, reportKeptTwice, olderReportForgotten, policySuppresses, scopeIgnored, scopeCoversNothing,
 	markIgnoresHolds, holdOutlivesItsEnd, leavesAgain, putsNothingBack, resumeLiftsTheFence,
@@ -197,7 +202,7 @@ var caughtBy = map[mutant]uint64{
 	unansweredAssumed: 3, secondAskIgnoresStop: 241, dotAfterDeadline: 29, unansweredForgotten: 105, outcomeWithoutLock: 30,
 	outcomeWithoutEpoch: 16, lateWithoutK: 115, lateNoDotGivesBirth: 3649, noDotIsUncertain: 3, ringAnsweredAsOne: 3,
 	late250Dropped: 128, stoppedIsDeferred: 30, uncertainRetried: 3, takeoverForgets: 10, takeoverOverOutcomes: 3,
-	takeoverOverSent: 12, claimForgetsStop: 77, closeWithoutEpoch: 16, sweepSkipsLeased: 1, sweepSkipsStopped: 55,
+	takeoverOverSent: 12, claimForgetsStop: 77, closeWithoutEpoch: 16, sweepSkipsLeased: 1, sweepSkipsStopped: 5,
 	cancelsOpenMarks: 86, cancelWithoutStop: 18, cancelWithoutX: 30, noGate: 1652, requeueNotRefused: 57,
 	requeueSupersedesNothing: 421, fenceAtStartOnly: 19, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 210,
 	freezeInTwo: 50, eraseWithoutLock: 4062, eraseOnlyReleased: 50, eraseForgottenAtRelease: 610, releaseWithoutLock: 8,

@@ -18,7 +18,13 @@ type tables struct {
 	holds     []holdRow          // by number, from 1
 	home      int64              // the database that the ledger knows for its own
 	fenced    bool               // new releases are held
+	at        serverID           // the server that it knows for its own
+	note      bool               // the standby is waited for
+	number    int64              // of marks and notes
 }
+
+// serverID tells one Postgres from another.
+type serverID struct{ system, timeline int64 }
 
 // backup copies the tables.
 func (t *tables) backup() tables {
@@ -54,16 +60,51 @@ func (t *tables) backup() tables {
 // restore puts the tables of a backup into a new database.
 func (m *memory) restore(b tables) {
 	m.tables = b.backup()
+	m.is.system++
 	m.database.Add(1)
 }
 
+// failOver promotes a standby, which has all or, where there is a backup, no more than that.
+func (m *memory) failOver(b *tables) {
+	if b != nil {
+		m.tables = b.backup()
+	}
+	m.is.timeline++
+	m.database.Add(1)
+}
+
+// noteStandby writes down whether commits wait for the standby. It is counted as marks are.
+func (m *memory) noteStandby(waits bool) {
+	m.note = waits
+	m.counted()
+}
+
+// counted counts a mark or a note, and has somebody know of it who lives on.
+func (m *memory) counted() {
+	m.number++
+	m.known = max(m.known, m.number)
+}
+
+// mayFollow reports whether the server lost nothing as it took over.
+func (m *memory) mayFollow() bool {
+	next := m.is.timeline == m.at.timeline+1 || m.mutant == followsLaterTimeline && m.is.timeline > m.at.timeline
+	return next && (m.is.system == m.at.system || m.mutant == followsOtherSystem) && (m.note || m.mutant == followsWithoutNote) &&
+		(m.number >= m.known || m.mutant == followsLessMarks)
+}
+
 // checkFence is what every new connection does first: a ledger that finds itself in another database than its own was
-// restored, and holds all unfinished notices and all releases to come.
+// restored, and holds all unfinished notices and all releases to come, unless it fell over to a standby that has all of it.
 func (m *memory) checkFence() {
 	if m.home == m.database.Load() {
 		return
 	}
-	m.home, m.fenced = m.database.Load(), true
+	follows := m.mayFollow()
+	m.home, m.at = m.database.Load(), m.is
+	m.noteStandby(false)
+	if follows {
+		return
+	}
+	m.fenced = true
 	for _, n := range m.notices {
 		switch n.State {
 		case notice.Scheduled, notice.Sending, notice.Paused, notice.Held:

@@ -150,7 +150,7 @@ func (p *script) lose(n int64, takes bool) ledger.Attempt {
 
 // scriptOf is the schedule that catches a mutant which the random ones hardly come by; nil: they do.
 func scriptOf(m mutant) func(p *script) {
-	for _, about := range []map[mutant]func(p *script){newsScripts, addedScripts, canaryScripts} {
+	for _, about := range []map[mutant]func(p *script){newsScripts, addedScripts, canaryScripts, failoverScripts} {
 		if play := about[m]; play != nil {
 			return play
 		}

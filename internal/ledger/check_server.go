@@ -35,6 +35,8 @@ type server struct {
 	schema, want       int64    // versions; schema 0: no tables yet
 	foreign            []string // tables that the user does not own
 	lacking            []string // rights, such as "INSERT on delivery"
+	replication        replication
+	mayMonitor         bool // the states of standbys and the settings of replication
 }
 
 func askServer(ctx context.Context, conn *pgx.Conn) (s server, err error) {
@@ -60,6 +62,12 @@ func askServer(ctx context.Context, conn *pgx.Conn) (s server, err error) {
 		if err != nil {
 			return s, err
 		}
+	}
+	if s.replication, err = askReplication(ctx, conn); err != nil {
+		return s, err
+	}
+	if err := conn.QueryRow(ctx, `SELECT pg_has_role('pg_monitor', 'USAGE')`).Scan(&s.mayMonitor); err != nil {
+		return s, err
 	}
 	tables, err := tableNames()
 	if err != nil {
@@ -118,6 +126,7 @@ func (s server) judge(f *notice.Findings) {
 		f.Error("make a new database with ENCODING 'UTF8'", "the database is in %s: names and texts of other scripts can't be kept", s.Encoding)
 	}
 	s.judgeDurability(f)
+	s.judgeStandbys(f)
 	s.judgeSchema(f)
 	s.judgeRights(f)
 	s.judgeClock(f)
@@ -134,6 +143,24 @@ func (s server) judgeDurability(f *notice.Findings) {
 			"synchronous_commit is %s although the connection asks for on", s.SynchronousCommit)
 	default:
 		f.OK("commits are durable: fsync, full_page_writes and synchronous_commit are on")
+	}
+}
+
+// judgeStandbys says whether a failover needs a hand. Nothing is wrong with a server that has no standby.
+func (s server) judgeStandbys(f *notice.Findings) {
+	names, there := s.replication.sure()
+	switch {
+	case strings.TrimSpace(s.replication.Setting) == "":
+	case everyStandby(s.replication.Setting) == nil:
+		f.Warning("name as many standbys as commits wait for, and each by its name: synchronous_standby_names = 'ANY 2 (b, c)'",
+			"commits wait for some standbys only (%s): after a failover notices are held until a person has looked", s.replication.Setting)
+	case !s.mayMonitor:
+		f.Warning("GRANT pg_monitor TO this user", "the user can't see whether commits wait for a standby: after a failover notices are held until a person has looked")
+	case there:
+		f.OK("every commit waits for the standbys %s: a failover to one of them needs no hand", strings.Join(names, ", "))
+	default:
+		f.Warning("start it, give it the application_name that synchronous_standby_names has, and no other standby the same",
+			"of the standbys that commits wait for (%s) not each is there once: after a failover notices may be held until a person has looked", s.replication.Setting)
 	}
 }
 

@@ -33,6 +33,12 @@ func TestWhatAPostgresLacksIsNamed(t *testing.T) {
 		{"a newer schema", func(s *server) { s.schema = 8 }, "warning newer"},
 		{"rights", func(s *server) { s.lacking = []string{"INSERT on delivery"} }, "error INSERT on delivery"},
 		{"the identity", func(s *server) { s.MayIdentify = false }, "error which server this is"},
+		{"commits wait for one of several", func(s *server) { s.replication.Setting = "ANY 1 (b, c)" }, "warning some standbys only"},
+		{"the states of standbys", func(s *server) { s.replication = replication{"b", []string{"b"}, []string{""}} }, "warning can't see"},
+		{"the standby", func(s *server) { s.mayMonitor, s.replication.Setting = true, "b" }, "warning not each is there"},
+		{"nothing, with a standby", func(s *server) {
+			s.mayMonitor, s.replication = true, replication{"b", []string{"b"}, []string{"sync"}}
+		}, ""},
 		{"no migrating, and none is due", func(s *server) { s.foreign = []string{"notice"} }, "warning can't migrate"},
 		{"no migrating, and it is due", func(s *server) { s.MayCreate, s.schema = false, 6 }, "error version 6, error which is due"},
 		{"a clock that is ahead", func(s *server) { s.ahead = 5 * time.Second }, "warning 5s ahead of"},

@@ -61,6 +61,12 @@ func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (
 	if err != nil {
 		return nil, err
 	}
+	if len(asked) > 0 && !db.fence.waits(c.setting) {
+		// Commits wait for other standbys than the note says. The mirrors hear of that before a dot does.
+		if err := db.CompareMarks(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if late := c.late(); len(late) > 0 {
 		if err := db.recordLate(ctx, late); err != nil {
 			return nil, err
@@ -150,7 +156,7 @@ var (
 const markNumberSQL = `
 	INSERT INTO mark_number (worker, number) VALUES ($1, $2)
 	ON CONFLICT (worker) DO UPDATE SET number = mark_number.number + excluded.number, changed_at = clock_timestamp()
-	RETURNING number`
+	RETURNING number, current_setting('synchronous_standby_names')`
 
 // claimKey names a claim of a chunk.
 type claimKey struct{ chunk, epoch int64 }
@@ -166,6 +172,7 @@ type commit struct {
 	marked   map[claimKey]bitmap
 	taken    map[claimKey]bool
 	recorded map[Attempt]bool // by notice, seq and epoch
+	setting  string           // synchronous_standby_names, as of the marks
 }
 
 func (db *DB) newCommit(ctx context.Context, q querier, marks []Attempt, outcomes []Outcome) (c *commit, err error) {
@@ -225,7 +232,7 @@ func (c *commit) send(ctx context.Context, conn *pgx.Conn) error {
 			})
 			return err
 		})
-		b.Queue(markNumberSQL, c.db.fence.worker, len(c.marks)).QueryRow(func(row pgx.Row) error { return row.Scan(&number) })
+		b.Queue(markNumberSQL, c.db.fence.worker, len(c.marks)).QueryRow(func(row pgx.Row) error { return row.Scan(&number, &c.setting) })
 	}
 	b.Queue(`COMMIT`).Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
@@ -234,6 +241,9 @@ func (c *commit) send(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	})
 	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
+		return fmt.Errorf("commit marks and outcomes: %w", err)
+	}
+	if err := synced(conn); err != nil {
 		return fmt.Errorf("commit marks and outcomes: %w", err)
 	}
 	if len(c.marks) > 0 {

@@ -26,10 +26,16 @@ type desk struct {
 func release(t *testing.T, mailboxes int) *desk {
 	t.Helper()
 	d := open(t)
+	d.releaseTo(mailboxes)
+	return d
+}
+
+// releaseTo releases notice n1 to so many customers.
+func (d *desk) releaseTo(mailboxes int) {
+	d.t.Helper()
 	d.exec(`INSERT INTO customer (id, name, email, email_key)
 		SELECT 'c' || i, 'Customer ' || i, 'c' || i || '@example.com', 'c' || i || '@example.com' FROM generate_series(1, $1::int) i`, mailboxes)
 	d.send(notice.Body{Key: "n1"})
-	return d
 }
 
 func open(t *testing.T) *desk {

@@ -41,12 +41,17 @@ type fence struct {
 	mu       sync.Mutex
 	known    map[string]int64 // marks by worker: this one's as acknowledged, the others' as last compared
 	compared bool             // the mirrors were compared once
+	ledger   string           // its name, once it was read
+	met      *string          // synchronous_standby_names, as it was last read
+	setting  *string          // as the note, and then all mirrors, were last compared with it
+	timeline int64            // of a promoted server that was seen
+	seen     time.Time        // when that was
 }
 
 // identitySQL compares the ledger with the database that it stands in. The timeline is that of the log being
 // written: the control file's lags behind a promotion.
 const identitySQL = `
-	SELECT f.ledger, f.system_identifier, f.timeline, f.database_oid, s.system_identifier::numeric AS is_system,
+	SELECT f.ledger, f.system_identifier, f.timeline, f.database_oid, f.standbys, s.system_identifier::numeric AS is_system,
 		('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint AS is_timeline, d.oid::bigint AS is_oid
 	FROM pg_control_system() s, pg_database d LEFT JOIN fence f ON true WHERE d.datname = current_database()`
 
@@ -68,11 +73,14 @@ func (db *DB) onConnect(ctx context.Context, conn *pgx.Conn) error {
 	if standby, err := inRecovery(ctx, conn); err != nil || standby {
 		return err // nothing can be written there; useable looks again when it is not one any more
 	}
-	raised := false
+	raised, promoted := false, int64(0)
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
-		raised, err = db.checkFence(ctx, tx)
+		raised, promoted, err = db.checkFence(ctx, tx)
 		return err
 	})
+	if err == nil && promoted > 0 {
+		raised, err = db.follow(ctx, conn, promoted)
+	}
 	if err == nil && raised {
 		db.fence.forget()
 	}
@@ -85,33 +93,35 @@ func (db *DB) onConnect(ctx context.Context, conn *pgx.Conn) error {
 	return wrap(err, "check that the ledger is not a restored one")
 }
 
-func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, err error) {
+// checkFence raises the fence where the ledger has gone back. promoted is the timeline of a server for which that is still to be
+// decided; 0: it is no such one.
+func (db *DB) checkFence(ctx context.Context, tx pgx.Tx) (raised bool, promoted int64, err error) {
 	tag, err := tx.Exec(ctx, identifySQL)
 	if err != nil || tag.RowsAffected() == 1 {
-		return false, err
+		return false, 0, err
 	}
-	var changed bool
-	err = tx.QueryRow(ctx, `
-		SELECT (system_identifier, timeline, database_oid) IS DISTINCT FROM (is_system, is_timeline, is_oid)
-		FROM (`+identitySQL+`) i`).Scan(&changed)
+	i, err := askIdentity(ctx, tx)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
-	if changed {
-		return true, db.raise(ctx, tx, "the ledger stands in another database than the one it was written in", nil)
+	if i.Changed && i.mayFollow() {
+		return false, i.Timeline, nil
+	}
+	if i.Changed {
+		return true, 0, db.raise(ctx, tx, "the ledger stands in another database than the one it was written in", nil)
 	}
 	known := db.fence.remembered()
 	if len(known) == 0 {
-		return false, nil
+		return false, 0, nil
 	}
 	inside, err := markNumbers(ctx, tx)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	if missing, _, err := lost(ctx, tx, inside, known); err != nil || len(missing) == 0 {
-		return false, err
+		return false, 0, err
 	}
-	return true, db.raise(ctx, tx, "the ledger has lost marks that this process knows of", known)
+	return true, 0, db.raise(ctx, tx, "the ledger has lost marks that this process knows of", known)
 }
 
 // beyond returns the numbers that are above those which are had, by worker.
@@ -141,7 +151,7 @@ func markNumbers(ctx context.Context, q querier) (map[string]int64, error) {
 // go of the notices.
 func (db *DB) raise(ctx context.Context, tx pgx.Tx, reason string, numbers map[string]int64) error {
 	_, err := tx.Exec(ctx, `
-		UPDATE fence SET system_identifier = is_system, timeline = is_timeline, database_oid = is_oid,
+		UPDATE fence SET system_identifier = is_system, timeline = is_timeline, database_oid = is_oid, standbys = '{}',
 			up = true, reason = $1, changed_at = clock_timestamp()
 		FROM (`+identitySQL+`) i`, reason)
 	if err != nil {
@@ -226,13 +236,14 @@ func (f *fence) mayMark() bool {
 	return f.compared || len(f.mirrors) == 0
 }
 
-// CompareMarks compares the workers' mark numbers with the mirrors, raises the fence where the ledger has fewer,
-// and completes a mirror. A worker calls it at least every second; nothing is marked before the first
+// CompareMarks brings the note of standbys up to date, compares the workers' mark numbers with the mirrors, raises the fence where the
+// ledger has fewer, and completes a mirror. A worker calls it at least every second; nothing is marked before the first
 // comparison. A mirror that is away is an error; the others are compared all the same.
 func (db *DB) CompareMarks(ctx context.Context) error {
-	var ledger string
-	if err := db.pool.QueryRow(ctx, `SELECT ledger FROM fence`).Scan(&ledger); err != nil {
-		return fmt.Errorf("read the ledger's name: %w", err)
+	ledger, setting, err := db.readFence(ctx)
+	if err != nil {
+		db.tellOwn(ctx)
+		return err
 	}
 	var errs []error
 	for _, m := range db.fence.mirrors {
@@ -242,9 +253,24 @@ func (db *DB) CompareMarks(ctx context.Context) error {
 		return err
 	}
 	db.fence.mu.Lock()
-	db.fence.compared = true
+	db.fence.compared, db.fence.setting = true, &setting
 	db.fence.mu.Unlock()
 	return nil
+}
+
+// readFence reads the ledger's name, and brings the note of standbys up to date. It waits for a bounded time: the mirrors are to
+// hear of this process's marks also where Postgres answers nothing.
+func (db *DB) readFence(ctx context.Context) (ledger, setting string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err := db.pool.QueryRow(ctx, `SELECT ledger FROM fence`).Scan(&ledger); err != nil {
+		return "", "", fmt.Errorf("read the ledger's name: %w", err)
+	}
+	db.fence.mu.Lock()
+	db.fence.ledger = ledger
+	db.fence.mu.Unlock()
+	setting, err = db.noteStandbys(ctx)
+	return ledger, setting, err
 }
 
 func (db *DB) compareMarks(ctx context.Context, ledger string, m Mirror) error {

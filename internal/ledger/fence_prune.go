@@ -21,7 +21,7 @@ const prunedWorker = "pruned"
 func (db *DB) PruneMarks(ctx context.Context, idle time.Duration) (workers int, more bool, err error) {
 	err = db.pool.QueryRow(ctx, `
 		WITH gone AS (
-			DELETE FROM mark_number WHERE changed_at < clock_timestamp() - $1::interval AND worker <> $2 RETURNING worker, number
+			DELETE FROM mark_number WHERE changed_at < clock_timestamp() - $1::interval AND worker NOT IN ($2, $3) RETURNING worker, number
 		), kept AS (
 			INSERT INTO mark_pruned AS p (worker, number) SELECT worker, number FROM gone
 			ON CONFLICT (worker) DO UPDATE SET number = p.number + excluded.number
@@ -29,7 +29,7 @@ func (db *DB) PruneMarks(ctx context.Context, idle time.Duration) (workers int, 
 			INSERT INTO mark_number AS m (worker, number) SELECT $2, sum(number) FROM gone HAVING count(*) > 0
 			ON CONFLICT (worker) DO UPDATE SET number = m.number + excluded.number, changed_at = clock_timestamp()
 		)
-		SELECT count(*) FROM gone`, idle, prunedWorker).Scan(&workers)
+		SELECT count(*) FROM gone`, idle, prunedWorker, standbyNote).Scan(&workers)
 	return workers, false, wrap(err, "prune the numbers of marks")
 }
 

@@ -75,6 +75,7 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	if params := cfg.ConnConfig.RuntimeParams; params["application_name"] == "" {
 		params["application_name"] = "tocsin"
 	}
+	cfg.ConnConfig.OnNotice = noteUnsynced
 	db := &DB{opts: opts, planners: make(chan struct{}, max(1, cfg.MaxConns/4)), fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
 	cfg.AfterConnect, cfg.PrepareConn = db.onConnect, useable
 	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
@@ -113,7 +114,15 @@ func (db *DB) DotGrace() time.Duration { return db.opts.DotGrace }
 
 // inTx runs f in one transaction.
 func (db *DB) inTx(ctx context.Context, f func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, db.pool, f)
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if err := pgx.BeginFunc(ctx, conn, f); err != nil {
+		return err
+	}
+	return synced(conn.Conn())
 }
 
 // exec executes a statement; does says what that does, for an error.

@@ -17,6 +17,8 @@ type Standing struct {
 	Braked     int                  // notices that are held since a relay refuses everybody
 	AtCanary   int                  // notices that are held after their canary
 	Fenced     bool                 // the ledger came from a backup, and releases are held
+	Failovers  int                  // promotions of standbys that needed no hand
+	Standbys   int                  // how many standbys have every commit, so that a failover to them needs no hand
 	// Refusing is how many domains were warned of within a day, since too many mails of a notice came back, refused by policy.
 	Refusing int
 	// Due is how many mails could leave now: those of due and leased chunks, in notices that are sending or begin within soon.
@@ -51,14 +53,14 @@ func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 				WHERE c.open AND n.state = 'sending' AND c.due_at <= clock_timestamp() AND NOT `+waitsSQL("c", "n")+`
 					AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp())), interval '0'),
 			(SELECT count(*) FROM notice WHERE `+brakedSQL+`), (SELECT count(*) FROM notice WHERE `+atCanarySQL+`),
-			coalesce((SELECT up FROM fence), false),
+			coalesce((SELECT up FROM fence), false), coalesce((SELECT failovers FROM fence), 0), coalesce((SELECT cardinality(standbys) FROM fence), 0),
 			(SELECT count(*) FROM bounce_count WHERE warned_at > clock_timestamp() - interval '1 day'),
 			coalesce((SELECT sum(counts[1] + counts[2] + counts[4]) FROM chunk c JOIN notice n ON n.id = c.notice_id
 				WHERE c.open AND NOT `+waitsSQL("c", "n")+` AND (c.lease_until IS NOT NULL OR c.due_at <= clock_timestamp() + $1::interval)
 					AND (n.state = 'sending' OR n.state = 'scheduled' AND n.send_at <= clock_timestamp() + $1::interval)), 0),
 			(SELECT jsonb_object_agg(name, extract(epoch FROM coalesce(clock_timestamp() - (
 				SELECT min(at) FROM webhook_message WHERE webhook = name AND due_at IS NOT NULL), interval '0'))) FROM webhook)`), soon).
-		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.AtCanary, &s.Fenced, &s.Refusing, &s.Due, &s.Untold)
+		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.AtCanary, &s.Fenced, &s.Failovers, &s.Standbys, &s.Refusing, &s.Due, &s.Untold)
 	if err != nil {
 		return s, fmt.Errorf("ask how the ledger stands: %w", err)
 	}

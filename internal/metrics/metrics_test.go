@@ -41,7 +41,7 @@ func TestTheLedgerIsAskedNowAndThen(t *testing.T) {
 	var away error
 	s := NewStanding(func(context.Context) (ledger.Standing, error) {
 		asked++
-		return ledger.Standing{Notices: map[notice.State]int{notice.Held: 2}, Deliveries: notice.Counts{7, 0, 5}, OldestOwed: time.Minute, Fenced: true, Refusing: 3, Due: 50}, away
+		return ledger.Standing{Notices: map[notice.State]int{notice.Held: 2}, Deliveries: notice.Counts{7, 0, 5}, OldestOwed: time.Minute, Fenced: true, Failovers: 2, Standbys: 1, Refusing: 3, Due: 50}, away
 	}, Reckoning{WorkerRate: 1, Within: 10 * time.Second}, slog.New(slog.DiscardHandler))
 	s.clock = func() time.Time { return now }
 	r := prometheus.NewRegistry()
@@ -49,7 +49,7 @@ func TestTheLedgerIsAskedNowAndThen(t *testing.T) {
 
 	all := told(t, r)
 	for name, want := range map[string]float64{"tocsin_ledger_up": 1, "tocsin_notices held": 2, "tocsin_notices sending": 0, "tocsin_deliveries queued": 7,
-		"tocsin_deliveries sent": 5, "tocsin_oldest_owed_seconds": 60, "tocsin_overdue_seconds": 0, "tocsin_fence_up": 1, "tocsin_policy_domains": 3, "tocsin_wanted_workers": 5} {
+		"tocsin_deliveries sent": 5, "tocsin_oldest_owed_seconds": 60, "tocsin_overdue_seconds": 0, "tocsin_fence_up": 1, "tocsin_failovers_total": 2, "tocsin_synchronous_standbys": 1, "tocsin_policy_domains": 3, "tocsin_wanted_workers": 5} {
 		if got, ok := all[name]; !ok || got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}

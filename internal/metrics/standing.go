@@ -30,6 +30,8 @@ var (
 	wanted     = prometheus.NewDesc("tocsin_wanted_workers", "How many workers the due mails call for, at least 1: by TOCSIN_WORKER_RATE and TOCSIN_SEND_WITHIN, capped by the rates of the relays.", nil, nil)
 	untold     = prometheus.NewDesc("tocsin_webhook_oldest_seconds", "How long the oldest message that the receiver was not told yet waits; 0: none does.", []string{"webhook"}, nil)
 	fenced     = prometheus.NewDesc("tocsin_fence_up", "Whether the ledger was restored from a backup, so that releases are held: 1 or 0.", nil, nil)
+	failovers  = prometheus.NewDesc("tocsin_failovers_total", "Promotions of a standby of Postgres that needed no hand.", nil, nil)
+	standbys   = prometheus.NewDesc("tocsin_synchronous_standbys", "Standbys of Postgres that have every commit: a failover to one of them needs no hand.", nil, nil)
 )
 
 // Standing tells how the ledger stands. Its zero value is not usable; see NewStanding.
@@ -52,7 +54,7 @@ func NewStanding(ask func(ctx context.Context) (ledger.Standing, error), r Recko
 
 // Describe lists what is told.
 func (s *Standing) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, atCanary, refusing, wanted, untold, fenced} {
+	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, atCanary, refusing, wanted, untold, fenced, failovers, standbys} {
 		ch <- d
 	}
 }
@@ -83,6 +85,8 @@ func (s *Standing) Collect(ch chan<- prometheus.Metric) {
 		gauge(untold, seconds, webhook)
 	}
 	gauge(fenced, number(said.Fenced))
+	gauge(standbys, float64(said.Standbys))
+	ch <- prometheus.MustNewConstMetric(failovers, prometheus.CounterValue, float64(said.Failovers))
 }
 
 func (s *Standing) current() (ledger.Standing, bool) {
