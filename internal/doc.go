@@ -23,6 +23,7 @@
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses
 //	intake     mails that came back, from SMTP, LMTP, a Maildir or an IMAP mailbox, to the API
 //	metrics    what Prometheus is told of a worker and of the ledger
+//	trace      the way of a notice, told to a collector of OpenTelemetry
 //	config     settings from flags, environment and file
 //	directory  a notice's directory: notice.yaml and its texts
 //	local      a throwaway Postgres and Redis

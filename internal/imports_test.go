@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook", "internal/optout"},
 	"internal/intake":    {"internal/notice"},
 	"internal/metrics":   {"internal/notice", "internal/ledger", "internal/pace", "internal/delivery", "internal/intake"},
+	"internal/trace":     {"internal/notice", "internal/ledger", "internal/delivery"},
 	"internal/config":    {"internal/notice", "internal/yaml", "internal/audience", "internal/redisurl", "internal/render"},
 	"internal/directory": {"internal/notice", "internal/yaml", "internal/audience", "internal/render"},
 	"internal/local":     {"internal/notice"},
@@ -61,6 +62,7 @@ var confined = map[string][]string{
 	"go.yaml.in/yaml":             {"internal/yaml"},
 	"gopkg.in/yaml.v3":            {}, // archived
 	"github.com/emersion/go-imap": {"internal/intake"},
+	"go.opentelemetry.io":         {"internal/trace", "cmd/tocsin"}, // there in a test
 	"github.com/jackc/pgx":        {"internal/ledger", "internal/local", "internal/testkit"},
 }
 

@@ -71,6 +71,12 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	}
 	desk := deskOf(db, tasks, set.Mail, logger)
 	desk.Approvals = set.Approvals
+	traces, err := tracing("serve", set.Traces, logger)
+	if err != nil {
+		return err
+	}
+	defer traces.Close()
+	desk.Released = traces.Released
 	if desk.OnlyTo = set.OnlyTo; len(set.OnlyTo) > 0 {
 		go keepAgreeing(ctx, db, logger)
 		defer resign(ctx, db, logger)
@@ -113,6 +119,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		Ready:    readiness(db.Ready, tasks.Ready),
 		Registry: reg,
 		Proxies:  set.Proxies,
+		Span:     traces.Request,
 		Console: console.New(console.Options{Book: db, Desk: desk, Log: logger, Queues: tasks.Standing, Pace: pace, URL: set.ConsoleURL, Idle: set.Session, OIDC: issuer(set),
 			Registry: reg, Version: version()}),
 

@@ -85,7 +85,12 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	defer stopPacing()
 	reg := registry()
 	measure := metrics.NewWorker(reg)
-	worker, err := delivery.NewWorker(measure.Ledger(db), tasks, mailSet(set.Mail), measure.Sender(relays), delivery.Options{
+	traces, err := tracing("work", set.Traces, logger)
+	if err != nil {
+		return err
+	}
+	defer traces.Close()
+	worker, err := delivery.NewWorker(traces.Ledger(measure.Ledger(db)), tasks, mailSet(set.Mail), measure.Sender(relays), delivery.Options{
 		Name:        holder(),
 		From:        set.Mail.From,
 		ReplyTo:     set.Mail.ReplyTo,

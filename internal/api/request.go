@@ -25,6 +25,7 @@ type request struct {
 	who   string // who acts, as the log names them
 	route string // the pattern that it was routed by, "" for none
 	body  *timedBody
+	end   func(route string, status int) // of its span
 }
 
 type requestKey struct{}
@@ -52,7 +53,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !sane.MatchString(req.id) {
 		req.id = rand.Text()
 	}
-	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
+	ctx, end := s.span(r)
+	req.end = end
+	r = r.WithContext(context.WithValue(ctx, requestKey{}, req))
 	r.Body = req.body
 	req.body.allow(s.stall)
 	out := &timedWriter{ResponseWriter: w, wire: wire, stall: s.stall, linger: s.linger, rest: req.body}
@@ -133,6 +136,7 @@ func (s *Server) finish(w *timedWriter, r *http.Request, req *request, begin tim
 	if route == "" {
 		route = "none"
 	}
+	req.end(req.route, w.status)
 	took := time.Since(begin)
 	s.seconds.WithLabelValues(route, strconv.Itoa(w.status)).Observe(took.Seconds())
 	level := slog.LevelInfo

@@ -42,6 +42,8 @@ type Options struct {
 	Console Console
 	// ConsoleURL is where people reach the console, without a slash at the end; "" = where the client reaches this server.
 	ConsoleURL string
+	// Span begins the span of a request, and has end end it; nil = there are no traces.
+	Span func(r *http.Request) (ctx context.Context, end func(route string, status int))
 	// Version is Tocsin's, for the OpenAPI document.
 	Version string
 	// Drain is how long Serve lets running requests finish; 0 = 30 s.
@@ -58,6 +60,7 @@ type Server struct {
 	wrong    *throttle
 	holds    []notice.Hold
 	proxies  []netip.Prefix
+	span     func(r *http.Request) (ctx context.Context, end func(route string, status int))
 	ready    func(ctx context.Context) error
 	registry *prometheus.Registry
 
@@ -111,6 +114,7 @@ func newServer(o Options) *Server {
 		proxies: o.Proxies,
 
 		ready: o.Ready,
+		span:  o.Span,
 
 		consoleURL: o.ConsoleURL,
 		console:    o.Console,
@@ -127,6 +131,9 @@ func newServer(o Options) *Server {
 			Help:    "Time until an HTTP request was answered, by route and status code.",
 			Buckets: []float64{.005, .025, .1, .5, 2.5, 10, 60},
 		}, []string{"route", "code"}),
+	}
+	if s.span == nil {
+		s.span = func(r *http.Request) (context.Context, func(string, int)) { return r.Context(), func(string, int) {} }
 	}
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()

@@ -87,6 +87,13 @@ type Serve struct {
 	Webhooks   []Webhook      `setting:"webhooks"`
 	WorkerRate int            `setting:"TOCSIN_WORKER_RATE"` // mails per second that one worker is reckoned to send
 	SendWithin time.Duration  `setting:"TOCSIN_SEND_WITHIN"` // in which all that is due should leave
+	Traces     Traces
+}
+
+// Traces holds the settings of the traces that serve and work tell.
+type Traces struct {
+	URL   string `setting:"TOCSIN_OTLP_URL"`    // of the collector, without a slash at its end; "" = none
+	Every int    `setting:"TOCSIN_TRACE_EVERY"` // of so many sent deliveries one has its attempts told
 }
 
 // OIDC holds the settings of the issuer at which people sign in.
@@ -115,6 +122,7 @@ type Work struct {
 	Limits       []Limit       `setting:"limits"`
 	Holds        []Hold        `setting:"holds"` // as of Serve
 	Log          string        `setting:"TOCSIN_LOG"`
+	Traces       Traces
 }
 
 // Client holds the settings of the commands that speak to the API.

@@ -75,7 +75,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Serve{Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: "127.0.0.1:8080", Session: 12 * time.Hour,
-		OIDC: OIDC{Client: "tocsin", Scopes: []string{"openid", "profile", "email"}, Claim: "roles"}, PlanKeep: 24 * time.Hour, WorkerRate: 100, SendWithin: 10 * time.Minute, Log: "text"}
+		OIDC: OIDC{Client: "tocsin", Scopes: []string{"openid", "profile", "email"}, Claim: "roles"}, PlanKeep: 24 * time.Hour, WorkerRate: 100, SendWithin: 10 * time.Minute, Log: "text", Traces: Traces{Every: 100}}
 	if diff := cmp.Diff(want, serve); diff != "" {
 		t.Errorf("Serve (-want +got):\n%s", diff)
 	}
@@ -123,7 +123,7 @@ limits:
 	}
 	want := Work{
 		Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: ":9100", MaxOpenMarks: 128, Drain: 30 * time.Second,
-		Lease: time.Minute, FirstRetry: 30 * time.Second, RelaySilence: 30 * time.Second, Log: "text",
+		Lease: time.Minute, FirstRetry: 30 * time.Second, RelaySilence: 30 * time.Second, Log: "text", Traces: Traces{Every: 100},
 		Mail: Mail{
 			From: "Example Status <status@example.net>", ReplyTo: "support@example.org", Zone: "Europe/Amsterdam",
 			TemplateDir: filepath.Join(dir, "templates"), PublicURL: "https://tocsin.example.net", Hello: "mta.example.net", ReturnPath: "bounces@example.net",

@@ -274,6 +274,14 @@ var table = []Setting{
 		Doc: "How logs are written: text or json.",
 	},
 	{
+		Name: "TOCSIN_OTLP_URL", Value: "URL", Without: "nowhere", Example: "http://127.0.0.1:4318", parse: webURL,
+		Doc: "Collector of OpenTelemetry that serve and work tell their traces, by OTLP over HTTP.",
+	},
+	{
+		Name: "TOCSIN_TRACE_EVERY", Value: "N", Default: "100", parse: whole(1, 1_000_000),
+		Doc: "Of so many mails that were sent, one is in the traces; all others of the attempts are.",
+	},
+	{
 		Name: "TOCSIN_PLAN_KEEP", Value: "TIME", Default: "24h", parse: duration("24h", time.Minute),
 		Doc: "How long the plan that a dry run showed can be released; then it is dropped.",
 	},

@@ -98,6 +98,8 @@ type Desk struct {
 	Logger    *slog.Logger
 	// Count is called with each report about a mail that is recorded; nil: with none.
 	Count func(kind notice.BounceKind, class notice.BounceClass)
+	// Released is called with each notice that this process has released, and when that began; nil: with none.
+	Released func(ctx context.Context, n ledger.Notice, began time.Time)
 	// PublicURL is where readers stop mails; empty: they can't.
 	PublicURL string
 	// Sign returns a test mail with its signature; nil: they are not signed here.

@@ -141,6 +141,7 @@ func (d *Desk) Approve(ctx context.Context, ref string, a notice.Approving, who 
 }
 
 func (d *Desk) releaseAs(ctx context.Context, n ledger.Notice, r notice.Releasing, approval *ledger.Approval, who string) (st notice.Status, released bool, err error) {
+	began := time.Now()
 	if !n.State.Released() {
 		if released, err = d.release(ctx, n, r, approval, who); err != nil {
 			return st, false, err
@@ -148,6 +149,9 @@ func (d *Desk) releaseAs(ctx context.Context, n ledger.Notice, r notice.Releasin
 	}
 	if released {
 		d.Logger.Info("released", slog.Int64("notice_id", n.ID), slog.String("who", who))
+		if d.Released != nil {
+			d.Released(ctx, n, began)
+		}
 		d.sweep(ctx)
 	}
 	st, err = d.Ledger.Status(ctx, n.Key)
