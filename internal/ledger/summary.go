@@ -8,24 +8,47 @@ import (
 	"tocsin/internal/notice"
 )
 
-// outcomesSQL counts the deliveries of the notices $1 by language, state and reason. It does not read the answers
-// to sent mails, because there may be 200,000: only whether the first attempt succeeded. Each row's partners are look-ups, as
-// in reportSQL.
-const outcomesSQL = `
-	SELECT r.text, d.state,
-		CASE WHEN d.state <> 2 THEN d.reason WHEN o.tries > 0 THEN $2 ELSE '' END AS reason,
-		CASE WHEN d.state IN (3, 4, 5, 8) THEN coalesce(o.relay, '') ELSE '' END AS relay,
-		CASE WHEN d.state IN (3, 4, 5, 8) THEN coalesce(o.code, 0) ELSE 0 END AS code,
-		CASE WHEN d.state IN (3, 4, 5, 8) THEN coalesce(o.enhanced, '') ELSE '' END AS enhanced,
-		coalesce(min(o.reply) FILTER (WHERE d.state IN (3, 4, 5, 8)), ''), count(*)
+// outcomesSQL counts the deliveries of the notices $1 by language, state and reason: $2 is that of mails which were sent later than at the
+// first attempt. It does as the view "delivery" does, but a chunk at a time: the deliveries of a chunk that ended alike are bits, and so are its
+// recipients in a language. Of a delivery nothing is read but its recipient, and its outcome where it has one.
+var outcomesSQL = named(`
+	SELECT l.text, x.state, x.reason, x.relay, x.code, x.enhanced, min(x.reply), sum(bit_count(x.bits & l.bits))::int
 	FROM notice n
-	CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id OFFSET 0) c
-	CROSS JOIN LATERAL (SELECT seq, state, reason FROM delivery WHERE chunk_id = c.id OFFSET 0) d
-	LEFT JOIN LATERAL (SELECT tries, relay, code, enhanced, reply FROM outcome WHERE notice_id = n.id AND seq = d.seq OFFSET 0) o ON true
-	CROSS JOIN LATERAL (SELECT text FROM recipient WHERE plan_id = n.plan_id AND seq = d.seq OFFSET 0) r
+	CROSS JOIN LATERAL (SELECT lo, hi, epoch, dots, sent, stopped, (dots & ~dots)::varbit AS z FROM chunk WHERE notice_id = n.id OFFSET 0) c
+	CROSS JOIN LATERAL (
+		WITH o AS MATERIALIZED (
+			SELECT s.state, CASE s.state WHEN {sending} THEN '' WHEN {sent} THEN CASE WHEN o.tries > 0 THEN $2 ELSE '' END ELSE coalesce(o.bounce, o.reason) END AS reason,
+				CASE WHEN s.answered THEN o.relay ELSE '' END AS relay, CASE WHEN s.answered THEN o.code ELSE 0 END AS code,
+				CASE WHEN s.answered THEN o.enhanced ELSE '' END AS enhanced,
+				coalesce(min(o.reply) FILTER (WHERE s.answered), '') AS reply, bit_or(set_bit(c.z, o.seq - c.lo, 1))::varbit AS bits
+			FROM outcome o
+			CROSS JOIN LATERAL (SELECT CASE WHEN o.state = {bounced} THEN {bounced} WHEN get_bit(c.sent, o.seq - c.lo) = 1 THEN {sent}
+				WHEN get_bit(c.dots, o.seq - c.lo) = 1 AND o.state IN ({queued}, {deferred}) AND o.epoch < c.epoch THEN {sending} ELSE o.state END AS state) e
+			CROSS JOIN LATERAL (SELECT e.state, e.state IN ({deferred}, {failed}, {uncertain}, {bounced}) AS answered) s
+			WHERE o.notice_id = n.id AND o.seq >= c.lo AND o.seq < c.hi GROUP BY 1, 2, 3, 4, 5
+		), h AS MATERIALIZED (
+			SELECT c.sent & ~have AS sent, c.dots & ~(c.sent | have) AS sending, c.stopped & ~(c.sent | c.dots | have) AS stopped,
+				~(c.sent | c.dots | c.stopped | have) AS queued
+			FROM (SELECT coalesce(bit_or(bits), c.z)::varbit AS have FROM o) o
+		)
+		SELECT state, reason, relay, code, enhanced, reply, bits FROM o
+		UNION ALL SELECT v.state, '', '', 0, '', '', v.bits FROM h CROSS JOIN LATERAL (VALUES ({sent}, h.sent), ({sending}, h.sending), ({queued}, h.queued)) v(state, bits)
+		UNION ALL SELECT {cancelled}, r.why, '', 0, '', '', r.bits FROM h CROSS JOIN LATERAL (` + stoppedSQL + `) r
+	) x(state, reason, relay, code, enhanced, reply, bits)
+	CROSS JOIN LATERAL (SELECT text, bit_or(set_bit(c.z, seq - c.lo, 1))::varbit AS bits
+		FROM (SELECT text, seq FROM recipient WHERE plan_id = n.plan_id AND seq >= c.lo AND seq < c.hi OFFSET 0) r GROUP BY text) l
 	WHERE n.id = ANY ($1)
-	GROUP BY 1, 2, 3, 4, 5, 6
-	ORDER BY count(*) DESC, 1, 2, 3, 4, 5, 6`
+	GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(bit_count(x.bits & l.bits)) > 0
+	ORDER BY 8 DESC, 1, 2, 3, 4, 5, 6`)
+
+// stoppedSQL says of the deliveries of a chunk that were stopped before they had an outcome why, as stop_reason does for one.
+const stoppedSQL = `
+	SELECT CASE WHEN r.address_key LIKE 'erased:%' THEN '` + notice.ReasonErased + `' WHEN n.state = 'cancelled' THEN n.reason
+			WHEN EXISTS (SELECT FROM suppression s WHERE s.address_key IN (r.address_key, '*@' || split_part(r.address_key, '@', -1))
+				AND s.scope = ANY (scopes(n.body))) THEN '` + notice.ReasonSuppressionList + `'
+			ELSE '` + notice.ReasonSuperseded + `' END AS why, bit_or(set_bit(c.z, r.seq - c.lo, 1))::varbit AS bits
+	FROM (SELECT seq, address_key FROM recipient WHERE plan_id = n.plan_id AND seq >= c.lo AND seq < c.hi AND bit_count(h.stopped) > 0 OFFSET 0) r
+	WHERE get_bit(h.stopped, r.seq - c.lo) = 1 GROUP BY 1`
 
 // Report returns the report on a notice, by its key or number.
 func (db *DB) Report(ctx context.Context, ref string) (notice.Report, error) {
