@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -39,13 +40,13 @@ func TestErrorsComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	b, ctx := setup(t), context.Background()
 	for _, want := range []*notice.Error{
-		notice.Invalid("zone", "no such zone"),
-		notice.Conflict("it has holes"),
+		{Code: notice.CodeInvalid, Field: "zone", Message: "no such zone"},
+		{Code: notice.CodeConflict, Message: "it has holes"},
 		{Code: notice.CodeTooEarly, Message: "from noon"},
 	} {
 		b.fail = want
 		_, err := all(b.client.Notices(ctx, ""))
-		if got, ok := err.(*notice.Error); !ok || *got != *want {
+		if got, ok := err.(*notice.Error); !ok || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %#v, want %#v", err, want)
 		}
 	}

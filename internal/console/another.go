@@ -40,7 +40,8 @@ type anotherView struct {
 	Others   []string            // customers who have the address, and are not this one
 	Has      notice.HistoryEntry // the mail of the notice that the mailbox has; the zero value: it has none
 	Wrong    string
-	Ready    bool // it can be sent
+	Said     string // more about it, in English
+	Ready    bool   // it can be sent
 }
 
 // another asks whether a notice is to be sent to another address, and sends it once the reader is sure. The address comes in the body
@@ -63,7 +64,8 @@ func (c *Console) another(w http.ResponseWriter, r *http.Request) {
 		c.render(w, r, http.StatusUnprocessableEntity, "another", v)
 		return
 	case v != nil && (code == notice.CodeConflict || code == notice.CodeInvalid):
-		v.Wrong, v.Ready = err.Error(), false
+		refused := v.refusal(err)
+		v.Wrong, v.Said, v.Ready = refused.Text, refused.Said, false
 		c.render(w, r, http.StatusConflict, "another", v)
 		return
 	}

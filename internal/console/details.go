@@ -16,7 +16,7 @@ var details = compileDetails([][2]string{
 	{"recipient {n}", "detail.recipient"}, {"{n} recipients", "detail.recipients"}, {"another address of a customer of recipient {n}", "detail.another"},
 	{"by notice {s}", "detail.by_notice"}, {"which corrects {n}", "detail.corrects"}, {"by a reader of delivery {n}", "detail.complaint"},
 	{"{n} of {n} mails to {s} came back", "detail.came_back"}, {"refused by policy", "detail.by_policy"}, {"{n} in a row", "detail.in_a_row"},
-	{"draft {s}", "detail.draft"}, {"reminder of {s}", "detail.reminder_of"}, {"reminder {s}", "detail.reminder"},
+	{"plan {s}", "detail.plan"}, {"draft {s}", "detail.draft"}, {"reminder of {s}", "detail.reminder_of"}, {"reminder {s}", "detail.reminder"},
 	{"at most {n} recipients", "detail.at_most"}, {"no longer {n}", "detail.no_longer"}, {"resolved when it leaves", "detail.resolved"},
 	{"allowed: {s}", "detail.allowed"}, {"from {t} until {t}", "detail.from_until"}, {"from {t} until it is removed", "detail.from_on"},
 	{"until {t}", "detail.until"}, {"until it is resumed", "detail.until_resumed"},
@@ -87,9 +87,12 @@ func (f *Frame) formed(part string) (string, bool) {
 	return part, false
 }
 
+// mostDigits has a number: a longer text is the beginning of a digest that happens to have no letters.
+const mostDigits = 10
+
 // shown is a number, a time or a state as the reader writes it, and everything else as it is.
 func (f *Frame) shown(text string) string {
-	if n, err := strconv.Atoi(text); err == nil {
+	if n, err := strconv.Atoi(text); err == nil && len(text) <= mostDigits {
 		return f.N(n)
 	}
 	if t, err := time.Parse(time.RFC3339, text); err == nil {

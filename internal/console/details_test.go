@@ -32,6 +32,8 @@ func TestTheDetailsOfActsAreInTheReadersLanguage(t *testing.T) {
 		"2 mails to example.com: en sent, zh-Hant later":                                               "2 E-Mails an example.com: en: gesendet, zh-Hant: aufgeschoben",
 		"rows n1 7, n2 3, and 4 more":                                                                  "Zeilen n1 7, n2 3, und 4 weitere",
 		"a relay refuses everybody: main: 554 no, 3 in a row":                                          "", // below
+		"2000 recipients, plan 0123456789ab":                                                           "2.000 Empfänger, Plan 0123456789ab",
+		"2000 recipients, plan 012345678901: nobody is awake":                                          "2.000 Empfänger, Plan 012345678901: nobody is awake",
 		"hole": "der Text hätte ein leeres Feld gehabt",
 		"ada":  "ada",
 	} {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -140,7 +141,7 @@ func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, nam
 type errorView struct {
 	*Frame
 	Status int
-	Detail string
+	Refusal
 }
 
 // Refuse answers a browser that may not go on. One that is not signed in is asked to, and learns nothing of the pages.
@@ -154,7 +155,9 @@ func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, det
 		return
 	}
 	guarded(func(w http.ResponseWriter, r *http.Request) {
-		c.render(w, r, status, "error", &errorView{Frame: c.frame(r, "error.title"), Status: status, Detail: detail})
+		v := &errorView{Frame: c.frame(r, "error.title"), Status: status}
+		v.Text, v.Said = v.T(cmp.Or(refusedWith[status], "error.away")), detail
+		c.render(w, r, status, "error", v)
 	})(w, r)
 }
 
@@ -163,16 +166,16 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	v := &errorView{Frame: c.frame(r, "error.title"), Status: http.StatusServiceUnavailable}
 	switch notice.CodeOf(err) {
 	case notice.CodeNotFound:
-		v.Status, v.Detail = http.StatusNotFound, err.Error()
+		v.Status, v.Refusal = http.StatusNotFound, v.refusal(err)
 	case notice.CodeInvalid:
-		v.Status, v.Detail = http.StatusUnprocessableEntity, err.Error()
+		v.Status, v.Refusal = http.StatusUnprocessableEntity, v.refusal(err)
 	case notice.CodeConflict, notice.CodeTooEarly, notice.CodePlanChanged:
-		v.Status, v.Detail = http.StatusConflict, err.Error()
+		v.Status, v.Refusal = http.StatusConflict, v.refusal(err)
 	default:
 		if r.Context().Err() == nil {
 			c.Log.Error("a page can't be made", slog.Any("error", err))
 		}
-		v.Detail = v.T("error.away")
+		v.Text = v.T("error.away")
 	}
 	c.render(w, r, v.Status, "error", v)
 }

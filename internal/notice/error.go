@@ -25,6 +25,8 @@ type Error struct {
 	Message string
 	Check   string // the name of the check that refuses, where an operator may overrule it
 	Drift   *Drift // of CodePlanChanged; nil where it is not known
+	Form    string // the format of Message, by which its texts in other languages are found; "" = there are none
+	Args    []any  // of Form
 }
 
 func (e *Error) Error() string {
@@ -36,17 +38,17 @@ func (e *Error) Error() string {
 
 // Invalid is an error about one field of the input.
 func Invalid(field, format string, args ...any) *Error {
-	return &Error{Code: CodeInvalid, Field: field, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: CodeInvalid, Field: field, Message: fmt.Sprintf(format, args...), Form: format, Args: args}
 }
 
 // NotFound says that what was named does not exist.
 func NotFound(format string, args ...any) *Error {
-	return &Error{Code: CodeNotFound, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: CodeNotFound, Message: fmt.Sprintf(format, args...), Form: format, Args: args}
 }
 
 // Conflict says that the state of things forbids the request.
 func Conflict(format string, args ...any) *Error {
-	return &Error{Code: CodeConflict, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: CodeConflict, Message: fmt.Sprintf(format, args...), Form: format, Args: args}
 }
 
 // CodeOf returns the code of the domain error that err wraps, "" if there is none.
