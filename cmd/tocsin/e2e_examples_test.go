@@ -23,8 +23,16 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// earlierTimes are when earlier notices of an incident were sent, which is now.
-var earlierTimes = regexp.MustCompile(`(?m)^- [^·\n]*\(GMT,[^·]*·\s+|^- [^·\n]*20[0-9]{2}[^·]*·\s+`)
+// earlierNotice is an item of the list of earlier notices, which goes on in indented lines at most: when, and the state then.
+var earlierNotice = regexp.MustCompile(`(?m)^- (?:[^·\n]|\n  )*·(?:[^\n]|\n  )*`)
+
+// untimed is a mail without the times at which its earlier notices were sent, which is now. Their lines end elsewhere for other times.
+func untimed(text string) string {
+	return earlierNotice.ReplaceAllStringFunc(text, func(item string) string {
+		_, state, _ := strings.Cut(item, "·")
+		return "- … · " + strings.Join(strings.Fields(state), " ")
+	})
+}
 
 // reader is a customer whose mail is held against a golden: the first one of the file that is like this and whose
 // mailbox is his alone.
@@ -102,7 +110,7 @@ func TestTheExamplesAreSentAsTheyAre(t *testing.T) {
 		}
 		for _, r := range example.readers {
 			m := mailTo(t, rows, mails, body, r)
-			text := earlierTimes.ReplaceAllString(asRead(t, m), "- … · ")
+			text := untimed(asRead(t, m))
 			name := strings.ReplaceAll(example.dir, "/", ".") + "." + r.golden
 			goldenText(t, filepath.Join("testdata", "examples", name+".txt"), text)
 			read = append(read, goldenMail{name, m.Raw})
