@@ -41,21 +41,37 @@ func TestEveryLanguageSaysAllThatEnglishSays(t *testing.T) {
 	}
 }
 
-// TestAStringThatIsTakenOutIsMissed whichever it is.
+// TestAStringThatIsTakenOutIsMissed whichever it is, and in whichever language: a sentence, a phrase or a word.
 func TestAStringThatIsTakenOutIsMissed(t *testing.T) {
 	t.Parallel()
 	s := New(templates.FS, nil)
 	if err := s.languages.readAll(); err != nil {
 		t.Fatal(err)
 	}
+	names := slices.Sorted(maps.Keys(s.languages.all[english].sentences))
+	missed := func(key, name string, problems []error) {
+		if !slices.ContainsFunc(problems, func(err error) bool { return strings.HasPrefix(err.Error(), "languages/"+key+".yaml: lacks "+name+":") }) {
+			t.Errorf("%s without %s: %v", key, name, problems)
+		}
+	}
 	nl := s.languages.all["nl"]
-	for _, name := range slices.Sorted(maps.Keys(s.languages.all[english].sentences)) {
+	for _, name := range names { // one by one
 		said := nl.sentences[name]
 		delete(nl.sentences, name)
-		problems := s.checkLanguage("nl")
+		missed("nl", name, s.checkLanguage("nl"))
 		nl.sentences[name] = said
-		if !slices.ContainsFunc(problems, func(err error) bool { return strings.HasPrefix(err.Error(), "languages/nl.yaml: lacks "+name+":") }) {
-			t.Errorf("without %s: %v", name, problems)
+	}
+	for _, key := range thirty { // each of all
+		c := s.languages.all[key]
+		if key == english || strings.Contains(key, "-") && s.languages.all[strings.Split(key, "-")[0]] != nil {
+			continue // a region has the sentences of its language then
+		}
+		all := c.sentences
+		c.sentences = map[string]sentence{}
+		problems := s.checkLanguage(key)
+		c.sentences = all
+		for _, name := range names {
+			missed(key, name, problems)
 		}
 	}
 }
