@@ -88,6 +88,18 @@ type incidentView struct {
 	Notices []noticeRow
 	Bar     []slice
 	Part    reportPart
+	Coming  []notice.Status // the notices that leave by themselves, the next one first
+}
+
+// coming are the notices that are scheduled, in the order in which they leave.
+func coming(all []notice.Status) (next []notice.Status) {
+	for _, st := range all {
+		if st.State == notice.Scheduled && st.SendAt != nil {
+			next = append(next, st)
+		}
+	}
+	slices.SortStableFunc(next, func(a, b notice.Status) int { return a.SendAt.Compare(*b.SendAt) })
+	return next
 }
 
 func (c *Console) incident(r *http.Request) (view, error) {
@@ -106,6 +118,7 @@ func (c *Console) incident(r *http.Request) (view, error) {
 		return nil, err
 	}
 	v.Title, v.Bar, v.Part = report.Incident, bar(report.Counts, report.Recipients), v.reportPart(report, tables)
+	v.Coming = coming(report.Notices)
 	for _, st := range report.Notices {
 		v.Notices = append(v.Notices, noticeRow{st, bar(st.Counts, st.Recipients)})
 	}
