@@ -76,3 +76,26 @@ func TestACleanCanaryIsHeldAndGoesOn(t *testing.T) {
 		t.Errorf("ended as %v, %+v", st.Counts, st.Canary)
 	}
 }
+
+// TestAnApprovedReleaseKeepsItsCanary, which the person who asked for it has named.
+func TestAnApprovedReleaseKeepsItsCanary(t *testing.T) {
+	t.Parallel()
+	s := start(t, "TOCSIN_APPROVALS=3")
+	s.customers(6)
+	ann, bob := s.person("ann", "sender"), s.person("bob", "approver")
+	s.work()
+	ann.wantRun(exitFailed, []string{"awaiting_approval"}, "notice", "send", s.notice("outage-1"), "--yes", "--canary", "2")
+	if waits := s.scrape(s.address())["tocsin_awaiting_approval"]; waits != 1 {
+		t.Errorf("tocsin_awaiting_approval is %v", waits)
+	}
+	bob.run("notice", "approve", "outage-1", "--yes")
+	st := s.await("outage-1", "held", func(st notice.Status) bool { return st.AtCanary() })
+	if st.Canary.Mailboxes != 2 || st.Counts["sent"] != 2 {
+		t.Errorf("%+v, %v", st.Canary, st.Counts)
+	}
+	s.must(nil, "notice", "resume", "outage-1")
+	s.await("outage-1", "finished", finished)
+	if st := s.settled("outage-1", 0); st.Counts["sent"] != 6 {
+		t.Errorf("ended as %v", st.Counts)
+	}
+}

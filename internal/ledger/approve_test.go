@@ -69,6 +69,9 @@ func TestAReleaseToManyWaitsForAnotherPerson(t *testing.T) {
 	if st.State != notice.Draft || st.ReleasedAt != nil || st.AwaitingApproval == nil {
 		t.Fatalf("it is %s, and waits for %+v", st.State, st.AwaitingApproval)
 	}
+	if s := d.standing(); s.Awaiting != 1 {
+		t.Errorf("%d releases wait", s.Awaiting)
+	}
 	asked := *st.AwaitingApproval
 	if time.Since(asked.AskedAt) > time.Minute {
 		t.Errorf("asked at %s", asked.AskedAt)
@@ -83,6 +86,9 @@ func TestAReleaseToManyWaitsForAnotherPerson(t *testing.T) {
 	d.wantPressed(approving(digest, "bob", ""), true)
 	d.wantPressed(approving(digest, "carol", ""), false)
 	d.wantCounts(map[string]int{"queued": 5})
+	if s := d.standing(); s.Awaiting != 0 {
+		t.Errorf("%d releases wait", s.Awaiting)
+	}
 	if st = d.nowStands(); st.ReleasedBy != "ann (laptop)" || st.ApprovedBy != "bob" || st.CreatedBy != "test" || st.AwaitingApproval != nil {
 		t.Errorf("released by %q, approved by %q, written by %q, waits for %+v", st.ReleasedBy, st.ApprovedBy, st.CreatedBy, st.AwaitingApproval)
 	}

@@ -16,6 +16,7 @@ type Standing struct {
 	Overdue    time.Duration        // how long the chunk that has been due for longest waits for a worker; 0: none does
 	Braked     int                  // notices that are held since a relay refuses everybody
 	AtCanary   int                  // notices that are held after their canary
+	Awaiting   int                  // releases that wait for another person to approve them
 	Fenced     bool                 // the ledger came from a backup, and releases are held
 	Failovers  int                  // promotions of standbys that needed no hand
 	Standbys   int                  // how many standbys have every commit, so that a failover to them needs no hand
@@ -52,7 +53,7 @@ func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 			coalesce((SELECT clock_timestamp() - min(coalesce(c.lease_until, c.due_at)) FROM chunk c JOIN recent n ON n.id = c.notice_id
 				WHERE c.open AND n.state = 'sending' AND c.due_at <= clock_timestamp() AND NOT `+waitsSQL("c", "n")+`
 					AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp())), interval '0'),
-			(SELECT count(*) FROM notice WHERE `+brakedSQL+`), (SELECT count(*) FROM notice WHERE `+atCanarySQL+`),
+			(SELECT count(*) FROM notice WHERE `+brakedSQL+`), (SELECT count(*) FROM notice WHERE `+atCanarySQL+`), (SELECT count(*) FROM notice n WHERE `+awaitingSQL+`),
 			coalesce((SELECT up FROM fence), false), coalesce((SELECT failovers FROM fence), 0), coalesce((SELECT cardinality(standbys) FROM fence), 0),
 			(SELECT count(*) FROM bounce_count WHERE warned_at > clock_timestamp() - interval '1 day'),
 			coalesce((SELECT sum(counts[1] + counts[2] + counts[4]) FROM chunk c JOIN notice n ON n.id = c.notice_id
@@ -60,7 +61,7 @@ func (db *DB) Standing(ctx context.Context) (s Standing, err error) {
 					AND (n.state = 'sending' OR n.state = 'scheduled' AND n.send_at <= clock_timestamp() + $1::interval)), 0),
 			(SELECT jsonb_object_agg(name, extract(epoch FROM coalesce(clock_timestamp() - (
 				SELECT min(at) FROM webhook_message WHERE webhook = name AND due_at IS NOT NULL), interval '0'))) FROM webhook)`), soon).
-		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.AtCanary, &s.Fenced, &s.Failovers, &s.Standbys, &s.Refusing, &s.Due, &s.Untold)
+		Scan(&s.Notices, &counts, &s.OldestOwed, &s.Overdue, &s.Braked, &s.AtCanary, &s.Awaiting, &s.Fenced, &s.Failovers, &s.Standbys, &s.Refusing, &s.Due, &s.Untold)
 	if err != nil {
 		return s, fmt.Errorf("ask how the ledger stands: %w", err)
 	}

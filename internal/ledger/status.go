@@ -20,7 +20,7 @@ var statusSQL = `
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
 		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to,
 		coalesce((SELECT key FROM notice WHERE id = n.amends), ''), coalesce((SELECT key FROM notice WHERE amends = n.id), ''),
-		CASE WHEN n.state = 'draft' AND EXISTS (SELECT FROM plan WHERE notice_id = n.id AND state = 'frozen' AND encode(digest, 'hex') = n.asked->>'plan') THEN n.asked END,
+		CASE WHEN ` + awaitingSQL + ` THEN n.asked END,
 		n.approved_by, n.override, n.canary, n.trial,
 		CASE WHEN n.canary > 0 AND n.plan_id IS NOT NULL THEN (SELECT ` + sumOfCounts + ` FROM chunk WHERE notice_id = n.id AND canary) END,` + bouncesColumns + `
 	FROM notice n
@@ -28,6 +28,10 @@ var statusSQL = `
 	CROSS JOIN LATERAL (SELECT ` + sumOfCounts + ` AS counts, min(first_sent_at) AS first, max(last_sent_at) AS last FROM (
 		SELECT counts, first_sent_at, last_sent_at FROM chunk WHERE notice_id = n.id AND lease_until IS NULL
 		UNION ALL SELECT counts, first_sent_at, last_sent_at FROM (` + leasedSQL + `) l) c) k `
+
+// awaitingSQL is the condition that the release of a "notice n" waits for approval: the plan that was shown still stands.
+const awaitingSQL = `n.state = 'draft' AND n.asked IS NOT NULL
+			AND EXISTS (SELECT FROM plan WHERE notice_id = n.id AND state = 'frozen' AND encode(digest, 'hex') = n.asked->>'plan')`
 
 // sumOfCounts sums the counts of chunks by state.
 const sumOfCounts = `

@@ -26,6 +26,7 @@ var (
 	overdue    = prometheus.NewDesc("tocsin_overdue_seconds", "How long the chunk that has been due for longest waits for a worker; 0: none does.", nil, nil)
 	braked     = prometheus.NewDesc("tocsin_braked_notices", "Notices that are held because a relay refuses everybody.", nil, nil)
 	atCanary   = prometheus.NewDesc("tocsin_canary_notices", "Notices that are held after their canary, until somebody has them go on.", nil, nil)
+	awaiting   = prometheus.NewDesc("tocsin_awaiting_approval", "Releases that wait for another person to approve them.", nil, nil)
 	refusing   = prometheus.NewDesc("tocsin_policy_domains", "Domains of which the log of a notice said within a day that more than 5 % of its mails came back, refused by policy.", nil, nil)
 	wanted     = prometheus.NewDesc("tocsin_wanted_workers", "How many workers the due mails call for, at least 1: by TOCSIN_WORKER_RATE and TOCSIN_SEND_WITHIN, capped by the rates of the relays.", nil, nil)
 	untold     = prometheus.NewDesc("tocsin_webhook_oldest_seconds", "How long the oldest message that the receiver was not told yet waits; 0: none does.", []string{"webhook"}, nil)
@@ -54,7 +55,7 @@ func NewStanding(ask func(ctx context.Context) (ledger.Standing, error), r Recko
 
 // Describe lists what is told.
 func (s *Standing) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, atCanary, refusing, wanted, untold, fenced, failovers, standbys} {
+	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, atCanary, awaiting, refusing, wanted, untold, fenced, failovers, standbys} {
 		ch <- d
 	}
 }
@@ -79,6 +80,7 @@ func (s *Standing) Collect(ch chan<- prometheus.Metric) {
 	gauge(overdue, said.Overdue.Seconds())
 	gauge(braked, float64(said.Braked))
 	gauge(atCanary, float64(said.AtCanary))
+	gauge(awaiting, float64(said.Awaiting))
 	gauge(refusing, float64(said.Refusing))
 	gauge(wanted, float64(s.reckon.workers(said.Due)))
 	for webhook, seconds := range said.Untold {
