@@ -54,10 +54,16 @@ func (s *Set) strange(key, text, other string) string {
 		return "English has no such sentence"
 	case !slices.Equal(slotNames(text), slotNames(other)):
 		return "has the slots " + strings.Join(slotNames(text), " ") + ", and in English they are " + strings.Join(slotNames(other), " ")
-	case text == other && len(wordsOfSentence(text)) > 1 && groupOf(tag) != groupOf(language.English):
+	case sameWords(text, other) && groupOf(tag) != groupOf(language.English):
 		return "is English"
 	}
 	return misdirected(text, direction(tag) == "rtl")
+}
+
+// sameWords reports whether sentences have the same words, more than one, whatever their signs and capitals.
+func sameWords(a, b string) bool {
+	words := wordsOfSentence(a)
+	return len(words) > 1 && slices.EqualFunc(words, wordsOfSentence(b), strings.EqualFold)
 }
 
 // avoided returns a word of a sentence that a language avoids, "" for none. A region's own list takes the place of its language's.

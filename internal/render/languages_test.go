@@ -110,6 +110,7 @@ func TestCheckNamesASentenceThatCannotBeRight(t *testing.T) {
 		"a slot lost":        {"nl", "Gebruik het weer.", "Het is voorbij.", "Wacht.", "languages/nl.yaml:3: texts.a: has the slots , and in English they are {component}"},
 		"a slot doubled":     {"nl", "{component}: {component}.", "Het is voorbij.", "Wacht.", "has the slots {component} {component}"},
 		"English":            {"nl", "Gebruik {component} weer.", "It is over.", "Wacht.", "languages/nl.yaml:4: texts.b: is English"},
+		"nearly English":     {"nl", "Gebruik {component} weer.", "IT is over!", "Wacht.", "languages/nl.yaml:4: texts.b: is English"},
 		"another register":   {"nl", "Gebruik {component} weer.", "Je bent klaar.", "Wacht.", "texts.b: says je, which nl avoids"},
 		"a word with a dash": {"nl", "Gebruik {component} weer.", "Stuur een E-Mail.", "Wacht.", "texts.b: says e-mail, which nl avoids"},
 		"a part of one":      {"nl", "Gebruik {component} weer.", "Stuur een Mail.", "Wacht.", ""},
