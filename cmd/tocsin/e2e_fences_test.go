@@ -199,7 +199,12 @@ func (s *system) shell(name string, args ...string) {
 
 func (s *system) sql(query string) (answer string) {
 	s.t.Helper()
-	conn, err := pgx.Connect(s.t.Context(), s.services.DatabaseURL)
+	return s.sqlAt(s.services.DatabaseURL, query)
+}
+
+func (s *system) sqlAt(url, query string) (answer string) {
+	s.t.Helper()
+	conn, err := pgx.Connect(s.t.Context(), url)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -97,6 +97,9 @@ func (p *Pair) conninfo(from, to *member) string {
 
 func (p *Pair) tool(name string) string { return filepath.Join(filepath.Dir(p.program.path), name) }
 
+// StandbyURL is that of the standby, which can be read.
+func (p *Pair) StandbyURL() string { return p.urlOf(p.members[1-p.primary]) }
+
 // Do has the primary execute statements, each by itself.
 func (p *Pair) Do(ctx context.Context, statements ...string) error {
 	conn, err := pgx.Connect(ctx, p.urlOf(p.members[p.primary]))
