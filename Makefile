@@ -65,8 +65,8 @@ chaos: servers ## the promise while everything is being broken: a quarter of an 
 
 FAILOVERS ?= 50
 
-failover: servers ## FAILOVERS=50 primaries of Postgres killed with a synchronous standby, and as many with one that lags: half an hour
-	$(GO) test ./cmd/tocsin -run '^TestAFailover(While|ThatLosesCommits)' -count 1 -v -timeout 120m -parallel 2 -failovers $(FAILOVERS)
+failover: servers ## FAILOVERS=50 primaries of Postgres killed with a synchronous standby, and as many with one that lags: twenty minutes
+	$(GO) test ./cmd/tocsin -run '^TestAFailover(While|ThatLosesCommits)' -count 1 -v -timeout 120m -parallel 4 -failovers $(FAILOVERS)
 
 FUZZ ?= 10s
 

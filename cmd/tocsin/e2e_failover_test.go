@@ -50,7 +50,10 @@ func (s *system) noError(err error) {
 func eachFailover(t *testing.T, play func(t *testing.T)) {
 	t.Parallel()
 	for i := range *failovers {
-		t.Run(fmt.Sprint(i+1), play)
+		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
+			t.Parallel()
+			play(t)
+		})
 	}
 }
 

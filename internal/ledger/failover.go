@@ -18,10 +18,15 @@ import (
 // A promotion without a hand: the fence takes over the timeline of a standby that has every acknowledged commit. All of this has to
 // hold, else notices are held as after a restore:
 //   - the system identifier and the database are the same, and the timeline is the next one;
-//   - the note of standbys, as the promoted server has it, names that server;
+//   - the note of standbys, as the promoted server has it, names that server, and was renewed within noteLasts: a backup of a standby
+//     has a note too, and its mirrors may be as old, or lost;
+//   - a living process or a mirror knows of a note;
 //   - no number of marks that a living process or a mirror knows is above the ledger's. A process whose Postgres is away tells the
 //     mirrors its own, so they are looked at followAfter after the promotion was first seen.
-const followAfter = 2 * time.Second
+const (
+	followAfter = 2 * time.Second
+	noteLasts   = 10 * time.Minute
+)
 
 // errFollow has the connection wait: whether the promoted server is followed is not decided yet.
 const errFollow = notice.Unready("Postgres was promoted: it is used once the marks of all workers were compared with it")
@@ -30,6 +35,7 @@ const errFollow = notice.Unready("Postgres was promoted: it is used once the mar
 type identity struct {
 	Changed  bool
 	Next     bool  // all the same but for the timeline, which is the next
+	Fresh    bool  // the note was renewed within noteLasts
 	Timeline int64 // the server's
 	Standbys []string
 	Cluster  string // its setting cluster_name
@@ -40,8 +46,9 @@ func askIdentity(ctx context.Context, q querier) (i identity, err error) {
 	err = q.QueryRow(ctx, `
 		SELECT (system_identifier, timeline, database_oid) IS DISTINCT FROM (is_system, is_timeline, is_oid),
 			(system_identifier, timeline + 1, database_oid) IS NOT DISTINCT FROM (is_system, is_timeline, is_oid), is_timeline, standbys,
+			noted_at > clock_timestamp() - $1::interval,
 			current_setting('cluster_name'), coalesce((SELECT setting FROM pg_settings WHERE name = 'primary_conninfo'), '')
-		FROM (`+identitySQL+`) i`).Scan(&i.Changed, &i.Next, &i.Timeline, &i.Standbys, &i.Cluster, &i.Conninfo)
+		FROM (`+identitySQL+`) i`, noteLasts).Scan(&i.Changed, &i.Next, &i.Timeline, &i.Standbys, &i.Fresh, &i.Cluster, &i.Conninfo)
 	return i, wrap(err, "ask which server this is")
 }
 
@@ -62,7 +69,7 @@ func nameAsStandby(conninfo, cluster string) string {
 // mayFollow reports whether a changed identity is that of a standby which the note names.
 func (i identity) mayFollow() bool {
 	name := nameAsStandby(i.Conninfo, i.Cluster)
-	return i.Next && name != "" && slices.Contains(i.Standbys, name)
+	return i.Next && i.Fresh && name != "" && slices.Contains(i.Standbys, name)
 }
 
 // follow decides about a promoted server that the note names, by all marks that are known. It takes over the timeline, or raises the fence.
@@ -110,8 +117,8 @@ func (db *DB) adopt(ctx context.Context, tx pgx.Tx, known map[string]int64) (rai
 	if err != nil {
 		return false, err
 	}
-	if len(missing) > 0 || !i.mayFollow() {
-		return true, db.raise(ctx, tx, "a standby was promoted that lacks marks", missing)
+	if len(missing) > 0 || known[standbyNote] == 0 || !i.mayFollow() {
+		return true, db.raise(ctx, tx, "a standby was promoted that may lack marks", missing)
 	}
 	err = exec(ctx, tx, "take over the timeline", `UPDATE fence SET timeline = $1, failovers = failovers + 1, changed_at = clock_timestamp()`, i.Timeline)
 	if err != nil {

@@ -96,7 +96,7 @@ func TestAFailoverThatMayHaveLostSomethingIsHeld(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		synchronous bool
-		change      func(p *local.Pair, d *desk, w *ledger.DB) // after the note, before the primary dies
+		change      func(p *local.Pair, d *desk, w *ledger.DB) // nil: the mirror is lost. After the note, before the primary dies
 		dead        bool                                       // the worker dies too
 	}{
 		{"no standby was waited for", false, func(*local.Pair, *desk, *ledger.DB) {}, true},
@@ -108,6 +108,10 @@ func TestAFailoverThatMayHaveLostSomethingIsHeld(t *testing.T) {
 		{"the timeline is not the next", true, func(p *local.Pair, d *desk, w *ledger.DB) {
 			d.must(p.Do(d.t.Context(), `UPDATE fence SET timeline = 0`))
 		}, true},
+		{"the note is old, as that of a backup", true, func(p *local.Pair, d *desk, w *ledger.DB) {
+			d.must(p.Do(d.t.Context(), `UPDATE fence SET noted_at = noted_at - interval '11 minutes'`))
+		}, true},
+		{"nobody knows of a note", true, nil, true},
 		{"another server", true, func(p *local.Pair, d *desk, w *ledger.DB) {
 			d.must(p.Do(d.t.Context(), `UPDATE fence SET system_identifier = 1`))
 		}, true},
@@ -116,7 +120,11 @@ func TestAFailoverThatMayHaveLostSomethingIsHeld(t *testing.T) {
 			t.Parallel()
 			p, d, m, w := onPair(t, c.synchronous)
 			d.t = t
-			c.change(p, d, w)
+			if c.change == nil {
+				m.numbers = nil
+			} else {
+				c.change(p, d, w)
+			}
 			d.must(p.Kill())
 			d.must(p.Promote())
 			if c.dead {

@@ -51,7 +51,7 @@ type fence struct {
 // identitySQL compares the ledger with the database that it stands in. The timeline is that of the log being
 // written: the control file's lags behind a promotion.
 const identitySQL = `
-	SELECT f.ledger, f.system_identifier, f.timeline, f.database_oid, f.standbys, s.system_identifier::numeric AS is_system,
+	SELECT f.ledger, f.system_identifier, f.timeline, f.database_oid, f.standbys, f.noted_at, s.system_identifier::numeric AS is_system,
 		('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint AS is_timeline, d.oid::bigint AS is_oid
 	FROM pg_control_system() s, pg_database d LEFT JOIN fence f ON true WHERE d.datname = current_database()`
 
