@@ -124,12 +124,14 @@ func TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted(t *testing.T) {
 	}
 	s.customersOf("1,a@a.example", "2,permfail@c.example", "3,new@d.example")
 	out, errs, code := s.run("notice", "preview", moved)
-	for _, want := range []string{"Was ", window.Format(time.RFC3339), "who stood on m.scheduled", "The time that no longer applies", "m.rescheduled.reminder-48h"} {
+	for _, want := range []string{"Was ", window.Format(time.RFC3339), "who stood on m.scheduled", "The time that no longer applies", "m.rescheduled.reminder-48h",
+		"as a first announcement    1: newcomers", "--- en, newcomers, as customer 3 gets it ---\nSubject: Planned maintenance: mail server\n"} {
 		if code != 0 || !strings.Contains(out, want) {
 			t.Errorf("the dry run lacks %q: %s%s", want, out, errs)
 		}
 	}
 	s.tells(moved, "m.rescheduled")
+	s.wantMoved()
 	var r receipt
 	if s.must(&r, "notice", "send", moved, "--json"); r.Created {
 		t.Errorf("the second press answered %+v", r)
@@ -156,4 +158,32 @@ func TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted(t *testing.T) {
 		t.Errorf("back from completed: exit %d, %s", code, errs)
 	}
 	s.must(nil, "notice", "send", back, "--yes", "--force")
+}
+
+// wantMoved checks that the mail to the one who is new announces the maintenance, and that the other one says that it was moved; and that both are shown so.
+func (s *system) wantMoved() {
+	s.t.Helper()
+	for address, newcomer := range map[string]bool{"a@a.example": false, "new@d.example": true} {
+		var m notice.Message
+		s.must(&m, "notice", "show", "m.rescheduled", "--address", address, "--json")
+		moved := strings.HasPrefix(m.Subject, "[Moved] ") && strings.Contains(m.Text, "has been moved") && strings.Contains(m.Text, "The time that no longer applies")
+		told := strings.Contains(m.Subject+m.Text, "oved") || strings.Contains(m.Text, "no longer")
+		if m.Proof != notice.ProofSame || moved == newcomer || newcomer && told {
+			s.t.Errorf("%s got %s, %s: %q\n%s", address, m.Proof, m.Why, m.Subject, m.Text)
+		}
+	}
+	if st := s.status("m.rescheduled"); st.Newcomers != 1 || st.Fallback[""] != 2 {
+		s.t.Errorf("the status has %d newcomers, and readers without a text %v", st.Newcomers, st.Fallback)
+	}
+	var report struct {
+		Newcomers int
+		Fallback  map[string]int
+	}
+	s.must(&report, "report", "m.rescheduled", "--format", "json")
+	if report.Newcomers != 1 || report.Fallback[""] != 2 {
+		s.t.Errorf("the report is %+v", report)
+	}
+	if out, errs, code := s.run("report", "m.rescheduled"); code != 0 || !strings.Contains(out, "Default language for\n  none known  2") {
+		s.t.Errorf("exit %d: %s%s", code, out, errs)
+	}
 }

@@ -147,6 +147,9 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	fmt.Fprintf(t, "Recipients\t%s\n", count(p.Recipients))
 	fmt.Fprintf(t, "To be mailed\t%s\n", count(mails))
 	tally(t, p.ByLanguage)
+	if p.Newcomers > 0 {
+		fmt.Fprintf(t, "  as a first announcement\t%s: newcomers, to whom no mail with the old time went\n", count(p.Newcomers))
+	}
 	printRestriction(t, p.OnlyTo)
 	printUnfit(t, p.Unfit)
 	if domains := slices.Concat(body.BrokenDomains, body.Broken.Domains); len(domains) > 0 {
@@ -171,19 +174,7 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	}
 	printDifference(t, p.Previous)
 	printLanguages(t, p)
-	if len(p.LaterChoice) > 0 {
-		fmt.Fprintln(t, "Text of a later choice for\t")
-		tally(t, p.LaterChoice)
-	}
-	if len(p.Fallback) > 0 {
-		fmt.Fprintln(t, "Default language for\t")
-		wanted := maps.Clone(p.Fallback)
-		if n, ok := wanted[""]; ok {
-			delete(wanted, "")
-			wanted["none known"] = n
-		}
-		tally(t, wanted)
-	}
+	printFallback(t, p.Fallback, p.LaterChoice)
 	if err := t.Flush(); err != nil {
 		return err
 	}
@@ -199,6 +190,24 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "… and %s more\t\t\t\n", count(more))
 	}
 	return t.Flush()
+}
+
+// printFallback says how many get the text of another language than the first that they want.
+func printFallback(w io.Writer, fallback, later map[string]int) {
+	if len(later) > 0 {
+		fmt.Fprintln(w, "Text of a later choice for\t")
+		tally(w, later)
+	}
+	if len(fallback) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "Default language for\t")
+	wanted := maps.Clone(fallback)
+	if n, ok := wanted[""]; ok {
+		delete(wanted, "")
+		wanted["none known"] = n
+	}
+	tally(w, wanted)
 }
 
 // printLanguages says which languages have a paragraph in another one, and which ready texts are drafts.
@@ -252,6 +261,9 @@ func printUnfit(w io.Writer, u *notice.Unfit) {
 func textOf(s notice.Sample) string {
 	if s.Correction {
 		return s.Language + ", correction"
+	}
+	if s.Newcomer {
+		return s.Language + ", newcomers"
 	}
 	return s.Language
 }

@@ -82,6 +82,9 @@ func writePreview(dir string, old []string, body notice.Body, p notice.Plan) err
 			who = many(n, "recipient")
 		}
 		name := s.Language
+		if s.Newcomer {
+			name, who = "newcomer."+name, "for newcomers, to whom no mail with the old time went"
+		}
 		if s.Correction {
 			name, who = "correction."+name, "a correction, for those who may have had an earlier version"
 		}

@@ -127,9 +127,15 @@ func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *no
 	if err != nil {
 		return err
 	}
-	bounces, err := json.Marshal(counts.Bounces)
+	rest, err := json.Marshal(struct {
+		ReachedByNeither int            `json:"reached_by_neither"`
+		Bounces          notice.Bounces `json:"bounces"`
+		Fallback         map[string]int `json:"fallback,omitempty"`
+		LaterChoice      map[string]int `json:"later_choice,omitempty"`
+		Newcomers        int            `json:"newcomers,omitempty"`
+	}{neither, counts.Bounces, counts.Fallback, counts.LaterChoice, st.Newcomers})
 	if err == nil {
-		_, err = fmt.Fprintf(w, "], \"reached_by_neither\": %d, \"bounces\": %s}\n", neither, bounces)
+		_, err = fmt.Fprintf(w, "], %s\n", rest[1:])
 	}
 	return err
 }

@@ -25,6 +25,14 @@ func printCounts(w io.Writer, r notice.Report) error {
 	}
 	printStates(w, "language", languages)
 	printReach(w, r)
+	if len(r.Fallback)+len(r.LaterChoice) > 0 {
+		fmt.Fprintln(w)
+		t := table(w)
+		printFallback(t, r.Fallback, r.LaterChoice)
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
 	if err := reportBounces(w, r.Bounces); err != nil {
 		return err
 	}

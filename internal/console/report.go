@@ -18,6 +18,14 @@ type reportPart struct {
 	Tables    notice.Report // the same by language and outcome, perhaps of a moment before; its AsOf is zero where it is being counted
 	States    []string      // the columns of the table of languages: those that some mail is in
 	Languages []languageRow
+	Fallbacks []fallbackRow
+}
+
+// fallbackRow are the recipients with the text of another language than the first that they want.
+type fallbackRow struct {
+	Wanted     string // a language, or a list of languages; "" = none is known
+	Later      bool   // they have the text of a later language of the list, and not that of the default one
+	Recipients int
 }
 
 // languageRow are the mails of a language, by the states of the report.
@@ -41,6 +49,12 @@ func (f *Frame) reportPart(report, tables notice.Report) reportPart {
 			row.Counts, row.Sum = append(row.Counts, n), row.Sum+n
 		}
 		p.Languages = append(p.Languages, row)
+	}
+	for _, wanted := range sorted(report.LaterChoice) {
+		p.Fallbacks = append(p.Fallbacks, fallbackRow{wanted, true, report.LaterChoice[wanted]})
+	}
+	for _, wanted := range sorted(report.Fallback) {
+		p.Fallbacks = append(p.Fallbacks, fallbackRow{wanted, false, report.Fallback[wanted]})
 	}
 	return p
 }

@@ -40,13 +40,13 @@ func (i *inspection) pass(r notice.Recipient, reason string) {
 	}
 }
 
-// keep keeps the mail of the first recipient of each language, and that of the customer asked for.
+// keep keeps the mail of the first recipient of each language, that of the first newcomer, and that of the customer asked for.
 func (i *inspection) keep(r notice.Recipient, text string) error {
 	s := i.samples
 	if s.first == nil {
 		s.first = &r
 	}
-	if !s.has(text) {
+	if !s.has(text, r.Newcomer) {
 		m, err := i.sample(r, text)
 		if err != nil {
 			return err
@@ -69,8 +69,8 @@ func (i *inspection) keep(r notice.Recipient, text string) error {
 	return nil
 }
 
-func (s *samples) has(text string) bool {
-	return slices.ContainsFunc(s.kept, func(m notice.Sample) bool { return m.Language == text })
+func (s *samples) has(text string, newcomer bool) bool {
+	return slices.ContainsFunc(s.kept, func(m notice.Sample) bool { return m.Language == text && m.Newcomer == newcomer })
 }
 
 // addUnread adds the mails in those languages that nobody gets, as the first recipient would read them. One that would have
@@ -79,12 +79,19 @@ func (i *inspection) addUnread(texts []string) {
 	if i.samples.first == nil {
 		return
 	}
+	variants := []bool{false}
+	if slices.ContainsFunc(i.samples.kept, func(m notice.Sample) bool { return m.Newcomer }) {
+		variants = append(variants, true)
+	}
+	r := *i.samples.first
 	for _, text := range texts {
-		if i.samples.has(text) {
-			continue
-		}
-		if m, err := i.sample(*i.samples.first, text); err == nil {
-			i.samples.kept = append(i.samples.kept, m)
+		for _, r.Newcomer = range variants {
+			if i.samples.has(text, r.Newcomer) {
+				continue
+			}
+			if m, err := i.sample(r, text); err == nil {
+				i.samples.kept = append(i.samples.kept, m)
+			}
 		}
 	}
 }
@@ -94,7 +101,7 @@ func (i *inspection) sample(r notice.Recipient, text string) (s notice.Sample, e
 	if err != nil {
 		return s, fmt.Errorf("render a sample in %s: %w", text, err)
 	}
-	s = notice.Sample{Language: text, Correction: i.samples.correction, Customer: r.Customers[0].ID, Subject: i.senders.OnlyTo.Mark() + m.Subject, Text: m.Text, HTML: m.HTML}
+	s = notice.Sample{Language: text, Correction: i.samples.correction, Newcomer: r.Newcomer, Customer: r.Customers[0].ID, Subject: i.senders.OnlyTo.Mark() + m.Subject, Text: m.Text, HTML: m.HTML}
 	if i.samples.stamp == nil {
 		return s, nil
 	}

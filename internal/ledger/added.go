@@ -207,8 +207,8 @@ func (db *DB) insertAdded(ctx context.Context, tx pgx.Tx, n Notice, a Addition, 
 	var chunk int64
 	err = tx.QueryRow(ctx, `
 		WITH row AS (
-			INSERT INTO recipient (plan_id, seq, address_key, address, role, text, language, time_zone, customers, mail)
-			SELECT r.plan_id, c.hi, $3, $4, 'added', r.text, r.language, r.time_zone,
+			INSERT INTO recipient (plan_id, seq, address_key, address, role, text, language, time_zone, newcomer, customers, mail)
+			SELECT r.plan_id, c.hi, $3, $4, 'added', r.text, r.language, r.time_zone, r.newcomer,
 				jsonb_path_query_array(r.customers, '$[*] ? (@.id == $id)', jsonb_build_object('id', $5::text)),
 				CASE WHEN jsonb_array_length(r.customers) = 1 THEN r.mail END
 			FROM notice n JOIN recipient r ON r.plan_id = n.plan_id AND r.seq = $2

@@ -152,7 +152,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 		return nil, nil, err
 	}
 	rows, _ = tx.Query(ctx, `
-		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, customers, coalesce(mail, 0), coalesce(correction, 0), clock_timestamp() - $4::timestamptz
+		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, newcomer, customers, coalesce(mail, 0), coalesce(correction, 0), clock_timestamp() - $4::timestamptz
 		FROM recipient WHERE plan_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, p.plan, p.lo, p.lo+p.size, p.owedAt)
 	defer rows.Close()
 	known, places := interned{}, map[string]int{} // by mailbox, in all
@@ -161,7 +161,7 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 		var mailbox, thread string
 		var correction int
 		var customers []byte
-		err := rows.Scan(&d.Seq, &d.Text, &thread, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &customers, &d.Mail, &correction, &d.Waited)
+		err := rows.Scan(&d.Seq, &d.Text, &thread, &mailbox, &d.Recipient.Address, &d.Recipient.Language, &d.Recipient.TimeZone, &d.Recipient.Newcomer, &customers, &d.Mail, &correction, &d.Waited)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -47,6 +47,15 @@ func (c *copied) int32(n int) {
 	c.b = binary.BigEndian.AppendUint32(c.b, uint32(n))
 }
 
+func (c *copied) bool(yes bool) {
+	c.size(1)
+	if yes {
+		c.b = append(c.b, 1)
+	} else {
+		c.b = append(c.b, 0)
+	}
+}
+
 func (c *copied) int16(n int) {
 	c.size(2)
 	c.b = binary.BigEndian.AppendUint16(c.b, uint16(n))

@@ -24,7 +24,7 @@ type Kept struct {
 
 // keptSQL reads the deliveries of "stands".
 const keptSQL = `
-	SELECT n.id, r.text, coalesce(CASE WHEN a.corrects THEN r.correction ELSE r.mail END, 0), a.corrects, r.in_reply_to, r.address, r.language, r.time_zone, r.customers, r.erased,
+	SELECT n.id, r.text, coalesce(CASE WHEN a.corrects THEN r.correction ELSE r.mail END, 0), a.corrects, r.in_reply_to, r.address, r.language, r.time_zone, r.newcomer, r.customers, r.erased,
 		coalesce((SELECT u.digest FROM answer a, unnest(a.seqs, a.digests) AS u(seq, digest)
 			WHERE a.notice_id = n.id AND a.chunk_id = c.id AND r.seq = ANY (a.seqs) AND u.seq = r.seq AND u.digest IS NOT NULL ORDER BY a.at LIMIT 1),
 			(SELECT digest FROM outcome WHERE notice_id = n.id AND seq = r.seq), 0),
@@ -39,7 +39,7 @@ func scanKept(row pgx.CollectableRow) (k Kept, err error) {
 	var sum, customers []byte
 	var thread string
 	r := &k.Due.Recipient
-	k.Delivery, err = scanDelivery(row, &k.NoticeID, &k.Due.Text, &k.Due.Mail, &k.Due.Corrects, &thread, &r.Address, &r.Language, &r.TimeZone, &customers,
+	k.Delivery, err = scanDelivery(row, &k.NoticeID, &k.Due.Text, &k.Due.Mail, &k.Due.Corrects, &thread, &r.Address, &r.Language, &r.TimeZone, &r.Newcomer, &customers,
 		&k.Erased, &k.Digest, &k.Marked, &sum, &k.Encoded)
 	if err != nil {
 		return k, err

@@ -188,8 +188,9 @@ func keepPlan(ctx context.Context, tx pgx.Tx, seen Notice, plan int64, p notice.
 		return err
 	}
 	return exec(ctx, tx, fmt.Sprintf("keep the plan of notice %d", n.ID), `
-		UPDATE plan SET digest = $2, customers = $3, recipients = $4, by_language = $5, suppressed = $6, canaries = $7 WHERE id = $1`,
-		plan, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed, canaries)
+		UPDATE plan SET digest = $2, customers = $3, recipients = $4, by_language = $5, suppressed = $6, canaries = $7,
+			newcomers = $8, fallback = $9, later_choice = coalesce($10, '{}'::jsonb) WHERE id = $1`,
+		plan, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed, canaries, p.Newcomers, p.Fallback, p.LaterChoice)
 }
 
 // dropPlan drops the plan of a draft, unless it is that one. The draft is locked.

@@ -66,7 +66,7 @@ const correctsSQL = `
 
 // amendedRowsSQL reads the rows of notice $1, by seq.
 var amendedRowsSQL = named(`
-	SELECT r.seq, coalesce(r.address_key, ''), r.address, r.role, r.reason, r.language, r.time_zone, r.customers::text,
+	SELECT r.seq, coalesce(r.address_key, ''), r.address, r.role, r.reason, r.language, r.time_zone, r.newcomer, r.customers::text,
 		CASE WHEN d.state = {suppressed} THEN d.reason WHEN r.address_key LIKE 'erased:%' THEN '` + notice.ReasonErased + `' ELSE '' END,
 		get_bit(c.corrects, r.seq - c.lo) = 1
 	FROM notice n CROSS JOIN (` + correctsSQL + `) c
@@ -89,7 +89,7 @@ func (s *survey) readAmended(ctx context.Context, tx pgx.Tx, batches chan<- func
 		var r recipient
 		var unmailed string
 		var corrects bool
-		err := rows.Scan(&r.seq, &r.mailbox, &r.Address, &r.role, &r.reason, &r.Language, &r.TimeZone, &r.frozen, &unmailed, &corrects)
+		err := rows.Scan(&r.seq, &r.mailbox, &r.Address, &r.role, &r.reason, &r.Language, &r.TimeZone, &r.Newcomer, &r.frozen, &unmailed, &corrects)
 		if err == nil {
 			r.Customers, err = s.known.frozen(r.frozen)
 		}

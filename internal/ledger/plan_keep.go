@@ -33,7 +33,7 @@ type frozenRows struct {
 }
 
 func (f *frozenRows) add(r *recipient) {
-	f.rows.begin(12)
+	f.rows.begin(13)
 	f.rows.int64(f.plan)
 	f.rows.int32(r.seq)
 	if r.reason == "" || r.reason == notice.ReasonSuppressionList {
@@ -52,6 +52,7 @@ func (f *frozenRows) add(r *recipient) {
 			f.rows.null()
 		}
 	}
+	f.rows.bool(r.Newcomer)
 	if r.role == roleAdded {
 		return
 	}
@@ -66,7 +67,7 @@ func (f *frozenRows) add(r *recipient) {
 func (f *frozenRows) batch() func(context.Context) error {
 	rows, members := f.rows.cut(), f.members.cut()
 	return func(ctx context.Context) error {
-		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers, mail, correction)")
+		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers, mail, correction, newcomer)")
 		if err == nil {
 			err = members.into(ctx, f.tx, "member (customer_id, plan_id, seq)")
 		}

@@ -13,8 +13,8 @@ import (
 // audienceSQL finds the customers of an audience, with the mailbox at which each is told. They come by mailbox and id,
 // and those first who are not to be mailed: without a usable mailbox (their place holds a tab, which no address can), then
 // those on the list of suppressions. The list is asked for the mailbox that was found: an alternate that stands on it is not
-// used either. It has six holes: the mailboxes that are down, the conditions of turning, that of the choice, and that of
-// the list.
+// used either. It has seven holes: the mailboxes that are down, the conditions of turning, that of the choice, that of
+// the list, and the mark of newcomers.
 const audienceSQL = `
 	WITH down AS MATERIALIZED (
 		%s
@@ -33,7 +33,7 @@ const audienceSQL = `
 		SELECT *, CASE WHEN listed THEN E'\n' || mailbox ELSE mailbox END AS place FROM asked ORDER BY place, id OFFSET 0
 	)
 	SELECT place, mailbox, CASE WHEN listed THEN '` + notice.ReasonSuppressionList + `' ELSE reason END, role, address, id, language, time_zone, email_fault,
-		jsonb_build_object('id', id, 'name', name, 'attributes', attributes)::text
+		jsonb_build_object('id', id, 'name', name, 'attributes', attributes)::text, %s
 	FROM ordered`
 
 // Broken says which mailboxes are down: their customers are reached at their alternates.
@@ -89,6 +89,10 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 	if err := layOutStood(ctx, tx, a.Choice); err != nil {
 		return nil, err
 	}
+	newcomer, err := layOutTold(ctx, tx, a.Body)
+	if err != nil {
+		return nil, err
+	}
 	var args []any
 	t, err := a.turningSQL(&args)
 	if err != nil {
@@ -98,7 +102,7 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, fmt.Sprintf(audienceSQL, t.down, t.broken, t.alternate, t.prefers, where, suppressedSQL("mailbox", a.Body.Scopes())), args...)
+	rows, err := tx.Query(ctx, fmt.Sprintf(audienceSQL, t.down, t.broken, t.alternate, t.prefers, where, suppressedSQL("mailbox", a.Body.Scopes()), newcomer), args...)
 	return rows, wrap(err, "find the audience")
 }
 
@@ -106,6 +110,7 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 type placed struct {
 	place, mailbox, reason, role, address, id, language, zone, fault string
 	frozen                                                           []byte // the customer as JSON, until the next row is read
+	newcomer                                                         bool
 }
 
 // placed reads the columns of audienceSQL, which are all text.
@@ -118,7 +123,8 @@ func (known interned) placed(v [][]byte) placed {
 		return string(b)
 	}
 	return placed{mailbox: mailbox, place: shared(v[0]), address: shared(v[4]), id: string(v[5]),
-		reason: known.text(v[2]), role: known.text(v[3]), language: known.text(v[6]), zone: known.text(v[7]), fault: known.text(v[8]), frozen: v[9]}
+		reason: known.text(v[2]), role: known.text(v[3]), language: known.text(v[6]), zone: known.text(v[7]), fault: known.text(v[8]), frozen: v[9],
+		newcomer: len(v[10]) > 0}
 }
 
 // recipient is a row of a plan.
@@ -135,7 +141,11 @@ func (r *recipient) append(b []byte) []byte {
 	for _, field := range [...]string{r.Address, r.role, r.reason, r.text, r.Language, r.TimeZone} {
 		b = append(binary.AppendUvarint(b, uint64(len(field))), field...)
 	}
-	return append(binary.AppendUvarint(b, uint64(len(r.frozen))), r.frozen...)
+	b = append(binary.AppendUvarint(b, uint64(len(r.frozen))), r.frozen...)
+	if r.Newcomer {
+		b = append(b, "newcomer"...)
+	}
+	return b
 }
 
 // sharing gathers the customers of one mailbox.
@@ -143,6 +153,7 @@ type sharing struct {
 	first            placed
 	frozen           []byte // a JSON list
 	languages, zones []string
+	told             bool // one of them is no newcomer
 }
 
 func (s *sharing) empty() bool { return len(s.languages) == 0 }
@@ -150,8 +161,9 @@ func (s *sharing) empty() bool { return len(s.languages) == 0 }
 func (s *sharing) add(c placed) {
 	separator := ", "
 	if s.empty() {
-		s.first, s.frozen, separator = c, s.frozen[:0], "["
+		s.first, s.frozen, s.told, separator = c, s.frozen[:0], false, "["
 	}
+	s.told = s.told || !c.newcomer
 	s.frozen = append(append(s.frozen, separator...), c.frozen...)
 	s.languages, s.zones = append(s.languages, c.language), append(s.zones, c.zone)
 }
@@ -161,6 +173,7 @@ func (s *sharing) add(c placed) {
 func (s *sharing) recipient(known interned) (r recipient, err error) {
 	r.mailbox, r.role, r.reason, r.Address = s.first.mailbox, s.first.role, s.first.reason, s.first.address
 	r.Language, r.TimeZone = elected(s.languages), elected(s.zones)
+	r.Newcomer = !s.told
 	s.frozen = append(s.frozen, ']')
 	r.frozen = s.frozen
 	r.Customers, err = known.frozen(r.frozen)

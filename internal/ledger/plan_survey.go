@@ -149,6 +149,9 @@ func (s *survey) add(ctx context.Context, r *recipient, reason string, batches c
 	} else {
 		s.plan.ByLanguage[want.text]++
 		s.lots.add(want.text, int32(r.seq))
+		if r.Newcomer {
+			s.plan.Newcomers++
+		}
 		if !want.exact {
 			s.plan.Fallback[r.Language]++
 		}

@@ -199,6 +199,7 @@ func (db *DB) take(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, press
 			approved_by = CASE WHEN released_at IS NULL THEN $7 ELSE approved_by END, override = CASE WHEN released_at IS NULL THEN $8 ELSE override END,
 			message_domain = CASE WHEN released_at IS NULL THEN $3 ELSE message_domain END, plan_id = p.id,
 			customers = p.customers, recipients = p.recipients, by_language = $5, suppressed = $6,
+			newcomers = p.newcomers, fallback = p.fallback, later_choice = p.later_choice,
 			amends = (SELECT a.id FROM notice a WHERE a.key = notice.body->>'amends'), canary = $9, trial = $9 > 0
 		FROM fence f, plan p WHERE notice.id = $1 AND p.id = $4`,
 		n.ID, press.releasedBy, press.Domain, p.id, p.byLanguage, p.suppressed, press.approvedBy, press.override, canary)

@@ -86,8 +86,8 @@ func (db *DB) TakeBack(ctx context.Context, id int64, who string) error {
 		}
 		_, err = tx.Exec(ctx, `
 			UPDATE notice SET state = 'draft', reason = '', plan_id = NULL, released_at = NULL, released_by = '', message_domain = '',
-				customers = 0, recipients = 0, by_language = '{}', suppressed = '{}', send_at = $2, expires_at = $3, max_recipients = NULL,
-				asked = NULL, approved_by = '', override = '', canary = 0, trial = false
+				customers = 0, recipients = 0, by_language = '{}', suppressed = '{}', newcomers = 0, fallback = '{}', later_choice = '{}',
+				send_at = $2, expires_at = $3, max_recipients = NULL, asked = NULL, approved_by = '', override = '', canary = 0, trial = false
 			WHERE id = $1`, id, sendAt, expiresAt)
 		if err != nil {
 			return fmt.Errorf("take back notice %d: %w", id, err)

@@ -16,7 +16,7 @@ import (
 // one per task under way). Where the rows were dropped, their counts were kept.
 var statusSQL = `
 	SELECT n.id, n.key, i.key, i.kind, n.body->>'phase', coalesce(n.body->>'reminder_of', ''), n.state, n.reason, n.customers, n.recipients,
-		n.recipients - coalesce((SELECT recipients FROM plan WHERE id = n.plan_id), n.recipients), n.by_language, n.suppressed,
+		n.recipients - coalesce((SELECT recipients FROM plan WHERE id = n.plan_id), n.recipients), n.by_language, n.suppressed, n.newcomers, n.fallback, n.later_choice,
 		n.created_at, n.created_by, n.send_at, n.expires_at, n.held_until, n.released_at, n.released_by,
 		least(k.first, n.kept_first_sent_at), greatest(k.last, n.kept_last_sent_at), n.rows_dropped_at, coalesce(n.kept_counts, k.counts), n.only_to,
 		coalesce((SELECT key FROM notice WHERE id = n.amends), ''), coalesce((SELECT key FROM notice WHERE amends = n.id), ''),
@@ -102,7 +102,7 @@ func scanStatus(row pgx.CollectableRow) (s notice.Status, err error) {
 	var back map[string]int
 	var warned []string
 	err = row.Scan(&s.Number, &s.Key, &s.Incident, &s.Kind, &s.Phase, &s.ReminderOf, &s.State, &s.Reason, &s.Customers, &s.Recipients, &s.Added,
-		&s.ByLanguage, &s.Suppressed, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
+		&s.ByLanguage, &s.Suppressed, &s.Newcomers, &s.Fallback, &s.LaterChoice, &s.CreatedAt, &s.CreatedBy, &s.SendAt, &s.ExpiresAt, &s.HeldUntil, &s.ReleasedAt, &s.ReleasedBy,
 		&s.FirstSentAt, &s.LastSentAt, &s.RowsDroppedAt, &counts, (*[]string)(&s.OnlyTo), &s.Amends, &s.AmendedBy,
 		&s.AwaitingApproval, &s.ApprovedBy, &s.Override, &canary.Mailboxes, &canary.Waits, &tried, &back, &warned)
 	if err != nil {

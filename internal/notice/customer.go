@@ -51,6 +51,7 @@ type Recipient struct {
 	Language  string   // the list of languages that most of the customers share; empty = unknown
 	TimeZone  string   // the IANA zone that most of them share; empty = unknown
 	Customers []Frozen // by external id; never empty
+	Newcomer  bool     // of a moved maintenance: no notice of its old windows went to any of them
 }
 
 // Rejection is one row of a customer file that was not imported.

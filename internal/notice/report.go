@@ -15,6 +15,7 @@ type Plan struct {
 	Alternates  int             `json:"alternates"`             // recipients reached at their alternate
 	Fallback    map[string]int  `json:"fallback"`               // wanted languages without a text ("" = none wanted), and how many get the default
 	LaterChoice map[string]int  `json:"later_choice,omitempty"` // lists of languages whose first has no text, and how many get the text of a later one
+	Newcomers   int             `json:"newcomers,omitempty"`    // of a moved maintenance: recipients to be mailed whom it announces the windows to, as nothing of the old ones went to them
 	Filter      string          `json:"filter"`                 // the audience's filter in its parenthesised form, "" = none
 	Excluded    map[string]int  `json:"excluded"`               // customers who are not on the audience, per what leaves them out
 	Previous    *Difference     `json:"previous"`               // against the incident's notice before this one; null = it is the first
@@ -104,12 +105,14 @@ type Branch struct {
 type Sample struct {
 	Language string `json:"language"`
 	// Correction says that readers get it who may have had an earlier version.
-	Correction bool   `json:"correction,omitempty"`
-	Customer   string `json:"customer"` // external id of the recipient it was made for
-	Subject    string `json:"subject"`
-	Text       string `json:"text"`
-	HTML       string `json:"html"`
-	Source     string `json:"source,omitempty"` // the message (RFC 5322, lines ended by CRLF), where it was asked for
+	Correction bool `json:"correction,omitempty"`
+	// Newcomer says that readers get it to whom nothing of the old windows went.
+	Newcomer bool   `json:"newcomer,omitempty"`
+	Customer string `json:"customer"` // external id of the recipient it was made for
+	Subject  string `json:"subject"`
+	Text     string `json:"text"`
+	HTML     string `json:"html"`
+	Source   string `json:"source,omitempty"` // the message (RFC 5322, lines ended by CRLF), where it was asked for
 }
 
 // Status is where a notice stands. Its counts add up to Recipients at every moment.
@@ -128,16 +131,20 @@ type Status struct {
 	Counts     map[string]int `json:"counts"`          // each of the nine states
 	ByLanguage map[string]int `json:"by_language"`
 	Suppressed map[string]int `json:"suppressed"` // as frozen at release, per reason
-	Bounces    Bounces        `json:"bounces"`    // by class; by domain in reports alone
-	CreatedAt  time.Time      `json:"created_at"`
-	CreatedBy  string         `json:"created_by,omitempty"`
-	SendAt     *time.Time     `json:"send_at,omitempty"`
-	ExpiresAt  *time.Time     `json:"expires_at,omitempty"`
-	HeldUntil  *time.Time     `json:"held_until,omitempty"` // when a planned hold ends
-	ReleasedAt *time.Time     `json:"released_at"`
-	ReleasedBy string         `json:"released_by,omitempty"` // of an approved one: who asked for its release
-	ApprovedBy string         `json:"approved_by,omitempty"` // "" = its release wanted no approval
-	Override   string         `json:"override,omitempty"`    // why it went without another person; ApprovedBy says so
+	// Fallback, LaterChoice and Newcomers are as of Plan, as frozen at release.
+	Fallback    map[string]int `json:"fallback,omitempty"`
+	LaterChoice map[string]int `json:"later_choice,omitempty"`
+	Newcomers   int            `json:"newcomers,omitempty"`
+	Bounces     Bounces        `json:"bounces"` // by class; by domain in reports alone
+	CreatedAt   time.Time      `json:"created_at"`
+	CreatedBy   string         `json:"created_by,omitempty"`
+	SendAt      *time.Time     `json:"send_at,omitempty"`
+	ExpiresAt   *time.Time     `json:"expires_at,omitempty"`
+	HeldUntil   *time.Time     `json:"held_until,omitempty"` // when a planned hold ends
+	ReleasedAt  *time.Time     `json:"released_at"`
+	ReleasedBy  string         `json:"released_by,omitempty"` // of an approved one: who asked for its release
+	ApprovedBy  string         `json:"approved_by,omitempty"` // "" = its release wanted no approval
+	Override    string         `json:"override,omitempty"`    // why it went without another person; ApprovedBy says so
 	// AwaitingApproval is the release of a draft that waits for another person; nil: none does.
 	AwaitingApproval *AwaitedApproval `json:"awaiting_approval,omitempty"`
 

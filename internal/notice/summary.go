@@ -25,6 +25,10 @@ type Report struct {
 	// ByLanguage counts deliveries per language of the mail, "" where none is made, and state. It leaves out notices
 	// with dropped rows.
 	ByLanguage map[string]map[string]int `json:"by_language"`
+	// Fallback and LaterChoice are as of Plan, of all notices together as they were released: who got the text of another language
+	// than the first that they want.
+	Fallback    map[string]int `json:"fallback,omitempty"`
+	LaterChoice map[string]int `json:"later_choice,omitempty"`
 	// ReachedByNeither is how many mailboxes no notice reached although one was superseded there for the sake of a later one.
 	ReachedByNeither int        `json:"reached_by_neither"`
 	Bounces          Bounces    `json:"bounces"`  // of all notices together
@@ -95,6 +99,7 @@ func NewReport(notices []Status) Report {
 		for class, n := range st.Bounces.ByClass {
 			back[class] += n
 		}
+		r.Fallback, r.LaterChoice = sum(r.Fallback, st.Fallback), sum(r.LaterChoice, st.LaterChoice)
 		r.Incident = st.Incident
 		r.Recipients += st.Recipients
 		for _, state := range DeliveryStates {
@@ -108,6 +113,17 @@ func NewReport(notices []Status) Report {
 		r.NotReached = lostAudience(notices[0].Key, all)
 	}
 	return r
+}
+
+// sum adds counts to others, which it makes where there are any.
+func sum(all, more map[string]int) map[string]int {
+	if all == nil && len(more) > 0 {
+		all = map[string]int{}
+	}
+	for name, n := range more {
+		all[name] += n
+	}
+	return all
 }
 
 // Add adds deliveries in one language that ended in the same way.

@@ -58,9 +58,12 @@ func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int)
 		shown = p.branding.Logo.beside(shown)
 	}
 	content := part{kind: "multipart/alternative", parts: []part{textPart("text/plain", slots(plain, m.title(fieldTextTitle), text)), shown}}
-	if p.calendar != nil {
+	if p.calendar != nil && (reader.fixed == &p.fixed || len(p.windows) > 0) {
 		c := *p.calendar
 		c.Language, c.Zone = languages[0], zone{reader.zone}
+		if reader.fixed == &p.announced {
+			c.Dropped = nil
+		}
 		m.Calendar = &c
 		content = part{kind: "multipart/mixed", parts: []part{content, m.calendarPart()}}
 	}
@@ -129,10 +132,10 @@ func (p *Program) blocksFor(reader *reader, to notice.Recipient, sections [][]in
 // layoutData returns the data of the layouts for a reader, without the subject and the bodies.
 func (p *Program) layoutData(reader *reader) layoutData {
 	data := layoutData{Language: reader.texts[0].key, Direction: reader.texts[0].dir, Sender: cmp.Or(p.branding.Name, p.sender()), Key: p.notice.Key,
-		Kind: p.notice.Kind, Phase: p.notice.Phase, Severity: p.notice.Severity, Unsubscribe: p.unsubscribe(reader.texts[0]),
+		Kind: p.notice.Kind, Phase: reader.fixed.notice.Phase, Severity: p.notice.Severity, Unsubscribe: p.unsubscribe(reader.texts[0]),
 		Brand: p.branding.brand(), Footer: p.branding.footer(reader.texts[0])}
 	for i, t := range reader.texts {
-		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t), Facts: p.facts(reader, i), Button: p.button(t), Earlier: reader.earlier[i], Language: t.key, Direction: t.dir})
+		data.Blocks = append(data.Blocks, layoutBlock{Standing: p.standing(t, reader.fixed.notice), Facts: p.facts(reader, i), Button: p.button(t), Earlier: reader.earlier[i], Language: t.key, Direction: t.dir})
 	}
 	return data
 }

@@ -25,7 +25,15 @@ type cache struct {
 }
 
 // readerKey has the parts of a recipient that a mail depends on, apart from the decisions of its texts.
-type readerKey struct{ text, language, zone string }
+type readerKey struct {
+	text, language, zone string
+	newcomer             bool // the text has no old windows
+}
+
+// keyOf returns the key of a recipient whose text is in that language.
+func keyOf(r notice.Recipient, text string) readerKey {
+	return readerKey{text, r.Language, r.TimeZone, r.Newcomer}
+}
 
 // mailKey names readers for whom mails are the same: the languages of the texts and how each writes values.
 type mailKey struct{ reader, trace string }
@@ -39,6 +47,7 @@ type cached struct {
 // reader is a language and a zone that mails are compiled for.
 type reader struct {
 	key     string // the same for readers who get the same mails
+	fixed   *fixed // for newcomers as if the notice had announced its windows first
 	texts   []*text
 	locales []locale
 	earlier []*earlierBlock                               // by number of the text; nil = it has none
@@ -61,7 +70,7 @@ func (p *Program) readerOf(r notice.Recipient, text string) (*reader, [][]int, e
 	if len(r.Customers) == 0 {
 		return nil, nil, errors.New("render for a recipient without customers")
 	}
-	reader, err := p.reader(readerKey{text, r.Language, r.TimeZone})
+	reader, err := p.reader(keyOf(r, text))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -147,7 +156,10 @@ func (p *Program) newReader(key readerKey) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{texts: texts}
+	r := &reader{texts: texts, fixed: &p.fixed}
+	if key.newcomer {
+		r.fixed, r.key = &p.announced, "newcomer "
+	}
 	r.needs = map[bool]func() ([]string, bool){}
 	for _, named := range []bool{false, true} {
 		r.needs[named] = sync.OnceValues(func() ([]string, bool) { return p.needs(r, named) })
@@ -187,5 +199,5 @@ func (p *Program) trace(buf []byte, reader *reader, to notice.Recipient, taken [
 
 // env returns what the texts of one of a reader's languages are run in.
 func (p *Program) env(reader *reader, i int, to notice.Recipient) env {
-	return env{locale: &reader.locales[i], fixed: &p.fixed, text: reader.texts[i], customers: to.Customers}
+	return env{locale: &reader.locales[i], fixed: reader.fixed, text: reader.texts[i], customers: to.Customers}
 }

@@ -136,6 +136,9 @@ func (s *Set) try(t folder, phase, language string, f textFile) error {
 		for name, example := range given {
 			b.Parameters[name] = notice.Parameter{Text: example}
 		}
+		if phase == notice.PhaseRescheduled {
+			b.Was = b.Windows
+		}
 		p, err := s.Compile(Source{Body: b, Texts: map[string]notice.Text{language: f.text}, From: "status@example.net", IncidentKey: "i"})
 		if e, ok := errors.AsType[*notice.Error](err); ok && !t.there && strings.Contains(e.Message, "the notice gives") {
 			name, _, _ := strings.Cut(e.Message, " does not exist")

@@ -161,6 +161,10 @@ func newProgram(src Source) (*Program, error) {
 	if p.from, err = parseMailbox(src.From); err != nil {
 		return nil, notice.Invalid("from", "%q is not a sender such as Example Status <status@example.net>", src.From)
 	}
+	p.announced = p.fixed
+	if p.announced.was = nil; b.Phase == notice.PhaseRescheduled {
+		p.announced.notice.Phase = notice.PhaseScheduled
+	}
 	p.calendar = p.calendarOf(b)
 	if p.choices, err = choicesOf(src); err != nil {
 		return nil, err

@@ -141,11 +141,11 @@ func (p *Program) summary(key readerKey) (htmltemplate.HTML, error) {
 	return htmltemplate.HTML(html.String()), nil
 }
 
-// earlierFor returns the earlier notices below a text for a reader, nil where there are none, or no words for them.
+// earlierFor returns the earlier notices below a text for a reader, nil where there are none, or no words for them, or the reader is new to the incident.
 func (p *Program) earlierFor(t *text, key readerKey, l *locale) *earlierBlock {
 	labels, tag := p.languages.layoutWordsFor(t.key)
 	phases, _ := p.languages.wordsFor(tag.String())
-	if len(p.earlier) == 0 || labels[earlierWord] == "" || phases == nil {
+	if len(p.earlier) == 0 || key.newcomer || labels[earlierWord] == "" || phases == nil {
 		return nil
 	}
 	e := &earlierBlock{Heading: labels[earlierWord], Language: tag.String(), Direction: direction(tag)}
@@ -156,7 +156,7 @@ func (p *Program) earlierFor(t *text, key readerKey, l *locale) *earlierBlock {
 		u := earlierUpdate{When: l.moment(n.at), State: phases.phases[n.phase]}
 		if n.program != nil {
 			if text, exact := n.program.Match(t.key); exact {
-				u.HTML, _ = n.program.summary(readerKey{text, key.language, key.zone})
+				u.HTML, _ = n.program.summary(readerKey{text: text, language: key.language, zone: key.zone})
 			}
 		}
 		e.Updates = append(e.Updates, u)

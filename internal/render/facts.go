@@ -77,7 +77,7 @@ func (p *Program) facts(reader *reader, i int) *facts {
 	add("next", next)
 	f.Text = f.plain()
 	if w, _ := p.languages.wordsFor(tag.String()); w != nil {
-		f.Rows = slices.Insert(f.Rows, len(f.Rows)-boolean(next != "").i, fact{labels["state"], []string{w.phases[p.notice.Phase]}})
+		f.Rows = slices.Insert(f.Rows, len(f.Rows)-boolean(next != "").i, fact{labels["state"], []string{w.phases[reader.fixed.notice.Phase]}})
 	}
 	return f
 }
@@ -102,7 +102,7 @@ func (p *Program) nextFor(reader *reader, i int) string {
 	if given == "" || slices.Contains(ended, p.notice.Phase) {
 		return ""
 	}
-	e := env{locale: &reader.locales[i], fixed: &p.fixed, text: reader.texts[i]}
+	e := env{locale: &reader.locales[i], fixed: reader.fixed, text: reader.texts[i]}
 	s, err := e.date(value{kind: kindText, s: clean(given)}, &site{})
 	if err != nil {
 		return "" // of another kind than a time: the text explains it

@@ -13,6 +13,7 @@ import (
 // Program is a notice that is ready to be rendered for any recipient. It is safe for concurrent use.
 type Program struct {
 	fixed
+	announced fixed // the same for newcomers: without old windows, in the phase in which windows are announced first
 	converter *converter
 	layouts   layouts
 	languages languages
@@ -92,7 +93,7 @@ func (p *Program) Foreign() map[string]string { return p.foreign }
 // number or a date that is none. It names the file and line. text is the language that Match gave.
 func (p *Program) Check(r notice.Recipient, text string) error {
 	// Most recipients are looked at by the fields that the text needs, without a mail.
-	if reader, err := p.reader(readerKey{text, r.Language, r.TimeZone}); err == nil && len(r.Customers) == 1 {
+	if reader, err := p.reader(keyOf(r, text)); err == nil && len(r.Customers) == 1 {
 		if fields, exact := reader.needs[clean(r.Customers[0].Name) != ""](); exact && complete(r.Customers[0], fields) {
 			return nil
 		}
@@ -119,7 +120,7 @@ func (p *Program) Render(buf []byte, r notice.Recipient, text string, st Stamp) 
 		}
 	}
 	// A notice that was released before mails had sections was checked without them.
-	if reader, readerErr := p.reader(readerKey{text, r.Language, r.TimeZone}); readerErr == nil && len(r.Customers) > 1 {
+	if reader, readerErr := p.reader(keyOf(r, text)); readerErr == nil && len(r.Customers) > 1 {
 		if m, wholeErr := p.compiled(reader, r, nil); wholeErr == nil {
 			return m.Append(buf, r, st)
 		}

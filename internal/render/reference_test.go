@@ -26,7 +26,7 @@ import (
 // reference renders a mail without compiling it: all values are put into the texts of this one recipient, the layouts
 // are executed around them, and go-mail builds the message.
 func reference(p *Program, r notice.Recipient, key string, st Stamp) ([]byte, error) {
-	reader, err := p.reader(readerKey{key, r.Language, r.TimeZone})
+	reader, err := p.reader(keyOf(r, key))
 	if err != nil {
 		return nil, err
 	}

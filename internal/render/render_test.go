@@ -119,6 +119,9 @@ func TestReadyTextsReadWell(t *testing.T) {
 		for _, phase := range notice.Phases[kind] {
 			b := outage()
 			b.Kind, b.Phase, b.Template, b.Severity, b.Windows = kind, phase, string(kind), "", b.Windows[:1]
+			if b.Was = nil; phase == notice.PhaseRescheduled {
+				b.Was = []notice.Window{{Start: "2026-11-08T21:00", End: "2026-11-09T00:00"}}
+			}
 			p := compile(t, b)
 			for lang := range zones {
 				r := recipient("Bakkerij De Vries", nil)

@@ -112,7 +112,7 @@ func (l languages) haveWords() bool {
 }
 
 // standing returns the line at the top of a text, in English where its language has no words; nil where there are none at all.
-func (p *Program) standing(of *text) *standing {
+func (p *Program) standing(of *text, n noticeFields) *standing {
 	w, tag := p.languages.wordsFor(of.key)
 	if w == nil {
 		w, tag = p.languages.wordsFor(english)
@@ -120,8 +120,8 @@ func (p *Program) standing(of *text) *standing {
 	if w == nil {
 		return nil
 	}
-	line := w.kinds[p.notice.Kind][cmp.Or(p.notice.Severity, noSeverity)] + " · " + w.phases[p.notice.Phase]
-	return &standing{Text: line, Language: tag.String(), Direction: direction(tag), Colour: colour(p.notice)}
+	line := w.kinds[n.Kind][cmp.Or(n.Severity, noSeverity)] + " · " + w.phases[n.Phase]
+	return &standing{Text: line, Language: tag.String(), Direction: direction(tag), Colour: colour(n)}
 }
 
 // ReaderWords are the words of one language for the choices of a reader.

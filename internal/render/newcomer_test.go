@@ -1,0 +1,56 @@
+package render
+
+import (
+	"strings"
+	"testing"
+
+	"tocsin/internal/notice"
+)
+
+// TestANewcomerReadsAnAnnouncement where others read that a maintenance was moved: in the subject, in the text, in the line at the top, in the list of earlier
+// notices and in the calendar nothing is left of the windows that it had.
+func TestANewcomerReadsAnAnnouncement(t *testing.T) {
+	t.Parallel()
+	b := maintained()
+	b.Key, b.Template, b.Texts, b.Parameters = "m.rescheduled", "maintenance", nil, map[string]notice.Parameter{"component": {Text: "mail"}}
+	b.Windows, b.Was, b.Phase = b.Windows[:1], []notice.Window{{Start: "2026-12-03T03:33", End: "2026-12-03T04:44"}, {Start: "2026-12-04T03:33", End: "2026-12-04T04:44"}}, notice.PhaseRescheduled
+	p := compile(t, b)
+	pins := NewPins(p, nil)
+	source := func(p *Program, newcomer bool) (subject, text, raw string, number int) {
+		r := maintainedFor("Europe/Berlin")
+		r.Newcomer = newcomer
+		m, err := p.Preview(r, "en")
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := p.Render(nil, r, "en", stamp())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Check(r, "en"); err != nil {
+			t.Error(err)
+		}
+		return m.Subject, m.Text, string(whole), pins.Number(r, "en")
+	}
+	subject, text, raw, moved := source(p, false)
+	if !strings.HasPrefix(subject, "[Moved] ") || !strings.Contains(text, "3:33") || !strings.Contains(raw, "STATUS:CANCELLED") {
+		t.Errorf("those who know the old windows read %q:\n%s", subject, text)
+	}
+	subject, text, raw, plain := source(p, true)
+	for _, old := range []string{"oved", "3:33", "CANCELLED", "no longer"} {
+		if strings.Contains(subject+text, old) || old == "CANCELLED" && strings.Contains(raw, old) {
+			t.Errorf("a newcomer reads %q in %q:\n%s", old, subject, text)
+		}
+	}
+	if plain == moved || plain == 0 {
+		t.Errorf("the mails have the numbers %d and %d", moved, plain)
+	}
+	b.Phase, b.Was = notice.PhaseScheduled, nil
+	if s, announced, _, _ := source(compile(t, b), false); s != subject || announced != text {
+		t.Errorf("an announcement is\n%s\n%s\nand a newcomer reads\n%s\n%s", s, announced, subject, text)
+	}
+	b.Phase = "in-progress"
+	if s, text, _, _ := source(compile(t, b), true); !strings.Contains(s+text, "n progress") {
+		t.Errorf("a phase of its own is another one for newcomers: %s\n%s", s, text)
+	}
+}
