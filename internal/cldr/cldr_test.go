@@ -85,7 +85,7 @@ func TestZonesAreNamedForTheMoment(t *testing.T) {
 		{"sv", "Europe/Stockholm", summer, summer, "CEST,\u00a0UTC+2"},
 		{"en-GB", "Europe/London", winter, winter, "GMT,\u00a0UTC+0"},
 		{"en-GB", "Europe/London", summer, summer, "BST,\u00a0UTC+1"},
-		{"en-US", "US/Eastern", winter, winter, "EST,\u00a0UTC-5"},
+		{"en-US", "US/Eastern", winter, winter, "EST,\u00a0UTC−5"},
 		{"en-IN", "Asia/Kolkata", winter, winter, "IST,\u00a0UTC+5:30"},
 		{"fr", "Europe/Paris", winter, winter, "Europe/Paris,\u00a0UTC+1"},
 		{"nl", "Asia/Tokyo", winter, winter, "Asia/Tokyo,\u00a0UTC+9"},

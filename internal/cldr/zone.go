@@ -73,11 +73,12 @@ func shortName(names []ZoneName, t time.Time) string {
 	return ""
 }
 
+// utcOffset is such as UTC+1 or UTC−3:30, with a minus sign: a line may end behind a hyphen.
 func utcOffset(t time.Time) string {
 	_, seconds := t.Zone()
 	sign := "+"
 	if seconds < 0 {
-		sign, seconds = "-", -seconds
+		sign, seconds = "−", -seconds
 	}
 	s := fmt.Sprintf("UTC%s%d", sign, seconds/3600)
 	if m := seconds / 60 % 60; m != 0 {

@@ -21,7 +21,7 @@ func TestWindowsPrintThemselvesForTheirReader(t *testing.T) {
 		"one day":                 {evening, "en-GB", "Europe/Amsterdam", "Monday, 9 November 2026, 21:00–22:30 (CET, UTC+1)"},
 		"no zone is the notice's": {evening, "en-GB", "", "Monday, 9 November 2026, 21:00–22:30 (CET, UTC+1)"},
 		"a zone that is none":     {evening, "en-GB", "Mars/Olympus", "Monday, 9 November 2026, 21:00–22:30 (CET, UTC+1)"},
-		"twelve hours":            {evening, "en-US", "America/New_York", "Monday, November 9, 2026, 3:00 – 4:30 PM (EST, UTC-5)"},
+		"twelve hours":            {evening, "en-US", "America/New_York", "Monday, November 9, 2026, 3:00 – 4:30 PM (EST, UTC−5)"},
 		"until midnight":          {midnight, "nl", "Europe/Amsterdam", "maandag 9 november 2026 om 21:00 – dinsdag 10 november 2026 om 00:00 (CET, UTC+1)"},
 		"the next day elsewhere":  {midnight, "ja", "Asia/Tokyo", "2026年11月10日火曜日 5時00分～8時00分 (JST, UTC+9)"},
 		"half an hour off":        {midnight, "hi", "Asia/Kolkata", "मंगलवार, 10 नवंबर 2026, 1:30–4:30 am (IST, UTC+5:30)"},
@@ -56,10 +56,10 @@ func TestDatesAreReadInEveryForm(t *testing.T) {
 	b.Windows = b.Windows[:1]
 	want := []string{
 		"Monday, 9 November 2026",
-		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC-5)",
-		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC-5)",
-		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC-5)",
-		"Monday, 9 November 2026 at 17:30 (America/New_York, UTC-5)",
+		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC−5)",
+		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC−5)",
+		"Monday, 9 November 2026 at 15:00 (America/New_York, UTC−5)",
+		"Monday, 9 November 2026 at 17:30 (America/New_York, UTC−5)",
 	}
 	if diff := cmp.Diff(want, strings.Split(preview(t, compile(t, b), r).Subject, "|")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
