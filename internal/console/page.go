@@ -156,7 +156,10 @@ func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, det
 	}
 	guarded(func(w http.ResponseWriter, r *http.Request) {
 		v := &errorView{Frame: c.frame(r, "error.title"), Status: status}
-		v.Text, v.Said = v.T(cmp.Or(refusedWith[status], "error.away")), detail
+		v.Text = v.T(cmp.Or(refusedWith[status], "error.away"))
+		if status == http.StatusForbidden || refusedWith[status] == "" { // the others have one reason, and the text says it
+			v.Said = detail
+		}
 		c.render(w, r, status, "error", v)
 	})(w, r)
 }

@@ -6,6 +6,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,7 +22,7 @@ import (
 )
 
 // metByForms are the files whose refusals a page or a form of the console can meet: all of them but unmet.
-var metByForms = []string{"*.go", "../ledger/user.go", "../ledger/user_session.go", "../ledger/token.go", "../ledger/added.go", "../ledger/approve.go",
+var metByForms = []string{"*.go", "../ledger/user.go", "../ledger/user_session.go", "../ledger/token.go", "../ledger/added.go", "../ledger/approve.go", "../ledger/kept.go",
 	"../ledger/brake.go", "../ledger/summary.go", "../ledger/status.go", "../control/added.go", "../notice/user.go", "../notice/token.go", "../notice/approval.go"}
 
 // unmet are forms that no page shows: the pages for a link, a session, a password and an address have a text of their own.
@@ -118,6 +121,7 @@ func TestARefusalIsInTheReadersLanguage(t *testing.T) {
 		want Refusal
 	}{
 		{notice.NotFound("there is no notice %q", "outage-1"), Refusal{"Es gibt keine Meldung outage-1.", ""}},
+		{notice.NotFound("notice %s has no delivery %d", "outage-1", 9), Refusal{"Meldung outage-1 hat keine E-Mail 9 mehr.", ""}},
 		{fmt.Errorf("act: %w", notice.Conflict("notice %q is %s and has no recipients yet: change the customer's address", "n", notice.Scheduled)),
 			Refusal{"Meldung n ist im Zustand Geplant und hat noch keine Empfänger. Ändern Sie stattdessen die Adresse des Kunden.", ""}},
 		{notice.Conflict("with one more, notice %q goes to %d, and from that on another person has to approve it: send a notice of its own to that address", "n", 2000),
@@ -143,6 +147,20 @@ func TestARefusalIsInTheReadersLanguage(t *testing.T) {
 			if got := f.refusal(notice.Conflict(form, args...)); got.Text == "" || strings.Contains(got.Text, "%") {
 				t.Errorf("%s: %q is %q", lang, form, got.Text)
 			}
+		}
+	}
+}
+
+// TestAPageThatIsRefusedSaysWhyOnce: a path that is no page has one reason, and its text says it. A role has another word on it in English.
+func TestAPageThatIsRefusedSaysWhyOnce(t *testing.T) {
+	t.Parallel()
+	c := New(Options{Log: slog.New(slog.DiscardHandler)})
+	for status, said := range map[int]bool{http.StatusNotFound: false, http.StatusMethodNotAllowed: false, http.StatusForbidden: true, http.StatusServiceUnavailable: true} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://127.0.0.1/nowhere", nil)
+		r.Header.Set("Accept-Language", "de")
+		c.Refuse(w, r, status, "the detail of it")
+		if page := w.Body.String(); w.Code != status || strings.Contains(page, "the detail of it") != said || !strings.Contains(page, readWords().of["de"]["error.title"]) {
+			t.Errorf("%d, want %d with the detail %t: %s", w.Code, status, said, page)
 		}
 	}
 }
