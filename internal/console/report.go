@@ -35,6 +35,14 @@ type languageRow struct {
 	Sum      int
 }
 
+// Began is the reach once a mail left or came to an end without that: before, there is none to speak of.
+func (p reportPart) Began() *notice.Reach {
+	if r := p.Report.Reach; r.Reached+r.NotReached+r.Unknown > 0 {
+		return &r
+	}
+	return nil
+}
+
 func (f *Frame) reportPart(report, tables notice.Report) reportPart {
 	p := reportPart{Frame: f, Report: report, Tables: tables}
 	for _, s := range shownFirst {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,5 +48,28 @@ func TestAnIncidentSaysWhatComesNext(t *testing.T) {
 	v.Coming = nil
 	if keys := shown(); keys != nil {
 		t.Errorf("%v come next where nothing does", keys)
+	}
+}
+
+// TestAReportSaysNothingOfItsReachBeforeItBegan: a draft, and a notice of which each mail is still to leave, reached 0 % of nobody.
+func TestAReportSaysNothingOfItsReachBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	texts := readWords().of["de"]
+	v := &noticeView{Frame: &Frame{Lang: "de", Zone: time.UTC, Now: time.Now(), words: texts, print: message.NewPrinter(language.German)}}
+	for _, tt := range []struct {
+		reach notice.Reach
+		shown bool
+	}{
+		{notice.Reach{}, false}, {notice.Reach{Open: 5}, false}, {notice.Reach{Open: 4, NotReached: 1}, true},
+		{notice.Reach{Open: 4, Unknown: 1}, true}, {notice.Reach{Open: 4, Reached: 1, Percent: 20}, true},
+	} {
+		v.Part = v.reportPart(notice.Report{Reach: tt.reach}, notice.Report{})
+		var html bytes.Buffer
+		if err := parsePages()["notice"].ExecuteTemplate(&html, "standing", v); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(html.String(), "<dt>"+texts["reach.reached"]) != tt.shown {
+			t.Errorf("%+v, want the reach shown %t: %s", tt.reach, tt.shown, html.String())
+		}
 	}
 }
