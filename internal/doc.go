@@ -19,13 +19,13 @@
 //	webhook    changes of notices, told to receivers over HTTP
 //	optout     the page on which readers stop and resume mails
 //	oidc       people who sign in at an OpenID Connect issuer
+//	directory  a notice's directory: notice.yaml and its texts
 //	console    pages for people: support and operations
 //	api        JSON over HTTP, OpenAPI, and the client that the command line uses
 //	intake     mails that came back, from SMTP, LMTP, a Maildir or an IMAP mailbox, to the API
 //	metrics    what Prometheus is told of a worker and of the ledger
 //	trace      the way of a notice, told to a collector of OpenTelemetry
 //	config     settings from flags, environment and file
-//	directory  a notice's directory: notice.yaml and its texts
 //	local      a throwaway Postgres and Redis
 //	maillog    what relays, and the sink, logged about mails
 //	sink       an SMTP server that keeps or refuses as told

@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/delivery":  {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/pace", "internal/bounce", "internal/send"},
 	"internal/oidc":      {"internal/notice"},
 	"internal/webhook":   {"internal/notice"},
-	"internal/console":   {"internal/notice", "internal/queue", "internal/oidc"},
+	"internal/console":   {"internal/notice", "internal/queue", "internal/oidc", "internal/directory"},
 	"internal/optout":    {"internal/notice", "internal/render"},
 	"internal/api":       {"internal/notice", "internal/audience", "internal/ledger", "internal/queue", "internal/render", "internal/send", "internal/control", "internal/hook", "internal/optout"},
 	"internal/intake":    {"internal/notice"},

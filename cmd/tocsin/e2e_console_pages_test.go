@@ -123,6 +123,7 @@ func TestTheConsolesPages(t *testing.T) {
 	s.must(nil, "notice", "send", s.notice("mail-outage.identified", "incident: mail-outage"), "--yes")
 	s.await("mail-outage.identified", "sent", finished)
 	s.must(nil, "notice", "send", s.notice("power.scheduled", "zone: UTC", "send_at: "+time.Now().AddDate(0, 0, 2).Format("2006-01-02T15:04"), "audience: 'server = \"s7\"'"), "--yes")
+	s.imported(s.notice("written"))
 	for _, lang := range []string{"en", "de"} {
 		t.Run(lang, func(t *testing.T) { s.eachPage(t, lang) })
 	}
@@ -141,10 +142,13 @@ func (s *system) eachPage(t *testing.T, lang string) {
 	b.letIn(s, "ada-"+lang, "admin")
 	look("account")
 	for path, name := range map[string]string{"/now": "now", "/": "notices", "/notices/mail-outage.identified": "notice", "/incidents/mail-outage": "incident",
-		"/notices/mail-outage.identified/mails": "mails", "/queues": "queues", "/access": "access", "/acts": "log", "/nowhere": "nowhere", "/search": "search"} {
+		"/notices/mail-outage.identified/mails": "mails", "/queues": "queues", "/access": "access", "/acts": "log", "/nowhere": "nowhere", "/search": "search", "/compose": "composing", "/compose/1": "compose"} {
 		b.open(path)
 		look(name)
 	}
+	b.open("/compose/1")
+	b.press("#check", "#plan iframe")
+	look("checked")
 	b.open("/search")
 	b.fill("#text", "ann\r")
 	b.wait("document.getElementById('mail') !== null")

@@ -77,7 +77,7 @@ func (s *system) comesBack(mails ...sink.Mail) {
 }
 
 // TestAnErasedCustomerIsInNoTable although they stood in each that can hold them: plans that were shown, taken and scheduled, a list, an added row, an
-// amendment, a reminder, the words of relays and of reports that came back, the list of suppressions, the log of acts and the samples of Postgres.
+// amendment, a reminder, the words of relays and of reports that came back, a draft that somebody writes, the list of suppressions, the log of acts and the samples of Postgres.
 // Reports that come back later bring nothing with them.
 func TestAnErasedCustomerIsInNoTable(t *testing.T) {
 	t.Parallel()
@@ -117,10 +117,12 @@ func TestAnErasedCustomerIsInNoTable(t *testing.T) {
 	}
 	s.must(nil, "suppressions", "add", "zwart@spare.example", "--reason", "asked on the phone")
 	s.search("zwart@home.example")
+	s.imported(s.write(map[string]string{"notice.yaml": "key: written\naudience: {customers: list.csv}\nreply_to: zwart@spare.example\n",
+		"en.md": "Write to Zwart.Anna@solo.example.\n", "list.csv": "id\nzwart-1\nc2\nzwart-3\n"}))
 	s.analyze()
 
 	before := s.dump()
-	for _, table := range []string{"customer", "recipient", "member", "added", "listed", "outcome", "bounce", "suppression", "bounce_count", "pg_statistic"} {
+	for _, table := range []string{"customer", "recipient", "member", "added", "listed", "outcome", "bounce", "suppression", "bounce_count", "saved_file", "pg_statistic"} {
 		if rows := string(before[table]); !strings.Contains(rows, "zwart") && !strings.Contains(rows, "solo.example") {
 			t.Errorf("they don't stand in %s before", table)
 		}

@@ -64,6 +64,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		}
 	}()
 	go drop(ctx, "old rows", set.Retention, retentionEvery, db.DropOldRows, logger)
+	go drop(ctx, "saved drafts", set.Retention, retentionEvery, db.DropOldSavedDrafts, logger)
 	go drop(ctx, "numbers of marks", marksIdle, retentionEvery, db.PruneMarks, logger)
 	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
 	if set.Mail.From == "" {

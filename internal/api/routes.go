@@ -37,9 +37,19 @@ var leastRole = map[string]notice.TokenRole{
 	"GET /notices/{id}/mails/{seq}/source": notice.RoleViewer,
 
 	"POST /notices/{id}/mails/{seq}/another": notice.RoleSender,
-	"POST /notices/{id}/pause":               notice.RoleSender,
-	"POST /notices/{id}/resume":              notice.RoleSender,
-	"POST /notices/{id}/approve":             notice.RoleApprover,
+	"GET /compose":                           notice.RoleSender,
+	"POST /compose":                          notice.RoleSender,
+	"POST /compose/import":                   notice.RoleSender,
+	"GET /compose/{draft}":                   notice.RoleSender,
+	"POST /compose/{draft}":                  notice.RoleSender,
+	"POST /compose/{draft}/file":             notice.RoleSender,
+	"GET /compose/{draft}/export":            notice.RoleSender,
+	"POST /compose/{draft}/delete":           notice.RoleSender,
+	"POST /notices/{id}/release":             notice.RoleSender,
+
+	"POST /notices/{id}/pause":   notice.RoleSender,
+	"POST /notices/{id}/resume":  notice.RoleSender,
+	"POST /notices/{id}/approve": notice.RoleApprover,
 
 	"GET /search":            notice.RoleViewer,
 	"POST /search":           notice.RoleViewer,

@@ -9,11 +9,13 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"tocsin/internal/directory"
 	"tocsin/internal/notice"
 	"tocsin/internal/oidc"
 	"tocsin/internal/queue"
@@ -41,6 +43,13 @@ type Book interface {
 	AddLink(ctx context.Context, name string, hash [32]byte, span time.Duration, who string) (notice.User, error)
 	SetUserRole(ctx context.Context, name string, role notice.TokenRole, who string) (notice.User, error)
 	RemoveUser(ctx context.Context, name, who string) (notice.User, error)
+	// SavedDrafts are the directories that people write here, the last changed first, each with its notice.yaml alone.
+	SavedDrafts(ctx context.Context) ([]notice.SavedDraft, error)
+	SavedDraft(ctx context.Context, id int64) (notice.SavedDraft, error)
+	AddSavedDraft(ctx context.Context, files map[string][]byte, who string) (id int64, err error)
+	// SaveDraft changes a version of a draft; class conflict where it has another one by now.
+	SaveDraft(ctx context.Context, id int64, version int, files map[string][]byte, who string) (now int, err error)
+	DeleteSavedDraft(ctx context.Context, id int64, who string) error
 	// Session is the session with the hash of its secret; class not_found where there is none.
 	Session(ctx context.Context, hash [32]byte, idle time.Duration) (notice.Session, error)
 	BeginSession(ctx context.Context, name string, hash [32]byte, how string) (notice.User, error)
@@ -59,6 +68,12 @@ type Desk interface {
 	// Look answers whether they got it. The text is an address, an id, a name, a Message-ID or the id of a relay's queue; ref is the notice, or ""
 	// for all.
 	Look(ctx context.Context, text, ref string) (notice.Found, error)
+	// Draft makes a draft notice, or replaces the one of the same key.
+	Draft(ctx context.Context, b notice.Body, who string) (st notice.Status, created bool, err error)
+	// Preview is the dry run of a body. Of one that is a draft its plan is kept.
+	Preview(ctx context.Context, b notice.Body, v notice.Previewing) (notice.Plan, error)
+	// Release lets a draft go to the plan that was shown.
+	Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error)
 	// Pause stops a notice until it is resumed.
 	Pause(ctx context.Context, ref, who string) (notice.Status, error)
 	Resume(ctx context.Context, ref string, r notice.Resuming, who string) (notice.Status, error)
@@ -147,6 +162,16 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"POST /notices/{id}/mails": c.show("mails", c.mails),
 		"GET /notices/{id}/again":  c.nextNotice,
 
+		"GET /compose":                 c.show("composing", c.composing),
+		"POST /compose":                c.beginDraft,
+		"POST /compose/import":         c.importDraft,
+		"GET /compose/{draft}":         c.show("compose", c.compose),
+		"POST /compose/{draft}":        c.saveDraft,
+		"POST /compose/{draft}/file":   c.addFile,
+		"GET /compose/{draft}/export":  c.exportDraft,
+		"POST /compose/{draft}/delete": c.deleteSaved,
+		"POST /notices/{id}/release":   c.release,
+
 		"POST /notices/{id}/pause":   c.pause,
 		"POST /notices/{id}/resume":  c.resume,
 		"POST /notices/{id}/approve": c.approve,
@@ -172,7 +197,11 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"POST /access/tokens/{name}/revoke": c.revokeToken,
 	}
 	for pattern, handle := range routes {
-		routes[pattern] = guarded(handle)
+		most := int64(64 << 10) // of a form
+		if strings.HasPrefix(pattern, "POST /compose") {
+			most = directory.MostBytes + 1<<20
+		}
+		routes[pattern] = guarded(limited(handle, most))
 	}
 	return routes
 }
@@ -188,7 +217,14 @@ func guarded(handle http.HandlerFunc) http.HandlerFunc {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		r.Body = http.MaxBytesReader(w, r.Body, 64<<10) // forms alone come here
+		handle(w, r)
+	}
+}
+
+// limited bounds the body of a request.
+func limited(handle http.HandlerFunc, most int64) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		handle(w, r)
 	}
 }

@@ -26,7 +26,7 @@ var views = map[string]struct {
 }{
 	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "incident": {&incidentView{}, []string{"standing"}}, "now": {&nowView{}, []string{"now"}}, "mail": {&mailView{}, []string{"standing"}}, "another": {&anotherView{}, nil}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
 	"acts": {&actsView{}, nil}, "queues": {&queuesView{}, []string{"queues"}}, "access": {&accessView{}, nil}, "sign_in": {&signInView{}, nil},
-	"account": {&accountView{}, nil}, "error": {&errorView{}, nil},
+	"account": {&accountView{}, nil}, "error": {&errorView{}, nil}, "composing": {&composingView{}, nil}, "compose": {&composeView{}, nil},
 }
 
 // fill puts something into each field, two elements into each list.
@@ -202,7 +202,7 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 		}
 	}
 	for name := range used {
-		if _, ok := english[name]; !ok && !strings.HasSuffix(name, ".html") && !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".json") {
+		if _, ok := english[name]; !ok && !strings.HasSuffix(name, ".html") && !strings.HasSuffix(name, ".md") && !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".json") {
 			t.Errorf("%s is used, and is no text", name)
 		}
 	}

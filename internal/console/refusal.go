@@ -11,6 +11,13 @@ import (
 
 // refusals are the texts of the refusals that a page or a form can meet, by the English form of their message.
 var refusals = map[string]string{
+	"is missing: check the notice first":                        "refused.unchecked",
+	"is missing: choose one":                                    "refused.no_file",
+	"is larger than %d MiB":                                     "refused.large",
+	"there is no such draft":                                    "refused.no_draft",
+	"can't be read":                                             "refused.form",
+	"is none of outage, maintenance, advisory":                  "refused.kind",
+	"is not the tag of a language, as en, pt-BR or zh-Hant are": "refused.language_tag",
 	"there is a person or a token %s, or was: a name is not used twice, as the log tells them apart by it": "refused.name_taken",
 	"there is no person of that name":                                          "refused.no_person",
 	"there is no token of that name":                                           "refused.no_token",

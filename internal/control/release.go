@@ -1,12 +1,13 @@
 package control
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"maps"
 	"net/mail"
-	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) 
 	}
 	n, err := d.find(ctx, b.Key)
 	switch {
-	case err == nil && !n.State.Released() && reflect.DeepEqual(n.Body, b.Kept()):
+	case err == nil && !n.State.Released() && sameBody(n.Body, b.Kept()):
 		return d.previewDraft(ctx, n, v)
 	case err != nil && notice.CodeOf(err) != notice.CodeNotFound:
 		return plan, err
@@ -45,6 +46,13 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) 
 		return plan, err
 	}
 	return d.look(ctx, p, v, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
+}
+
+// sameBody reports whether two bodies are one: as they are kept, where an empty list is none.
+func sameBody(a, b notice.Body) bool {
+	first, errFirst := json.Marshal(a)
+	second, errSecond := json.Marshal(b)
+	return errFirst == nil && errSecond == nil && bytes.Equal(first, second)
 }
 
 // PreviewDraft is the dry run of a draft. The plan is kept in the place of the draft's earlier one, and a release of its digest takes

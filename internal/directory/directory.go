@@ -3,6 +3,7 @@ package directory
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,20 +26,48 @@ const manifest = "notice.yaml"
 // installation what only that can know: its templates, customers and zones. The errors that it joins are
 // each a *notice.Error whose field is file:line, or the file where no line is at fault.
 func Read(dir string) (notice.Body, error) {
-	text, err := os.ReadFile(filepath.Join(dir, manifest))
+	d := at(dir)
+	text, err := fs.ReadFile(d.files, manifest)
 	if err != nil {
 		return notice.Body{}, absent(dir, err)
 	}
-	body, errBody := parse(filepath.Join(dir, manifest), text)
-	files, errTexts := readTexts(dir)
+	return d.read(text)
+}
+
+// ReadFiles is Read of a directory that is kept elsewhere, as a draft of the console is. Its errors name the files alone.
+func ReadFiles(files fs.FS) (notice.Body, error) {
+	d := place{files: files}
+	text, err := fs.ReadFile(files, manifest)
+	if err != nil {
+		return notice.Body{}, notice.Invalid(manifest, "is not there: it says what the notice is about, and for which customers")
+	}
+	return d.read(text)
+}
+
+// place is where a directory is: its files, and its name, with which errors begin.
+type place struct {
+	files fs.FS
+	name  string
+}
+
+// at is the directory of that path.
+func at(dir string) place { return place{os.DirFS(dir), dir} }
+
+// path is how errors call a file of the directory.
+func (d place) path(file string) string { return filepath.Join(d.name, file) }
+
+// read reads the notice whose manifest is text.
+func (d place) read(text []byte) (notice.Body, error) {
+	body, errBody := d.parse(text)
+	files, errTexts := d.readTexts()
 	if err := errors.Join(errBody, errTexts); err != nil {
 		return notice.Body{}, err
 	}
 	switch {
 	case body.Template == "" && len(files.texts) == 0:
-		return notice.Body{}, notice.Invalid(dir, "has no text: add one such as en.md, or name a template in %s", manifest)
+		return notice.Body{}, notice.Invalid(cmp.Or(d.name, manifest), "has no text: add one such as en.md, or name a template in %s", manifest)
 	case len(files.details) > 0 && !body.Details.IsZero():
-		return notice.Body{}, notice.Invalid(filepath.Join(dir, manifest), "has details, and so has the directory (details.%s.md): keep one of the two",
+		return notice.Body{}, notice.Invalid(d.path(manifest), "has details, and so has the directory (details.%s.md): keep one of the two",
 			slices.Min(slices.Collect(maps.Keys(files.details))))
 	case len(files.details) > 0:
 		body.Details.ByLanguage = files.details
@@ -79,8 +108,8 @@ type textFiles struct {
 }
 
 // readTexts returns the texts of a directory.
-func readTexts(dir string) (files textFiles, err error) {
-	entries, err := os.ReadDir(dir)
+func (d place) readTexts() (files textFiles, err error) {
+	entries, err := fs.ReadDir(d.files, ".")
 	if err != nil {
 		return files, fmt.Errorf("read the notice: %w", err)
 	}
@@ -91,7 +120,7 @@ func readTexts(dir string) (files textFiles, err error) {
 		if !isText(name) || e.IsDir() {
 			continue
 		}
-		path := filepath.Join(dir, name)
+		path := d.path(name)
 		prefix, base := prefixOf(strings.TrimSuffix(name, filepath.Ext(name)))
 		tag, err := language.Parse(base)
 		if err != nil {
@@ -103,7 +132,7 @@ func readTexts(dir string) (files textFiles, err error) {
 			continue
 		}
 		from[prefix+tag.String()] = name
-		file, err := os.ReadFile(path)
+		file, err := fs.ReadFile(d.files, name)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read the notice: %w", err))
 			continue

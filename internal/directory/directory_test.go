@@ -192,7 +192,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("windows: [&w {start: 1, end: 2}, *w]\n? [key]\n: a\n")
 	f.Add("\xff\xfe---\n...\n!!binary aGk=: x")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, err := parse("notice.yaml", []byte(text))
+		_, err := place{}.parse([]byte(text))
 		if _, ok := errors.AsType[*notice.Error](err); err != nil && !ok {
 			t.Errorf("parse(%q) = %v", text, err)
 		}
@@ -202,7 +202,7 @@ func FuzzParse(f *testing.F) {
 // TestPhrasesAreReadInTheirOrder with and without values, and one to an item.
 func TestPhrasesAreReadInTheirOrder(t *testing.T) {
 	t.Parallel()
-	b, err := parse("notice.yaml", []byte("phrases:\n- cause.power\n- effect.region: {name: {en: Delft, de: Delft}}\n- {estimate.end: {time: 2026-11-09T21:00}}\n"))
+	b, err := place{}.parse([]byte("phrases:\n- cause.power\n- effect.region: {name: {en: Delft, de: Delft}}\n- {estimate.end: {time: 2026-11-09T21:00}}\n"))
 	want := []notice.Phrase{{Name: "cause.power"},
 		{Name: "effect.region", Values: map[string]notice.Parameter{"name": {ByLanguage: map[string]string{"en": "Delft", "de": "Delft"}}}},
 		{Name: "estimate.end", Values: map[string]notice.Parameter{"time": {Text: "2026-11-09T21:00"}}}}
@@ -214,7 +214,7 @@ func TestPhrasesAreReadInTheirOrder(t *testing.T) {
 		"phrases:\n- {cause.power: {}, cause.cooling: {}}\n": "notice.yaml:2: each phrase is an item of its own",
 		"phrases:\n- estimate.end: 2026-11-09T21:00\n":       "notice.yaml:2: ",
 	} {
-		if _, err := parse("notice.yaml", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := (place{}).parse([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}

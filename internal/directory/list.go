@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -15,20 +15,19 @@ import (
 	"tocsin/internal/yaml"
 )
 
-// readAudience reads the audience: all, a filter, or a mapping that names a list or an earlier notice too. Path is that of the
-// manifest.
-func readAudience(path string, to *notice.Audience) func(yaml.Value) error {
+// readAudience reads the audience: all, a filter, or a mapping that names a list or an earlier notice too.
+func (d place) readAudience(to *notice.Audience) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		if v.Plain() {
-			err := readFilter(path, &to.Filter)(v)
+			err := d.readFilter(&to.Filter)(v)
 			if to.Filter == notice.Everybody {
 				*to = notice.Audience{All: true}
 			}
 			return err
 		}
 		err := v.Fields("field of an audience", "a filter, or a mapping such as {notice: outage-7.identified}", yaml.Fields{
-			"filter":      readFilter(path, &to.Filter),
-			"customers":   readCustomers(path, &to.Customers),
+			"filter":      d.readFilter(&to.Filter),
+			"customers":   d.readCustomers(&to.Customers),
 			"notice":      yaml.Text(&to.Notice),
 			"include_new": yaml.Flag(&to.IncludeNew),
 			"state":       readStates(&to.State),
@@ -86,15 +85,15 @@ func readStates(to *[]notice.DeliveryState) func(yaml.Value) error {
 	}
 }
 
-// readFilter reads a filter, and the files of values that it names, which stand beside the manifest at path.
-func readFilter(path string, to *string) func(yaml.Value) error {
+// readFilter reads a filter, and the files of values that it names, which stand next to the manifest.
+func (d place) readFilter(to *string) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		text, err := v.Text()
 		if err != nil || v.Empty() {
 			return err
 		}
 		*to, err = audience.Fill(text, func(file, name string) (values []string, err error) {
-			err = readBeside(path, file, v, func(r io.Reader) (err error) {
+			err = d.readBeside(file, v, func(r io.Reader) (err error) {
 				values, err = audience.ReadValues(r, name)
 				return err
 			})
@@ -104,14 +103,14 @@ func readFilter(path string, to *string) func(yaml.Value) error {
 	}
 }
 
-// readCustomers reads the list that a field names, a file beside the manifest at path.
-func readCustomers(path string, to *[]string) func(yaml.Value) error {
+// readCustomers reads the list that a field names, a file next to the manifest.
+func (d place) readCustomers(to *[]string) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		file, err := v.Text()
 		if err != nil || v.Empty() {
 			return err
 		}
-		return readBeside(path, file, v, func(r io.Reader) error {
+		return d.readBeside(file, v, func(r io.Reader) error {
 			list, err := audience.ReadList(r)
 			for _, l := range list {
 				*to = append(*to, l.ID)
@@ -121,36 +120,36 @@ func readCustomers(path string, to *[]string) func(yaml.Value) error {
 	}
 }
 
-// readBeside reads a file beside the manifest at path, which v names. Its error names the file and the line.
-func readBeside(path, file string, v yaml.Value, read func(io.Reader) error) error {
+// readBeside reads a file next to the manifest, which v names. Its error names the file and the line.
+func (d place) readBeside(file string, v yaml.Value, read func(io.Reader) error) error {
 	if file == "" || filepath.Base(file) != file || strings.HasPrefix(file, ".") {
 		return v.Wrong("%s: %q is not the name of a file beside %s, such as list.csv", v.Name(), file, manifest)
 	}
-	err := readFile(filepath.Join(filepath.Dir(path), file), read)
-	if errors.Is(err, os.ErrNotExist) {
+	err := d.readFile(file, read)
+	if errors.Is(err, fs.ErrNotExist) {
 		return v.Wrong("%s: there is no file %s beside %s", v.Name(), file, manifest)
 	}
 	return err
 }
 
 // readList reads a list of customers. Its error names the file and the line.
-func readList(path string) (list []audience.ListedID, err error) {
-	err = readFile(path, func(r io.Reader) (err error) {
+func (d place) readList(file string) (list []audience.ListedID, err error) {
+	err = d.readFile(file, func(r io.Reader) (err error) {
 		list, err = audience.ReadList(r)
 		return err
 	})
 	return list, err
 }
 
-func readFile(path string, read func(io.Reader) error) error {
-	f, err := os.Open(path)
+func (d place) readFile(file string, read func(io.Reader) error) error {
+	f, err := d.files.Open(file)
 	if err != nil {
 		return fmt.Errorf("read the list: %w", err)
 	}
 	defer f.Close()
 	err = read(f)
 	if e, ok := errors.AsType[*notice.Error](err); ok {
-		field := path
+		field := d.path(file)
 		if line, ok := strings.CutPrefix(e.Field, "line "); ok {
 			field += ":" + line
 		}
@@ -163,7 +162,7 @@ func readFile(path string, read func(io.Reader) error) error {
 var inList = regexp.MustCompile(`^audience\.customers\[(\d+)\]$`)
 
 // listPlace turns the API's name of a place in a notice's list into the line of the file and the id that stands there.
-func listPlace(dir, field string) (place, id string, ok bool) {
+func (d place) listPlace(field string) (place, id string, ok bool) {
 	m := inList.FindStringSubmatch(field)
 	if m == nil {
 		return "", "", false
@@ -172,51 +171,49 @@ func listPlace(dir, field string) (place, id string, ok bool) {
 	if err != nil {
 		return "", "", false
 	}
-	path, err := listPath(dir)
+	file, err := d.listFile()
 	if err != nil {
 		return "", "", false
 	}
-	list, err := readList(path)
+	list, err := d.readList(file)
 	if err != nil || i >= len(list) {
 		return "", "", false
 	}
-	return fmt.Sprintf("%s:%d", path, list[i].Line), list[i].ID, true
+	return fmt.Sprintf("%s:%d", d.path(file), list[i].Line), list[i].ID, true
 }
 
 // stands reports whether a field, or the mapping that it is in, stands in the manifest of a directory.
-func stands(dir, field string) bool {
+func (d place) stands(field string) bool {
 	top, _, _ := strings.Cut(field, ".")
-	_, line := readManifest(dir).Find(top)
+	_, line := d.readManifest().Find(top)
 	return line > 0
 }
 
 // manifestPlace turns the API's name of a field, audience.notice, into its line of the manifest and its name; into the
 // manifest and the name where the field does not stand there.
-func manifestPlace(dir, field string) string {
-	_, line := readManifest(dir).Find(field)
+func (d place) manifestPlace(field string) string {
+	_, line := d.readManifest().Find(field)
 	if line == 0 && field == "broken_domains" {
-		_, line = readManifest(dir).Find("broken.domains")
+		_, line = d.readManifest().Find("broken.domains")
 	}
 	if line > 0 {
-		return fmt.Sprintf("%s:%d %s", filepath.Join(dir, manifest), line, field)
+		return fmt.Sprintf("%s:%d %s", d.path(manifest), line, field)
 	}
-	return fmt.Sprintf("%s %s", filepath.Join(dir, manifest), field)
+	return fmt.Sprintf("%s %s", d.path(manifest), field)
 }
 
-// listPath returns the path of the list that a directory's manifest names.
-func listPath(dir string) (string, error) {
-	file, _ := readManifest(dir).Find("audience.customers")
-	name, err := file.Text()
-	return filepath.Join(dir, name), err
+// listFile returns the name of the list that a directory's manifest names.
+func (d place) listFile() (string, error) {
+	file, _ := d.readManifest().Find("audience.customers")
+	return file.Text()
 }
 
 // readManifest returns what the manifest of a directory holds, nothing where it can't be read any more.
-func readManifest(dir string) yaml.Value {
-	path := filepath.Join(dir, manifest)
-	text, err := os.ReadFile(path)
+func (d place) readManifest() yaml.Value {
+	text, err := fs.ReadFile(d.files, manifest)
 	if err != nil {
 		return yaml.Value{}
 	}
-	v, _ := yaml.Read(path, text)
+	v, _ := yaml.Read(d.path(manifest), text)
 	return v
 }

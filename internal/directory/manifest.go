@@ -9,13 +9,13 @@ import (
 
 // parse reads notice.yaml. Values are taken as they are written, so that language no, version 1.10 and the
 // time 2026-11-09T21:00 stay as they are.
-func parse(path string, text []byte) (b notice.Body, err error) {
-	v, err := yaml.Read(path, text)
+func (d place) parse(text []byte) (b notice.Body, err error) {
+	v, err := yaml.Read(d.path(manifest), text)
 	if err != nil {
 		return b, err
 	}
 	if v.Empty() {
-		return b, notice.Invalid(path, "is empty")
+		return b, notice.Invalid(d.path(manifest), "is empty")
 	}
 	err = v.Fields("field of a notice", "fields such as “key: …”, one a line", yaml.Fields{
 		"key":              yaml.Text(&b.Key),
@@ -28,7 +28,7 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"parameters":       readParameters(&b.Parameters),
 		"details":          readParameter(&b.Details),
 		"phrases":          readPhrases(&b.Phrases),
-		"audience":         readAudience(path, &b.Audience),
+		"audience":         d.readAudience(&b.Audience),
 		"audience_at":      yaml.Text(&b.AudienceAt),
 		"max_recipients":   readNumber(&b.MaxRecipients),
 		"canary":           readNumber(&b.Canary),
@@ -42,7 +42,7 @@ func parse(path string, text []byte) (b notice.Body, err error) {
 		"calendar_impact":  yaml.Text(&b.CalendarImpact),
 		"calendar_object":  yaml.Text(&b.CalendarObject),
 		"broken_domains":   yaml.Texts(&b.BrokenDomains, "[a, b]"),
-		"broken":           readBroken(path, &b.Broken),
+		"broken":           d.readBroken(&b.Broken),
 		"reply_to":         yaml.Text(&b.ReplyTo),
 		"send_at":          readTime(&b.SendAt),
 		"expires_at":       readTime(&b.ExpiresAt),
@@ -126,12 +126,12 @@ func readWindows(to *[]notice.Window) func(yaml.Value) error {
 	}
 }
 
-// readBroken reads which mailboxes are down. Path is that of the manifest.
-func readBroken(path string, to *notice.Broken) func(yaml.Value) error {
+// readBroken reads which mailboxes are down.
+func (d place) readBroken(to *notice.Broken) func(yaml.Value) error {
 	return func(v yaml.Value) error {
 		err := v.Fields("field of broken", "a mapping such as {domains: [mail.example]}", yaml.Fields{
 			"domains": yaml.Texts(&to.Domains, "[mail.example]"),
-			"filter":  readFilter(path, &to.Filter),
+			"filter":  d.readFilter(&to.Filter),
 		})
 		if err == nil && len(to.Domains) == 0 && to.Filter == "" {
 			err = v.Wrong("broken names no mailbox: give it domains, or a filter over customers")

@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"regexp"
 	"strconv"
 	"strings"
@@ -24,14 +23,19 @@ var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains|audience_a
 
 // Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
 // one in the files of the directory that they were read from. Any other error is returned as it is.
-func Locate(dir string, err error) error {
+func Locate(dir string, err error) error { return at(dir).locate(err) }
+
+// LocateIn is Locate for files that are kept elsewhere.
+func LocateIn(files fs.FS, err error) error { return place{files: files}.locate(err) }
+
+func (d place) locate(err error) error {
 	e, ok := errors.AsType[*notice.Error](err)
 	if !ok {
 		return err
 	}
 	located := *e
-	located.Field = Place(dir, e.Field)
-	if place, id, ok := listPlace(dir, e.Field); ok {
+	located.Field = d.place(e.Field)
+	if place, id, ok := d.listPlace(e.Field); ok {
 		located.Field, located.Message = place, fmt.Sprintf("%q %s", id, e.Message)
 	}
 	return &located
@@ -40,42 +44,44 @@ func Locate(dir string, err error) error {
 // Place turns the API's name of a place in a notice's texts into one in the files of its directory: texts.nl.body:3
 // into nl.md:7, below four lines of front matter. It turns a field of the manifest into the field's line there. A name of
 // no such place is returned as it is.
-func Place(dir, field string) string {
+func Place(dir, field string) string { return at(dir).place(field) }
+
+func (d place) place(field string) string {
 	if m := inDetails.FindStringSubmatch(field); m != nil {
-		if path := filepath.Join(dir, detailsPrefix+m[1]+".md"); exists(path) {
-			return path + m[2]
+		if file := detailsPrefix + m[1] + ".md"; d.exists(file) {
+			return d.path(file) + m[2]
 		}
-		return filepath.Join(dir, manifest) + " details." + m[1]
+		return d.path(manifest) + " details." + m[1]
 	}
 	m := inText.FindStringSubmatch(field)
-	if m == nil && (inManifest.MatchString(field) || stands(dir, field)) {
-		return manifestPlace(dir, field)
+	if m == nil && (inManifest.MatchString(field) || d.stands(field)) {
+		return d.manifestPlace(field)
 	}
 	if m == nil {
 		return field
 	}
-	path := filepath.Join(dir, m[2]+".md")
+	file := m[2] + ".md"
 	if m[1] == "corrections" {
-		path = filepath.Join(dir, correctionPrefix+m[2]+".md")
+		file = correctionPrefix + file
 	}
 	if m[3] == "subject" {
-		return path + " subject"
+		return d.path(file) + " subject"
 	}
 	line, err := strconv.Atoi(m[4])
 	if err != nil {
-		return path
+		return d.path(file)
 	}
-	return fmt.Sprintf("%s:%d", path, line+linesAbove(path))
+	return fmt.Sprintf("%s:%d", d.path(file), line+d.linesAbove(file))
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
+func (d place) exists(file string) bool {
+	_, err := fs.Stat(d.files, file)
 	return err == nil
 }
 
 // linesAbove counts the lines of a text file above its body, 0 where it can't be read any more.
-func linesAbove(path string) int {
-	file, err := os.ReadFile(path)
+func (d place) linesAbove(name string) int {
+	file, err := fs.ReadFile(d.files, name)
 	if err != nil {
 		return 0
 	}

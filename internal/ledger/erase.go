@@ -78,12 +78,17 @@ func forget(ctx context.Context, tx pgx.Tx, id string) (known bool, err error) {
 		return false, fmt.Errorf("wait for releases: %w", err)
 	}
 	keys := make([]string, 2)
-	err = tx.QueryRow(ctx, `DELETE FROM customer WHERE id = $1 RETURNING email_key, alternate_email_key`, id).Scan(&keys[0], &keys[1])
+	addresses := make([]string, 2)
+	err = tx.QueryRow(ctx, `DELETE FROM customer WHERE id = $1 RETURNING email_key, alternate_email_key, email, alternate_email`, id).
+		Scan(&keys[0], &keys[1], &addresses[0], &addresses[1])
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return false, err
 	}
 	known = err == nil
 	if _, err := tx.Exec(ctx, `DELETE FROM listed WHERE customer_id = $1`, id); err != nil {
+		return false, err
+	}
+	if err := eraseFromSaved(ctx, tx, id, slices.Concat(keys, addresses)); err != nil {
 		return false, err
 	}
 	return known, hide(ctx, tx, keys)

@@ -67,3 +67,31 @@ document.addEventListener('keydown', (e) => {
     keys.showModal();
   }
 });
+
+// A draft keeps itself, half a second after a change. Another one's changes in between are said, and nothing is saved until the reader decides.
+const draft = document.querySelector('form[data-autosave]');
+if (draft) {
+  const saved = document.getElementById('saved');
+  let due, saving, stale = false, pressed = false;
+  const save = async () => {
+    saved.textContent = draft.dataset.saving;
+    try {
+      const answer = await fetch(draft.action, { method: 'POST', body: new URLSearchParams(new FormData(draft)), headers: { Accept: 'text/html' } });
+      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      stale = answer.status === 409;
+      if (!answer.ok && !stale || !page.getElementById('faults')) throw new Error(answer.status);
+      if (!stale) document.getElementById('version').value = page.getElementById('version').value;
+      for (const part of draft.querySelectorAll('[data-swap]')) part.replaceChildren(...(page.getElementById(part.id)?.childNodes ?? []));
+    } catch {
+      saved.textContent = draft.dataset.lost;
+    }
+  };
+  const keep = () => { saving = (saving ?? Promise.resolve()).then(() => (stale ? undefined : save())); return saving; };
+  draft.addEventListener('input', () => { clearTimeout(due); due = setTimeout(keep, 500); });
+  draft.addEventListener('submit', (e) => {
+    clearTimeout(due);
+    if (pressed || !saving) return;
+    e.preventDefault();
+    saving.then(() => { pressed = true; draft.requestSubmit(e.submitter); });
+  });
+}

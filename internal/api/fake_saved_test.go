@@ -1,0 +1,23 @@
+package api
+
+import (
+	"context"
+
+	"tocsin/internal/notice"
+)
+
+func (f *fake) SavedDrafts(context.Context) ([]notice.SavedDraft, error) { return nil, f.fail }
+
+func (f *fake) SavedDraft(context.Context, int64) (notice.SavedDraft, error) {
+	return notice.SavedDraft{Number: 7, Version: 1, Files: map[string][]byte{"notice.yaml": []byte("key: a\n")}}, f.fail
+}
+
+func (f *fake) AddSavedDraft(context.Context, map[string][]byte, string) (int64, error) {
+	return 7, f.fail
+}
+
+func (f *fake) SaveDraft(_ context.Context, _ int64, version int, _ map[string][]byte, _ string) (int, error) {
+	return version + 1, f.fail
+}
+
+func (f *fake) DeleteSavedDraft(context.Context, int64, string) error { return f.fail }
