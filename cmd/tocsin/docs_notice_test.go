@@ -23,7 +23,7 @@ const noticeDocument = "../../docs/notice.md"
 func fieldsOf(t reflect.Type, above string) (all []string) {
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == "-" || name == "reminder_of" || strings.HasPrefix(name, "customers_") { // made, not written, as the digest of a list is
+		if name == "-" || name == "reminder_of" || name == "places" || strings.HasPrefix(name, "customers_") { // made, not written, as the digest of a list is
 			continue
 		}
 		all = append(all, above+name)

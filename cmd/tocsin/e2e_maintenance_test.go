@@ -160,6 +160,37 @@ func TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted(t *testing.T) {
 	s.must(nil, "notice", "send", back, "--yes", "--force")
 }
 
+// TestAWindowKeepsItsEventInANoticeThatNamesItAlone: of two windows the second begins, and its mail changes the event of that one.
+func TestAWindowKeepsItsEventInANoticeThatNamesItAlone(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.customersOf("1,a@a.example")
+	s.work()
+	window := time.Now().Add(80 * time.Hour).UTC().Truncate(time.Minute)
+	second := window.Add(24 * time.Hour)
+	dir := s.maintenance("scheduled", window, "audience: all")
+	both := strings.Replace(string(read(t, filepath.Join(dir, "notice.yaml"))), "}]",
+		fmt.Sprintf("}, {start: %s, end: %s}]", second.Format(time.RFC3339), second.Add(2*time.Hour).Format(time.RFC3339)), 1)
+	s.tells(s.write(map[string]string{"notice.yaml": both}), "m.scheduled")
+	begun := s.maintenance("in-progress", second, "audience: {notice: m.scheduled}")
+	s.tells(begun, "m.in-progress")
+	var r receipt
+	if s.must(&r, "notice", "send", begun, "--json"); r.Created {
+		t.Errorf("the second press answered %+v", r)
+	}
+	var events [][]string
+	for _, m := range s.sink.Mails() {
+		var of []string
+		for _, uid := range regexp.MustCompile(`(?m)^UID:(.+?)\r?$`).FindAllStringSubmatch(m.Raw, -1) {
+			of = append(of, uid[1])
+		}
+		events = append(events, of)
+	}
+	if len(events) != 2 || len(events[0]) != 2 || len(events[1]) != 1 || events[1][0] != events[0][1] {
+		t.Errorf("the events of the mails are %v", events)
+	}
+}
+
 // wantMoved checks that the mail to the one who is new announces the maintenance, and that the other one says that it was moved; and that both are shown so.
 func (s *system) wantMoved() {
 	s.t.Helper()

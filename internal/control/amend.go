@@ -14,6 +14,15 @@ import (
 // normal is the function normal, after the ledger has filled in the fields that follow from the notice that a body amends, or from those before it in
 // its incident. An amendment has the old windows of the notice that it amends; its audience is that notice's.
 func (d *Desk) normal(ctx context.Context, b notice.Body) (notice.Body, error) {
+	b, err := d.withOld(ctx, b)
+	if err != nil {
+		return b, err
+	}
+	return d.placed(ctx, b)
+}
+
+// withOld is normal but for the places of windows.
+func (d *Desk) withOld(ctx context.Context, b notice.Body) (notice.Body, error) {
 	if b.Amends == "" {
 		b, err := d.moved(ctx, b)
 		if err != nil {

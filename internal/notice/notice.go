@@ -78,6 +78,7 @@ type Body struct {
 	Zone            string               `json:"zone,omitempty"`
 	Windows         []Window             `json:"windows,omitempty"`
 	Was             []Window             `json:"was,omitempty"`             // of a maintenance that was moved: the windows that it had
+	Places          []int                `json:"places,omitempty"`          // set by Tocsin: the place, from 0, of each window in the announcement; empty = the same
 	Remind          []string             `json:"remind,omitempty"`          // how long before each window there is a reminder, such as 72h
 	ReminderOf      string               `json:"reminder_of,omitempty"`     // of a reminder that a release made: the key of the notice
 	CalendarMethod  string               `json:"calendar_method,omitempty"` // PUBLISH or REQUEST (RFC 5546), in small letters; empty = none

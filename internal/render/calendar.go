@@ -29,6 +29,7 @@ type calendar struct {
 	Zone     zone     `json:"zone"`              // the reader's
 	Windows  [][2]int `json:"windows"`           // begin and end in seconds since 1970
 	Dropped  [][2]int `json:"dropped,omitempty"` // that readers were told of, behind those: they take place no more
+	Places   []int    `json:"places,omitempty"`  // of the windows in the announcement, whose events these are; empty = they have the same there
 }
 
 // maintenanceStatus is the state of a maintenance in each phase of which a calendar tells.
@@ -57,6 +58,9 @@ func (p *Program) calendarOf(b notice.Body) *calendar {
 		c.Impact = "OUTAGE"
 	}
 	c.Windows, c.Dropped = instants(p.windows), instants(dropped)
+	if len(dropped) == 0 && len(b.Places) == len(c.Windows) {
+		c.Places = b.Places
+	}
 	return c
 }
 
@@ -100,13 +104,16 @@ func (c *calendar) text(r notice.Recipient, summary string, st *Stamp) string {
 		c.addZone(cal)
 	}
 	for i, w := range slices.Concat(c.Windows, c.Dropped) {
-		status := c.Status
+		status, place := c.Status, i
 		if i >= len(c.Windows) {
 			status = "CANCELLED"
 		}
+		if i < len(c.Places) {
+			place = c.Places[i]
+		}
 		for n := range r.Customers {
 			account := &r.Customers[n]
-			e := cal.AddEvent(c.uid(i, account.ID))
+			e := cal.AddEvent(c.uid(place, account.ID))
 			c.date(e, w, st)
 			e.SetSummary(summary, &ics.KeyValues{Key: "LANGUAGE", Value: []string{c.Language}})
 			c.describe(e, account, r.Address, status)
@@ -129,7 +136,7 @@ func (c *calendar) date(e *ics.VEvent, w [2]int, st *Stamp) {
 	e.SetSequence(cmp.Or(st.Revision, max(0, int(st.Date.Sub(sequenceEpoch)/time.Second))))
 }
 
-// uid names the event of a window for an account: the same in each notice of the maintenance.
+// uid names the event of a window, by its place in the announcement, for an account: the same in each notice of the maintenance.
 func (c *calendar) uid(window int, account string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q", c.ID, window, account))
 	_, domain, _ := strings.Cut(c.Sender, "@")
