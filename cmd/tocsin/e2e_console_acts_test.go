@@ -15,7 +15,7 @@ func TestSupportSendsToAnotherAddressInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser")
 	s := start(t)
-	s.importing("id,name,email,language\nc1,Ann Smith,permfail@example.com,nl\nc2,Bram,shared@example.com,en\nc3,Cas,shared@example.com,en\nc4,Dirk,d@example.com,en\n")
+	s.importing("id,name,email,language\nc1,Ann Smith,permfail@example.com,nl\nc2,Bram,shared@example.com,en\nc3,Cas,shared@example.com,en\nc4,Dirk,d@example.com,en\nc5,Eva,,nl\n")
 	s.work()
 	s.must(nil, "notice", "send", s.notice("n1"), "--yes", "--wait", "--json", "--tolerate", "100")
 	b := s.browse("en")
@@ -39,6 +39,7 @@ func TestSupportSendsToAnotherAddressInABrowser(t *testing.T) {
 		}
 		b.press("#send", ".timeline")
 		b.wantText("an operator added this address (sue)")
+		b.wantText("Address added sue")
 		s.await("n1", "sent", finished)
 		if !scripted {
 			b.open(fmt.Sprintf("/notices/n1/mails/%d", s.search(address).Deliveries[0].Delivery.Seq))
@@ -63,8 +64,20 @@ func TestSupportSendsToAnotherAddressInABrowser(t *testing.T) {
 	b.fill("#another-address", "no address\r")
 	b.wantText("This is no mail address")
 
+	// A customer without a mailbox, for whom no mail was made, says on the phone where the notice is to go.
+	b.open(fmt.Sprintf("/notices/n1/mails/%d", s.search("c5").Deliveries[0].Delivery.Seq))
+	b.wantText("No: the customer has no mailbox")
+	b.wantText("c5")
+	b.fill("#another-address", "eva@elsewhere.example\r")
+	b.wantText("one more mail, for customer c5 alone")
+	b.press("#send", ".timeline")
+	s.await("n1", "sent", finished)
+	if n := len(s.delivered()["eva@elsewhere.example"]); n != 1 {
+		t.Errorf("the sink has %d mails for the customer who had no mailbox", n)
+	}
+
 	b.open("/acts?what=add+address")
-	b.wantText("Sent to another address recipient 3, another address of a customer of recipient ")
+	b.wantText("Sent to another address recipient 4, another address of a customer of recipient ")
 	b.press(".top form[action='/sign-out'] button", "#user")
 	b.letIn(s, "vic", "viewer")
 	b.find("c1")

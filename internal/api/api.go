@@ -58,6 +58,8 @@ type Desk interface {
 	// Look answers whether they got it, of whom the text is an address, an id, a name, a Message-ID or the id of a relay's queue; of one
 	// notice alone where ref is not "".
 	Look(ctx context.Context, text, ref string) (notice.Found, error)
+	// LookAt is the same of one delivery of a notice.
+	LookAt(ctx context.Context, ref string, seq int) (notice.Found, error)
 	// Subjects puts the subjects as their readers see them in the place of those of the texts.
 	Subjects(ctx context.Context, entries []notice.HistoryEntry) error
 	// Choices returns the choices of the reader that a token admits, and Choose stops or resumes a topic for them, "" for that of their

@@ -302,6 +302,10 @@ func (f *fake) Message(_ context.Context, ref string, seq int) (notice.Message, 
 	return m, nil
 }
 
+func (f *fake) LookAt(ctx context.Context, ref string, _ int) (notice.Found, error) {
+	return f.Look(ctx, "", ref)
+}
+
 func (f *fake) Look(_ context.Context, text, ref string) (found notice.Found, err error) {
 	f.looked = [2]string{text, ref}
 	if ref != "" {

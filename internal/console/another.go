@@ -79,7 +79,7 @@ func (c *Console) anotherView(r *http.Request) (*anotherView, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := c.Desk.Look(r.Context(), mail.MessageID, mail.Key)
+	first, err := c.Desk.LookAt(r.Context(), mail.Key, mail.Seq)
 	if err != nil {
 		return nil, err
 	}

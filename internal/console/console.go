@@ -68,6 +68,8 @@ type Desk interface {
 	// Look answers whether they got it. The text is an address, an id, a name, a Message-ID or the id of a relay's queue; ref is the notice, or ""
 	// for all.
 	Look(ctx context.Context, text, ref string) (notice.Found, error)
+	// LookAt is the same of one delivery of a notice.
+	LookAt(ctx context.Context, ref string, seq int) (notice.Found, error)
 	// Draft makes a draft notice, or replaces the one of the same key.
 	Draft(ctx context.Context, b notice.Body, who string) (st notice.Status, created bool, err error)
 	// Preview is the dry run of a body. Of one that is a draft its plan is kept.

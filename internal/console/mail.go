@@ -32,7 +32,7 @@ func (c *Console) mail(r *http.Request) (view, error) {
 	if v.Mail, err = c.message(r); err != nil {
 		return nil, err
 	}
-	if v.Found, err = c.Desk.Look(r.Context(), v.Mail.MessageID, v.Mail.Key); err != nil {
+	if v.Found, err = c.Desk.LookAt(r.Context(), v.Mail.Key, v.Mail.Seq); err != nil {
 		return nil, err
 	}
 	v.Title = v.T("mail.of", v.Mail.Key)

@@ -32,11 +32,28 @@ func (d *Desk) Look(ctx context.Context, text, ref string) (f notice.Found, err 
 			break
 		}
 	}
-	f = l.found
+	return l.end(ctx)
+}
+
+// LookAt is the answer about one delivery of a notice, also one that no mail was made for.
+func (d *Desk) LookAt(ctx context.Context, ref string, seq int) (f notice.Found, err error) {
+	l := look{desk: d}
+	if l.notice, err = d.find(ctx, ref); err != nil {
+		return f, err
+	}
+	if err = l.deliveries(ctx, notice.ReadMessageID, []int64{l.notice.ID}, []int{seq}); err != nil {
+		return f, err
+	}
+	return l.end(ctx)
+}
+
+// end completes that which was found.
+func (l *look) end(ctx context.Context) (notice.Found, error) {
+	f := l.found
 	if f.Customers == nil {
 		f.Customers = []notice.Customer{}
 	}
-	if err := d.Subjects(ctx, f.Deliveries); err != nil {
+	if err := l.desk.Subjects(ctx, f.Deliveries); err != nil {
 		return f, err
 	}
 	return f, l.answer(ctx, &f)
