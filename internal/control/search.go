@@ -19,7 +19,7 @@ const mostFound = 100
 // Look answers "did they get it?". The text is an address in any spelling, an external id, a Message-ID, the id of a relay's
 // queue, or a part of a customer's name or other fields; ref is the notice that is asked about, "" for the newest one to the mailbox.
 func (d *Desk) Look(ctx context.Context, text, ref string) (f notice.Found, err error) {
-	l := look{desk: d, text: strings.TrimSpace(text)}
+	l := look{desk: d, text: pasted(text)}
 	if ref != "" {
 		if l.notice, err = d.find(ctx, ref); err != nil {
 			return f, err
@@ -33,6 +33,21 @@ func (d *Desk) Look(ctx context.Context, text, ref string) (f notice.Found, err 
 		}
 	}
 	return l.end(ctx)
+}
+
+// pasted is the text without that which a mail program copies along: the name of a header, "mailto:", the name before an address.
+func pasted(text string) string {
+	text = strings.TrimSpace(text)
+	for _, before := range []string{"message-id:", "mailto:"} {
+		if len(text) > len(before) && strings.EqualFold(text[:len(before)], before) {
+			text = strings.TrimSpace(text[len(before):])
+		}
+	}
+	name, address, found := strings.Cut(text, "<")
+	if address, closed := strings.CutSuffix(address, ">"); found && closed && name != "" && strings.Contains(address, "@") {
+		return address
+	}
+	return text
 }
 
 // LookAt is the answer about one delivery of a notice, also one that no mail was made for.
