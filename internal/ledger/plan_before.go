@@ -16,12 +16,14 @@ type before struct {
 	notice.Difference
 }
 
-// previous returns the notice before that of a body; nil where it is the incident's first.
+// previous returns the notice before that of a body; nil where it is the incident's first. One that waits for its time, or was cancelled before it began,
+// such as a reminder, has gone to nobody.
 func previous(ctx context.Context, tx pgx.Tx, b notice.Body) (*before, error) {
 	var o before
 	err := tx.QueryRow(ctx, `
 		SELECT o.id, o.key, o.rows_dropped_at FROM notice o JOIN incident i ON i.id = o.incident_id
-		WHERE i.key = $1 AND o.key <> $2 AND o.released_at IS NOT NULL ORDER BY o.released_at DESC, o.id DESC LIMIT 1`,
+		WHERE i.key = $1 AND o.key <> $2 AND o.released_at IS NOT NULL AND (o.began_at IS NOT NULL OR o.state NOT IN ('scheduled', 'cancelled'))
+		ORDER BY o.released_at DESC, o.id DESC LIMIT 1`,
 		b.Incident, b.Key).Scan(&o.id, &o.Key, &o.RowsDroppedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil

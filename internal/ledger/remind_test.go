@@ -285,3 +285,19 @@ func TestTheRemindersOfMovedWindowsStay(t *testing.T) {
 		t.Errorf("the incident has come to %v", steps)
 	}
 }
+
+// TestAPlanIsComparedWithTheLastNoticeThatWentOut, not with a reminder that waits or was cancelled.
+func TestAPlanIsComparedWithTheLastNoticeThatWentOut(t *testing.T) {
+	t.Parallel()
+	d, start := announced(t)
+	for _, cancelled := range []bool{false, true} {
+		if cancelled {
+			d.must(d.Cancel(t.Context(), d.at("k.reminder-1h"), "test"))
+		}
+		p, err := d.Plan(t.Context(), all(maintenance("next", "in-progress", start)))
+		d.must(err)
+		if p.Previous == nil || p.Previous.Key != "k" || p.Previous.Same != 3 || p.Previous.New != 0 {
+			t.Errorf("cancelled: %v, the difference is %+v", cancelled, p.Previous)
+		}
+	}
+}
