@@ -115,7 +115,7 @@ func TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted(t *testing.T) {
 	s.work()
 	window := time.Now().Add(80 * time.Hour).UTC().Truncate(time.Minute)
 	moved := s.maintenance("rescheduled", window.Add(24*time.Hour), "remind: [48h, 1h]")
-	if _, errs, code := s.run("notice", "preview", moved); code != 1 || !strings.Contains(errs, "has announced windows before") {
+	if _, errs, code := s.run("notice", "preview", moved); code != 1 || !strings.Contains(errs, "notice.yaml:4 was: no notice of incident \"m\" has announced windows before") {
 		t.Errorf("moved before it was announced: exit %d, %s", code, errs)
 	}
 	s.tells(s.maintenance("scheduled", window, "audience: all", "remind: [24h]"), "m.scheduled")

@@ -190,11 +190,14 @@ func (d place) stands(field string) bool {
 }
 
 // manifestPlace turns the API's name of a field, audience.notice, into its line of the manifest and its name; into the
-// manifest and the name where the field does not stand there.
+// manifest and the name where the field does not stand there. Missing windows have the line of the phase that asks for them.
 func (d place) manifestPlace(field string) string {
 	_, line := d.readManifest().Find(field)
 	if line == 0 && field == "broken_domains" {
 		_, line = d.readManifest().Find("broken.domains")
+	}
+	if line == 0 && (field == "was" || field == "windows") {
+		_, line = d.readManifest().Find("phase")
 	}
 	if line > 0 {
 		return fmt.Sprintf("%s:%d %s", d.path(manifest), line, field)

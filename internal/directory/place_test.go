@@ -14,7 +14,7 @@ func TestAPlaceIsNamedByFileAndLine(t *testing.T) {
 	dir := t.TempDir()
 	text := "---\nsubject: s\n---\nfirst line\nsecond line\n"
 	for name, file := range map[string]string{"en.md": text, "pt-BR.md": "\ufeff---\r\nsubject: s\r\n---\r\nfirst\r\n",
-		manifest: "kind: outage\nbroken:\n  domains: [a.example]\nparameters:\n  x: y\n"} {
+		manifest: "kind: outage\nbroken:\n  domains: [a.example]\nparameters:\n  x: y\nphase: rescheduled\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(file), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -27,6 +27,8 @@ func TestAPlaceIsNamedByFileAndLine(t *testing.T) {
 		"broken_domains":     filepath.Join(dir, "notice.yaml:3 broken_domains"),
 		"parameters.x":       filepath.Join(dir, "notice.yaml:5 parameters.x"),
 		"audience":           filepath.Join(dir, "notice.yaml audience"),
+		"was":                filepath.Join(dir, "notice.yaml:6 was"),
+		"windows":            filepath.Join(dir, "notice.yaml:6 windows"),
 		"search":             "search",
 	} {
 		err := Locate(dir, notice.Invalid(field, "is wrong"))
