@@ -218,6 +218,15 @@ func TestANoticeIsComposedInABrowser(t *testing.T) {
 		b.open("/notices/" + key)
 		b.press("#approve", "#standing")
 		s.await(key, "sent", finished)
+		b.open("/incidents/" + key)
+		if scripted {
+			b.picture("update")
+		}
+		b.press("#update", "#t-f-notice-yaml")
+		b.wait("document.getElementById('t-f-notice-yaml').value.includes('phase: monitoring') && document.getElementById('s-f-nl-md').value === 'Mail is weg'")
+		b.press("#check", "#release")
+		b.wantText("Earlier updates")
+		b.wantText("Customers 4")
 		b.script(true)
 		b.press(".top form[action='/sign-out'] button", "#user")
 	}

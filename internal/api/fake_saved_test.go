@@ -6,6 +6,10 @@ import (
 	"tocsin/internal/notice"
 )
 
+func (f *fake) NoticeBody(context.Context, string) (notice.Body, error) {
+	return notice.Body{Key: "a.identified", Incident: "a", Kind: notice.Outage, Phase: "identified"}, f.fail
+}
+
 func (f *fake) SavedDrafts(context.Context) ([]notice.SavedDraft, error) { return nil, f.fail }
 
 func (f *fake) SavedDraft(context.Context, int64) (notice.SavedDraft, error) {

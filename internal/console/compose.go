@@ -52,14 +52,31 @@ func keyOf(files directory.Files) string {
 	return ""
 }
 
-// beginDraft makes a draft of a new incident of a kind, and shows it.
+// beginDraft makes a draft of a new incident of a kind, or of an update that follows a notice, and shows it.
 func (c *Console) beginDraft(w http.ResponseWriter, r *http.Request) {
+	if before := r.PostFormValue("after"); before != "" {
+		c.beginUpdate(w, r, before)
+		return
+	}
 	kind := notice.Kind(r.PostFormValue("kind"))
 	if !slices.Contains(notice.Kinds, kind) {
 		c.fail(w, r, notice.Invalid("kind", "is none of outage, maintenance, advisory"))
 		return
 	}
 	c.addDraft(w, r, blank(kind, time.Now().In(c.frame(r, "compose.title").Zone)))
+}
+
+func (c *Console) beginUpdate(w http.ResponseWriter, r *http.Request, before string) {
+	body, err := c.Book.NoticeBody(r.Context(), before)
+	var files directory.Files
+	if err == nil {
+		files, err = directory.Update(body)
+	}
+	if err != nil {
+		c.fail(w, r, err)
+		return
+	}
+	c.addDraft(w, r, files)
 }
 
 // blank is the directory of a notice that says nothing yet.

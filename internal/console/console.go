@@ -43,6 +43,8 @@ type Book interface {
 	AddLink(ctx context.Context, name string, hash [32]byte, span time.Duration, who string) (notice.User, error)
 	SetUserRole(ctx context.Context, name string, role notice.TokenRole, who string) (notice.User, error)
 	RemoveUser(ctx context.Context, name, who string) (notice.User, error)
+	// NoticeBody is the body of a notice, by its key or number.
+	NoticeBody(ctx context.Context, ref string) (notice.Body, error)
 	// SavedDrafts are the directories that people write here, the last changed first, each with its notice.yaml alone.
 	SavedDrafts(ctx context.Context) ([]notice.SavedDraft, error)
 	SavedDraft(ctx context.Context, id int64) (notice.SavedDraft, error)

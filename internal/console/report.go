@@ -113,6 +113,16 @@ type incidentView struct {
 	Coming  []notice.Status // the notices that leave by themselves, the next one first
 }
 
+// Latest is the key of the last released notice that people wrote, which an update follows; "" for a reader who may write none, and where none is.
+func (v *incidentView) Latest() string {
+	for _, n := range slices.Backward(v.Notices) {
+		if v.Person.May(string(notice.RoleSender)) && n.State.Released() && n.ReminderOf == "" {
+			return n.Key
+		}
+	}
+	return ""
+}
+
 // coming are the notices that are scheduled, in the order in which they leave.
 func coming(all []notice.Status) (next []notice.Status) {
 	for _, st := range all {

@@ -229,6 +229,16 @@ func (db *DB) State(ctx context.Context, ref string) (s notice.State, err error)
 	return n.State, err
 }
 
+// NoticeBody returns the body of a notice, by its key or number.
+func (db *DB) NoticeBody(ctx context.Context, ref string) (b notice.Body, err error) {
+	id, err := db.Find(ctx, ref)
+	if err != nil {
+		return b, err
+	}
+	n, err := db.Notice(ctx, id)
+	return n.Body, err
+}
+
 // Notice returns a notice by its number.
 func (db *DB) Notice(ctx context.Context, id int64) (Notice, error) {
 	return readNotice(ctx, db.pool, id, "")
