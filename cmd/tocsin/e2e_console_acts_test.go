@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
+
 	"tocsin/internal/testkit"
 )
 
@@ -78,6 +80,9 @@ func TestSupportSendsToAnotherAddressInABrowser(t *testing.T) {
 
 	b.open("/acts?what=add+address")
 	b.wantText("Sent to another address recipient 4, another address of a customer of recipient ")
+	b.open("/acts")
+	b.wantText("Person added")
+	b.wholeWords("td.when time, td.act")
 	b.press(".top form[action='/sign-out'] button", "#user")
 	b.letIn(s, "vic", "viewer")
 	b.find("c1")
@@ -145,4 +150,21 @@ func TestTokensAreMadeAndRevokedInABrowser(t *testing.T) {
 	b.wantText("This did not work")
 	b.open("/acts?what=revoke+token")
 	b.wantText("ada 127.0.0.1 Token revoked phone1")
+}
+
+// wholeWords wants no word of the first texts of these elements to be broken over two lines, on a narrow screen.
+func (b *browser) wholeWords(selector string) {
+	b.t.Helper()
+	b.do(emulation.SetDeviceMetricsOverride(360, 800, 1, true))
+	var broken []string
+	b.evaluate(`[...document.querySelectorAll(`+jsText(selector)+`)].flatMap(e => [...e.firstChild.data.matchAll(/\S+/g)].filter(word => {
+		const range = document.createRange()
+		range.setStart(e.firstChild, word.index)
+		range.setEnd(e.firstChild, word.index + word[0].length)
+		return range.getClientRects().length > 1
+	}).map(word => word[0]))`, &broken)
+	if len(broken) > 0 {
+		b.t.Errorf("broken over two lines: %q", broken)
+	}
+	b.do(emulation.ClearDeviceMetricsOverride())
 }
