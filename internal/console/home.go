@@ -32,8 +32,10 @@ func (n noticeRow) Open() int {
 	return n.Counts["queued"] + n.Counts["sending"] + n.Counts["deferred"]
 }
 
-// Missed is how many recipients were not reached, or not for certain.
-func (n noticeRow) Missed() int { return n.Recipients - n.Counts["sent"] - n.Open() }
+// Missed is how many recipients were not reached for certain, as the report counts them.
+func (n noticeRow) Missed() int {
+	return n.Counts["failed"] + n.Counts["bounced"] + n.Counts["suppressed"] + n.Counts["cancelled"]
+}
 
 // slice is a part of a bar that is 1,000 wide.
 type slice struct {
