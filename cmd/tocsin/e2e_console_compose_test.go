@@ -218,6 +218,10 @@ func TestANoticeIsComposedInABrowser(t *testing.T) {
 		b.open("/notices/" + key)
 		b.press("#approve", "#standing")
 		s.await(key, "sent", finished)
+		b.open("/notices/" + key)
+		b.press("#again", "#t-f-notice-yaml")
+		b.wait("document.getElementById('t-f-notice-yaml').value.includes('state: [suppressed]') && document.getElementById('s-f-nl-md').value === 'Mail is weg'")
+		b.press("#check", "#release")
 		b.open("/incidents/" + key)
 		if scripted {
 			b.picture("update")

@@ -52,10 +52,15 @@ func keyOf(files directory.Files) string {
 	return ""
 }
 
-// beginDraft makes a draft of a new incident of a kind, or of an update that follows a notice, and shows it.
+// beginDraft makes a draft of a new incident of a kind, of an update that follows a notice, or of a notice to those whom one did not
+// reach, and shows it.
 func (c *Console) beginDraft(w http.ResponseWriter, r *http.Request) {
 	if before := r.PostFormValue("after"); before != "" {
 		c.beginUpdate(w, r, before)
+		return
+	}
+	if before := r.PostFormValue("missed"); before != "" {
+		c.beginAgain(w, r, before)
 		return
 	}
 	kind := notice.Kind(r.PostFormValue("kind"))
@@ -71,6 +76,23 @@ func (c *Console) beginUpdate(w http.ResponseWriter, r *http.Request, before str
 	var files directory.Files
 	if err == nil {
 		files, err = directory.Update(body)
+	}
+	if err != nil {
+		c.fail(w, r, err)
+		return
+	}
+	c.addDraft(w, r, files)
+}
+
+func (c *Console) beginAgain(w http.ResponseWriter, r *http.Request, before string) {
+	report, err := c.missed(r, before)
+	var body notice.Body
+	if err == nil {
+		body, err = c.Book.NoticeBody(r.Context(), before)
+	}
+	var files directory.Files
+	if err == nil {
+		files, err = directory.Again(body, report.NotReached)
 	}
 	if err != nil {
 		c.fail(w, r, err)

@@ -157,12 +157,18 @@ func (c *Console) incident(r *http.Request) (view, error) {
 	return v, nil
 }
 
-// nextNotice is a notice.yaml of a next notice, to the recipients that this one did not reach. Texts go into the same folder.
-func (c *Console) nextNotice(w http.ResponseWriter, r *http.Request) {
-	report, err := c.Book.Report(r.Context(), r.PathValue("id"))
+// missed is the report of a notice that did not reach everybody.
+func (c *Console) missed(r *http.Request, key string) (report notice.Report, err error) {
+	report, err = c.Book.Report(r.Context(), key)
 	if err == nil && report.NotReached == "" {
 		err = notice.Conflict("this notice reached everybody, or its rows were dropped")
 	}
+	return report, err
+}
+
+// nextNotice is a notice.yaml of a next notice, to the recipients that this one did not reach. Texts go into the same folder.
+func (c *Console) nextNotice(w http.ResponseWriter, r *http.Request) {
+	report, err := c.missed(r, r.PathValue("id"))
 	if err != nil {
 		c.fail(w, r, err)
 		return

@@ -16,21 +16,31 @@ var carried = []string{"template", "parameters", "details", "default_language", 
 
 // Update is the directory of a notice that follows another one: in the next phase of its incident, to the same customers, with its texts.
 func Update(before notice.Body) (Files, error) {
-	incident, phase := cmp.Or(before.Incident, before.Key), following(before.Kind, before.Phase)
-	key := incident + "." + phase
+	phase := following(before.Kind, before.Phase)
+	key := cmp.Or(before.Incident, before.Key) + "." + phase
 	if key == before.Key {
 		key += ".again"
-	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "key: %s\nincident: %q\nkind: %s\nphase: %s\n", key, incident, before.Kind, phase)
-	if before.Severity != "" {
-		fmt.Fprintf(&b, "severity: %s\n", before.Severity)
 	}
 	audience := fmt.Sprintf("notice: %q", before.Key)
 	if before.Audience.Contact != "" {
 		audience += fmt.Sprintf(", contact: %s", before.Audience.Contact)
 	}
-	fmt.Fprintf(&b, "audience: {%s}\n", audience)
+	return after(before, key, phase, "audience: {"+audience+"}")
+}
+
+// Again is the directory of a notice that says the same as another one to some of its customers. audience is that field of notice.yaml.
+func Again(before notice.Body, audience string) (Files, error) {
+	return after(before, before.Key+".again", before.Phase, audience)
+}
+
+// after is the directory of a notice of the same incident, with the texts of the one before.
+func after(before notice.Body, key, phase, audience string) (Files, error) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "key: %s\nincident: %q\nkind: %s\nphase: %s\n", key, cmp.Or(before.Incident, before.Key), before.Kind, phase)
+	if before.Severity != "" {
+		fmt.Fprintf(&b, "severity: %s\n", before.Severity)
+	}
+	fmt.Fprintln(&b, audience)
 	if err := carry(&b, before); err != nil {
 		return nil, err
 	}
