@@ -89,7 +89,7 @@ func TestADomainRefusesByPolicyAndReadersComplain(t *testing.T) {
 		"report --incident outage-1":    {"Came back: 6 (10.0 %): 5 policy, 1 full. Complaints: 1."},
 		"acts --what warn":              {"4 of 60 mails to example.com came back, refused by policy"},
 		"acts --what complaint":         {"complaint outage-1: by a reader of delivery"},
-		"report outage-1 --format json": {`"bounces": {"bounced":6,"percent":10,"by_class":{"full":1,"no_such_mailbox":0,"other":0,"policy":5,"transient":0},"complaints":1,"policy_domains":["example.com"],"by_domain":[{"domain":"example.com","mails":60`},
+		"report outage-1 --format json": {`"bounces":{"bounced":6,"percent":10,"by_class":{"full":1,"no_such_mailbox":0,"other":0,"policy":5,"transient":0},"complaints":1,"policy_domains":["example.com"],"by_domain":[{"domain":"example.com","mails":60`},
 	} {
 		out, errs, code := s.run(strings.Fields(command)...)
 		if code != 0 {

@@ -245,15 +245,18 @@ func TestAMutantOfTheLedgerInMemoryDiffersFromPostgres(t *testing.T) {
 	t.Parallel()
 	e := newEveryLedger(t)
 	const schedules = 500
-	caught := []mutant{takeoverForgets, cancelWithoutStop, late250Dropped, suppressForgetsReleased, stoppedIsDeferred, takeoverOverOutcomes}
-	for _, m := range caught[:testkit.Size(4, len(caught))] {
+	caught := []struct {
+		mutant
+		first uint64 // a schedule that shows it: where schedules have become others, one is looked for from there on
+	}{{takeoverForgets, 65}, {cancelWithoutStop, 1}, {late250Dropped, 4}, {suppressForgetsReleased, 0}, {stoppedIsDeferred, 122}, {takeoverOverOutcomes, 124}}
+	for _, m := range caught {
 		found := error(nil)
-		for seed := uint64(0); found == nil && seed < schedules; seed++ {
+		for seed := m.first; found == nil && seed < m.first+schedules; seed++ {
 			rng := rand.New(rand.NewPCG(seed, 0))
-			found = e.compare(t.Context(), 40, m, func(_ string, n int) int { return rng.IntN(n) })
+			found = e.compare(t.Context(), 40, m.mutant, func(_ string, n int) int { return rng.IntN(n) })
 		}
 		if found == nil {
-			t.Errorf("%q is not seen in %d schedules", m, schedules)
+			t.Errorf("%q is not seen in %d schedules", m.mutant, schedules)
 		}
 	}
 }
