@@ -88,7 +88,7 @@ func TestTheConsoleReportsInABrowser(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(csv), "\n"); len(lines) != 2 || !strings.HasPrefix(lines[1], `"permfail@example.com","c2","nl",`) {
 		t.Errorf("the export of failed mails: %q", csv)
 	}
-	b.evaluate("fetch(document.getElementById('again').href).then(r => r.text())", &next)
+	b.evaluate("fetch(document.getElementById('again-file').href).then(r => r.text())", &next)
 	dir := s.write(map[string]string{"notice.yaml": next, "en.md": "---\nsubject: Again\n---\nWe are back.\n", "nl.md": "---\nsubject: Weer\n---\nWe zijn er weer.\n"})
 	var plan struct {
 		Key       string
