@@ -162,7 +162,11 @@ func jsText(text string) string {
 // evaluate returns the value of a JavaScript expression, which may be a promise.
 func (b *browser) evaluate(expression string, into any) {
 	b.t.Helper()
-	b.do(chromedp.Evaluate(expression, into, func(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	b.do(chromedp.Evaluate(expression, into, awaitPromise))
+}
+
+func awaitPromise(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams {
+	return p.WithAwaitPromise(true)
 }
 
 // scheme is light or dark.
@@ -191,6 +195,13 @@ func (b *browser) accessible(page string) {
 	b.do(b.scheme("light"))
 }
 
+// framesDrawn waits until the frame of a page is drawn by its process, which does that only where it is seen.
+const framesDrawn = `new Promise((drawn) => {
+	const frame = document.querySelector('iframe')
+	frame?.scrollIntoView()
+	setTimeout(() => requestAnimationFrame(drawn), frame ? 500 : 0)
+})`
+
 // picture keeps the page as TOCSIN_TEST_PICTURES/NAME.png, where that is set: wide, dark, and narrow.
 func (b *browser) picture(name string) {
 	dir := os.Getenv("TOCSIN_TEST_PICTURES")
@@ -202,7 +213,8 @@ func (b *browser) picture(name string) {
 		width          int64
 	}{{"", "light", 1280}, {"-dark", "dark", 1280}, {"-narrow", "light", 360}} {
 		var png []byte
-		err := chromedp.Run(b.ctx, b.scheme(how.scheme), chromedp.EmulateViewport(how.width, 800), chromedp.FullScreenshot(&png, 100))
+		err := chromedp.Run(b.ctx, b.scheme(how.scheme), chromedp.EmulateViewport(how.width, 800),
+			chromedp.Evaluate(framesDrawn, nil, awaitPromise), chromedp.FullScreenshot(&png, 100))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name+how.suffix+".png"), png, 0o644)
 		}
