@@ -224,6 +224,9 @@ func (w *world) lookAfter() (busy bool) {
 		switch {
 		case n.tooLate(), n.byHold():
 		case n.State == notice.Draft:
+			if w.memory.roomForCanary(n) != nil {
+				n.Body.Canary = 0 // as its refusal says
+			}
 			w.release(n)
 			busy = true
 		case n.State == notice.Paused || n.braked() || n.atCanary():
