@@ -174,6 +174,7 @@ func TestATermedWorkerLeavesNothingUncertain(t *testing.T) {
 	for _, n := range []int{n / 10, n / 3, n * 2 / 3} { // a rolling restart
 		s.await("outage-1", "under way", sent(n))
 		next := s.work()
+		first.awaitSaid(t, "msg=working") // before that a signal ends it, as any program
 		if code := first.stop(); code != 0 {
 			t.Errorf("a drained worker exits with %d:\n%s", code, lastLines(first.log.String(), 20))
 		}
