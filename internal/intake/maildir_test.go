@@ -1,13 +1,16 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -193,6 +196,17 @@ func drainForAnother(dir string) error {
 	return nil
 }
 
+// firstWrite closes a channel at the first write.
+type firstWrite struct {
+	at   chan struct{}
+	once sync.Once
+}
+
+func (w *firstWrite) Write(p []byte) (int, error) {
+	w.once.Do(func() { close(w.at) })
+	return len(p), nil
+}
+
 // TestSeveralProcessesShareAMaildir has five processes take each mail once, but for the one at which one of them is killed:
 // that is taken by another too.
 func TestSeveralProcessesShareAMaildir(t *testing.T) {
@@ -202,20 +216,24 @@ func TestSeveralProcessesShareAMaildir(t *testing.T) {
 	for i := range mails {
 		deliver(t, dir, fmt.Sprintf("%d.a", i), letter(fmt.Sprintf("mail %d.", i)))
 	}
-	outs := make(chan string, 5)
+	outs, began := make(chan string, 5), &firstWrite{at: make(chan struct{})}
 	for i := range cap(outs) {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "TOCSIN_TEST_MAILDIR="+dir)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if i == 0 {
+			cmd.Env = append(cmd.Env, "TOCSIN_TEST_DIES=1")
+			cmd.Stdout = io.MultiWriter(&out, began)
+			cmd.Stderr = nil
+		}
 		go func() {
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), "TOCSIN_TEST_MAILDIR="+dir)
-			if i == 0 {
-				cmd.Env = append(cmd.Env, "TOCSIN_TEST_DIES=1")
+			if err := cmd.Run(); err != nil {
+				out.WriteString(err.Error())
 			}
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				out = append(out, err.Error()...)
-			}
-			outs <- string(out)
+			outs <- out.String()
 		}()
+		<-began.at // the one that is killed has mails before the others
 	}
 	all := ""
 	for range cap(outs) {
