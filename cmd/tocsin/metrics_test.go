@@ -185,18 +185,48 @@ func TestTheAlertsAskWhatThereIs(t *testing.T) {
 	if err := decoder.Decode(&doc); err != nil {
 		t.Fatal(err)
 	}
+	fires := firing(t)
 	for _, g := range doc.Groups {
 		for _, r := range g.Rules {
 			checkExpression(t, r.Alert, r.Expr)
+			if !fires[r.Alert] {
+				t.Errorf("testdata/alerts.yml has no series at which %s fires", r.Alert)
+			}
 			if r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 				t.Errorf("%s does not say how bad it is and what to do", r.Alert)
 			}
 		}
 	}
 	promtool := testkit.Program(t, "promtool")
-	for _, args := range [][]string{{"check", "rules", file}, {"test", "rules", "testdata/alerts.yml"}} {
+	for _, args := range [][]string{{"check", "rules", file}, {"test", "rules", playedAlerts}} {
 		if out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %q: %v: %s", args, err, out)
 		}
 	}
+}
+
+// playedAlerts are series that promtool plays through the alerts, and the alerts that are to fire then.
+const playedAlerts = "testdata/alerts.yml"
+
+// firing returns the alerts of which playedAlerts has a moment when they fire.
+func firing(t *testing.T) map[string]bool {
+	t.Helper()
+	var doc struct {
+		Tests []struct {
+			Alerts []struct {
+				Name     string `yaml:"alertname"`
+				Expected []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		}
+	}
+	if err := yaml.Unmarshal(read(t, playedAlerts), &doc); err != nil {
+		t.Fatal(err)
+	}
+	fires := map[string]bool{}
+	for _, played := range doc.Tests {
+		for _, a := range played.Alerts {
+			fires[a.Name] = fires[a.Name] || len(a.Expected) > 0
+		}
+	}
+	return fires
 }
