@@ -33,6 +33,7 @@ type server struct {
 	Hidden             bool // the schema's version may not be read
 	ahead, uncertainty time.Duration
 	schema, want       int64    // versions; schema 0: no tables yet
+	serves             bool     // a newer schema lets this program go on
 	foreign            []string // tables that the user does not own
 	lacking            []string // rights, such as "INSERT on delivery"
 	replication        replication
@@ -58,9 +59,13 @@ func askServer(ctx context.Context, conn *pgx.Conn) (s server, err error) {
 	s.uncertainty = time.Since(asked) / 2
 	s.ahead = s.Now.Sub(asked.Add(s.uncertainty))
 	if migrated && !s.Hidden {
-		err = conn.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&s.schema)
-		if err != nil {
+		if s.schema, s.want, err = schemaVersions(ctx, conn); err != nil {
 			return s, err
+		}
+		if s.schema > s.want {
+			if s.serves, err = schemaServes(ctx, conn, s.want); err != nil {
+				return s, err
+			}
 		}
 	}
 	if s.replication, err = askReplication(ctx, conn); err != nil {
@@ -172,6 +177,8 @@ func (s server) judgeSchema(f *notice.Findings) {
 		f.Error("run `tocsin migrate`", "the tables are not there yet")
 	case s.schema < s.want:
 		f.Error("run `tocsin migrate`", "the schema is at version %d, this program needs %d", s.schema, s.want)
+	case s.schema > s.want && s.serves:
+		f.OK("the schema is at version %d, newer than this program's %d, which may go on with it", s.schema, s.want)
 	case s.schema > s.want:
 		f.Warning("replace this program by the newer one", "the schema is at version %d, newer than this program's %d", s.schema, s.want)
 	default:

@@ -54,7 +54,7 @@ func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim,
 func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string) (c Claim, ok bool, err error) {
 	c.ChunkID = chunkID
 	var p claimed
-	var marked, differ bool
+	var marked, differ, serves bool
 	var noted []string
 	// Locked by a statement of its own: an outcome that is being recorded lets a plain UPDATE pass.
 	err = tx.QueryRow(ctx, `
@@ -80,8 +80,11 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 			stopped = CASE WHEN s.state = 'cancelled' THEN stopped | ~stopped ELSE stopped END,
 			stopped_at = CASE WHEN s.state = 'cancelled' AND bit_count(~stopped) > 0 THEN clock_timestamp() ELSE stopped_at END
 		FROM (SELECT (SELECT state FROM notice WHERE id = $4) AS state) s
-		WHERE id = $1 RETURNING epoch, sent, stopped, coalesce(corrects, '')::varbit, s.state`, chunkID, holder, db.opts.Lease, c.NoticeID).
-		Scan(&c.Epoch, &p.sent, &p.stopped, &p.corrects, &p.state)
+		WHERE id = $1 RETURNING epoch, sent, stopped, coalesce(corrects, '')::varbit, s.state, `+servesSQL("$5"), chunkID, holder, db.opts.Lease, c.NoticeID, db.schema).
+		Scan(&c.Epoch, &p.sent, &p.stopped, &p.corrects, &p.state, &serves)
+	if err == nil && !serves { // it was migrated since this process looked
+		err = db.compareSchema(ctx, tx)
+	}
 	if err != nil {
 		return c, false, fmt.Errorf("claim chunk %d: %w", chunkID, err)
 	}

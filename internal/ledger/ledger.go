@@ -56,7 +56,8 @@ type DB struct {
 	runs  runs
 	// planners are those who plan now: each has two connections, and some are to be free for others.
 	planners chan struct{}
-	// foreign: the schema is of another version than this program. suspended: Suspend said so.
+	schema   int64 // the version of the schema that this program knows
+	// foreign: the schema does not serve programs of this version. suspended: Suspend said so.
 	foreign, suspended atomic.Bool
 	disagree           atomic.Pointer[string] // as of the last Agree
 }
@@ -76,7 +77,11 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 		params["application_name"] = "tocsin"
 	}
 	cfg.ConnConfig.OnNotice = noteUnsynced
-	db := &DB{opts: opts, planners: make(chan struct{}, max(1, cfg.MaxConns/4)), fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
+	schema, err := schemaVersion()
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{opts: opts, schema: schema, planners: make(chan struct{}, max(1, cfg.MaxConns/4)), fence: &fence{worker: opts.Worker, mirrors: opts.Mirrors, logger: opts.Logger}}
 	cfg.AfterConnect, cfg.PrepareConn = db.onConnect, useable
 	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open the ledger: %w", err)

@@ -37,27 +37,51 @@ func (db *DB) Ready(ctx context.Context) error {
 	return err
 }
 
-// checkSchema compares the schema's version with this program's.
+// checkSchema compares the schema's version with this program's. Later ones say whether this program may go on.
 func checkSchema(ctx context.Context, q querier) error {
-	var have int64
-	err := q.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&have)
+	have, want, err := schemaVersions(ctx, q)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42P01" { // there is no such table
 		return fmt.Errorf("%w: the database is not migrated: run `tocsin migrate`", errSchema)
 	}
 	if err != nil {
-		return fmt.Errorf("ask for the schema's version (has `tocsin migrate` run?): %w", err)
-	}
-	want, err := schemaVersion()
-	if err != nil {
 		return err
 	}
-	switch {
-	case have < want:
+	if have < want {
 		return fmt.Errorf("%w: the schema is at version %d and this program needs %d: run `tocsin migrate`", errSchema, have, want)
-	case have > want:
-		return fmt.Errorf("%w: the schema is at version %d and this program knows %d: start the newer version of Tocsin", errSchema, have, want)
+	}
+	if have > want {
+		serves, err := schemaServes(ctx, q, want)
+		if err != nil {
+			return err
+		}
+		if !serves {
+			return fmt.Errorf("%w: the schema is at version %d and this program knows %d: start the newer version of Tocsin", errSchema, have, want)
+		}
 	}
 	return nil
+}
+
+// schemaVersions returns the version that the schema has, 0 for one without tables, and that of this program.
+func schemaVersions(ctx context.Context, q querier) (have, want int64, err error) {
+	if err := q.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&have); err != nil {
+		return 0, 0, fmt.Errorf("ask for the schema's version (has `tocsin migrate` run?): %w", err)
+	}
+	want, err = schemaVersion()
+	return have, want, err
+}
+
+// schemaServes asks whether programs of a version may work on the schema.
+func schemaServes(ctx context.Context, q querier, version int64) (serves bool, err error) {
+	if err := q.QueryRow(ctx, `SELECT `+servesSQL("$1"), version).Scan(&serves); err != nil {
+		return false, fmt.Errorf("ask which programs the schema serves: %w", err)
+	}
+	return serves, nil
+}
+
+// servesSQL is whether programs of the version that a parameter names may work on the schema.
+func servesSQL(version string) string {
+	return `EXISTS (SELECT FROM schema_serves WHERE ` + version + `::bigint BETWEEN oldest AND version
+		AND version = (SELECT max(version_id) FROM goose_db_version WHERE is_applied))`
 }
 
 // errSchema says that this program and the schema can't work together.
