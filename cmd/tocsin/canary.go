@@ -39,6 +39,22 @@ func canary(c notice.Canary) string {
 	return text
 }
 
+// firstTo says of a release how many mailboxes it goes to first.
+func firstTo(mailboxes int) string {
+	if mailboxes == 0 {
+		return ""
+	}
+	return ", first to " + mailboxCount(mailboxes)
+}
+
+// trialOf says in a list how many of its canary have the mail while the rest waits; "-" where nothing waits.
+func trialOf(st notice.Status) string {
+	if st.Canary == nil || !st.Canary.Waits {
+		return "-"
+	}
+	return count(st.Canary.Counts[notice.DeliverySent.String()]) + "/" + count(st.Canary.Mailboxes)
+}
+
 func mailboxCount(n int) string {
 	if n == 1 {
 		return "1 mailbox"

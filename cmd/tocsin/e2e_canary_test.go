@@ -85,6 +85,9 @@ func TestAnApprovedReleaseKeepsItsCanary(t *testing.T) {
 	ann, bob := s.person("ann", "sender"), s.person("bob", "approver")
 	s.work()
 	ann.wantRun(exitFailed, []string{"awaiting_approval"}, "notice", "send", s.notice("outage-1"), "--yes", "--canary", "2")
+	if out, _, _ := s.run("notice", "list"); !strings.Contains(out, ", first to 2 mailboxes, and from ") {
+		t.Errorf("the approver is not told of the canary: %s", out)
+	}
 	if waits := s.scrape(s.address())["tocsin_awaiting_approval"]; waits != 1 {
 		t.Errorf("tocsin_awaiting_approval is %v", waits)
 	}
@@ -92,6 +95,9 @@ func TestAnApprovedReleaseKeepsItsCanary(t *testing.T) {
 	st := s.await("outage-1", "held", func(st notice.Status) bool { return st.AtCanary() })
 	if st.Canary.Mailboxes != 2 || st.Counts["sent"] != 2 {
 		t.Errorf("%+v, %v", st.Canary, st.Counts)
+	}
+	if out, _, _ := s.run("notice", "list"); !strings.Contains(out, "CANARY") || !strings.Contains(out, "2/2") {
+		t.Errorf("the list does not have the canary: %s", out)
 	}
 	s.must(nil, "notice", "resume", "outage-1")
 	s.await("outage-1", "finished", finished)

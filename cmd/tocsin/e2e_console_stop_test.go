@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"tocsin/internal/testkit"
 )
@@ -36,6 +37,23 @@ func TestAReleaseIsApprovedAndStoppedInABrowser(t *testing.T) {
 		b.wantText("Paused")
 		b.press("#resume", "#stop")
 		b.wantText("bob")
+		b.press("#to-cancel", "#cancel") // which asks first
+		b.wantText("3 of its 3 mails have not left, and never will.")
+		if scripted {
+			b.accessible("cancel")
+			b.picture("cancel")
+		}
+		ann.run("notice", "send", s.notice(key+"-wrong", "incident: "+key, "zone: UTC", "send_at: "+time.Now().AddDate(0, 0, 2).Format("2006-01-02T15:04")), "--yes")
+		b.open("/notices/" + key + "-wrong")
+		b.press("#approve", "#to-cancel")
+		b.press("#to-cancel", "#cancel")
+		b.press("#cancel", "#standing")
+		b.wait("document.getElementById('stop') === null && document.getElementById('to-cancel') === null")
+		b.wantText("Cancelled")
+		b.open("/notices/" + key + "-wrong/cancel")
+		b.wantText("there is nothing to cancel")
+		b.open("/incidents/" + key)
+		b.wait("document.querySelector('input[name=after]').value === " + jsText(key))
 	}
 	s.work()
 	for _, key := range []string{"scripted", "plain"} {

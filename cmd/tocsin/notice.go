@@ -82,8 +82,12 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 	approved := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.ApprovedBy != "" })
 	t := table(a.stdout)
 	waiting := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.State == notice.Scheduled })
+	trial := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.Canary != nil && st.Canary.Waits })
 	if fmt.Fprint(t, "NO.\tSTATE\tSENT\tRELEASED\t"); waiting {
 		fmt.Fprint(t, "LEAVES\t")
+	}
+	if trial {
+		fmt.Fprint(t, "CANARY\t")
 	}
 	if approved {
 		fmt.Fprint(t, "RELEASED BY\t")
@@ -100,6 +104,9 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 			fmt.Fprintf(t, "%s\t", day(st.SendAt))
 		case waiting:
 			fmt.Fprint(t, "-\t")
+		}
+		if trial {
+			fmt.Fprintf(t, "%s\t", trialOf(st))
 		}
 		if approved {
 			fmt.Fprintf(t, "%s\t", whoReleased(st))

@@ -65,7 +65,7 @@ func (c *approveCmd) review(ctx context.Context, a *app, client *api.Client, st 
 	asked, whom := st.AwaitingApproval, "the recipients of plan "+c.Plan
 	if asked != nil && asked.Plan == c.Plan {
 		whom = many(asked.Recipients, "recipient")
-		sentence(a.stderr, "%s asked at %s for its release to %s.", shown(asked.AskedBy), when(&asked.AskedAt), whom)
+		sentence(a.stderr, "%s asked at %s for its release to %s%s.", shown(asked.AskedBy), when(&asked.AskedAt), whom, firstTo(asked.Canary))
 		if now := mailed(p); now != asked.Recipients && body.AudienceAt != notice.AtSend {
 			sentence(a.stderr, "Look again: its audience has come to %s since. It goes to those who were shown then.", count(now))
 		}
@@ -79,7 +79,7 @@ func (c *approveCmd) review(ctx context.Context, a *app, client *api.Client, st 
 // printAwaiting says that a draft waits for another person, and how they release it.
 func printAwaiting(w io.Writer, st notice.Status) {
 	if asked := st.AwaitingApproval; asked != nil {
-		sentence(w, "%s goes to %s, and from %s on another person than its authors has to approve it:", st.Key, many(asked.Recipients, "recipient"), count(asked.From))
+		sentence(w, "%s goes to %s, and from %s on another person than its authors has to approve it:", st.Key, many(asked.Recipients, "recipient")+firstTo(asked.Canary), count(asked.From))
 		fmt.Fprintf(w, "  tocsin notice approve %s\n", st.Key)
 	}
 }
@@ -87,7 +87,7 @@ func printAwaiting(w io.Writer, st notice.Status) {
 // printApproval says in a table who approved a notice, and who is asked to.
 func printApproval(w io.Writer, st notice.Status) {
 	if asked := st.AwaitingApproval; asked != nil {
-		fmt.Fprintf(w, "Awaits approval\tsince %s, asked by %s, for %s\n", when(&asked.AskedAt), shown(asked.AskedBy), many(asked.Recipients, "recipient"))
+		fmt.Fprintf(w, "Awaits approval\tsince %s, asked by %s, for %s\n", when(&asked.AskedAt), shown(asked.AskedBy), many(asked.Recipients, "recipient")+firstTo(asked.Canary))
 	}
 	switch {
 	case st.Override != "":

@@ -72,7 +72,7 @@ func (s *Server) admit(r *http.Request) (caller, *Problem) {
 		case err != nil:
 			return caller{}, s.classify(r.Context(), err)
 		case name != "":
-			return caller{name, role}, nil
+			return caller{name, role, true}, nil
 		}
 	}
 	needed, err := s.keys.needed(r.Context())

@@ -17,6 +17,16 @@ import (
 type caller struct {
 	name string // "" where there is no token at all
 	role notice.TokenRole
+	// person says that they signed in to the console, and show no token.
+	person bool
+}
+
+// has says for a refusal where the role of the caller comes from.
+func (c caller) has() string {
+	if c.person {
+		return "your role"
+	}
+	return "this token's role"
 }
 
 // keys knows the tokens: those of the settings, and those of the ledger, of which it keeps a copy for a second. While the
@@ -45,7 +55,7 @@ func (k *keys) find(ctx context.Context, token string) (who caller, refusal stri
 		fixed |= subtle.ConstantTimeCompare(sum[:], f[:]) // equal time for all
 	}
 	if fixed == 1 {
-		return caller{notice.FixedToken, notice.RoleAdmin}, ""
+		return caller{name: notice.FixedToken, role: notice.RoleAdmin}, ""
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -63,7 +73,7 @@ func (k *keys) find(ctx context.Context, token string) (who caller, refusal stri
 	case key.ExpiresAt != nil && !key.ExpiresAt.After(time.Now()):
 		return caller{}, "this token has expired"
 	}
-	return caller{key.Name, key.Role}, ""
+	return caller{name: key.Name, role: key.Role}, ""
 }
 
 // needed reports whether there is a token, be it one that was revoked; an error where the ledger was never read.

@@ -49,6 +49,8 @@ var leastRole = map[string]notice.TokenRole{
 
 	"POST /notices/{id}/pause":   notice.RoleSender,
 	"POST /notices/{id}/resume":  notice.RoleSender,
+	"GET /notices/{id}/cancel":   notice.RoleSender,
+	"POST /notices/{id}/cancel":  notice.RoleSender,
 	"POST /notices/{id}/approve": notice.RoleApprover,
 
 	"GET /search":            notice.RoleViewer,
@@ -176,5 +178,5 @@ func permit(who caller, pattern string) *Problem {
 	case !listed:
 		return plain(http.StatusForbidden, "no role may do this")
 	}
-	return plain(http.StatusForbidden, fmt.Sprintf("this token's role is %s, and this wants %s", who.role, least))
+	return plain(http.StatusForbidden, fmt.Sprintf("%s is %s, and this wants %s", who.has(), who.role, least))
 }

@@ -213,3 +213,22 @@ func TestPagesAreKeptToThisServer(t *testing.T) {
 		}
 	}
 }
+
+// TestARefusalSaysWhereTheRoleComesFrom: a person who signed in has no token.
+func TestARefusalSaysWhereTheRoleComesFrom(t *testing.T) {
+	t.Parallel()
+	b := withKeys(t)
+	b.users = []notice.User{{Name: "vic", Role: notice.RoleViewer}}
+	for _, as := range []struct{ name, value, want string }{
+		{"Authorization", "Bearer viewer", "this token's role is viewer, and this wants admin"},
+		{"Cookie", "tocsin=" + session, "your role is viewer, and this wants admin"},
+	} {
+		header := []string{"Authorization", "", as.name, as.value}
+		if as.name == "Authorization" {
+			header = header[2:]
+		}
+		if resp, text := b.send(t, http.MethodGet, "/v1/tokens", "", header...); resp.StatusCode != http.StatusForbidden || !strings.Contains(text, as.want) {
+			t.Errorf("by %s: status %d, %s", as.name, resp.StatusCode, text)
+		}
+	}
+}

@@ -75,7 +75,7 @@ func (c *Console) beginUpdate(w http.ResponseWriter, r *http.Request, before str
 	body, err := c.Book.NoticeBody(r.Context(), before)
 	var files directory.Files
 	if err == nil {
-		files, err = directory.Update(body)
+		files, err = directory.Update(body, c.taken(r))
 	}
 	if err != nil {
 		c.fail(w, r, err)
@@ -92,7 +92,7 @@ func (c *Console) beginAgain(w http.ResponseWriter, r *http.Request, before stri
 	}
 	var files directory.Files
 	if err == nil {
-		files, err = directory.Again(body, report.NotReached)
+		files, err = directory.Again(body, report.NotReached, c.taken(r))
 	}
 	if err != nil {
 		c.fail(w, r, err)

@@ -81,6 +81,8 @@ type Desk interface {
 	// Pause stops a notice until it is resumed.
 	Pause(ctx context.Context, ref, who string) (notice.Status, error)
 	Resume(ctx context.Context, ref string, r notice.Resuming, who string) (notice.Status, error)
+	// Cancel stops a notice for good.
+	Cancel(ctx context.Context, ref, who string) (notice.Status, error)
 	// Approve releases the plan that was shown, in the name of another person than the authors.
 	Approve(ctx context.Context, ref string, a notice.Approving, who string) (st notice.Status, released bool, err error)
 	// AddAddress sends a released notice to another address of a customer, once.
@@ -178,6 +180,8 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 
 		"POST /notices/{id}/pause":   c.pause,
 		"POST /notices/{id}/resume":  c.resume,
+		"GET /notices/{id}/cancel":   c.show("cancel", c.askCancel),
+		"POST /notices/{id}/cancel":  c.cancel,
 		"POST /notices/{id}/approve": c.approve,
 
 		"GET /incidents/{id}": c.live("incident", c.incident, "standing"),

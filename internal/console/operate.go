@@ -50,6 +50,37 @@ func (c *Console) resume(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// Cancellable reports whether the notice can be stopped for good.
+func (v *noticeView) Cancellable() bool {
+	return v.Person.May(string(notice.RoleSender)) && v.Notice.State.Released() && !v.Notice.State.Finished()
+}
+
+// cancelView asks before a notice is stopped for good.
+type cancelView struct {
+	*Frame
+	Notice noticeRow
+}
+
+// askCancel is the page before a notice is stopped for good: it says how many mails never leave.
+func (c *Console) askCancel(r *http.Request) (view, error) {
+	st, err := c.Book.Status(r.Context(), r.PathValue("id"))
+	if err == nil && (!st.State.Released() || st.State.Finished()) {
+		err = notice.Conflict("notice %q is %s: there is nothing to cancel", st.Key, st.State)
+	}
+	return &cancelView{c.frame(r, "cancel.title"), noticeRow{st, bar(st.Counts, st.Recipients)}}, err
+}
+
+// cancel stops a notice for good.
+func (c *Console) cancel(w http.ResponseWriter, r *http.Request) {
+	c.operate(w, r, func(ctx context.Context, ref, who string) error {
+		if r.PostFormValue("sure") != "yes" {
+			return notice.Invalid("sure", "is missing: a cancelled notice can't be sent on, so the page before asks")
+		}
+		_, err := c.Desk.Cancel(ctx, ref, who)
+		return err
+	})
+}
+
 // approve releases the plan that the page showed, in the name of the reader.
 func (c *Console) approve(w http.ResponseWriter, r *http.Request) {
 	c.operate(w, r, func(ctx context.Context, ref, who string) error {

@@ -55,6 +55,8 @@ var refusals = map[string]string{
 	"notice %d is held since the ledger was restored from a backup: it is for unhold to let it go":                "refused.held_restored",
 	"notice %d is held since it could not leave: it is for unhold to let it go":                                   "refused.held_unleft",
 	"notice %d is %s: there is nothing to %s":                                                                     "refused.nothing_to_do",
+	"notice %q is %s: there is nothing to cancel":                                                                 "refused.nothing_to_cancel",
+	"is missing: a cancelled notice can't be sent on, so the page before asks":                                    "refused.unsure",
 	"there is no notice %q":                                   "refused.no_notice",
 	"there is no notice of an incident %q":                    "refused.no_incident",
 	"there is no such mail":                                   "refused.no_mail",

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"tocsin/internal/directory"
 	"tocsin/internal/notice"
 )
 
@@ -113,10 +114,12 @@ type incidentView struct {
 	Coming  []notice.Status // the notices that leave by themselves, the next one first
 }
 
-// Latest is the key of the last released notice that people wrote, which an update follows; "" for a reader who may write none, and where none is.
+// Latest is the key of the last notice that people wrote and released, which an update follows; "" for a reader who may write none, and where none
+// is. One that was cancelled before a mail left has told nobody anything.
 func (v *incidentView) Latest() string {
 	for _, n := range slices.Backward(v.Notices) {
-		if v.Person.May(string(notice.RoleSender)) && n.State.Released() && n.ReminderOf == "" {
+		told := n.State != notice.Cancelled || n.FirstSentAt != nil
+		if v.Person.May(string(notice.RoleSender)) && n.State.Released() && told && n.ReminderOf == "" {
 			return n.Key
 		}
 	}
@@ -157,6 +160,17 @@ func (c *Console) incident(r *http.Request) (view, error) {
 	return v, nil
 }
 
+// taken says which keys a notice of r's can't have: those of notices, and of drafts that people write.
+func (c *Console) taken(r *http.Request) directory.Taken {
+	return func(key string) (bool, error) {
+		if _, err := c.Book.Status(r.Context(), key); notice.CodeOf(err) != notice.CodeNotFound {
+			return err == nil, err
+		}
+		drafts, err := c.Book.SavedDrafts(r.Context())
+		return slices.ContainsFunc(drafts, func(s notice.SavedDraft) bool { return keyOf(s.Files) == key }), err
+	}
+}
+
 // missed is the report of a notice that did not reach everybody.
 func (c *Console) missed(r *http.Request, key string) (report notice.Report, err error) {
 	report, err = c.Book.Report(r.Context(), key)
@@ -174,8 +188,13 @@ func (c *Console) nextNotice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := report.Notices[0]
+	again, err := directory.Free(n.Key+".again", c.taken(r))
+	if err != nil {
+		c.fail(w, r, err)
+		return
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "key: %q\nincident: %q\nkind: %s\nphase: %s\n", n.Key+".again", cmp.Or(n.Incident, n.Key), n.Kind, n.Phase)
+	fmt.Fprintf(&b, "key: %q\nincident: %q\nkind: %s\nphase: %s\n", again, cmp.Or(n.Incident, n.Key), n.Kind, n.Phase)
 	fmt.Fprintf(&b, "severity: major # minor, major or critical\n%s\n", report.NotReached)
 	w.Header().Set("Content-Type", "application/yaml; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="notice.yaml"`)

@@ -15,11 +15,16 @@ var carried = []string{"template", "parameters", "details", "default_language", 
 	"calendar_method", "calendar_impact", "calendar_object", "broken_domains", "broken", "reply_to"}
 
 // Update is the directory of a notice that follows another one: in the next phase of its incident, to the same customers, with its texts.
-func Update(before notice.Body) (Files, error) {
+// Its key is the first of that phase which is not taken.
+func Update(before notice.Body, taken Taken) (Files, error) {
 	phase := following(before.Kind, before.Phase)
 	key := cmp.Or(before.Incident, before.Key) + "." + phase
 	if key == before.Key {
 		key += ".again"
+	}
+	key, err := Free(key, taken)
+	if err != nil {
+		return nil, err
 	}
 	audience := fmt.Sprintf("notice: %q", before.Key)
 	if before.Audience.Contact != "" {
@@ -29,8 +34,25 @@ func Update(before notice.Body) (Files, error) {
 }
 
 // Again is the directory of a notice that says the same as another one to some of its customers. audience is that field of notice.yaml.
-func Again(before notice.Body, audience string) (Files, error) {
-	return after(before, before.Key+".again", before.Phase, audience)
+func Again(before notice.Body, audience string, taken Taken) (Files, error) {
+	key, err := Free(before.Key+".again", taken)
+	if err != nil {
+		return nil, err
+	}
+	return after(before, key, before.Phase, audience)
+}
+
+// Taken reports whether a notice, or a draft of one, has a key.
+type Taken func(key string) (bool, error)
+
+// Free is a key that is not taken: the key itself, or else with -2, -3 and so on behind it.
+func Free(key string, taken Taken) (string, error) {
+	for n, next := 2, key; ; n++ {
+		if is, err := taken(next); err != nil || !is {
+			return next, err
+		}
+		next = fmt.Sprintf("%s-%d", key, n)
+	}
 }
 
 // after is the directory of a notice of the same incident, with the texts of the one before.

@@ -24,7 +24,7 @@ func TestAnUpdateSaysAllThatItsNoticeSaid(t *testing.T) {
 			Was:     []notice.Window{{Start: "2026-11-08T21:00", End: "2026-11-08T23:00"}}, Remind: []string{"1h"}, ReplyTo: "noc@example.com"},
 		{Key: "single", Kind: notice.Advisory, Phase: "postmortem", Audience: notice.Audience{Notice: "other", Contact: notice.Alternate}, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b\n"}}},
 	} {
-		files, err := directory.Update(before)
+		files, err := directory.Update(before, nobody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,6 +39,39 @@ func TestAnUpdateSaysAllThatItsNoticeSaid(t *testing.T) {
 		want.SendAt, want.Was, want.Remind = "", nil, nil
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s\n%s", before.Key, diff, slices.Collect(maps.Values(files)))
+		}
+	}
+}
+
+// nobody has taken any key.
+func nobody(string) (bool, error) { return false, nil }
+
+// TestAFollowingNoticeHasAKeyOfItsOwn, however many notices of its phase there are.
+func TestAFollowingNoticeHasAKeyOfItsOwn(t *testing.T) {
+	t.Parallel()
+	before := notice.Body{Key: "power.identified", Incident: "power", Kind: notice.Outage, Phase: "identified", Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b\n"}}}
+	for _, test := range []struct {
+		taken         []string
+		update, again string
+	}{
+		{nil, "power.monitoring", "power.identified.again"},
+		{[]string{"power.monitoring", "power.identified.again"}, "power.monitoring-2", "power.identified.again-2"},
+		{[]string{"power.monitoring", "power.monitoring-2", "power.monitoring-4"}, "power.monitoring-3", "power.identified.again"},
+	} {
+		taken := func(key string) (bool, error) { return slices.Contains(test.taken, key), nil }
+		update, err := directory.Update(before, taken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := directory.Again(before, "audience: all", taken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for want, files := range map[string]directory.Files{test.update: update, test.again: again} {
+			got, err := directory.ReadFiles(files.FS())
+			if err != nil || got.Key != want {
+				t.Errorf("of %q: key %q, want %q; %v", test.taken, got.Key, want, err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -39,7 +40,8 @@ func (p *Press) admit(ctx context.Context, tx pgx.Tx, n Notice, mailed int) (wai
 	case by.asked != nil:
 		return true, nil
 	}
-	asked := notice.AwaitedApproval{Plan: p.Digest, Recipients: mailed, From: p.ApproveFrom, AskedBy: p.Who, AskedAt: by.now.UTC(), Allow: p.Allowed, Canary: p.Canary}
+	asked := notice.AwaitedApproval{Plan: p.Digest, Recipients: mailed, From: p.ApproveFrom, AskedBy: p.Who, AskedAt: by.now.UTC(), Allow: p.Allowed,
+		Canary: cmp.Or(p.Canary, n.Body.Canary)}
 	if _, err := tx.Exec(ctx, `UPDATE notice SET asked = $2 WHERE id = $1`, n.ID, asked); err != nil {
 		return false, fmt.Errorf("keep who asked to release notice %d: %w", n.ID, err)
 	}

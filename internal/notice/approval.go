@@ -14,7 +14,7 @@ type AwaitedApproval struct {
 	AskedBy    string    `json:"asked_by"`
 	AskedAt    time.Time `json:"asked_at"`
 	Allow      []string  `json:"allow,omitempty"`  // the checks that are overruled, by name
-	Canary     int       `json:"canary,omitempty"` // as of Releasing
+	Canary     int       `json:"canary,omitempty"` // how many mailboxes it goes to first; 0 = none, and it goes to all at once
 }
 
 // Approving says which plan goes, in the name of another person than the authors of the notice.
