@@ -74,6 +74,10 @@ func TestANoticeIsAmendedInFlight(t *testing.T) {
 			if st.State != notice.Cancelled || st.Reason != notice.ReasonAmended || st.AmendedBy != "outage-1.amended" || st.Counts["sent"]+st.Counts["sending"] < 100 || st.Counts["queued"] != 0 || st.Counts["cancelled"] == 0 {
 				t.Fatalf("the stopped notice: %+v", st)
 			}
+			// The server waits for dots for as long as the workers' lease wants, not the usual one.
+			if wait := s.sql(`SELECT (max(due_at - clock_timestamp()) <= '2s')::text FROM outcome o JOIN notice n ON n.id = o.notice_id WHERE key = 'outage-1.amended'`); wait != "true" {
+				t.Errorf("the dots that may come are waited for within a third of the lease: %s", wait)
+			}
 			s.gate.open()
 			if crash {
 				s.work()

@@ -181,6 +181,8 @@ func TestReceiversAreTold(t *testing.T) {
 	other.kill()
 	s.server.kill()
 	l.answers("/broken", 200)
+	// The servers may have had the message when they were killed: its lease is over.
+	s.sql(`WITH d AS (UPDATE webhook_message SET due_at = clock_timestamp() WHERE due_at IS NOT NULL RETURNING id) SELECT count(*)::text FROM d`)
 	s.server = s.launch("serve")
 	again := l.next("/broken", "finished")
 	if again[0].ID != tried["/broken"][0] {

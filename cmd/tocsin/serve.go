@@ -46,7 +46,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	defer tasks.Close()
-	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Process: processName(), OnlyTo: set.OnlyTo, Mirrors: []ledger.Mirror{tasks}, Logger: logger})
+	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{Lease: set.Lease, Process: processName(), OnlyTo: set.OnlyTo, Mirrors: []ledger.Mirror{tasks}, Logger: logger})
 	if err != nil {
 		return usage(err)
 	}

@@ -87,6 +87,7 @@ type Serve struct {
 	Webhooks   []Webhook      `setting:"webhooks"`
 	WorkerRate int            `setting:"TOCSIN_WORKER_RATE"` // mails per second that one worker is reckoned to send
 	SendWithin time.Duration  `setting:"TOCSIN_SEND_WITHIN"` // in which all that is due should leave
+	Lease      time.Duration  `setting:"TOCSIN_LEASE"`       // as of Work
 	Traces     Traces
 }
 
@@ -113,7 +114,7 @@ type Work struct {
 	Tokens       []string      `setting:"TOCSIN_TOKEN"`       // that its metrics ask for; as of Serve
 	MaxOpenMarks int           `setting:"TOCSIN_MAX_OPEN_MARKS"`
 	Drain        time.Duration `setting:"TOCSIN_DRAIN"`         // how long a stopping worker may finish the mails that it began
-	Lease        time.Duration `setting:"TOCSIN_LEASE"`         // how long a chunk stays with a worker that is not heard of; the same in all workers
+	Lease        time.Duration `setting:"TOCSIN_LEASE"`         // how long a chunk stays with a worker that is not heard of; the same in serve and in all workers
 	FirstRetry   time.Duration `setting:"TOCSIN_FIRST_RETRY"`   // mean wait before a deferred mail is tried again, which doubles from there
 	RelaySilence time.Duration `setting:"TOCSIN_RELAY_SILENCE"` // after which a relay that answers none of several mails is silent
 	MarksDir     string        `setting:"TOCSIN_MARKS_DIR"`     // where the numbers of marks are kept, beside Redis; "" = nowhere

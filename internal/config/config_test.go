@@ -75,7 +75,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Serve{Servers: Servers{"postgres://db/tocsin", "redis://cache"}, Listen: "127.0.0.1:8080", Session: 12 * time.Hour,
-		OIDC: OIDC{Client: "tocsin", Scopes: []string{"openid", "profile", "email"}, Claim: "roles"}, PlanKeep: 24 * time.Hour, WorkerRate: 100, SendWithin: 10 * time.Minute, Log: "text", Traces: Traces{Every: 100}}
+		OIDC: OIDC{Client: "tocsin", Scopes: []string{"openid", "profile", "email"}, Claim: "roles"}, PlanKeep: 24 * time.Hour, WorkerRate: 100, Lease: time.Minute, SendWithin: 10 * time.Minute, Log: "text", Traces: Traces{Every: 100}}
 	if diff := cmp.Diff(want, serve); diff != "" {
 		t.Errorf("Serve (-want +got):\n%s", diff)
 	}

@@ -246,8 +246,8 @@ var table = []Setting{
 	},
 	{
 		Name: "TOCSIN_LEASE", Value: "TIME", Default: "60s", parse: duration("60s", 3*time.Second),
-		Doc: "How long a chunk stays with a worker that is not heard of; a third of it is the time from a mark to its dot. " +
-			"The same in all workers.",
+		Doc: "How long a chunk stays with a worker that is not heard of; a third of it is the time from a mark to its dot, " +
+			"which a later notice or an amendment waits for. The same in serve and in all workers.",
 	},
 	{
 		Name: "TOCSIN_FIRST_RETRY", Value: "TIME", Default: "30s", parse: duration("30s", time.Second),

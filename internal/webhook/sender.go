@@ -34,7 +34,7 @@ type Sender struct {
 const (
 	lookEvery = time.Second // for messages that are due
 	keepEvery = time.Minute
-	lease     = time.Minute // longer than an answer is waited for
+	lease     = patience + 10*time.Second // an answer is waited for and recorded within it
 
 	firstWait = 2 * time.Second // after a first failure, doubling up to mostWait
 	mostWait  = time.Hour
