@@ -70,7 +70,7 @@ func newChaos(t *testing.T, p chaosPlan) *chaos {
 	s := &system{t: t, services: testkit.OwnServices(t)}
 	c.system = s
 	if p.sentinel {
-		c.redises = testkit.RedisSentinel(t)
+		c.redises = testkit.RedisSentinel(t, local.Several{})
 		s.services.RedisURL = c.redises.URL
 	}
 	for _, k := range p.every() {

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,17 +17,41 @@ import (
 
 func TestANoticeThroughARedisCluster(t *testing.T) {
 	t.Parallel()
-	throughRedises(t, testkit.RedisCluster(t, 0))
+	o, env := withTLS(t)
+	throughRedises(t, testkit.RedisCluster(t, o), env)
 }
 
 func TestANoticeThroughSentinel(t *testing.T) {
 	t.Parallel()
-	throughRedises(t, testkit.RedisSentinel(t))
+	o, env := withTLS(t)
+	throughRedises(t, testkit.RedisSentinel(t, o), env)
+}
+
+// TestANoticeThroughValkey is skipped where there is no valkey-server, as in Debian 12.
+func TestANoticeThroughValkey(t *testing.T) {
+	t.Parallel()
+	valkey, err := exec.LookPath("valkey-server")
+	if err != nil {
+		t.Skip("TestANoticeThroughValkey is skipped: there is no valkey-server here")
+	}
+	for name, start := range map[string]func(testing.TB, local.Several) *local.Redises{"Sentinel": testkit.RedisSentinel, "Cluster": testkit.RedisCluster} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			throughRedises(t, start(t, local.Several{Program: valkey}))
+		})
+	}
+}
+
+// withTLS has servers speak TLS alone, with a certificate of an authority that a program trusts in this environment.
+func withTLS(t *testing.T) (o local.Several, env string) {
+	t.Helper()
+	c := newCertificates(t)
+	return local.Several{TLS: &c.valid, Authority: c.authority}, "SSL_CERT_FILE=" + c.authority
 }
 
 // throughRedises sends a notice within a rate: nothing would leave where the limits, or the queue, did not work there.
-func throughRedises(t *testing.T, r *local.Redises) {
-	s, came := startLimitedOn(t, servicesOf(t, r), time.Second, limitedTo(500))
+func throughRedises(t *testing.T, r *local.Redises, env ...string) {
+	s, came := startLimitedOn(t, servicesOf(t, r), time.Second, limitedTo(500), env...)
 	const n = 100
 	s.mailboxes(n, func(i int) string { return fmt.Sprintf("m%d@example.com", i) })
 	s.work()
@@ -33,6 +60,23 @@ func throughRedises(t *testing.T, r *local.Redises) {
 		t.Errorf("ended as %v, want all of %d sent", st.Counts, n)
 	}
 	onceEach(t, came, n)
+	const untrusted = "does not verify"
+	if said := s.says("check"); !strings.Contains(said, "noeviction") || strings.Contains(said, untrusted) {
+		t.Errorf("check says\n%s", said)
+	}
+	if len(env) > 0 {
+		s.env = slices.DeleteFunc(s.env, func(e string) bool { return slices.Contains(env, e) })
+		if said := s.says("check"); strings.Contains(said, "noeviction") || !strings.Contains(said, untrusted) {
+			t.Errorf("without the authority check says\n%s", said)
+		}
+	}
+}
+
+// says is all that a command of a process of its own writes.
+func (s *system) says(args ...string) string {
+	p := s.launch(args...)
+	<-p.done
+	return p.log.String()
 }
 
 func servicesOf(t *testing.T, r *local.Redises) *local.Services {
@@ -59,7 +103,7 @@ func onceEach(t *testing.T, came *arrivals, n int) {
 func TestAClusterNodeDiesWhileANoticeIsSent(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestANoticeThroughARedisCluster")
-	r := testkit.RedisCluster(t, 1)
+	r := testkit.RedisCluster(t, local.Several{Replicas: 1})
 	client, _, err := redisurl.Open(r.URL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -74,15 +118,16 @@ func TestAClusterNodeDiesWhileANoticeIsSent(t *testing.T) {
 			return node.Options().Addr
 		}
 	}
-	whileSending(t, r, primary("asynq:{urgent}:pending"), primary("{tocsin:pace}:clock"))
+	whileSending(t, r, nil, primary("asynq:{urgent}:pending"), primary("{tocsin:pace}:clock"))
 }
 
 // TestSentinelsFailOverWhileANoticeIsSent kills the primary twice; the first comes back in between as a replica.
 func TestSentinelsFailOverWhileANoticeIsSent(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestANoticeThroughSentinel")
-	r := testkit.RedisSentinel(t)
-	whileSending(t, r, func(*arrivals) string { return r.Addrs[0] }, func(*arrivals) string { return r.Addrs[1] })
+	o, env := withTLS(t)
+	r := testkit.RedisSentinel(t, o)
+	whileSending(t, r, []string{env}, func(*arrivals) string { return r.Addrs[0] }, func(*arrivals) string { return r.Addrs[1] })
 }
 
 // TestAFailoverThatLosesWritesDoublesNothing has a replica take over that has not followed its primary for some seconds: tasks
@@ -90,7 +135,7 @@ func TestSentinelsFailOverWhileANoticeIsSent(t *testing.T) {
 func TestAFailoverThatLosesWritesDoublesNothing(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestANoticeThroughSentinel")
-	r := testkit.RedisSentinel(t)
+	r := testkit.RedisSentinel(t, local.Several{})
 	do := func(addr string, command ...any) any {
 		answer, err := r.Do(t.Context(), addr, command...)
 		if err != nil {
@@ -98,7 +143,7 @@ func TestAFailoverThatLosesWritesDoublesNothing(t *testing.T) {
 		}
 		return answer
 	}
-	whileSending(t, r, func(came *arrivals) string {
+	whileSending(t, r, nil, func(came *arrivals) string {
 		primary, replica := r.Addrs[0], r.Addrs[1]
 		do(replica, "CONFIG", "SET", "masterauth", "wrong")
 		do(replica, "CLIENT", "KILL", "TYPE", "master")
@@ -115,9 +160,9 @@ func TestAFailoverThatLosesWritesDoublesNothing(t *testing.T) {
 type victim func(*arrivals) string
 
 // whileSending kills servers one after the other while a notice is being sent, and starts each again.
-func whileSending(t *testing.T, r *local.Redises, victims ...victim) {
+func whileSending(t *testing.T, r *local.Redises, env []string, victims ...victim) {
 	const rate, n = 300, 12_000
-	s, came := startLimitedOn(t, servicesOf(t, r), time.Second, limitedTo(rate))
+	s, came := startLimitedOn(t, servicesOf(t, r), time.Second, limitedTo(rate), env...)
 	s.mailboxes(n, func(i int) string { return fmt.Sprintf("m%d@example.com", i) })
 	workers := []*program{s.work(), s.work()}
 	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")

@@ -109,10 +109,10 @@ func startLimited(t *testing.T, slowBy time.Duration, settings string) (*system,
 	return startLimitedOn(t, sharedServices(t), slowBy, settings)
 }
 
-func startLimitedOn(t *testing.T, services *local.Services, slowBy time.Duration, settings string) (*system, *arrivals) {
+func startLimitedOn(t *testing.T, services *local.Services, slowBy time.Duration, settings string, more ...string) (*system, *arrivals) {
 	t.Helper()
 	a := &arrivals{gate: newGate(t), at: map[string][]time.Time{}, to: map[string]int{}}
-	s := startOn(t, services, sink.Options{Keep: 1, SlowBy: slowBy, OnMail: a.add})
+	s := startOn(t, services, sink.Options{Keep: 1, SlowBy: slowBy, OnMail: a.add}, more...)
 	s.env = slices.DeleteFunc(s.env, func(e string) bool { return strings.HasPrefix(e, "TOCSIN_SMTP_URL=") })
 	dir := s.write(map[string]string{"tocsin.yaml": strings.ReplaceAll(settings, "RELAY", s.sink.Addr().String())})
 	s.env = append(s.env, "TOCSIN_CONFIG="+filepath.Join(dir, "tocsin.yaml"))

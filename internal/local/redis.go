@@ -80,6 +80,10 @@ func pingRedis(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+	return pingServer(ctx, options)
+}
+
+func pingServer(ctx context.Context, options *redis.Options) error {
 	// The client would try for seconds, and write to stderr, while nobody listens.
 	conn, err := (&net.Dialer{}).DialContext(ctx, options.Network, options.Addr)
 	if err != nil {

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -22,7 +23,8 @@ type Redises struct {
 	Sentinels []string
 
 	password  string // of each server and user
-	watchword string // password of Sentinels
+	watchword string // password of Sentinels and their user
+	secure    *secured
 	program   program
 	home      *home
 	servers   map[string]*daemon // by address, Sentinels too
@@ -31,17 +33,24 @@ type Redises struct {
 // primaries is how many nodes of a Cluster have slots.
 const primaries = 3
 
-// StartCluster returns a Cluster of three primaries, each with so many replicas, that takes commands. The error is
-// ErrUnavailable where Redis is not installed.
-func StartCluster(ctx context.Context, replicas int) (*Redises, error) {
-	return startRedises(ctx, func(r *Redises) error {
-		for range primaries * (1 + replicas) {
+// Several says how servers that belong together are set up.
+type Several struct {
+	Replicas  int              // of each primary of a Cluster
+	TLS       *tls.Certificate // valid for 127.0.0.1: servers and Sentinels speak TLS alone
+	Authority string           // file with the authority that signed it
+	Program   string           // of Redis or Valkey; "": the newest that is installed
+}
+
+// StartCluster returns a Cluster of three primaries that takes commands. The error is ErrUnavailable where Redis is not installed.
+func StartCluster(ctx context.Context, o Several) (*Redises, error) {
+	return startRedises(ctx, o, func(r *Redises) error {
+		for range primaries * (1 + o.Replicas) {
 			if err := r.startNode(ctx, true); err != nil {
 				return err
 			}
 		}
-		r.URL = fmt.Sprintf("redis+cluster://%s:%s@%s", redisUser, r.password, strings.Join(r.Addrs[:primaries], ","))
-		return r.join(ctx, replicas)
+		r.URL = fmt.Sprintf("%s+cluster://%s:%s@%s", r.scheme(), redisUser, r.password, strings.Join(r.Addrs[:primaries], ","))
+		return r.join(ctx, o.Replicas)
 	})
 }
 
@@ -50,8 +59,8 @@ const SentinelMaster = "main"
 
 // StartSentinel returns a primary with a replica that follows it, and three Sentinels that take the primary for dead after
 // 1.5 s. The error is ErrUnavailable where Redis is not installed.
-func StartSentinel(ctx context.Context) (*Redises, error) {
-	return startRedises(ctx, func(r *Redises) error {
+func StartSentinel(ctx context.Context, o Several) (*Redises, error) {
+	return startRedises(ctx, o, func(r *Redises) error {
 		for range 2 {
 			if err := r.startNode(ctx, false); err != nil {
 				return err
@@ -66,13 +75,15 @@ func StartSentinel(ctx context.Context) (*Redises, error) {
 		}
 		for range 3 {
 			addr, err := r.startServer(ctx, r.watchword, fmt.Sprintf("sentinel monitor %s %s %s 2\nsentinel auth-pass %[1]s %[4]s\n"+
-				"sentinel down-after-milliseconds %[1]s 1500\nsentinel failover-timeout %[1]s 6000\n", SentinelMaster, host, port, r.password), "--sentinel")
+				"sentinel down-after-milliseconds %[1]s 1500\nsentinel failover-timeout %[1]s 6000\nuser %[5]s on >%[6]s %[7]s\n",
+				SentinelMaster, host, port, r.password, watcher, r.watchword, watcherRights), "--sentinel")
 			if err != nil {
 				return err
 			}
 			r.Sentinels = append(r.Sentinels, addr)
 		}
-		r.URL = fmt.Sprintf("redis+sentinel://%s:%s@%s/%s/0?sentinel_password=%s", redisUser, r.password, strings.Join(r.Sentinels, ","), SentinelMaster, r.watchword)
+		r.URL = fmt.Sprintf("%s+sentinel://%s:%s@%s/%s/0?sentinel_username=%s&sentinel_password=%s",
+			r.scheme(), redisUser, r.password, strings.Join(r.Sentinels, ","), SentinelMaster, watcher, r.watchword)
 		for _, addr := range r.Sentinels {
 			if err := r.awaitInfo(ctx, addr, "slaves=1,sentinels=3", "INFO", "sentinel"); err != nil {
 				return err
@@ -82,12 +93,16 @@ func StartSentinel(ctx context.Context) (*Redises, error) {
 	})
 }
 
-// redisUser is the user of the URLs, with the rights that docs/operations.md asks for.
-const redisUser = "tocsin"
+// redisUser and watcher are the users of the URLs, at servers and at Sentinels, with the rights that docs/operations.md asks for.
+const (
+	redisUser     = "tocsin"
+	watcher       = "watcher"
+	watcherRights = "&* -@all +auth +hello +ping +client +subscribe +sentinel|get-master-addr-by-name +sentinel|master +sentinel|replicas +sentinel|sentinels +sentinel|ckquorum"
+)
 
 // startRedises has servers started in a home of their own.
-func startRedises(ctx context.Context, set func(*Redises) error) (*Redises, error) {
-	m, p := thisMachine(), plan{wantRedis: true}
+func startRedises(ctx context.Context, o Several, set func(*Redises) error) (*Redises, error) {
+	m, p := thisMachine(), plan{wantRedis: o.Program == "", redis: program{path: o.Program}}
 	if lacking, old := p.look(ctx, m); len(lacking) > 0 {
 		return nil, unavailable(lacking, old, nil)
 	}
@@ -96,7 +111,13 @@ func startRedises(ctx context.Context, set func(*Redises) error) (*Redises, erro
 		return nil, err
 	}
 	r := &Redises{password: rand.Text(), watchword: rand.Text(), program: p.redis, home: home, servers: map[string]*daemon{}}
-	if err := set(r); err != nil {
+	if o.TLS != nil {
+		r.secure, err = secure(home, o)
+	}
+	if err == nil {
+		err = set(r)
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
@@ -125,14 +146,14 @@ func (r *Redises) startServer(ctx context.Context, password, conf string, flags 
 		return "", err
 	}
 	name := fmt.Sprintf("redis-%d", port)
-	conf += fmt.Sprintf("bind 127.0.0.1\nport %d\nrequirepass %s\ndaemonize no\n", port, password)
+	conf += fmt.Sprintf("bind 127.0.0.1\nrequirepass %s\ndaemonize no\n", password) + r.secure.listen(port)
 	if err := r.home.write(name+".conf", conf); err != nil {
 		return "", fmt.Errorf("set up Redis: %w", err)
 	}
 	addr = fmt.Sprintf("127.0.0.1:%d", port)
 	r.servers[addr] = &daemon{
 		home: r.home, name: name, argv: append([]string{r.program.path, name + ".conf"}, flags...), polite: syscall.SIGTERM, headlong: syscall.SIGKILL,
-		answers: func(ctx context.Context) error { return pingRedis(ctx, redisURL(port, password)) },
+		answers: func(ctx context.Context) error { return pingServer(ctx, r.options(addr, password)) },
 	}
 	return addr, r.servers[addr].start(ctx)
 }
@@ -184,7 +205,7 @@ func (r *Redises) Do(ctx context.Context, addr string, command ...any) (any, err
 	if slices.Contains(r.Addrs, addr) {
 		password = r.password
 	}
-	client := redis.NewClient(&redis.Options{Addr: addr, Password: password})
+	client := redis.NewClient(r.options(addr, password))
 	defer client.Close()
 	answer, err := client.Do(ctx, command...).Result()
 	if err != nil {

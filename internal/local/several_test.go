@@ -13,8 +13,8 @@ func TestSeveralRedisesEndTogether(t *testing.T) {
 		t.Skip("starts servers: make test runs it")
 	}
 	for name, start := range map[string]func(context.Context) (*Redises, error){
-		"Sentinel": StartSentinel,
-		"Cluster":  func(ctx context.Context) (*Redises, error) { return StartCluster(ctx, 0) },
+		"Sentinel": func(ctx context.Context) (*Redises, error) { return StartSentinel(ctx, Several{}) },
+		"Cluster":  func(ctx context.Context) (*Redises, error) { return StartCluster(ctx, Several{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,7 +18,7 @@ const ofEach = "ok reached, ok Redis 7, ok noeviction, warning no append-only fi
 
 func TestSentinelsAreTried(t *testing.T) {
 	t.Parallel()
-	r := testkit.RedisSentinel(t)
+	r := testkit.RedisSentinel(t, local.Several{})
 	user, rest, _ := strings.Cut(r.URL, "@")
 	hosts, rest, _ := strings.Cut(rest, "/")
 	sentinels := r.Sentinels
@@ -45,7 +45,7 @@ func TestSentinelsAreTried(t *testing.T) {
 
 func TestAClusterIsTried(t *testing.T) {
 	t.Parallel()
-	r := testkit.RedisCluster(t, 0)
+	r := testkit.RedisCluster(t, local.Several{})
 	tries(t, r.URL, "ok 3 primaries and 0 replicas, warning no replica takes over, "+ofEach)
 	first, _, _ := strings.Cut(r.URL, ",")
 	tries(t, strings.Replace(first, "+cluster", "", 1), "ok reached, ok Redis 7, error a node of a Redis Cluster, ok noeviction, warning no append-only, error a script")

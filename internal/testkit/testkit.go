@@ -162,22 +162,22 @@ func OwnRedis(t testing.TB) *local.Services {
 	return own(t, local.Options{NoPostgres: true}, "REDIS_URL")
 }
 
-// RedisCluster returns a Cluster for this test alone: three primaries, each with so many replicas. It ends with the test.
-func RedisCluster(t testing.TB, replicas int) *local.Redises {
+// RedisCluster returns a Cluster of three primaries for this test alone. It ends with the test.
+func RedisCluster(t testing.TB, o local.Several) *local.Redises {
 	t.Helper()
-	return several(t, func(ctx context.Context) (*local.Redises, error) { return local.StartCluster(ctx, replicas) })
+	return several(t, o, local.StartCluster)
 }
 
 // RedisSentinel returns a primary, its replica and three Sentinels for this test alone. They end with the test.
-func RedisSentinel(t testing.TB) *local.Redises {
+func RedisSentinel(t testing.TB, o local.Several) *local.Redises {
 	t.Helper()
-	return several(t, local.StartSentinel)
+	return several(t, o, local.StartSentinel)
 }
 
-func several(t testing.TB, start func(context.Context) (*local.Redises, error)) *local.Redises {
+func several(t testing.TB, o local.Several, start func(context.Context, local.Several) (*local.Redises, error)) *local.Redises {
 	t.Helper()
 	NeedsServers(t)
-	r, err := start(t.Context())
+	r, err := start(t.Context(), o)
 	if errors.Is(err, local.ErrUnavailable) {
 		t.Skipf("several Redis servers are started from its programs alone: %v", err)
 	}
