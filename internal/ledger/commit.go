@@ -103,19 +103,6 @@ const sentSQL = `
 	), answers AS (` + keepAnswersSQL + `)
 	SELECT id, epoch FROM taken`
 
-// keepAnswersSQL keeps the replies $5 to $13 of the chunks in "taken": one array of replies a row, flattened.
-const keepAnswersSQL = `
-	INSERT INTO answer (notice_id, chunk_id, epoch, at, relay, code, enhanced, seqs, replies, digests)
-	SELECT t.notice_id, t.id, a.epoch, clock_timestamp() - min(a.age), a.relay, a.code, a.enhanced, array_agg(a.seq),
-		array_agg(CASE WHEN e.erased THEN '' ELSE a.reply END), array_agg(CASE WHEN NOT e.erased THEN nullif(a.digest, 0) END)
-	FROM unnest($5::bigint[], $6::bigint[], $7::int[], $8::interval[], $9::text[], $10::smallint[], $11::text[], $12::text[], $13::bigint[])
-		AS a(chunk_id, epoch, seq, age, relay, code, enhanced, reply, digest)
-	JOIN taken t ON t.id = a.chunk_id AND t.epoch = a.epoch
-	CROSS JOIN LATERAL (SELECT CASE WHEN get_bit(t.stopped, a.seq - t.lo) = 1
-		THEN stop_reason(t.notice_id, t.plan_id, a.seq) = 'erased' ELSE false END AS erased) e
-	GROUP BY t.notice_id, t.id, a.epoch, a.relay, a.code, a.enhanced
-	RETURNING 1`
-
 // outcomeSQL (O) has one hole: the conditions on the chunk. Under a stopped bit there is no next try; an erased customer has
 // no reply kept.
 const outcomeSQL = `
@@ -341,20 +328,6 @@ func (c *commit) sentArgs() []any {
 
 // age is how long ago an answer came.
 func age(o Outcome) time.Duration { return max(0, time.Since(o.Heard)) }
-
-// replyArgs lists 250s for keepAnswersSQL.
-func replyArgs(outcomes []Outcome) []any {
-	n := len(outcomes)
-	chunks, epochs, seqs, ages := make([]int64, n), make([]int64, n), make([]int32, n), make([]time.Duration, n)
-	relays, codes, enhanced, replies := make([]string, n), make([]int16, n), make([]string, n), make([]string, n)
-	digests := make([]int64, n)
-	for i, o := range outcomes {
-		chunks[i], epochs[i], seqs[i], ages[i] = o.ChunkID, o.Epoch, int32(o.Seq), age(o)
-		relays[i], codes[i], enhanced[i], replies[i] = o.Answer.Relay, int16(o.Answer.Code), o.Answer.Enhanced, o.Answer.Text
-		digests[i] = o.Digest
-	}
-	return []any{chunks, epochs, seqs, ages, relays, codes, enhanced, replies, digests}
-}
 
 func outcomeArgs(outcomes []Outcome) []any {
 	n := len(outcomes)
