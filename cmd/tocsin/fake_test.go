@@ -55,7 +55,7 @@ func (in *installation) Draft(context.Context, notice.Body, string) (notice.Stat
 	return in.st, !in.st.State.Released(), nil
 }
 
-func (in *installation) PreviewDraft(context.Context, string) (notice.Plan, error) {
+func (in *installation) PreviewDraft(context.Context, string, notice.Previewing) (notice.Plan, error) {
 	p := in.plan
 	p.Digest = strings.Repeat("ab", 32)
 	return p, nil
@@ -88,8 +88,8 @@ func (in *installation) Release(_ context.Context, _ string, how notice.Releasin
 	return in.st, true, nil
 }
 
-func (in *installation) ReviewDraft(ctx context.Context, ref string) (notice.Plan, error) {
-	return in.PreviewDraft(ctx, ref)
+func (in *installation) ReviewDraft(ctx context.Context, ref string, v notice.Previewing) (notice.Plan, error) {
+	return in.PreviewDraft(ctx, ref, v)
 }
 
 func (in *installation) Approve(ctx context.Context, ref string, a notice.Approving, who string) (notice.Status, bool, error) {

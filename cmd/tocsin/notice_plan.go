@@ -152,6 +152,8 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	}
 	printRestriction(t, p.OnlyTo)
 	printUnfit(t, p.Unfit)
+	printPlaces(t, p)
+	printForecast(t, p.Forecast)
 	if domains := slices.Concat(body.BrokenDomains, body.Broken.Domains); len(domains) > 0 {
 		fmt.Fprintf(t, "Mailboxes down\tat %s\n", shown(strings.Join(domains, ", ")))
 	}
@@ -190,6 +192,61 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 		fmt.Fprintf(t, "… and %s more\t\t\t\n", count(more))
 	}
 	return t.Flush()
+}
+
+// placesShown is how many zones and domains the display of a plan has; its JSON has more.
+const placesShown = 10
+
+// printPlaces says to which domains the mails go, and in which zones their readers are, where there are several.
+func printPlaces(w io.Writer, p notice.Plan) {
+	if len(p.ByDomain) > 1 {
+		fmt.Fprintln(w, "By domain\t")
+		rest := 0
+		for i, d := range p.ByDomain {
+			if i >= placesShown || d.Domain == "" {
+				rest += d.Recipients
+				continue
+			}
+			fmt.Fprintf(w, "  %s\t%s\n", shown(d.Domain), count(d.Recipients))
+		}
+		if rest > 0 {
+			fmt.Fprintf(w, "  others\t%s\n", count(rest))
+		}
+	}
+	if len(p.ByZone) > 1 {
+		fmt.Fprintln(w, "By time zone\t")
+		rest := 0
+		for i, zone := range largest(p.ByZone) {
+			if i >= placesShown {
+				rest += p.ByZone[zone]
+				continue
+			}
+			fmt.Fprintf(w, "  %s\t%s\n", shown(cmp.Or(zone, "the notice's")), count(p.ByZone[zone]))
+		}
+		if rest > 0 {
+			fmt.Fprintf(w, "  others\t%s\n", count(rest))
+		}
+	}
+}
+
+// largest are the names with the highest counts first.
+func largest(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b)) })
+}
+
+// printForecast says when the mails leave at the limits of this moment.
+func printForecast(w io.Writer, f *notice.Forecast) {
+	switch {
+	case f == nil:
+	case f.Why == notice.ForecastNoWorker:
+		fmt.Fprintln(w, "Forecast\tnothing leaves: no worker is alive")
+	case f.Last == nil:
+		fmt.Fprintln(w, "Forecast\tnothing leaves until the hold is removed")
+	default:
+		by := map[string]string{notice.ForecastWorkers: "as fast as the workers are reckoned", notice.ForecastRelays: "at the rates of the relays",
+			notice.ForecastDomain: "at the limit of " + shown(f.Domain), notice.ForecastQuota: "by the quotas of the relays"}[f.Why]
+		fmt.Fprintf(w, "Forecast\tthe last mail leaves at %s, %s\n", when(f.Last), by)
+	}
 }
 
 // printFallback says how many get the text of another language than the first that they want.

@@ -109,6 +109,7 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	defer stopTelling()
 	logger.Info("serving", slog.String("listen", ln.Addr().String()))
 	pace := paceOf(pacers, db, logger)
+	desk.Pace, desk.WorkerRate, desk.RelayRate = pace, float64(set.WorkerRate), reckoning(set).RelayRate
 	o := api.Options{
 		Desk:     desk,
 		Book:     db,

@@ -23,9 +23,9 @@ type Desk interface {
 	// PreviewDraft does.
 	Preview(ctx context.Context, body notice.Body, v notice.Previewing) (notice.Plan, error)
 	// PreviewDraft is the dry run of a draft: a release of the plan's digest takes it as it was shown.
-	PreviewDraft(ctx context.Context, ref string) (notice.Plan, error)
+	PreviewDraft(ctx context.Context, ref string, v notice.Previewing) (notice.Plan, error)
 	// ReviewDraft is PreviewDraft for the one who is to approve: the plan that waits stays, and this one is not kept.
-	ReviewDraft(ctx context.Context, ref string) (notice.Plan, error)
+	ReviewDraft(ctx context.Context, ref string, v notice.Previewing) (notice.Plan, error)
 	// Planning is how many customers the planning of a draft has come to, and whether it is under way.
 	Planning(ctx context.Context, ref string) (customers int, running bool, err error)
 	// Release freezes body and audience and starts the sending; released is false when it had been released before. A plan

@@ -104,14 +104,14 @@ func (f *fake) Preview(_ context.Context, b notice.Body, v notice.Previewing) (n
 // aPlan is the digest of every draft's plan.
 var aPlan = strings.Repeat("ab", 32)
 
-func (f *fake) PreviewDraft(_ context.Context, ref string) (notice.Plan, error) {
+func (f *fake) PreviewDraft(_ context.Context, ref string, _ notice.Previewing) (notice.Plan, error) {
 	defer f.lock()()
 	_, err := f.find(ref)
 	return notice.Plan{Customers: 3, Recipients: 2, Digest: aPlan}, err
 }
 
-func (f *fake) ReviewDraft(ctx context.Context, ref string) (notice.Plan, error) {
-	p, err := f.PreviewDraft(ctx, ref)
+func (f *fake) ReviewDraft(ctx context.Context, ref string, v notice.Previewing) (notice.Plan, error) {
+	p, err := f.PreviewDraft(ctx, ref, v)
 	p.Digest, p.Draft = "", &notice.Body{Key: ref}
 	return p, err
 }

@@ -39,12 +39,14 @@ func (s *Server) describeRelease(api huma.API) {
 	register(s, api, draft, func(ctx context.Context, in *struct {
 		ID   string `path:"id" doc:"the notice's key or number"`
 		Keep bool   `query:"keep" default:"true" doc:"false: the plan that waits for approval stays, and this one is not kept; draft has the body"`
+
+		Customer string `query:"customer" doc:"id of a customer: customer has the mail that they would get, or why they would get none"`
 	}) (*answer[notice.Plan], error) {
 		run := s.desk.PreviewDraft
 		if !in.Keep {
 			run = s.desk.ReviewDraft
 		}
-		p, err := run(ctx, in.ID)
+		p, err := run(ctx, in.ID, notice.Previewing{Customer: in.Customer})
 		return ok(tidyPlan(p), err)
 	}, 404, 409, 422)
 	register(s, api, noticeOperation("get-planning", http.MethodGet, "/v1/notices/{id}/planning", "How far a dry run or a release of a draft has come with its planning"),
@@ -72,6 +74,7 @@ func (s *Server) describeRelease(api huma.API) {
 
 func tidyPlan(p notice.Plan) notice.Plan {
 	p.ByLanguage, p.Suppressed, p.Fallback = filled(p.ByLanguage), filled(p.Suppressed), filled(p.Fallback)
+	p.ByZone, p.ByDomain = filled(p.ByZone), orEmpty(p.ByDomain)
 	p.Refusals = orEmpty(p.Refusals)
 	p.Holes, p.Hints, p.Excluded = orEmpty(p.Holes), orEmpty(p.Hints), filled(p.Excluded)
 	p.Branches, p.Placeholders = orEmpty(p.Branches), orEmpty(p.Placeholders)

@@ -49,6 +49,8 @@ var leastRole = map[string]notice.TokenRole{
 
 	"POST /notices/{id}/pause":   notice.RoleSender,
 	"POST /notices/{id}/resume":  notice.RoleSender,
+	"GET /notices/{id}/check":    notice.RoleSender,
+	"POST /notices/{id}/check":   notice.RoleSender,
 	"GET /notices/{id}/cancel":   notice.RoleSender,
 	"POST /notices/{id}/cancel":  notice.RoleSender,
 	"POST /notices/{id}/approve": notice.RoleApprover,

@@ -2,9 +2,7 @@ package console
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"tocsin/internal/directory"
@@ -20,44 +18,6 @@ type composeView struct {
 	Faults   []fault // of the directory
 	Conflict string  // why it was not saved
 	Wrong    string  // why it could not be checked, where that is no fault of a file
-	Plan     notice.Plan
-	Checked  bool // Plan is what a release would do
-	Samples  []shownSample
-}
-
-// shownSample is a mail of the plan, as the page shows it.
-type shownSample struct {
-	notice.Sample
-	Document string // its HTML, under the policy of the page
-}
-
-// showSamples makes the mails ready that the plan shows, that of the customer asked for first. It returns the policy of the page, which lets in the
-// styles of these mails, by their hashes; frames inherit it.
-func (v *composeView) showSamples() (with string) {
-	samples := v.Plan.Samples
-	if asked := v.Plan.Asked; asked != nil && asked.Sample != nil {
-		samples = slices.Concat([]notice.Sample{*asked.Sample}, samples)
-	}
-	styles := []string{"'self'"}
-	for _, s := range samples {
-		document, its := framed(s.HTML)
-		v.Samples = append(v.Samples, shownSample{s, document})
-		for _, hash := range its {
-			if hash != "'none'" && !slices.Contains(styles, hash) {
-				styles = append(styles, hash)
-			}
-		}
-	}
-	with = strings.Replace(policy, "style-src 'self'", "style-src "+strings.Join(styles, " "), 1)
-	return strings.Replace(with, "img-src 'self'", "img-src 'self' data:", 1)
-}
-
-// NoMail says why the customer asked for gets no mail, "" where they get one, or nobody is asked for.
-func (v *composeView) NoMail() string {
-	if asked := v.Plan.Asked; asked != nil && asked.Sample == nil {
-		return v.T("compose.no_mail", asked.ID, v.term("reason", asked.Reason))
-	}
-	return ""
 }
 
 // compose is the page of a draft.
@@ -122,9 +82,9 @@ func (c *Console) saveDraft(w http.ResponseWriter, r *http.Request) {
 	c.check(w, r, s)
 }
 
-// check makes a draft notice of the files, and shows the effect of its release.
+// check makes a draft notice of the files, and shows the effect of its release on a page of its own; faults stand at the files.
 func (c *Console) check(w http.ResponseWriter, r *http.Request, s notice.SavedDraft) {
-	v := c.composeView(r, s)
+	v, plan := c.composeView(r, s), notice.Plan{}
 	files := directory.Files(s.Files).FS()
 	body, err := directory.ReadFiles(files)
 	if err == nil {
@@ -135,64 +95,27 @@ func (c *Console) check(w http.ResponseWriter, r *http.Request, s notice.SavedDr
 			return
 		}
 		if err == nil {
-			v.Plan, err = c.Desk.Preview(r.Context(), body, notice.Previewing{Customer: strings.TrimSpace(r.PostFormValue("customer"))})
+			plan, err = c.Desk.Preview(r.Context(), body, notice.Previewing{Customer: strings.TrimSpace(r.PostFormValue("customer"))})
 		}
 		err = directory.LocateIn(files, err)
 	}
-	status := http.StatusOK
+	status := http.StatusUnprocessableEntity
 	switch faults := faultsOf(err); {
 	case err == nil:
-		v.Checked = true
-		w.Header().Set("Content-Security-Policy", v.showSamples())
+		shown := &checkView{Frame: v.Frame, Notice: notice.Status{Key: body.Key}, Draft: &s}
+		shown.Part = v.planPart(body.Key, plan, func(field string) string { return directory.PlaceIn(files, field) })
+		c.showCheck(w, r, shown)
+		return
 	case len(faults) == 0:
 		c.fail(w, r, err)
 		return
 	default:
-		status = http.StatusUnprocessableEntity
 		v.find(err)
 		if _, of := s.Files[faults[0].File]; !of {
 			v.Wrong = err.Error()
 		}
 	}
 	c.render(w, r, status, "compose", v)
-}
-
-// Refused are the checks that forbid the release, in words.
-func (v *composeView) Refused() (all []string) {
-	for _, h := range v.Plan.Holes {
-		all = append(all, h.Place+": "+h.Reason)
-	}
-	for _, refusal := range v.Plan.Refusals {
-		all = append(all, refusal.Reason)
-	}
-	return all
-}
-
-// Releasable reports whether the plan that is shown can be released.
-func (v *composeView) Releasable() bool {
-	return v.Checked && v.Plan.Digest != "" && len(v.Refused()) == 0
-}
-
-// Suppressed are the reasons for which recipients get no mail, with their numbers.
-func (v *composeView) Suppressed() (all []numbered) {
-	for _, reason := range slices.Sorted(maps.Keys(v.Plan.Suppressed)) {
-		all = append(all, numbered{v.Reason(reason), v.Plan.Suppressed[reason]})
-	}
-	return all
-}
-
-// Languages are the languages of the mails, with their numbers.
-func (v *composeView) Languages() (all []numbered) {
-	for _, key := range slices.Sorted(maps.Keys(v.Plan.ByLanguage)) {
-		all = append(all, numbered{v.Language(key), v.Plan.ByLanguage[key]})
-	}
-	return all
-}
-
-// numbered is a name with a number.
-type numbered struct {
-	Name string
-	N    int
 }
 
 // release lets a draft go, to the plan that the page showed.

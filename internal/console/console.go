@@ -76,6 +76,10 @@ type Desk interface {
 	Draft(ctx context.Context, b notice.Body, who string) (st notice.Status, created bool, err error)
 	// Preview is the dry run of a body. Of one that is a draft its plan is kept.
 	Preview(ctx context.Context, b notice.Body, v notice.Previewing) (notice.Plan, error)
+	// PreviewDraft is the dry run of a draft: its plan is kept.
+	PreviewDraft(ctx context.Context, ref string, v notice.Previewing) (notice.Plan, error)
+	// ReviewDraft is PreviewDraft without keeping anything: a plan that waits for approval stays.
+	ReviewDraft(ctx context.Context, ref string, v notice.Previewing) (notice.Plan, error)
 	// Release lets a draft go to the plan that was shown.
 	Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error)
 	// Pause stops a notice until it is resumed.
@@ -178,6 +182,8 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"POST /compose/{draft}/delete": c.deleteSaved,
 		"POST /notices/{id}/release":   c.release,
 
+		"GET /notices/{id}/check":    c.show("check", c.askCheck),
+		"POST /notices/{id}/check":   c.checkNotice,
 		"POST /notices/{id}/pause":   c.pause,
 		"POST /notices/{id}/resume":  c.resume,
 		"GET /notices/{id}/cancel":   c.show("cancel", c.askCancel),

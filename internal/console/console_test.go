@@ -27,7 +27,7 @@ var views = map[string]struct {
 	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "incident": {&incidentView{}, []string{"standing"}}, "now": {&nowView{}, []string{"now"}}, "mail": {&mailView{}, []string{"standing"}}, "another": {&anotherView{}, nil}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
 	"acts": {&actsView{}, nil}, "queues": {&queuesView{}, []string{"queues"}}, "access": {&accessView{}, nil}, "sign_in": {&signInView{}, nil},
 	"account": {&accountView{}, nil}, "error": {&errorView{}, nil}, "composing": {&composingView{}, nil}, "compose": {&composeView{}, nil},
-	"cancel": {&cancelView{}, nil},
+	"cancel": {&cancelView{}, nil}, "check": {&checkView{}, nil},
 }
 
 // fill puts something into each field, two elements into each list.
@@ -106,7 +106,8 @@ func TestEveryPageIsMadeOfNothingAndOfEverything(t *testing.T) {
 // reasons are those that the ledger gives.
 var reasons = []string{notice.ReasonNoAddress, notice.ReasonUnreachable, notice.ReasonSuppressionList, notice.ReasonOnlyTo, notice.ReasonCancelled,
 	notice.ReasonExpired, notice.ReasonSuperseded, notice.ReasonAmended, notice.ReasonAdded, notice.ReasonErased, notice.ReasonReachedByNeither, notice.ReasonRestored, notice.ReasonCanary, notice.ReasonHole,
-	notice.ReasonUnsendable, notice.ReasonTooLong, notice.ReasonRetried, string(notice.Alternate), "refused"}
+	notice.ReasonUnsendable, notice.ReasonTooLong, notice.ReasonRetried, string(notice.Alternate), "refused",
+	notice.ExcludedByList, notice.ExcludedByNotice, notice.ExcludedByFilter, notice.UnknownCustomer}
 
 var verb = regexp.MustCompile(`%[a-z%]`)
 
@@ -184,6 +185,9 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 	}
 	for _, why := range []string{notice.BrakeDisagree, notice.BrakeNoWorker, notice.BrakePaused, notice.BrakeSilent, notice.BrakeUnreachable} {
 		used["brake."+why] = true
+	}
+	for _, why := range []string{notice.ForecastWorkers, notice.ForecastRelays, notice.ForecastDomain, notice.ForecastQuota, notice.ForecastNoWorker, notice.ForecastHold} {
+		used["forecast."+why] = true
 	}
 	for _, state := range []string{notice.RelayUp, notice.RelayResting, notice.RelaySilent, notice.RelayUsedUp, notice.RelayAtRest} {
 		used["relay."+state] = true

@@ -55,6 +55,7 @@ var refusals = map[string]string{
 	"notice %d is held since the ledger was restored from a backup: it is for unhold to let it go":                "refused.held_restored",
 	"notice %d is held since it could not leave: it is for unhold to let it go":                                   "refused.held_unleft",
 	"notice %d is %s: there is nothing to %s":                                                                     "refused.nothing_to_do",
+	"notice %q is no draft any more: it was released":                                                             "refused.no_draft_any_more",
 	"notice %q is %s: there is nothing to cancel":                                                                 "refused.nothing_to_cancel",
 	"is missing: a cancelled notice can't be sent on, so the page before asks":                                    "refused.unsure",
 	"there is no notice %q":                                   "refused.no_notice",

@@ -63,6 +63,8 @@ type Register interface {
 	UnderWay(ctx context.Context, r ledger.Returned) (bool, error)
 	Return(ctx context.Context, r ledger.Returned) (notice.BounceEffect, error)
 	Senders(ctx context.Context) (notice.Senders, error)
+	Limits(ctx context.Context) ([]notice.DomainLimit, error)
+	Holds(ctx context.Context) ([]notice.Hold, error)
 	Customer(ctx context.Context, id string) (notice.Customer, error)
 	Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Customer, error)
 	CustomersNamed(ctx context.Context, begin string, limit int) ([]notice.Customer, error)
@@ -104,6 +106,11 @@ type Desk struct {
 	PublicURL string
 	// Sign returns a test mail with its signature; nil: they are not signed here.
 	Sign func(message []byte, at time.Time) ([]byte, error)
+
+	// Pace says how the workers are, for forecasts; nil: there are none.
+	Pace func(ctx context.Context) (*notice.Pace, error)
+	// WorkerRate is how many mails a second one worker is reckoned to send, and RelayRate that of all relays together; 0: no limit.
+	WorkerRate, RelayRate float64
 
 	planning sync.Map // the drafts that are being planned, by number: how many customers so far, as *atomic.Int64
 }

@@ -21,12 +21,8 @@ import (
 // Preview is the dry run of a body: what a release would do, with a mail in each language. Where the body is that of a draft,
 // it is PreviewDraft; of any other nothing is kept. It shows what v asks for too.
 func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) (plan notice.Plan, err error) {
-	if v.Customer != "" {
-		id, reason := audience.CheckListed(v.Customer)
-		if reason != "" {
-			return plan, notice.Invalid("customer", "%s", reason)
-		}
-		v.Customer = id
+	if v, err = normalPreviewing(v); err != nil {
+		return plan, err
 	}
 	if b, err = d.normal(ctx, b); err != nil {
 		return plan, err
@@ -48,6 +44,19 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) 
 	return d.look(ctx, p, v, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
 }
 
+// normalPreviewing checks what a dry run is to show.
+func normalPreviewing(v notice.Previewing) (notice.Previewing, error) {
+	if v.Customer == "" {
+		return v, nil
+	}
+	id, reason := audience.CheckListed(v.Customer)
+	if reason != "" {
+		return v, notice.Invalid("customer", "%s", reason)
+	}
+	v.Customer = id
+	return v, nil
+}
+
 // sameBody reports whether two bodies are one: as they are kept, where an empty list is none.
 func sameBody(a, b notice.Body) bool {
 	first, errFirst := json.Marshal(a)
@@ -57,7 +66,10 @@ func sameBody(a, b notice.Body) bool {
 
 // PreviewDraft is the dry run of a draft. The plan is kept in the place of the draft's earlier one, and a release of its digest takes
 // it as it was shown. It has no digest where the draft can't be released as it is.
-func (d *Desk) PreviewDraft(ctx context.Context, ref string) (plan notice.Plan, err error) {
+func (d *Desk) PreviewDraft(ctx context.Context, ref string, v notice.Previewing) (plan notice.Plan, err error) {
+	if v, err = normalPreviewing(v); err != nil {
+		return plan, err
+	}
 	n, err := d.find(ctx, ref)
 	if err != nil {
 		return plan, err
@@ -65,11 +77,14 @@ func (d *Desk) PreviewDraft(ctx context.Context, ref string) (plan notice.Plan, 
 	if n.State.Released() {
 		return plan, notice.Conflict("notice %q is no draft any more: it was released", n.Key)
 	}
-	return d.previewDraft(ctx, n, notice.Previewing{})
+	return d.previewDraft(ctx, n, v)
 }
 
 // ReviewDraft is the dry run of a draft for another person: it keeps nothing, so that the plan which waits for approval stays.
-func (d *Desk) ReviewDraft(ctx context.Context, ref string) (plan notice.Plan, err error) {
+func (d *Desk) ReviewDraft(ctx context.Context, ref string, v notice.Previewing) (plan notice.Plan, err error) {
+	if v, err = normalPreviewing(v); err != nil {
+		return plan, err
+	}
 	n, err := d.find(ctx, ref)
 	if err != nil {
 		return plan, err
@@ -78,7 +93,7 @@ func (d *Desk) ReviewDraft(ctx context.Context, ref string) (plan notice.Plan, e
 	if err != nil {
 		return plan, err
 	}
-	plan, err = d.look(ctx, p, notice.Previewing{}, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
+	plan, err = d.look(ctx, p, v, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
 	plan.Draft = &n.Body
 	return plan, err
 }
@@ -275,6 +290,9 @@ func (d *Desk) look(ctx context.Context, p prepared, v notice.Previewing, make f
 	plan.Refusals, plan.Reminders = refusals(p, now), p.body.Miss(p.remind.all, now)
 	if p.body.Phase == notice.PhaseRescheduled {
 		plan.Moved = &notice.Moved{Was: p.body.Was, Audience: p.body.Audience}
+	}
+	if plan.Forecast, err = d.forecast(ctx, p, plan, now.UTC()); err != nil {
+		return plan, err
 	}
 	plan.From, plan.ReplyTo = d.from(), cmp.Or(p.body.ReplyTo, d.ReplyTo)
 	plan.Hints, err = d.Ledger.FilterHints(ctx, p.choice.Filter, p.broken.Filter)

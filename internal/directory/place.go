@@ -46,6 +46,9 @@ func (d place) locate(err error) error {
 // no such place is returned as it is.
 func Place(dir, field string) string { return at(dir).place(field) }
 
+// PlaceIn is Place for files that are kept elsewhere.
+func PlaceIn(files fs.FS, field string) string { return place{files: files}.place(field) }
+
 func (d place) place(field string) string {
 	if m := inDetails.FindStringSubmatch(field); m != nil {
 		if file := detailsPrefix + m[1] + ".md"; d.exists(file) {

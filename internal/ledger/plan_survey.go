@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -35,7 +36,13 @@ type survey struct {
 	row   []byte // the last one that was added to it
 	known interned
 	wants map[string]match
+	// others are the mails to domains that are not counted one by one.
+	others int
 }
+
+// domainsCounted is how many recipient domains are counted one by one: the memory stays bounded. The large ones come early among mailboxes in the
+// order of their local parts.
+const domainsCounted = 50_000
 
 // match is the text for a language that is wanted.
 type match struct {
@@ -46,7 +53,7 @@ type match struct {
 
 // run reads the audience with read, while the rows are kept.
 func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
-	s.plan = notice.Plan{ByLanguage: map[string]int{}, Suppressed: map[string]int{}, Fallback: map[string]int{},
+	s.plan = notice.Plan{ByLanguage: map[string]int{}, ByZone: map[string]int{}, Domains: map[string]int{}, Suppressed: map[string]int{}, Fallback: map[string]int{},
 		Filter: s.audience.FilterText, Holes: []notice.Hole{}, Refused: []notice.CustomerFault{}}
 	s.sum, s.wants, s.known = sha256.New(), map[string]match{}, interned{}
 	if err := json.NewEncoder(s.sum).Encode([]any{s.audience.Body, s.texts}); err != nil {
@@ -70,7 +77,9 @@ func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
 		}
 		return nil
 	})
-	return s.plan, g.Wait()
+	err := g.Wait()
+	s.plan.ByDomain = notice.LargestDomains(s.plan.Domains, s.others)
+	return s.plan, err
 }
 
 // digest is that of the draft's body and texts, of all rows, of the compiled mails with these digests, and of the order of the canaries: the
@@ -148,6 +157,8 @@ func (s *survey) add(ctx context.Context, r *recipient, reason string, batches c
 		}
 	} else {
 		s.plan.ByLanguage[want.text]++
+		s.plan.ByZone[r.TimeZone]++
+		s.domain(r.mailbox)
 		s.lots.add(want.text, int32(r.seq))
 		if r.Newcomer {
 			s.plan.Newcomers++
@@ -175,6 +186,20 @@ func (s *survey) add(ctx context.Context, r *recipient, reason string, batches c
 		return nil
 	}
 	return s.pass(ctx, batches)
+}
+
+// domain counts a mail by the domain of its mailbox.
+func (s *survey) domain(mailbox string) {
+	domain := mailbox[strings.LastIndexByte(mailbox, '@')+1:]
+	n, known := s.plan.Domains[domain]
+	switch {
+	case known:
+		s.plan.Domains[domain] = n + 1
+	case len(s.plan.Domains) < domainsCounted:
+		s.plan.Domains[strings.Clone(domain)] = 1 // else the map would keep the whole mailbox
+	default:
+		s.others++
+	}
 }
 
 // pass hands on the added recipients to be kept.

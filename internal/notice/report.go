@@ -11,6 +11,8 @@ type Plan struct {
 	Customers   int             `json:"customers"`              // members of the audience
 	Recipients  int             `json:"recipients"`             // mailboxes, and customers without one
 	ByLanguage  map[string]int  `json:"by_language"`            // recipients to be mailed, per language of the mail
+	ByZone      map[string]int  `json:"by_zone"`                // recipients to be mailed, per time zone; "" = that of the notice
+	ByDomain    []DomainCount   `json:"by_domain"`              // recipients to be mailed, per domain: the largest, and the others together
 	Suppressed  map[string]int  `json:"suppressed"`             // recipients not to be mailed, per reason
 	Alternates  int             `json:"alternates"`             // recipients reached at their alternate
 	Fallback    map[string]int  `json:"fallback"`               // wanted languages without a text ("" = none wanted), and how many get the default
@@ -31,6 +33,10 @@ type Plan struct {
 	Amends      *Amending       `json:"amends,omitempty"`       // null = it amends no notice
 	OnlyTo      *Restriction    `json:"only_to,omitempty"`      // null = the mails go to everybody
 	Unfit       *Unfit          `json:"unfit,omitempty"`        // null = serve has no relay to ask
+	Forecast    *Forecast       `json:"forecast,omitempty"`     // null = nothing is known of the workers
+
+	// Domains are the mails by recipient domain, those that were counted.
+	Domains map[string]int `json:"-"`
 
 	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
 	Placeholders []Placeholder `json:"placeholders"` // left over in the texts; they block the release unless that is allowed
