@@ -8,7 +8,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos failover fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated
+.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos failover fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated site
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -23,7 +23,7 @@ test-short: format vet ## the tests that start no servers: under a minute
 # The tests that decide about a change draw the same cases each time; make test-all looks for others.
 test test-short: export RAPID_SEED = 1
 
-test: lint vulnerabilities race ## all that must be green: style, known vulnerabilities, tests; six minutes at most
+test: lint vulnerabilities site race ## all that must be green: style, known vulnerabilities, tests; six minutes at most
 
 test-all: export TOCSIN_TEST_ALL = 1
 test-all: export TOCSIN_TEST_AXE = $(AXE_DIR)/package/axe.min.js
@@ -146,6 +146,9 @@ chart: ## the Helm chart: linted, rendered, each object decoded strictly into it
 	*"no such host"*|*"dial tcp"*|*"proxyconnect"*|*"Forbidden"*|*"failed downloading schema"*) echo "kubeconform: NOT CHECKED, its schemas can't be fetched" ;; \
 	*) echo "$$said"; exit 1 ;; \
 	esac
+
+site: ## the documents as pages, in bin/site, with every link checked
+	$(GO) -C tools run ./site -source .. -out ../bin/site
 
 # Only building something with the race detector tells whether it is there: it needs a C compiler with its headers.
 RACE_WORKS = CGO_ENABLED=1 $(GO) test -race -run '^$$' ./internal >/dev/null 2>&1
