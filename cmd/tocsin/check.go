@@ -57,11 +57,7 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	serve, serveErr := settings.Serve()
 	all = checkSettings(serve, err, serveErr)
 
-	type part struct {
-		name string
-		try  func() notice.Findings
-	}
-	var parts []part
+	var parts parts
 	if work.DatabaseURL != "" {
 		parts = append(parts, part{"postgres", func() notice.Findings { return ledger.Check(ctx, work.DatabaseURL) }},
 			part{"holds", func() notice.Findings { return ledger.CheckHolds(ctx, work.DatabaseURL, fileHolds(work.Holds)) }},
@@ -110,16 +106,26 @@ func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (a
 	for _, domain := range returnDomains(work.Mail) {
 		parts = append(parts, part{"return path " + domain, func() notice.Findings { return send.CheckReturnPath(ctx, domain, dns) }})
 	}
-	found := make([]notice.Findings, len(parts))
+	return append(all, parts.try()...)
+}
+
+// part is something that check tries, with the name that its findings have.
+type part struct {
+	name string
+	try  func() notice.Findings
+}
+
+type parts []part
+
+// try tries all parts at once, and returns their findings in the order of the parts.
+func (all parts) try() (findings notice.Findings) {
+	found := make([]notice.Findings, len(all))
 	var trying sync.WaitGroup
-	for i, p := range parts {
+	for i, p := range all {
 		trying.Go(func() { found[i] = p.try().Of(p.name) })
 	}
 	trying.Wait()
-	for _, f := range found {
-		all = append(all, f...)
-	}
-	return all
+	return slices.Concat(found...)
 }
 
 // checkSettings turns what is wrong with the settings into findings, each mistake once.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -37,9 +38,11 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	logger := a.logger(set.Log)
-	go sayAtHangup(ctx, logger)
 	if shortToken(set.Tokens) {
 		logger.Warn("TOCSIN_TOKEN is short and may be guessed", slog.Int("least_characters", leastToken))
+	}
+	if set.Mail.From == "" {
+		logger.Warn("TOCSIN_FROM is not set: plans keep no mails, and the workers compile them")
 	}
 	tasks, err := queue.Open(set.RedisURL, logger)
 	if err != nil {
@@ -51,12 +54,50 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	defer db.Close()
-	go keepComparing(ctx, db, logger)
 	pacers, err := pace.NewWatcher(set.RedisURL)
 	if err != nil {
 		return usage(err)
 	}
 	defer pacers.Close()
+	keepHouse(ctx, db, set, logger)
+	traces, err := tracing("serve", set.Traces, logger)
+	if err != nil {
+		return err
+	}
+	defer traces.Close()
+	reg := registry()
+	desk := deskOf(db, tasks, set.Mail, logger)
+	desk.Approvals, desk.OnlyTo, desk.Released, desk.Count = set.Approvals, set.OnlyTo, traces.Released, metrics.NewReturned(reg).Count
+	if len(set.OnlyTo) > 0 {
+		go keepAgreeing(ctx, db, logger)
+		defer resign(ctx, db, logger)
+	}
+	closeRelays, err := giveRelays(ctx, desk, db, set.Mail, logger)
+	if err != nil {
+		return err
+	}
+	defer closeRelays()
+	reg.MustRegister(metrics.NewStanding(db.Standing, reckoning(set), logger))
+	stopTelling, err := tell(ctx, db, set, reg, logger)
+	if err != nil {
+		return usage(err)
+	}
+	defer stopTelling()
+	pace := paceOf(pacers, db, logger)
+	desk.Pace, desk.WorkerRate, desk.RelayRate = pace, float64(set.WorkerRate), reckoning(set).RelayRate
+	page := console.New(console.Options{Book: db, Desk: desk, Log: logger, Queues: tasks.Standing, Pace: pace, URL: set.ConsoleURL, Idle: set.Session,
+		OIDC: issuer(set), Registry: reg, Version: version()})
+	return serveBoth(ctx, set, api.Options{
+		Desk: desk, Book: db, Pace: pace, Console: page, Log: logger, Registry: reg, Span: traces.Request, Version: version(),
+		Ready: readiness(db.Ready, tasks.Ready), Keys: db.Keys,
+		Tokens: set.Tokens, Holds: fileHolds(set.Holds), Proxies: set.Proxies, ConsoleURL: set.ConsoleURL,
+	}, optout.New(desk.Set, set.Mail.From))
+}
+
+// keepHouse starts the duties that a server has besides its answers, until ctx ends.
+func keepHouse(ctx context.Context, db *ledger.DB, set config.Serve, logger *slog.Logger) {
+	go sayAtHangup(ctx, logger)
+	go keepComparing(ctx, db, logger)
 	go keepHolds(ctx, db, set.Holds, logger)
 	go func() { // a database that is away now may come
 		if err := db.Ready(ctx); err != nil && ctx.Err() == nil {
@@ -67,69 +108,24 @@ func (*serveCmd) Run(ctx context.Context, a *app) error {
 	go drop(ctx, "saved drafts", set.Retention, retentionEvery, db.DropOldSavedDrafts, logger)
 	go drop(ctx, "numbers of marks", marksIdle, retentionEvery, db.PruneMarks, logger)
 	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
-	if set.Mail.From == "" {
-		logger.Warn("TOCSIN_FROM is not set: plans keep no mails, and the workers compile them")
-	}
-	desk := deskOf(db, tasks, set.Mail, logger)
-	desk.Approvals = set.Approvals
-	traces, err := tracing("serve", set.Traces, logger)
-	if err != nil {
-		return err
-	}
-	defer traces.Close()
-	desk.Released = traces.Released
-	if desk.OnlyTo = set.OnlyTo; len(set.OnlyTo) > 0 {
-		go keepAgreeing(ctx, db, logger)
-		defer resign(ctx, db, logger)
-	}
-	if len(set.Mail.Relays) > 0 {
-		relays, err := pool(ctx, set.Mail, send.Options{Logger: logger})
-		if err != nil {
-			return err
-		}
-		defer relays.Close()
-		desk.Sender = relays
-		if desk.Sign, err = signing(set.Mail); err != nil {
-			return usage(err)
-		}
-		go (&levers{db: db, relays: relays}).keep(ctx)
-		go (&delivery.Quotas{Ledger: db, Relays: relays, Logger: logger}).Run(ctx)
-	}
-	ln, err := net.Listen("tcp", set.Listen)
-	if err != nil {
-		return fmt.Errorf("serve: %w", err)
-	}
-	reg := registry()
-	reg.MustRegister(metrics.NewStanding(db.Standing, reckoning(set), logger))
-	desk.Count = metrics.NewReturned(reg).Count
-	stopTelling, err := tell(ctx, db, set, reg, logger)
-	if err != nil {
-		return usage(err)
-	}
-	defer stopTelling()
-	logger.Info("serving", slog.String("listen", ln.Addr().String()))
-	pace := paceOf(pacers, db, logger)
-	desk.Pace, desk.WorkerRate, desk.RelayRate = pace, float64(set.WorkerRate), reckoning(set).RelayRate
-	o := api.Options{
-		Desk:     desk,
-		Book:     db,
-		Pace:     pace,
-		Log:      logger,
-		Tokens:   set.Tokens,
-		Keys:     db.Keys,
-		Holds:    fileHolds(set.Holds),
-		Ready:    readiness(db.Ready, tasks.Ready),
-		Registry: reg,
-		Proxies:  set.Proxies,
-		Span:     traces.Request,
-		Console: console.New(console.Options{Book: db, Desk: desk, Log: logger, Queues: tasks.Standing, Pace: pace, URL: set.ConsoleURL, Idle: set.Session, OIDC: issuer(set),
-			Registry: reg, Version: version()}),
+}
 
-		ConsoleURL: set.ConsoleURL,
-
-		Version: version(),
+// giveRelays lets a desk send the mails that need no worker, over the relays of the settings. Without relays it sends none.
+func giveRelays(ctx context.Context, desk *control.Desk, db *ledger.DB, mail config.Mail, logger *slog.Logger) (stop func(), err error) {
+	if len(mail.Relays) == 0 {
+		return func() {}, nil
 	}
-	return serveBoth(ctx, o, ln, set.Public, optout.New(desk.Set, set.Mail.From))
+	if desk.Sign, err = signing(mail); err != nil {
+		return nil, usage(err)
+	}
+	relays, err := pool(ctx, mail, send.Options{Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	desk.Sender = relays
+	go (&levers{db: db, relays: relays}).keep(ctx)
+	go (&delivery.Quotas{Ledger: db, Relays: relays, Logger: logger}).Run(ctx)
+	return relays.Close, nil
 }
 
 // reckoning is how many workers are wanted, by the settings of serve. A relay without a rate takes any number of mails.
@@ -155,20 +151,24 @@ func issuer(set config.Serve) *oidc.Client {
 }
 
 // serveBoth serves the API, and what is open to the internet where the settings say so. When one of them ends, so does the other.
-func serveBoth(ctx context.Context, o api.Options, ln net.Listener, set config.Public, pages *optout.Pages) error {
-	if set.Listen == "" {
+func serveBoth(ctx context.Context, set config.Serve, o api.Options, pages *optout.Pages) error {
+	ln, err := net.Listen("tcp", set.Listen)
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	o.Log.Info("serving", slog.String("listen", ln.Addr().String()))
+	if set.Public.Listen == "" {
 		return api.NewServer(o).Serve(ctx, ln)
 	}
-	hooks := &hook.Hooks{SNSTopics: set.SNSTopics, PostmarkPassword: set.PostmarkPassword, MailgunKey: set.MailgunKey}
-	if set.SendGridKey != "" {
-		var err error
-		if hooks.SendGridKey, err = hook.ParseSendGridKey(set.SendGridKey); err != nil {
-			return usage(notice.Invalid("TOCSIN_SENDGRID_KEY", "%v", err))
+	hooks := &hook.Hooks{SNSTopics: set.Public.SNSTopics, PostmarkPassword: set.Public.PostmarkPassword, MailgunKey: set.Public.MailgunKey}
+	if set.Public.SendGridKey != "" {
+		if hooks.SendGridKey, err = hook.ParseSendGridKey(set.Public.SendGridKey); err != nil {
+			return errors.Join(usage(notice.Invalid("TOCSIN_SENDGRID_KEY", "%v", err)), ln.Close())
 		}
 	}
-	open, err := net.Listen("tcp", set.Listen)
+	open, err := net.Listen("tcp", set.Public.Listen)
 	if err != nil {
-		return fmt.Errorf("serve the webhooks and the pages of readers: %w", err)
+		return errors.Join(fmt.Errorf("serve the webhooks and the pages of readers: %w", err), ln.Close())
 	}
 	o.Log.Info("serving webhooks and pages of readers", slog.String("listen", open.Addr().String()))
 	both, ctx := errgroup.WithContext(ctx)

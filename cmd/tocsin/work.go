@@ -34,35 +34,18 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		return usage(err)
 	}
 	logger := a.logger(set.Log)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // a worker holds little, and makes a mail after the other
-	}
 	hangups, logins := hangups(), make(chan struct{}, 1)
-	relays, err := pool(ctx, set.Mail, send.Options{Logger: logger, Silence: set.RelaySilence, OpenMarks: set.MaxOpenMarks, LoginFailed: func() {
-		select {
-		case logins <- struct{}{}:
-		default:
-		}
-	}})
+	relays, err := pool(ctx, set.Mail, send.Options{Logger: logger, Silence: set.RelaySilence, OpenMarks: set.MaxOpenMarks, LoginFailed: func() { nudge(logins) }})
 	if err != nil {
 		return err
 	}
 	defer relays.Close()
-	sign, err := signing(set.Mail)
-	if err != nil {
-		return usage(err)
-	}
 	tasks, err := queue.Open(set.RedisURL, logger)
 	if err != nil {
 		return usage(err)
 	}
 	defer tasks.Close()
-	mirrors := []ledger.Mirror{tasks}
-	if set.MarksDir != "" {
-		mirrors = append(mirrors, ledger.MarksDir(set.MarksDir))
-	}
-	db, err := ledger.Open(ctx, set.DatabaseURL, ledger.Options{
-		Lease: set.Lease, Worker: holder(), Process: processName(), OnlyTo: set.OnlyTo, Mirrors: mirrors, Logger: logger})
+	db, err := workersLedger(ctx, set, tasks, logger)
 	if err != nil {
 		return usage(err)
 	}
@@ -77,12 +60,7 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return usage(err)
 	}
-	untilDrained, stopPacing := context.WithCancel(context.WithoutCancel(ctx)) // a worker that drains is paced too
-	var paced sync.WaitGroup
-	paced.Go(func() { pacer.Run(untilDrained) })
-	paced.Go(func() { (&delivery.Quotas{Ledger: db, Relays: relays, Logger: logger}).Run(untilDrained) })
-	defer paced.Wait()
-	defer stopPacing()
+	defer pacePool(ctx, pacer, &delivery.Quotas{Ledger: db, Relays: relays, Logger: logger})()
 	reg := registry()
 	measure := metrics.NewWorker(reg)
 	traces, err := tracing("work", set.Traces, logger)
@@ -90,22 +68,14 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer traces.Close()
-	worker, err := delivery.NewWorker(traces.Ledger(measure.Ledger(db)), tasks, mailSet(set.Mail), measure.Sender(relays), delivery.Options{
-		Name:        holder(),
-		From:        set.Mail.From,
-		ReplyTo:     set.Mail.ReplyTo,
-		Zone:        set.Mail.Zone,
-		PublicURL:   set.Mail.PublicURL,
-		Connections: relays.Connections(),
-		OpenMarks:   set.MaxOpenMarks,
-		Drain:       set.Drain,
-		FirstRetry:  set.FirstRetry,
-		Pacer:       measure.Pacer(pacer),
-		Sign:        sign,
-		Logger:      logger,
-		Levers:      (&levers{db: db, relays: relays, pacer: pacer, sends: true}).pull,
-		Compare:     func(ctx context.Context) error { return errors.Join(db.CompareMarks(ctx), db.Agree(ctx)) },
-	})
+	o := workerOptions(set, logger)
+	o.Connections, o.Pacer = relays.Connections(), measure.Pacer(pacer)
+	if o.Sign, err = signing(set.Mail); err != nil {
+		return usage(err)
+	}
+	o.Levers = (&levers{db: db, relays: relays, pacer: pacer, sends: true}).pull
+	o.Compare = func(ctx context.Context) error { return errors.Join(db.CompareMarks(ctx), db.Agree(ctx)) }
+	worker, err := delivery.NewWorker(traces.Ledger(measure.Ledger(db)), tasks, mailSet(set.Mail), measure.Sender(relays), o)
 	if err != nil {
 		return usage(err)
 	}
@@ -113,16 +83,59 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	go again.watch(ctx, hangups, logins)
 	measure.OpenMarks(worker.Open, set.MaxOpenMarks)
 	measure.Limits(relays.Health, pacer.Throttled)
-	if set.Listen != "" {
-		stop, err := watch(set.Listen, api.Options{Tokens: set.Tokens, Keys: db.Keys, Ready: readiness(db.Ready, tasks.Ready), Registry: reg, Log: logger, Version: version(), Drain: time.Second})
-		if err != nil {
-			return err
-		}
-		defer stop()
+	stop, err := watch(set.Listen, api.Options{Tokens: set.Tokens, Keys: db.Keys, Ready: readiness(db.Ready, tasks.Ready), Registry: reg, Log: logger, Version: version(), Drain: time.Second})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // a worker holds little, and makes a mail after the other
 	}
 	err = worker.Run(ctx)
 	resign(ctx, db, logger)
 	return err
+}
+
+// workerOptions are those that the settings have.
+func workerOptions(set config.Work, logger *slog.Logger) delivery.Options {
+	return delivery.Options{
+		Name:       holder(),
+		From:       set.Mail.From,
+		ReplyTo:    set.Mail.ReplyTo,
+		Zone:       set.Mail.Zone,
+		PublicURL:  set.Mail.PublicURL,
+		OpenMarks:  set.MaxOpenMarks,
+		Drain:      set.Drain,
+		FirstRetry: set.FirstRetry,
+		Logger:     logger,
+	}
+}
+
+// nudge wakes who waits for it, now or when it waits next.
+func nudge(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// workersLedger is the ledger of a process that marks.
+func workersLedger(ctx context.Context, set config.Work, tasks *queue.Queue, logger *slog.Logger) (*ledger.DB, error) {
+	mirrors := []ledger.Mirror{tasks}
+	if set.MarksDir != "" {
+		mirrors = append(mirrors, ledger.MarksDir(set.MarksDir))
+	}
+	return ledger.Open(ctx, set.DatabaseURL, ledger.Options{
+		Lease: set.Lease, Worker: holder(), Process: processName(), OnlyTo: set.OnlyTo, Mirrors: mirrors, Logger: logger})
+}
+
+// pacePool keeps the limits and the quotas until stop is called: a worker that drains has them too.
+func pacePool(ctx context.Context, pacer *pace.Pacer, quotas *delivery.Quotas) (stop func()) {
+	untilDrained, end := context.WithCancel(context.WithoutCancel(ctx))
+	var both sync.WaitGroup
+	both.Go(func() { pacer.Run(untilDrained) })
+	both.Go(func() { quotas.Run(untilDrained) })
+	return func() { end(); both.Wait() }
 }
 
 // pacing returns what says when a mail may leave, by the limits of the settings.
@@ -163,8 +176,11 @@ func holder() string {
 // processName names this process apart from an earlier one that had its host name and number.
 func processName() string { return fmt.Sprintf("%s/%d", holder(), time.Now().UnixMilli()) }
 
-// watch serves a worker's health and metrics until stop is called.
+// watch serves a worker's health and metrics until stop is called; without an address it serves nothing.
 func watch(addr string, o api.Options) (stop func(), err error) {
+	if addr == "" {
+		return func() {}, nil
+	}
 	if err := api.CheckListen(addr, o.Tokens); err != nil {
 		return nil, usage(err)
 	}
