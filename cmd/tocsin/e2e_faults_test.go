@@ -43,9 +43,7 @@ func TestAKilledWorkerCostsNoMailAndDoublesNone(t *testing.T) {
 	n := testkit.Size(600, 3000)
 	s.customers(n)
 	victim := s.work()
-	s.gate.shut(200)
-	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	s.gate.await()
+	s.underWay("outage-1", 200)
 	s.work()
 	victim.kill()
 	s.gate.open()
@@ -69,9 +67,7 @@ func TestAllWorkersKilledAndRedisFlushed(t *testing.T) {
 	n := testkit.Size(600, 3000)
 	s.customers(n)
 	workers := []*program{s.work(), s.work()}
-	s.gate.shut(200)
-	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	s.gate.await()
+	s.underWay("outage-1", 200)
 	for _, w := range workers {
 		w.kill()
 	}
@@ -192,9 +188,7 @@ func TestAfterPauseAndCancelAtMostTheMarkedLeave(t *testing.T) {
 	n := testkit.Size(800, 4000)
 	s.customers(n)
 	s.work()
-	s.gate.shut(200)
-	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	s.gate.await()
+	s.underWay("outage-1", 200)
 	s.must(nil, "notice", "pause", "outage-1")
 	after := s.sink.Count()
 	s.gate.open()

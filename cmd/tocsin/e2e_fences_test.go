@@ -23,9 +23,7 @@ func TestAPlannedHoldStopsARunningNotice(t *testing.T) {
 	n := testkit.Size(600, 3000)
 	s.customers(n)
 	s.work()
-	s.gate.shut(200)
-	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	s.gate.await()
+	s.underWay("outage-1", 200)
 	// The workers know nothing of the file: a hold binds them all the same. It lasts longer than the test waits,
 	// and is then removed: to take it out of the file ends nothing.
 	file := func(holds string) string {
@@ -68,9 +66,7 @@ func TestALaterNoticeOvertakesTheEarlier(t *testing.T) {
 	n := testkit.Size(600, 3000)
 	s.customers(n)
 	s.work()
-	s.gate.shut(200)
-	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	s.gate.await()
+	s.underWay("outage-1", 200)
 	s.must(nil, "notice", "pause", "outage-1") // so that some of it is still owed
 	s.gate.open()
 	s.must(nil, "notice", "send", s.notice("outage-1.resolved", "incident: outage-1"), "--yes", "--wait")
@@ -102,9 +98,7 @@ func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	s.customers(n)
 	s.work()
 	s.work()
-	s.gate.shut(300)
-	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	s.gate.await()
+	s.underWay("outage-1", 300)
 	data := s.sql("SHOW data_directory")
 	backup := data + ".backup"
 	s.withoutPostgres(func() { s.shell("cp", "-a", data, backup) })
@@ -146,9 +140,7 @@ func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 	n := testkit.Size(500, 2000)
 	s.customers(n)
 	first := s.work()
-	s.gate.shut(200)
-	s.must(nil, "notice", "send", s.notice("outage-1"), "--yes")
-	s.gate.await()
+	s.underWay("outage-1", 200)
 	dump := filepath.Join(t.TempDir(), "dump.sql")
 	s.shell(testkit.Program(t, "pg_dump"), "-f", dump, s.services.DatabaseURL)
 	s.gate.open()

@@ -285,6 +285,14 @@ func (s *system) await(key, what string, want func(notice.Status) bool) notice.S
 	}
 }
 
+// underWay sends a notice, of which so many mails are through: the gate is shut for the others.
+func (s *system) underWay(key string, through int) {
+	s.t.Helper()
+	s.gate.shut(through)
+	s.must(nil, "notice", "send", s.notice(key), "--yes")
+	s.gate.await()
+}
+
 func finished(st notice.Status) bool {
 	return st.State.Finished() && st.Counts["queued"]+st.Counts["deferred"]+st.Counts["sending"] == 0
 }

@@ -86,11 +86,7 @@ func (s *Server) putCustomer(ctx context.Context, in *struct {
 	}
 	kept, created, err := s.book.PutCustomer(ctx, row)
 	kept.Attributes = filled(kept.Attributes)
-	out, err := ok(kept, err)
-	if err == nil && created {
-		out.Status = http.StatusCreated
-	}
-	return out, err
+	return made(kept, created, err)
 }
 
 // mergePatch is the media type of RFC 7396.

@@ -53,11 +53,7 @@ func (s *Server) addHold(ctx context.Context, in *struct{ Body holdBody }) (*ans
 	if err := h.Check(time.Now()); err != nil {
 		return nil, err
 	}
-	out, err := ok(s.book.AddHold(ctx, h, requestOf(ctx).who))
-	if err == nil {
-		out.Status = http.StatusCreated
-	}
-	return out, err
+	return created(s.book.AddHold(ctx, h, requestOf(ctx).who))
 }
 
 // Holds returns the holds that are in force or to come.

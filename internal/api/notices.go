@@ -32,6 +32,18 @@ func ok[T any](body T, err error) (*answer[T], error) {
 	return &answer[T]{Status: http.StatusOK, Body: body}, nil
 }
 
+// created answers 201.
+func created[T any](body T, err error) (*answer[T], error) { return made(body, true, err) }
+
+// made answers 201 where something is new, else 200.
+func made[T any](body T, isNew bool, err error) (*answer[T], error) {
+	out, err := ok(body, err)
+	if err == nil && isNew {
+		out.Status = http.StatusCreated
+	}
+	return out, err
+}
+
 type (
 	noticeInput struct {
 		RawBody []byte
@@ -100,11 +112,7 @@ func (s *Server) draft(ctx context.Context, in *noticeInput) (*answer[Receipt], 
 		return nil, err
 	}
 	st, created, err := s.desk.Draft(ctx, in.Body, requestOf(ctx).who)
-	out, err := ok(Receipt{Status: tidyStatus(st), Created: created}, err)
-	if err == nil && created {
-		out.Status = http.StatusCreated
-	}
-	return out, err
+	return made(Receipt{Status: tidyStatus(st), Created: created}, created, err)
 }
 
 func (s *Server) test(ctx context.Context, in *struct {

@@ -96,11 +96,7 @@ func (s *Server) suppress(ctx context.Context, in *struct{ Body suppressionBody 
 		}
 	}
 	kept, created, err := s.book.Suppress(ctx, row, requestOf(ctx).who)
-	out, err := ok(kept, err)
-	if err == nil && created {
-		out.Status = http.StatusCreated
-	}
-	return out, err
+	return made(kept, created, err)
 }
 
 // suppressionFile takes hold of the body before anything reads it whole.

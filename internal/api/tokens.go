@@ -61,11 +61,7 @@ func (s *Server) addToken(ctx context.Context, in *struct{ Body tokenBody }) (*a
 	secret := notice.NewTokenSecret()
 	kept, err := s.book.AddToken(ctx, t, sha256.Sum256([]byte(secret)), requestOf(ctx).who)
 	s.keys.stale()
-	out, err := ok(FreshToken{kept, secret}, err)
-	if err == nil {
-		out.Status = http.StatusCreated
-	}
-	return out, err
+	return created(FreshToken{kept, secret}, err)
 }
 
 // Tokens returns the tokens, revoked ones too.

@@ -82,11 +82,7 @@ func (s *Server) describeUsers(api huma.API) {
 func (s *Server) invite(ctx context.Context, name string) (*answer[Invitation], error) {
 	secret, until := rand.Text(), time.Now().Add(linkLasts).UTC()
 	u, err := s.book.AddLink(ctx, name, sha256.Sum256([]byte(secret)), linkLasts, requestOf(ctx).who)
-	out, err := ok(Invitation{u, s.consoleURL + SignInPath + "?token=" + secret, until}, err)
-	if err == nil {
-		out.Status = http.StatusCreated
-	}
-	return out, err
+	return created(Invitation{u, s.consoleURL + SignInPath + "?token=" + secret, until}, err)
 }
 
 // Users returns the people who use the console, removed ones too.

@@ -42,11 +42,7 @@ func (s *Server) describeWebhooks(api huma.API) {
 	test := op("test-webhook", http.MethodPost, "/v1/webhooks/{name}/test", "Send a test event to a receiver; the message has its outcome")
 	test.DefaultStatus = http.StatusCreated
 	register(s, api, test, func(ctx context.Context, in *webhookName) (*answer[notice.WebhookMessage], error) {
-		out, err := ok(s.book.TestWebhook(ctx, in.Name, requestOf(ctx).who))
-		if err == nil {
-			out.Status = http.StatusCreated
-		}
-		return out, err
+		return created(s.book.TestWebhook(ctx, in.Name, requestOf(ctx).who))
 	}, 404, 422)
 	register(s, api, op("retry-webhook", http.MethodPost, "/v1/webhooks/{name}/retry", "Try the messages that wait, or were given up, at once"),
 		func(ctx context.Context, in *webhookName) (*answer[webhookRetry], error) {

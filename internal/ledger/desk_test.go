@@ -40,8 +40,13 @@ func (d *desk) releaseTo(mailboxes int) {
 
 func open(t *testing.T) *desk {
 	t.Helper()
-	url := testkit.Postgres(t)
-	db, err := ledger.Open(t.Context(), url, ledger.Options{MaxConns: 24})
+	return deskOn(t, testkit.Postgres(t), ledger.Options{MaxConns: 24})
+}
+
+// deskOn is open on the database of this URL.
+func deskOn(t *testing.T, url string, o ledger.Options) *desk {
+	t.Helper()
+	db, err := ledger.Open(t.Context(), url, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/local"
@@ -205,20 +204,4 @@ func TestACommitThatStoppedWaitingIsNotKnown(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("a commit that no standby has was taken for one")
 	}
-}
-
-// deskOn is open on a server of its own.
-func deskOn(t *testing.T, url string, o ledger.Options) *desk {
-	t.Helper()
-	db, err := ledger.Open(t.Context(), url, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	pool, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	return &desk{DB: db, t: t, pool: pool, url: url}
 }
