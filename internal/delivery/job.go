@@ -183,7 +183,7 @@ func (m *mark) Ask() {
 	m.asks++
 	m.until = time.Now().Add(m.w.grace)
 	m.w.marks = append(m.w.marks, ask{mark: m, n: m.asks})
-	m.w.signal()
+	m.w.came()
 }
 
 // Wait returns nil only when a commit that was acknowledged has marked the row.

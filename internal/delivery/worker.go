@@ -103,7 +103,7 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(),
 		places: min(o.OpenMarks, ring*o.Connections), owed: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		dispatcher: dispatcher{pacer: o.Pacer, places: o.Chunks}, runs: map[*line]*run{}}
-	w.writer = newWriter(l, o.Logger, w.places/2)
+	w.writer = newWriter(l, o.Logger, w.places)
 	w.writer.backoff = o.backoff
 	w.brake = brake{after: brakeAfter, late: brakeLate, broad: brakeBroad, rows: map[int64]*refusals{}}
 	w.notices = &programs{load: w.load}

@@ -31,7 +31,7 @@ type writer struct {
 	ledger Ledger
 	logger *slog.Logger
 	grace  time.Duration
-	enough int // marks and outcomes that are worth a commit at once
+	enough int // marks and outcomes beside which no more come: each delivery under way waits for one of them at most
 	// What the simulation has its own way of: to wait for more before a commit, after one that took so long, and how
 	// long to wait after so many failures.
 	gather  func(ctx context.Context, cost time.Duration)
@@ -73,7 +73,15 @@ func (w *writer) record(o ledger.Outcome, by interface{ acknowledged() }) {
 		j.ended = true
 	}
 	w.outcomes = append(w.outcomes, recording{o, by})
-	w.signal()
+	w.came()
+}
+
+// came wakes the writer where that has it do something: for the first that there is to write, and when enough has come. The caller
+// holds the mutex.
+func (w *writer) came() {
+	if n := len(w.marks) + len(w.outcomes); n == 1 || n >= w.enough {
+		w.signal()
+	}
 }
 
 func (w *writer) signal() {
