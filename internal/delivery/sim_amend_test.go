@@ -21,6 +21,10 @@ const (
 	amendLooksAtLastAlone mutant = "an amendment of an amendment forgets who got the first version"
 	amendDoesNotWait      mutant = "an amendment does not wait for open marks"
 	amendMailsSuppressed  mutant = "an amendment mails what was suppressed"
+	amendMailsErased      mutant = "an amendment mails what was erased"
+	amendLeavesReminders  mutant = "an amendment leaves the reminders of the notice"
+	eraseLooksOnce        mutant = "an erasure does not look for the rows that an amendment took over meanwhile"
+	amendIgnoresRows      mutant = "an amendment does not ask whether rows were added since its plan"
 )
 
 // amended returns the notice that an amendment stops; nil: it is none.
@@ -73,7 +77,9 @@ func (m *memory) stopAmended(a *noticeRow) {
 	}
 	a.State, a.reason, a.HeldUntil = notice.Cancelled, notice.ReasonAmended, nil
 	m.stopAll(a)
-	m.cancelReminders(a)
+	if m.mutant != amendLeavesReminders {
+		m.cancelReminders(a)
+	}
 }
 
 // layAmendment makes the chunks of an amendment over those of the notice that it stops.
@@ -82,7 +88,7 @@ func (m *memory) layAmendment(n, a *noticeRow) {
 		m.stopAmended(a)
 	}
 	for _, c := range m.chunksOf(a) {
-		if c.lo == c.hi { // of a release that was taken back
+		if c.lo == c.hi || c.lo >= len(n.plan.recipients) { // of a release that was taken back, or of an added row that the mutant forgets
 			continue
 		}
 		k := &chunkRow{notice: n, leaseRow: leaseRow{id: int64(len(m.chunks) + 1), lo: c.lo, hi: c.hi, dueAt: m.now()}}
@@ -96,7 +102,7 @@ func (m *memory) layAmendment(n, a *noticeRow) {
 			case !c.leaseUntil.IsZero() && c.openMark(seq) && m.mutant != amendDoesNotWait:
 				n.outcomes[seq] = &outcomeRow{state: notice.DeliveryQueued, dueAt: m.now().Add(m.opts.DotGrace), at: m.now()}
 			}
-			if n.plan.recipients[seq].erased {
+			if n.plan.recipients[seq].erased && m.mutant != amendMailsErased {
 				k.stopped |= k.bit(seq)
 			}
 		}
@@ -138,7 +144,7 @@ func (m *memory) corrects(c *chunkRow, seq int) bool {
 // amend drafts an amendment of a notice and releases it; it returns its number, and whether it was released.
 func (p *script) amend(n int64, phase string) (id int64, released bool) {
 	b := simBody(fmt.Sprint("amendment", len(p.memory.notices)))
-	b.Incident, b.Phase, b.Amends = "i", phase, p.memory.notice(n).Key
+	b.Incident, b.Phase, b.Amends, b.Kind = "i", phase, p.memory.notice(n).Key, p.memory.notice(n).Body.Kind
 	id = p.memory.draft(b, simTexts)
 	return id, p.press(id)
 }
@@ -255,5 +261,35 @@ var amendScripts = map[mutant]func(p *script){
 		id, ok := p.amend(1, "identified")
 		p.must(ok, "it was not amended")
 		p.must(p.chunk(id).view(0).state == notice.DeliverySuppressed, "what was suppressed is mailed")
+	},
+	amendMailsErased: func(p *script) { // their address is gone
+		p.memory.customers = append(p.memory.customers, simCustomer{"customer1x", "m1@1.example.com"})
+		p.release(1)
+		_ = p.s.DeleteCustomer(context.Background(), "customer0x")
+		id, ok := p.amend(1, "identified")
+		p.must(ok && !p.row(id, 0).Owed(), "a mail is owed to a customer who was erased")
+	},
+	eraseLooksOnce: func(p *script) {
+		p.release(1)
+		p.between["erase"] = func() { p.amend(1, "identified") }
+		_ = p.s.DeleteCustomer(context.Background(), "customer0x")
+		p.look("erased")
+	},
+	amendLeavesReminders: func(p *script) {
+		p.announce()
+		_, ok := p.amend(1, notice.PhaseScheduled)
+		p.must(ok, "it was not amended")
+		p.wait(25 * time.Hour)
+		p.leave(4)
+		if p.memory.notice(4).plan != nil {
+			p.attempt(4)
+		}
+	},
+	amendIgnoresRows: func(p *script) { // a row is added between the plan and the press
+		p.release(1)
+		p.between["release"] = func() { p.must(p.add(1, "customer0x", otherMailbox), "the addition was refused") }
+		id, ok := p.amend(1, "identified")
+		p.must(!ok && p.press(id), "a plan without a row of the notice was taken, or the next one was refused")
+		p.must(p.err != nil || p.row(id, 1).Owed(), "the notice is stopped, and a mailbox of it is forgotten")
 	},
 }

@@ -22,6 +22,8 @@ import (
 //	superseded  after a later phase began, no mark of an earlier one commits, and none of its dots follows the later
 //	            one's mark; a stopped delivery is not owed unless a dot may still come (marked, dotted, stopped rows)
 //	reminded    no mark of a reminder commits after a notice that ends it has begun, or its window has (remindedOf)
+//	amended     an amendment has the rows of the notice that it stops, of which no mark commits any more; the correction goes to all who got
+//	            an earlier version, and to nobody of whom none was marked (amended, fits)
 //	tried       the rest of a notice with a canary is marked only after an operator has had it go on (tried)
 //	planned     a release takes the plan that was shown, and it alone: nobody is added, and nobody lost (taken, planned)
 //	erased      no plan holds a customer whose erasure has returned (planned)
@@ -50,6 +52,10 @@ type checker struct {
 	plans    map[*planRow]showing // as they were shown
 	took     map[string]*planRow  // by notice
 	over     map[string]string    // reminders that have ended, and by which notice
+	// versions are, by the key of an amendment, those of the notices that it puts right; plain are the mailboxes that the relay took its
+	// plain text for.
+	versions map[string][]string
+	plain    map[mailbox]bool
 	// additions are how many rows were added since the release, by plan.
 	additions map[*planRow]int
 	restored  bool
@@ -77,7 +83,7 @@ type showing struct {
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
 		marks: map[ledger.Attempt]int{}, inARow: map[[2]int64]int{}, most: map[int64]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
-		silent: map[string]listing{}, mayList: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, additions: map[*planRow]int{}, took: map[string]*planRow{}, released: map[string]bool{}, wentOn: map[string]bool{}, over: map[string]string{}, holds: map[int64]time.Time{}}
+		silent: map[string]listing{}, mayList: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, additions: map[*planRow]int{}, took: map[string]*planRow{}, released: map[string]bool{}, wentOn: map[string]bool{}, over: map[string]string{}, versions: map[string][]string{}, plain: map[mailbox]bool{}, holds: map[int64]time.Time{}}
 }
 
 // check looks at all that a step may have changed.
@@ -279,7 +285,7 @@ func (c *checker) planned() error {
 // final names something that is not settled yet; nil: every delivery has reached a final state.
 func (c *checker) final() error {
 	for _, n := range c.world.memory.notices {
-		if n.tooLate() {
+		if n.tooLate() || c.world.memory.idleAmendment(n) {
 			continue
 		}
 		if !n.State.Finished() {

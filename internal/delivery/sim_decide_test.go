@@ -53,6 +53,10 @@ func (w *world) decide() {
 		w.add(n)
 		return
 	}
+	if w.amends() && w.rng.IntN(3) == 0 {
+		w.amend(n)
+		return
+	}
 	address := w.address(n)
 	settle := func(s notice.Settlement) func(ctx context.Context, d *control.Desk) error {
 		return func(ctx context.Context, d *control.Desk) error { _, err := d.Settle(ctx, n.Key, s, "op"); return err }
@@ -189,7 +193,7 @@ func (w *world) failOver() {
 // release has an operator release a notice. It is not always the Desk that does: to compile the texts each time would
 // cost as much as all the rest of a schedule.
 func (w *world) release(n *noticeRow) {
-	if w.thorough {
+	if w.thorough && n.Body.Amends == "" {
 		w.operate("release", false, func(ctx context.Context, d *control.Desk) error {
 			_, _, err := d.Release(ctx, n.Key, notice.Releasing{Allow: []string{notice.CheckPast}}, "op")
 			return err
@@ -222,7 +226,7 @@ func (w *world) lookAfter() (busy bool) {
 	busy = w.leave()
 	for _, n := range w.memory.notices {
 		switch {
-		case n.tooLate(), n.byHold():
+		case n.tooLate(), n.byHold(), w.memory.idleAmendment(n):
 		case n.State == notice.Draft:
 			if w.memory.roomForCanary(n) != nil {
 				n.Body.Canary = 0 // as its refusal says

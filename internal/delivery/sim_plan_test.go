@@ -28,7 +28,8 @@ type planRow struct {
 	state      planState
 	recipients []recipientRow // by seq
 	customers  int
-	unlisted   bool // its customers are not written down yet; only where a mutant freezes in two transactions
+	amends     int64 // the plan whose rows it took over; 0: it is no amendment's
+	unlisted   bool  // its customers are not written down yet; only where a mutant freezes in two transactions
 }
 
 // recipientRow is one mailbox with all who share it, or a customer without any. It is the obligation.
@@ -75,19 +76,24 @@ type frozen struct {
 	recipients []recipientRow
 	customers  int
 	body       string
+	amends     int64 // the plan that they come from
 }
 
 // lookAround is the snapshot of a freeze. It holds the shared erasure lock until the plan is kept.
 func (m *memory) lookAround(id int64) frozen {
 	if a := m.amended(m.notice(id)); a != nil {
-		return frozen{copyRows(a), a.customers, m.notice(id).Body.ReplyTo}
+		f := frozen{recipients: copyRows(a), customers: a.customers, body: m.notice(id).Body.ReplyTo}
+		if a.plan != nil {
+			f.amends = a.plan.id
+		}
+		return f
 	}
-	return frozen{m.layOut(m.notice(id)), len(m.customers), m.notice(id).Body.ReplyTo}
+	return frozen{recipients: m.layOut(m.notice(id)), customers: len(m.customers), body: m.notice(id).Body.ReplyTo}
 }
 
 // freeze keeps a plan of a draft, rows, customers and digest, in the transaction that read them.
 func (m *memory) freeze(id int64, f frozen) *planRow {
-	p := &planRow{id: int64(len(m.plans) + 1), notice: m.notice(id), body: f.body, state: planFrozen, recipients: f.recipients, customers: f.customers}
+	p := &planRow{id: int64(len(m.plans) + 1), notice: m.notice(id), body: f.body, state: planFrozen, recipients: f.recipients, customers: f.customers, amends: f.amends}
 	var digest strings.Builder
 	digest.WriteString(f.body)
 	for seq := range p.recipients {
@@ -175,6 +181,9 @@ func (m *memory) mayTake(id int64, digest string) (p *planRow, err error) {
 		return nil, notice.Conflict("look again: that plan of notice %q is not kept any more", n.Key)
 	case p.body != n.Body.ReplyTo && m.mutant != releaseIgnoresBody:
 		return nil, notice.Conflict("notice %q was replaced since: look at it again", n.Key)
+	}
+	if a := m.amended(n); a != nil && (a.plan.id != p.amends || len(a.plan.recipients) != len(p.recipients)) && m.mutant != amendIgnoresRows {
+		return nil, &notice.Error{Code: notice.CodePlanChanged, Message: "other rows"}
 	}
 	return p, nil
 }

@@ -29,10 +29,13 @@ type result struct {
 
 var simTexts = map[string]notice.Text{"en": {Subject: "Outage", Body: "{{range .Customers}}{{.ID}} {{end}}"}}
 
+var simCorrections = map[string]notice.Text{"en": {Subject: "Correction", Body: simTexts["en"].Body}}
+
 // stage is what all schedules share.
 type stage struct {
 	set     *render.Set
 	program *render.Program
+	correct *render.Program
 	pins    simPins
 }
 
@@ -44,6 +47,9 @@ func newStage(t testing.TB) stage {
 		t.Fatal(err)
 	}
 	s, r := stage{set: set, program: p}, notice.Recipient{Language: "en"}
+	if s.correct, err = set.Compile(render.SourceOf(simBody("n1"), simCorrections, nil, render.Settings{From: "status@example.net"})); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		r.Customers = append(r.Customers, notice.Frozen{ID: "c"})
 		m, err := p.Compiled(r, "en")
@@ -75,7 +81,7 @@ func simulate(t *testing.T, s stage, seed uint64, broken mutant, tell func(strin
 
 func newWorld(s stage, seed uint64, broken mutant) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	w := &world{rng: rng, seed: seed, profile: profileOf(seed), set: s.set, program: s.program, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
+	w := &world{rng: rng, seed: seed, profile: profileOf(seed), set: s.set, program: s.program, correct: s.correct, jitter: time.Duration(rng.IntN(5)), tally: tally{faults: map[string]int{}}}
 	w.checker = newChecker(w)
 	w.memory = &memory{now: time.Now, opts: ledger.Options{Lease: simLease, DotGrace: simGrace, Gate: simGate}, mutant: broken,
 		chunkSize: 1 + rng.IntN(3), backwards: rng.IntN(2) == 0, againSets: rng.IntN(2) == 0, watch: w.checker, pins: s.pins,

@@ -204,10 +204,26 @@ func (s *session) DeleteCustomer(ctx context.Context, id string) error {
 	if err := s.tx(ctx, "forget", 0, 0, func() error { m.forget(id); return nil }); err != nil {
 		return err
 	}
-	var plans []*planRow
-	if err := s.tx(ctx, "holding", 0, 0, func() error { plans = m.holding(id); return nil }); err != nil {
-		return err
+	for seen := 0; ; { // an amendment takes over rows meanwhile
+		var plans []*planRow
+		if err := s.tx(ctx, "holding", 0, 0, func() error { plans = m.holding(id); return nil }); err != nil {
+			return err
+		}
+		if len(plans) == 0 || seen > 0 && m.mutant == eraseLooksOnce || seen == len(m.plans) {
+			break
+		}
+		seen = len(m.plans)
+		if err := s.eraseFrom(ctx, plans, id); err != nil {
+			return err
+		}
 	}
+	m.watch.erased(id)
+	return nil
+}
+
+// eraseFrom takes a customer out of plans, each in a transaction.
+func (s *session) eraseFrom(ctx context.Context, plans []*planRow, id string) error {
+	m := s.memory
 	for _, p := range plans {
 		var c *chunkRow
 		if m.mutant == eraseWithoutLock {
@@ -226,7 +242,6 @@ func (s *session) DeleteCustomer(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	m.watch.erased(id)
 	return nil
 }
 

@@ -187,6 +187,7 @@ func (c *checker) taken(p *planRow) {
 		c.world.relay.fail("notice %s goes to %d recipients, and %d were shown", n.Key, len(p.recipients), len(shown.rows))
 		return
 	}
+	c.amended(n)
 	for seq, r := range p.recipients {
 		was := shown.rows[seq]
 		added := slices.ContainsFunc(r.Customers, func(f notice.Frozen) bool {
@@ -238,6 +239,7 @@ func (c *checker) delivered(to mailbox, x *exchange) {
 	if c.restored || c.world.rows != nil {
 		return
 	}
+	c.fits(to, x)
 	rows := c.took[to.notice].recipients
 	for i := range rows {
 		if r := &rows[i]; r.key == to.address {

@@ -34,39 +34,41 @@ const simTarries = 24
 // obey a seed. Whatever an actor asks of those is parked until the seed lets it go on, one call at a time, and only
 // when everybody waits; so nothing that happens depends on how goroutines are scheduled.
 type world struct {
-	rng       *rand.Rand
-	seed      uint64
-	memory    *memory
-	rows      *rowMemory // the ledger of the version before; nil: there is none, or it was migrated
-	relay     *simRelay
-	queue     *simQueue
-	checker   *checker
-	set       *render.Set
-	program   *render.Program
-	workers   []*actor // those that run now
-	gone      []*actor // those that crashed or have drained
-	actors    int
-	operators []*actor
-	informed  bool          // the operator who acts now has looked at the relay's log
-	thorough  bool          // operators release through the Desk
-	profile   profile       // what operators do most
-	backup    tables        // the last; none while home is 0
-	imported  int           // customers who came with an import
-	erased    int           // customers who were erased, always fewer than
-	founders  int           // those at the start
-	calm      bool          // no more faults
-	quiet     int           // how often, in peace, time went by since the last task
-	jitter    time.Duration // out of 4: how much of its range every backoff of this schedule takes
-	options   Options
-	lines     int    // connections of a worker
-	ahead     bool   // marks are asked for before there is a connection
-	anew      int    // marks that were asked for again because they came too late; guarded by mu
-	pacing    uint64 // which spans of time nothing may leave in
-	pacer     *simPacer
-	down      time.Time // until then the ledger is away
-	tally     tally
-	hash      uint64
-	tell      func(string) // what happens, for people; nil in most runs
+	rng        *rand.Rand
+	seed       uint64
+	memory     *memory
+	rows       *rowMemory // the ledger of the version before; nil: there is none, or it was migrated
+	relay      *simRelay
+	queue      *simQueue
+	checker    *checker
+	set        *render.Set
+	program    *render.Program
+	correct    *render.Program // of an amendment
+	workers    []*actor        // those that run now
+	gone       []*actor        // those that crashed or have drained
+	actors     int
+	operators  []*actor
+	informed   bool          // the operator who acts now has looked at the relay's log
+	thorough   bool          // operators release through the Desk
+	profile    profile       // what operators do most
+	backup     tables        // the last; none while home is 0
+	imported   int           // customers who came with an import
+	amendments int           // notices that an operator drafted to amend others
+	erased     int           // customers who were erased, always fewer than
+	founders   int           // those at the start
+	calm       bool          // no more faults
+	quiet      int           // how often, in peace, time went by since the last task
+	jitter     time.Duration // out of 4: how much of its range every backoff of this schedule takes
+	options    Options
+	lines      int    // connections of a worker
+	ahead      bool   // marks are asked for before there is a connection
+	anew       int    // marks that were asked for again because they came too late; guarded by mu
+	pacing     uint64 // which spans of time nothing may leave in
+	pacer      *simPacer
+	down       time.Time // until then the ledger is away
+	tally      tally
+	hash       uint64
+	tell       func(string) // what happens, for people; nil in most runs
 
 	mu     sync.Mutex
 	parked []*simCall
@@ -224,7 +226,7 @@ func (w *world) start() {
 		if err == nil && time.Now().Before(w.down) {
 			err = errAway
 		}
-		return &program{Notice: n, compile: func() (*render.Program, error) { return w.program, nil }}, err
+		return &program{Notice: n, compile: func() (*render.Program, error) { return w.program, nil }, correct: func() (*render.Program, error) { return w.correct, nil }}, err
 	}
 	worker.writer.gather = func(ctx context.Context, _ time.Duration) {
 		_ = w.park(&simCall{ctx: ctx, actor: a, kind: "gather", do: func() error { return nil }})

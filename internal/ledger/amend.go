@@ -2,11 +2,9 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"tocsin/internal/notice"
 )
@@ -41,7 +39,7 @@ func (n Notice) Amendable(amendment notice.Body, by string) error {
 }
 
 // lockAmended locks the notice that a draft amends, its reminders, its incident, and the chunks of all notices of that: an amendment stops them, and overtakes others.
-// Somebody who holds chunks may wait for the row of a notice that is sent, to have it sent again; that ends as a deadlock, and Take begins anew.
+// Somebody who holds chunks may wait for the row of a notice, to finish it or to have it sent again; that ends as a deadlock, and one of the two is tried anew.
 func lockAmended(ctx context.Context, tx pgx.Tx, n Notice) (a Notice, reminders []int64, err error) {
 	a, by, err := readAmended(ctx, tx, n.Body.Amends, "FOR NO KEY UPDATE OF n")
 	if err == nil {
@@ -58,12 +56,6 @@ func lockAmended(ctx context.Context, tx pgx.Tx, n Notice) (a Notice, reminders 
 	}
 	return a, reminders, exec(ctx, tx, "lock the chunks of the incident", `
 		SELECT c.id FROM chunk c JOIN notice o ON o.id = c.notice_id JOIN incident i ON i.id = o.incident_id WHERE i.key = $1 ORDER BY c.id FOR UPDATE OF c`, n.Incident)
-}
-
-// deadlocked reports whether Postgres ended a transaction because two waited for each other.
-func deadlocked(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == "40P01"
 }
 
 // amend stops the notice that a draft amends, and lays the chunks of the draft over the same rows, all in the transaction of the release. The

@@ -216,7 +216,7 @@ func (db *DB) Renew(ctx context.Context, chunkID, epoch int64) (bool, error) {
 // It returns whether something in the chunk is still owed. It does nothing when the lease has passed to somebody else.
 func (db *DB) CloseChunk(ctx context.Context, c Claim) (owed bool, err error) {
 	held, canary := true, false
-	err = db.inTx(ctx, func(tx pgx.Tx) error {
+	err = db.inTxAnew(ctx, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT canary FROM chunk WHERE id = $1 AND epoch = $2 FOR UPDATE`, c.ChunkID, c.Epoch).Scan(&canary)
 		if errors.Is(err, pgx.ErrNoRows) {
 			held = false

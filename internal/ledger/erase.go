@@ -43,17 +43,23 @@ func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("erase a customer: %w", err)
 	}
-	// From here on no plan can find them.
-	plans, err := collect[int64](ctx, db.pool, `SELECT plan_id FROM (`+theirRowsSQL+`) s GROUP BY 1 ORDER BY 1`, id)
-	if err != nil {
-		return fmt.Errorf("look for the rows of a customer: %w", err)
-	}
-	for _, p := range plans {
-		if err := db.inTx(ctx, func(tx pgx.Tx) error { return eraseFrom(ctx, tx, p, id) }); err != nil {
-			return fmt.Errorf("erase a customer from plan %d: %w", p, err)
+	// From here on a plan can find them in one place alone: the plan of an amendment, among the rows that it takes over.
+	for {
+		plans, err := collect[int64](ctx, db.pool, `SELECT plan_id FROM (`+theirRowsSQL+`) s GROUP BY 1 ORDER BY 1`, id)
+		if err != nil {
+			return fmt.Errorf("look for the rows of a customer: %w", err)
 		}
+		if len(plans) == 0 {
+			break
+		}
+		for _, p := range plans {
+			if err := db.inTx(ctx, func(tx pgx.Tx) error { return eraseFrom(ctx, tx, p, id) }); err != nil {
+				return fmt.Errorf("erase a customer from plan %d: %w", p, err)
+			}
+		}
+		known = true
 	}
-	if !known && len(plans) == 0 {
+	if !known {
 		return noCustomer()
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 // attempt has overtaken, changes nothing; a late 250 counts in any case.
 func (db *DB) recordLate(ctx context.Context, outcomes []Outcome) error {
 	chunks := chunksOf(nil, outcomes)
-	err := db.inTx(ctx, func(tx pgx.Tx) error {
+	err := db.inTxAnew(ctx, func(tx pgx.Tx) error {
 		if err := lockChunks(ctx, tx, chunks); err != nil {
 			return err
 		}

@@ -13,12 +13,14 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"tocsin/internal/notice"
@@ -128,6 +130,26 @@ func (db *DB) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 		return err
 	}
 	return synced(conn.Conn())
+}
+
+// txTries is how often a transaction is tried where Postgres ends it since two waited for each other.
+const txTries = 3
+
+// inTxAnew is inTx for a transaction that holds chunks and then waits for its notice, as an amendment does it the other way round. Postgres ends one
+// of the two, and that is tried again: f starts from nothing each time.
+func (db *DB) inTxAnew(ctx context.Context, f func(pgx.Tx) error) (err error) {
+	for range txTries {
+		if err = db.inTx(ctx, f); !deadlocked(err) {
+			break
+		}
+	}
+	return err
+}
+
+// deadlocked reports whether Postgres ended a transaction because two waited for each other.
+func deadlocked(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "40P01"
 }
 
 // exec executes a statement; does says what that does, for an error.

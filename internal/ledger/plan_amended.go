@@ -32,7 +32,9 @@ func findAmended(ctx context.Context, tx pgx.Tx, a Audience) (amended, error) {
 		return found, err
 	}
 	found.state = n.State
-	return found, tx.QueryRow(ctx, `SELECT plan_id FROM notice WHERE id = $1`, n.ID).Scan(&found.plan)
+	// An erasure locks the plan too. It has either taken a customer off the rows, or waits, and then finds the new plan.
+	err = tx.QueryRow(ctx, `SELECT p.id FROM notice n JOIN plan p ON p.id = n.plan_id WHERE n.id = $1 FOR SHARE OF p`, n.ID).Scan(&found.plan)
+	return found, wrap(err, "lock the plan of notice %d", n.ID)
 }
 
 // readAmended returns the notice of that key, and the key of its amendment, if it has one.

@@ -102,7 +102,7 @@ const finishLock = int64(0x746f637300000000)
 
 // Finish makes a notice "sent" when no chunk of it is open any more.
 func (db *DB) Finish(ctx context.Context, id int64) error {
-	err := db.inTx(ctx, func(tx pgx.Tx) error {
+	err := db.inTxAnew(ctx, func(tx pgx.Tx) error {
 		// A statement of its own, so that the next one sees every chunk that was closed or reopened under the lock.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, finishLock+id); err != nil {
 			return err

@@ -77,16 +77,8 @@ var errReplanned = notice.Conflict("the notice was planned by others all the whi
 // is left as it is, and released is false; so is a draft that waits for approval now. A notice.Error of class plan_changed says that the
 // draft's plan is another one, or none.
 func (db *DB) Take(ctx context.Context, id int64, p Press) (released bool, err error) {
-	for range pressTries {
-		if released, err = db.takeOnce(ctx, id, p); !deadlocked(err) {
-			break
-		}
-	}
-	return released, err
-}
-
-func (db *DB) takeOnce(ctx context.Context, id int64, p Press) (released bool, err error) {
-	err = db.inTx(ctx, func(tx pgx.Tx) error {
+	err = db.inTxAnew(ctx, func(tx pgx.Tx) error {
+		released = false
 		// The fence is locked before any notice, so that one that is raised meanwhile holds this release.
 		if _, err := tx.Exec(ctx, `SELECT 1 FROM fence FOR SHARE`); err != nil {
 			return fmt.Errorf("lock the fence: %w", err)

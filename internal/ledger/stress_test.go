@@ -17,10 +17,14 @@ import (
 type relay struct {
 	mu     sync.Mutex
 	dots   map[owed]int
-	heard  map[owed]bool   // it answered 250, and the worker lived to hear it
-	last   map[string]owed // the last dot to each mailbox
-	newest int64           // the last notice whose release has returned
-	wrong  []string
+	heard  map[owed]bool    // it answered 250, and the worker lived to hear it
+	last   map[string]owed  // the last dot to each mailbox
+	marked map[string]int64 // the first notice that a mailbox was marked for
+	// corrected says of each mail of an amendment whether it was the correction.
+	corrected map[owed]bool
+	amends    bool  // each notice amends the one before
+	newest    int64 // the last notice whose release has returned
+	wrong     []string
 }
 
 // owed names a delivery.
@@ -30,14 +34,14 @@ type owed struct {
 }
 
 func newRelay() *relay {
-	return &relay{dots: map[owed]int{}, heard: map[owed]bool{}, last: map[string]owed{}}
+	return &relay{dots: map[owed]int{}, heard: map[owed]bool{}, last: map[string]owed{}, marked: map[string]int64{}, corrected: map[owed]bool{}}
 }
 
 // take takes a mail. A notice with a higher number is a later phase: no mail of an earlier one may follow it.
-func (r *relay) take(a ledger.Attempt, to string) {
+func (r *relay) take(a ledger.Attempt, due ledger.Due) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	it := owed{a.NoticeID, a.Seq}
+	it, to := owed{a.NoticeID, a.Seq}, due.Recipient.Address
 	r.dots[it]++
 	if r.dots[it] > 1 {
 		r.wrong = append(r.wrong, fmt.Sprintf("delivery %v was handed over %d times", it, r.dots[it]))
@@ -45,7 +49,20 @@ func (r *relay) take(a ledger.Attempt, to string) {
 	if last, ok := r.last[to]; ok && last.notice > it.notice {
 		r.wrong = append(r.wrong, fmt.Sprintf("%s got notice %d after notice %d", to, it.notice, last.notice))
 	}
+	if _, got := r.last[to]; r.amends && got != due.Corrects && (got || r.marked[to] == it.notice) {
+		r.wrong = append(r.wrong, fmt.Sprintf("%s has an earlier version: %v; notice %d gives it the correction: %v", to, got, it.notice, due.Corrects))
+	}
 	r.last[to] = it
+	r.corrected[it] = due.Corrects
+}
+
+// granted notes a mark.
+func (r *relay) granted(a ledger.Attempt, due ledger.Due) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.marked[due.Recipient.Address]; !ok {
+		r.marked[due.Recipient.Address] = a.NoticeID
+	}
 }
 
 // latest is the last notice whose release has returned: no mark of an earlier one that is asked from now on is given.
@@ -139,6 +156,9 @@ func workOnce(ctx context.Context, d *desk, r *relay, rng *rand.Rand, name strin
 		if err == nil && granted[0] && a.NoticeID < latest {
 			r.failed(ctx, fmt.Errorf("a mark of notice %d was given after the release of notice %d", a.NoticeID, latest))
 		}
+		if err == nil && granted[0] {
+			r.granted(a, due)
+		}
 		if rng.IntN(20) == 0 { // the acknowledgement is lost: ask again
 			granted, err = d.Commit(ctx, []ledger.Attempt{a}, nil)
 		}
@@ -150,7 +170,7 @@ func workOnce(ctx context.Context, d *desk, r *relay, rng *rand.Rand, name strin
 			return
 		case fault < 10: // the connection breaks before the dot
 		case err == nil && granted[0]:
-			r.take(a, due.Recipient.Address)
+			r.take(a, due)
 			o.State, o.NoDot = notice.DeliverySent, false
 		}
 		switch {
