@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -22,10 +24,10 @@ import (
 // beforeBits is the last commit in whose ledger each delivery is a row.
 const beforeBits = "37a41e14581020069d760cd7da5daf945c7282e7"
 
-// buildOf builds the program of an earlier commit; where the clone does not have it, the test is skipped.
-func buildOf(t *testing.T, commit string) string {
+// sourceOf returns a directory with the source of an earlier commit; where the clone does not have it, the test is skipped.
+func sourceOf(t *testing.T, commit string) (dir string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir = t.TempDir()
 	if out, err := exec.Command("git", "cat-file", "-e", commit+"^{commit}").CombinedOutput(); err != nil {
 		t.Skipf("%s is skipped: this is no clone with the history up to %s: %s", t.Name(), commit, out)
 	}
@@ -35,12 +37,21 @@ func buildOf(t *testing.T, commit string) string {
 	}
 	unpack := exec.Command("sh", "-c", `git archive "$1" | tar -x -C "$2"`, "sh", commit, dir)
 	unpack.Dir = strings.TrimSpace(string(root))
+	if out, err := unpack.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", unpack, err, out)
+	}
+	return dir
+}
+
+// buildOf builds the program of an earlier commit.
+func buildOf(t *testing.T, commit string) string {
+	t.Helper()
+	dir := sourceOf(t, commit)
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", "tocsin", "./cmd/tocsin")
 	build.Dir = dir
-	for _, c := range []*exec.Cmd{unpack, build} {
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", c, err, out)
-		}
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath") // as make builds: so most of it is built already
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
 	}
 	return filepath.Join(dir, "tocsin")
 }
@@ -152,6 +163,86 @@ func TestAnUpgradeUnderAWorkerOfTheVersionBefore(t *testing.T) {
 	}
 	if sent := st.Counts["sent"] + st.Counts["bounced"]; sent != len(k.mails) {
 		t.Errorf("%d are sent or bounced, and the sink has %d", sent, len(k.mails))
+	}
+}
+
+// lastVersion returns the newest version that the CHANGELOG names with its commit.
+func lastVersion(t *testing.T) (version, commit string) {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^Commit of (\d+\.\d+\.\d+): ([0-9a-f]{40})$`).FindSubmatch(read(t, "../../CHANGELOG.md"))
+	if m == nil {
+		t.Fatal("CHANGELOG.md has no line such as Commit of 0.1.0: and the 40 digits")
+	}
+	return string(m[1]), string(m[2])
+}
+
+// TestAWorkerOfTheLastVersionMeetsTodaysSchema in the middle of a notice. Where today's migrations let it go on, it sends the rest
+// alone; where they stop it, they are refused under its lease, and it claims nothing afterwards.
+func TestAWorkerOfTheLastVersionMeetsTodaysSchema(t *testing.T) {
+	testkit.Large(t, "TestEachMigrationSaysWhoMayGoOn")
+	version, commit := lastVersion(t)
+	old := buildOf(t, commit)
+	const recipients = 4000
+	k := &taken{mails: map[string]int{}}
+	var s *system
+	s = prepare(t, &local.Services{DatabaseURL: testkit.EmptyPostgres(t), RedisURL: testkit.Redis(t)},
+		sink.Options{Keep: 1, OnMail: func(m sink.Mail) { k.take(m); s.gate.pass(m) }})
+	earlier := func(args ...string) {
+		t.Helper()
+		if p := s.launchBinary(old, args...); exited(p) != 0 {
+			t.Fatalf("%v of %s: %s", args, version, p.log)
+		}
+	}
+	earlier("migrate")
+	knows := s.sql(`SELECT max(version_id)::text FROM goose_db_version`)
+	s.server = s.launchBinary(old, "serve")
+	worker := s.launchBinary(old, "work")
+	s.must(nil, "notice", "list", "--json")
+	s.customers(recipients)
+	s.gate.shut(recipients / 20)
+	earlier("notice", "send", s.notice("n"), "--yes")
+	s.gate.await()
+
+	short, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	_, refused := ledger.Migrate(short, s.services.DatabaseURL)
+	if refused != nil {
+		earlier("notice", "pause", "n")
+		s.gate.open()
+		s.until(`SELECT count(*)::text FROM chunk WHERE lease_until IS NOT NULL`, "0")
+		if _, err := ledger.Migrate(t.Context(), s.services.DatabaseURL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serves := s.sql(`SELECT (`+knows+` BETWEEN oldest AND version)::text FROM schema_serves ORDER BY version DESC LIMIT 1`) == "true"
+	t.Logf("%s, schema %s: today's schema serves it: %v; the migration under its lease: %v", version, knows, serves, refused)
+	if serves != (refused == nil) {
+		t.Error("the migration does not keep to that")
+	}
+	s.gate.open()
+	s.server.stop()
+	s.server = s.launch("serve")
+	s.must(nil, "notice", "list", "--json")
+	if !serves {
+		s.must(nil, "notice", "resume", "n")
+		worker.awaitSaid(t, "another version than this program")
+		s.work()
+	}
+	st := s.await("n", "finished", finished)
+	select {
+	case <-worker.done:
+		t.Error("the old worker has ended")
+	default:
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for to, n := range k.mails {
+		if n != 1 {
+			t.Errorf("%s got %d mails", to, n)
+		}
+	}
+	if st.Counts["sent"] != recipients || len(k.mails) != recipients {
+		t.Errorf("%d mailboxes have the mail, want all of %d: %v", len(k.mails), recipients, st.Counts)
 	}
 }
 

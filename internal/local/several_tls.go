@@ -11,7 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// secured is what servers need for TLS among each other and to clients; nil: they speak none.
+// secured has the files with which servers speak TLS, and the settings of their clients; nil: they speak none.
 type secured struct {
 	authority string // file
 	client    *tls.Config
@@ -41,7 +41,7 @@ func secure(h *home, o Several) (*secured, error) {
 	return &secured{authority: copied, client: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}, err
 }
 
-// listen is what has a server listen at a port, with TLS alone where there is a certificate.
+// listen returns the lines that have a server listen at a port, with TLS alone where there is a certificate.
 func (s *secured) listen(port int) string {
 	if s == nil {
 		return fmt.Sprintf("port %d\n", port)
