@@ -8,7 +8,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos failover fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated site
+.PHONY: help demo test-short test test-all build servers programs bench limits pages simulate chaos failover fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated matrix site release release-check
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,11 @@ chaos: servers ## the promise while everything is being broken: a quarter of an 
 	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 60m -chaos.seed=$(CHAOS_SEED)
 	$(GO) test ./cmd/tocsin -run '^TestChaos$$' -count 1 -v -timeout 20m -chaos.seed=1 -chaos.sentinel -chaos.recipients=8000 -chaos.faults=12 \
 		-chaos.kinds=redis-failover,redis-flush,worker-kill,postgres-crash
+
+MATRIX ?= 15 16 17 18
+
+matrix: ## the protocol, and a notice from release to report, on MATRIX="15 16 17 18" versions of Postgres
+	@tools/matrix $(MATRIX)
 
 FAILOVERS ?= 50
 
@@ -149,6 +154,24 @@ chart: ## the Helm chart: linted, rendered, each object decoded strictly into it
 
 site: ## the documents as pages, in bin/site, with every link checked
 	$(GO) -C tools run ./site -source .. -out ../bin/site
+
+RELEASE = $(GO) tool -modfile=tools/release/go.mod goreleaser
+
+# The version is that of the changelog's newest section. GORELEASER_FLAGS=--skip=docker,sbom leaves out the bills of materials too.
+release-check: export GORELEASER_CURRENT_TAG = v$(RELEASED)
+release-check: RELEASED = $(shell sed -n 's/^## \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -1)
+release-check: GORELEASER_FLAGS = --skip=docker
+release-check: ## a release as goreleaser makes it, in bin/dist, without publishing any of it
+	$(RELEASE) check --quiet
+	$(RELEASE) release --snapshot --clean --timeout 2h $(GORELEASER_FLAGS)
+	tools/release/check bin/dist $(RELEASED)-snapshot
+
+# CI runs it at a tag, with the secrets of the hosting.
+release: TAG = $(shell git describe --exact-match --tags)
+release: ## the release of the tag at HEAD, as a draft: see CONTRIBUTING.md
+	mkdir -p bin
+	tools/release/notes $(TAG:v%=%) >bin/notes.md
+	$(RELEASE) release --clean --release-notes=bin/notes.md
 
 # Only building something with the race detector tells whether it is there: it needs a C compiler with its headers.
 RACE_WORKS = CGO_ENABLED=1 $(GO) test -race -run '^$$' ./internal >/dev/null 2>&1
