@@ -109,7 +109,15 @@ func (b *browser) script(on bool) { b.t.Helper(); b.do(emulation.SetScriptExecut
 // press clicks on the first element of a selector, and waits until another one is there, as on the page behind.
 func (b *browser) press(button, behind string) {
 	b.t.Helper()
-	b.do(chromedp.Click(button, chromedp.ByQuery))
+	b.wait("document.querySelector(" + jsText(button) + ") !== null")
+	ctx, cancel := context.WithTimeout(b.ctx, 45*time.Second)
+	defer cancel()
+	for err := chromedp.Run(ctx, chromedp.Click(button, chromedp.ByQuery)); err != nil; err = chromedp.Run(ctx, chromedp.Click(button, chromedp.ByQuery)) {
+		if !strings.Contains(err.Error(), "Could not find node") { // a live part took its place
+			b.picture("failed")
+			b.t.Fatalf("%v\nthe page: %s", err, b.text())
+		}
+	}
 	b.wait("document.querySelector(" + jsText(behind) + ") !== null")
 }
 

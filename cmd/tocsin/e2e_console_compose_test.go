@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"html"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
 
 	"tocsin/internal/directory"
 	"tocsin/internal/testkit"
@@ -104,23 +104,66 @@ func (s *system) writeFiles(files directory.Files) string {
 	return s.write(texts)
 }
 
-var (
-	inputs    = regexp.MustCompile(`<input id="s-[^"]*" name="(subject:[^"]*)" value="([^"]*)"`)
-	textareas = regexp.MustCompile(`(?s)<textarea [^>]*name="(text:[^"]*)"[^>]*>\n(.*?)</textarea>`)
-	versions  = regexp.MustCompile(`name="version" id="version" value="(\d+)"`)
-	digests   = regexp.MustCompile(`id="digest">([^<]*)<`)
-)
+var digests = regexp.MustCompile(`id="digest">([^<]*)<`)
+
+// filledForm is the form of a draft as a browser sends it.
+func filledForm(t *testing.T, page string) url.Values {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{}
+	for n := range root.Descendants() {
+		a := map[string]string{}
+		for _, attribute := range n.Attr {
+			a[attribute.Key] = attribute.Val
+		}
+		_, checked := a["checked"]
+		switch {
+		case a["name"] == "" || a["type"] == "file":
+		case n.Data == "textarea":
+			text := ""
+			if n.FirstChild != nil {
+				text = n.FirstChild.Data
+			}
+			form.Add(a["name"], strings.ReplaceAll(text, "\n", "\r\n"))
+		case n.Data == "select":
+			form.Add(a["name"], selected(n))
+		case n.Data == "input" && (checked || a["type"] != "radio" && a["type"] != "checkbox"):
+			form.Add(a["name"], a["value"])
+		}
+	}
+	return form
+}
+
+// selected is the value of a list.
+func selected(list *html.Node) (value string) {
+	first := true
+	for n := range list.Descendants() {
+		if n.Data != "option" {
+			continue
+		}
+		its, on := "", false
+		for _, a := range n.Attr {
+			if a.Key == "value" {
+				its = a.Val
+			}
+			on = on || a.Key == "selected"
+		}
+		if on || first {
+			value, first = its, false
+		}
+	}
+	return value
+}
 
 // pressed sends the form of a draft's page as a browser without script does, with one button.
 func (s *system) pressed(page, button string) (status int, text string) {
 	s.t.Helper()
 	_, _, shown := s.asks("GET", page, "", nil)
-	form := url.Values{"do": {button}, "version": {versions.FindStringSubmatch(shown)[1]}}
-	for _, fields := range [][][]string{inputs.FindAllStringSubmatch(shown, -1), textareas.FindAllStringSubmatch(shown, -1)} {
-		for _, f := range fields {
-			form.Set(html.UnescapeString(f[1]), strings.ReplaceAll(html.UnescapeString(f[2]), "\n", "\r\n"))
-		}
-	}
+	form := filledForm(s.t, shown)
+	form.Set("do", button)
 	status, _, text = s.asks("POST", page, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 	return status, text
 }
@@ -169,11 +212,47 @@ func (b *browser) write(field, text string) {
 	b.evaluate("(() => { const f = document.querySelector("+jsText(field)+"); f.value = "+jsText(text)+"; f.dispatchEvent(new Event('input', {bubbles: true})); return true })()", &done)
 }
 
-// TestANoticeIsComposedInABrowser in two languages, with script and without: it keeps itself, faults stand at their files, the release waits for another
-// person, who releases the plan that was shown, and the mails arrive once.
+// pick chooses a value of a list as a hand would.
+func (b *browser) pick(list, value string) {
+	b.t.Helper()
+	var done bool
+	b.evaluate("(() => { const f = document.querySelector("+jsText(list)+"); f.value = "+jsText(value)+"; f.dispatchEvent(new Event('input', {bubbles: true})); return f.value === "+jsText(value)+" })()", &done)
+	if !done {
+		b.t.Fatalf("%s has no %s: %s", list, value, b.text())
+	}
+}
+
+// leave signs the reader out.
+func (b *browser) leave() {
+	b.t.Helper()
+	b.script(true)
+	b.press(".top form[action='/sign-out'] button", "#user")
+}
+
+// pressAnew is press on a page that looks as the one behind does.
+func (b *browser) pressAnew(button, behind string) {
+	b.t.Helper()
+	var mark string
+	b.evaluate("document.body.id = 'before'", &mark)
+	b.press(button, "body:not(#before) "+behind)
+}
+
+// wantPreview has the form of a draft previewed, as its frame has, in a language for a customer.
+func (b *browser) wantPreview(tag, customer, text string) {
+	b.t.Helper()
+	var shown string
+	b.evaluate("(() => { const f = new URLSearchParams(new FormData(document.getElementById('draft'))); f.set('tab', "+jsText(tag)+"); f.set('customer', "+jsText(customer)+
+		"); return fetch(document.getElementById('look').formAction, {method: 'POST', body: f}).then((r) => r.text()) })()", &shown)
+	if !strings.Contains(shown, text) {
+		b.t.Errorf("the preview in %s lacks %q: %s", tag, text, shown)
+	}
+}
+
+// TestANoticeIsComposedInABrowser from nothing, in two languages, by the form, with script and without: it keeps itself, faults stand at their fields, the
+// release waits for another person, who releases the plan that was shown, and the mails arrive once.
 func TestANoticeIsComposedInABrowser(t *testing.T) {
 	t.Parallel()
-	testkit.Large(t, "TestTheConsoleInABrowser, and TestEveryExampleIsImportedAndExported")
+	testkit.Large(t, "TestTheConsoleInABrowser, TestEveryExampleIsImportedAndExported, and TestTheFormSaysAllThatADirectoryCan")
 	s := start(t, "TOCSIN_APPROVALS=3")
 	s.importing("id,name,email,language\nc1,Ann,c1@example.com,en\nc2,Bram,c2@example.com,nl\nc3,Cleo,c3@example.com,nl\nc4,No Box,,\n")
 	s.work()
@@ -183,56 +262,70 @@ func TestANoticeIsComposedInABrowser(t *testing.T) {
 		b.letIn(s, "ann-"+key, "sender")
 		b.script(scripted)
 		b.open("/compose")
-		b.press("#begin", "#f-notice-yaml")
-		b.write("#t-f-notice-yaml", "key: "+key+"\nkind: outage\nphase: identified\naudeince: all\n")
-		if scripted { // it keeps itself, and says in place what is wrong
-			b.wantText(`notice.yaml:4: "audeince" is not a field of a notice`)
+		b.press("#begin", "#y-key")
+		b.write("#y-key", "no key")
+		b.write("#y-incident", key)
+		b.pick("#y-kind", "maintenance")
+		if scripted { // it keeps itself, and the phases are those of the kind
+			b.wait("document.getElementById('y-phase')?.value === 'scheduled'")
 			b.wantText("Saved, version 2")
-			b.open("/compose/1")
+		} else {
+			b.pressAnew("#save", "#y-phase option[value=scheduled]")
 		}
-		b.write("#t-f-notice-yaml", "key: "+key+"\nkind: outage\nphase: identified\naudience: all\n")
+		b.pick("#y-kind", "outage")
+		b.pressAnew("#save", "#y-phase option[value=identified]")
+		b.pick("#y-phase", "identified")
+		b.press("#aim-all", "#aim-all:checked")
 		b.write("#s-f-en-md", "Mail is down")
 		b.write("#t-f-en-md", "Dear {{.Customer.Name}}, we are on it.\n")
 		b.write("#language", "nl")
-		b.press("#add", "#f-nl-md .wrong")
-		var mark string // the page of the check has the same fault, and no mark
-		b.evaluate("document.body.id = 'before'", &mark)
-		b.press("#check", "body:not(#before) #f-nl-md .wrong")
+		b.press("#add", "#tab-nl:checked")
+		b.pressAnew("#check", "#f-nl-md-part .wrong")
 		b.wantText("nl.md:2: the subject must stand on this line")
 		b.write("#s-f-nl-md", "Mail is weg")
 		b.write("#t-f-nl-md", "Beste {{.Customer.Name}}, we werken eraan.\n")
+		b.pressAnew("#check", "#wrong-y-key .wrong") // at its field
+		b.write("#y-key", key)
 		b.write("#customer", "c3")
 		b.press("#check", "#release")
 		b.wantText("Dutch · Customer c3 Mail is weg")
 		b.wantText("Beste Cleo, we werken eraan.")
 		b.wait("document.querySelector('#plan iframe').srcdoc.includes('Beste Cleo')")
+		b.press("#write", "#as-file")
+		b.press("#look", "#preview")
+		b.wantPreview("nl", "c2@example.com", "Beste Bram, we werken eraan.")
+		b.wantPreview("en", "", "Dear Ann, we are on it.")
+		b.press("#as-file", "#t-f-notice-yaml")
+		b.wait("document.getElementById('t-f-notice-yaml').value.includes('key: " + key + "\\nincident: " + key + "\\nkind: outage\\nphase: identified\\naudience: all\\n')")
+		b.write("#t-f-notice-yaml", "key: "+key+"\nincident: "+key+"\nkind: outage\nphase: identified\nseverity: major\naudience: all # of them\n")
+		b.press("#as-form", "#y-severity")
+		b.wait("document.getElementById('y-severity').value === 'major'")
 		if scripted {
 			b.picture("compose")
 		}
+		b.press("#check", "#release")
 		b.press("#release", "#approval")
 		b.wait("document.getElementById('approve') === null")
-		b.script(true)
-		b.press(".top form[action='/sign-out'] button", "#user")
+		b.leave()
 		b.letIn(s, "bob-"+key, "approver")
 		b.script(scripted)
 		b.open("/notices/" + key)
 		b.press("#approve", "#standing")
 		s.await(key, "sent", finished)
 		b.open("/notices/" + key)
-		b.press("#again", "#t-f-notice-yaml")
-		b.wait("document.getElementById('t-f-notice-yaml').value.includes('state: [suppressed]') && document.getElementById('s-f-nl-md').value === 'Mail is weg'")
+		b.press("#again", "#aim-notice:checked")
+		b.wait("document.querySelector('[name=aim-state][value=suppressed]').checked && document.getElementById('s-f-nl-md').value === 'Mail is weg'")
 		b.press("#check", "#release")
 		b.open("/incidents/" + key)
 		if scripted {
 			b.picture("update")
 		}
-		b.press("#update", "#t-f-notice-yaml")
-		b.wait("document.getElementById('t-f-notice-yaml').value.includes('phase: monitoring') && document.getElementById('s-f-nl-md').value === 'Mail is weg'")
+		b.press("#update", "#y-phase")
+		b.wait("document.getElementById('y-phase').value === 'monitoring' && document.getElementById('s-f-nl-md').value === 'Mail is weg'")
 		b.press("#check", "#release")
 		b.wantText("Earlier updates")
 		b.wantText("Customers 4")
-		b.script(true)
-		b.press(".top form[action='/sign-out'] button", "#user")
+		b.leave()
 	}
 	if n := len(s.sink.Mails()); n != 6 {
 		t.Errorf("the sink has %d mails, want 6", n)
@@ -259,7 +352,7 @@ func TestADraftInTwoTabs(t *testing.T) {
 	if got := string(s.exported(page)["notice.yaml"]); got != "key: first\n" {
 		t.Errorf("kept: %q", got)
 	}
-	if status, _ := save(versions.FindStringSubmatch(text)[1], "second"); status != http.StatusOK {
+	if status, _ := save(filledForm(t, text).Get("version"), "second"); status != http.StatusOK {
 		t.Errorf("status %d", status)
 	}
 	if got := string(s.exported(page)["notice.yaml"]); got != "key: second\n" {

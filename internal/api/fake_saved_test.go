@@ -25,3 +25,11 @@ func (f *fake) SaveDraft(_ context.Context, _ int64, version int, _ map[string][
 }
 
 func (f *fake) DeleteSavedDraft(context.Context, int64, string) error { return f.fail }
+
+func (f *fake) Ready(string) notice.Ready {
+	return notice.Ready{Templates: []notice.ReadyTemplate{{Name: "outage", Required: map[string]string{"component": "webmail"}}}, Phrases: []notice.ReadyPhrase{{Name: "cause.power", Text: "Power"}}}
+}
+
+func (f *fake) Sample(context.Context, notice.Body, notice.Sampling) (notice.Sample, error) {
+	return notice.Sample{Language: "en", Subject: "s", Text: "t", HTML: "<p>t</p>"}, f.fail
+}

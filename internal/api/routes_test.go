@@ -37,7 +37,7 @@ func withKeys(t *testing.T, change ...func(*Options)) *bundle {
 
 // withConsole adds the pages for people.
 func withConsole(o *Options) {
-	o.Console = console.New(console.Options{Book: o.Book.(*fake), Desk: o.Desk, Log: o.Log})
+	o.Console = console.New(console.Options{Book: o.Book.(*fake), Desk: o.Desk.(console.Desk), Log: o.Log})
 }
 
 func TestEveryRouteHasALeastRole(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,10 +27,12 @@ type draftFile struct {
 	Name     string
 	ID       string // of its part of the page
 	Language string // of a text; "" for another file
+	Prefix   string // of a text that is not the notice's own: details. or correction.
 	Subject  string // of a text that is split into subject and body
 	Text     string // the body, or the whole file
 	Split    bool
 	Editable bool
+	There    bool // it is a file of the draft already
 	Size     int
 	Faults   []fault
 }
@@ -36,21 +40,18 @@ type draftFile struct {
 // fault is a mistake in a directory.
 type fault struct {
 	File, Place, Text string // Place has the file and its line
+	Field             string // of notice.yaml
 }
 
 // filesOf returns the files of a draft for its page: notice.yaml, its texts by language, and the others.
 func filesOf(files directory.Files, faults []fault) (all []draftFile) {
 	for name, content := range files {
-		f := draftFile{Name: name, ID: "f-" + strings.ReplaceAll(name, ".", "-"), Size: len(content),
+		f := draftFile{Name: name, ID: idOf(name), There: true, Size: len(content),
 			Editable: len(content) <= mostEdited && utf8.Valid(content) && !bytes.ContainsRune(content, 0) && !bytes.Contains(content, []byte("\r"))}
-		if base, ok := strings.CutSuffix(name, ".md"); ok {
-			if tag, err := language.Parse(base); err == nil {
-				f.Language = tag.String()
-			}
-		}
+		f.Language, f.Prefix = textOf(name)
 		if f.Editable {
 			f.Text = string(content)
-			if f.Language != "" {
+			if f.Language != "" && f.Prefix != detailsFile {
 				f.Subject, f.Text, f.Split = splitText(f.Text)
 			}
 		}
@@ -74,6 +75,8 @@ func filesOf(files directory.Files, faults []fault) (all []draftFile) {
 	return all
 }
 
+func idOf(name string) string { return "f-" + strings.ReplaceAll(name, ".", "-") }
+
 // splitText splits a text into its subject, as it is written, and its body. One with more in its front matter is left whole.
 func splitText(text string) (subject, body string, ok bool) {
 	rest, begins := strings.CutPrefix(text, "---\nsubject:")
@@ -93,41 +96,67 @@ func joinText(subject, body string) []byte {
 	return []byte("---\nsubject: " + subject + "\n---\n" + body)
 }
 
-// edited returns the files as a form leaves them. Browsers end lines with CRLF; files that have these themselves are not edited here.
-func edited(files directory.Files, r *http.Request) (directory.Files, error) {
+// unixLines ends lines with line feeds. Browsers end them with CRLF; files that have these themselves are not edited here.
+func unixLines(text string) string {
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+}
+
+// oneLine is a text on one line.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(c rune) bool { return c == '\n' || c == '\r' }), " ")
+}
+
+// edited returns the files as a form leaves them.
+func edited(files directory.Files, form url.Values, ready notice.Ready) (directory.Files, error) {
 	now := directory.Files(maps.Clone(files))
-	plain := strings.NewReplacer("\r\n", "\n", "\r", "\n")
 	for _, f := range filesOf(files, nil) {
-		text, there := r.PostForm["text:"+f.Name]
+		text, there := form["text:"+f.Name]
 		switch {
 		case !there || !f.Editable:
 		case f.Split:
-			subject := strings.Join(strings.FieldsFunc(r.PostFormValue("subject:"+f.Name), func(c rune) bool { return c == '\n' || c == '\r' }), " ")
-			now[f.Name] = joinText(subject, plain.Replace(text[0]))
+			now[f.Name] = joinText(oneLine(form.Get("subject:"+f.Name)), unixLines(text[0]))
 		default:
-			now[f.Name] = []byte(plain.Replace(text[0]))
+			now[f.Name] = []byte(unixLines(text[0]))
 		}
 	}
-	if name := r.PostFormValue("remove"); name != directory.Manifest {
+	addTexts(now, form)
+	if name := form.Get("remove"); name != directory.Manifest {
 		delete(now, name)
 	}
-	if r.PostFormValue("do") == "add" {
-		tag, err := language.Parse(strings.TrimSpace(r.PostFormValue("language")))
+	if form.Get("do") == "add" {
+		tag, err := language.Parse(strings.TrimSpace(form.Get("language")))
 		if err != nil {
 			return now, notice.Invalid("language", "is not the tag of a language, as en, pt-BR or zh-Hant are")
 		}
-		if name := tag.String() + ".md"; now[name] == nil {
+		if name := tag.String() + ".md"; now[name] == nil && form.Get("y."+"template") == "" {
 			now[name] = joinText("", "")
 		}
+	}
+	if form.Has("form") {
+		sheet := filledIn(directory.ReadSheet(now[directory.Manifest]), form, ready)
+		if tag := form.Get("remove-language"); tag != "" {
+			dropLanguage(now, &sheet, tag)
+		}
+		if sheet.Plain["template"] != "" {
+			dropBlank(now)
+		}
+		text, err := sheet.Put(now[directory.Manifest])
+		if err != nil {
+			return now, err
+		}
+		now[directory.Manifest] = text
 	}
 	return now, now.Check()
 }
 
-// faultsOf lists the errors that err joins.
-func faultsOf(err error) (all []fault) {
+// inPlace takes the line and the field of a fault in notice.yaml apart.
+var inPlace = regexp.MustCompile(`^notice\.yaml(?::(\d+))?(?: (.+))?$`)
+
+// faultsOf lists the errors that err joins, in the reader's words where they have them.
+func (v *composeView) faultsOf(err error) (all []fault) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
-			all = append(all, faultsOf(e)...)
+			all = append(all, v.faultsOf(e)...)
 		}
 		return all
 	}
@@ -137,7 +166,32 @@ func faultsOf(err error) (all []fault) {
 	}
 	file, _, _ := strings.Cut(e.Field, ":")
 	file, _, _ = strings.Cut(file, " ")
-	return []fault{{File: file, Place: e.Field, Text: strings.TrimPrefix(e.Message, " ")}}
+	f := fault{File: file, Place: e.Field, Text: strings.TrimPrefix(e.Message, " ")}
+	if _, known := refusals[e.Form]; known {
+		f.Text = v.refusal(e).Text
+	}
+	if m := inPlace.FindStringSubmatch(e.Field); m != nil {
+		if f.Field = m[2]; f.Field == "" {
+			line, _ := strconv.Atoi(m[1]) // 0: none
+			f.Field = directory.FieldAt(v.Draft.Files[directory.Manifest], line)
+		}
+		f.Field = fieldOf(f.Field)
+	} else if rest, its := strings.CutPrefix(e.Field, "parameters."); its { // not in the file
+		f.File, f.Field = directory.Manifest, fieldOf("parameters."+rest)
+	}
+	return []fault{f}
+}
+
+// fieldOf is the part of a field's name by which the form has it: a parameter and a phrase of their own, and else the field of notice.yaml.
+func fieldOf(name string) string {
+	if parts := strings.SplitN(name, ".", 3); len(parts) > 1 && (parts[0] == "parameters" || parts[0] == "details") {
+		return parts[0] + "." + parts[1]
+	}
+	name, _, _ = strings.Cut(name, ".")
+	if before, _, list := strings.Cut(name, "["); list && before != "phrases" {
+		return before
+	}
+	return name
 }
 
 func versionOf(r *http.Request) int {

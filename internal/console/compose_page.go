@@ -2,7 +2,10 @@ package console
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"tocsin/internal/directory"
@@ -18,6 +21,16 @@ type composeView struct {
 	Faults   []fault // of the directory
 	Conflict string  // why it was not saved
 	Wrong    string  // why it could not be checked, where that is no fault of a file
+
+	AsFile    bool // the files are shown instead of the form
+	Sheet     directory.Sheet
+	Ready     notice.Ready
+	Panels    []panel
+	Incidents []string // to choose from
+	Earlier   []string // notices that an audience can go back to
+
+	chosen string              // the language to show
+	at     map[string][]string // faults by the field of notice.yaml
 }
 
 // compose is the page of a draft.
@@ -30,19 +43,51 @@ func (c *Console) compose(r *http.Request) (view, error) {
 }
 
 func (c *Console) composeView(r *http.Request, s notice.SavedDraft) *composeView {
-	v := &composeView{Frame: c.frame(r, "compose.title"), Draft: s, Key: keyOf(s.Files)}
+	v := &composeView{Frame: c.frame(r, "compose.title"), Draft: s, Key: keyOf(s.Files), AsFile: r.FormValue("as") == "file" || r.PostForm.Has("text:"+directory.Manifest), chosen: r.FormValue("tab")}
+	v.Ready = c.Desk.Ready(v.Lang)
 	_, err := directory.ReadFiles(directory.Files(s.Files).FS())
+	if s.Version == 1 && r.Method == http.MethodGet && !v.AsFile {
+		err = nil // nothing was written yet that could be wrong
+	}
 	v.find(err)
 	if v.Key != "" {
 		v.Title = v.T("compose.of", v.Key)
 	}
+	c.suggest(r, v)
 	return v
+}
+
+// suggested is how many of the last notices are offered to be named.
+const suggested = 50
+
+// suggest offers incidents and notices to name. Without them, any can be typed.
+func (c *Console) suggest(r *http.Request, v *composeView) {
+	all, err := c.Book.Notices(r.Context(), notice.Page{Limit: suggested})
+	if err != nil {
+		c.Log.Warn("a draft is shown without the notices that it could name", slog.Any("error", err))
+	}
+	for _, n := range all {
+		if n.Incident != "" && !slices.Contains(v.Incidents, n.Incident) {
+			v.Incidents = append(v.Incidents, n.Incident)
+		}
+		if n.State.Released() {
+			v.Earlier = append(v.Earlier, n.Key)
+		}
+	}
 }
 
 // find shows the mistakes of the directory.
 func (v *composeView) find(err error) {
-	v.Faults = faultsOf(err)
+	v.Faults = v.faultsOf(err)
 	v.Files = filesOf(v.Draft.Files, v.Faults)
+	v.Sheet = directory.ReadSheet(v.Draft.Files[directory.Manifest])
+	v.at = map[string][]string{}
+	for _, f := range v.Faults {
+		if f.Field != "" {
+			v.at[f.Field] = append(v.at[f.Field], f.Text)
+		}
+	}
+	v.Panels = v.panelsOf(v.chosen)
 }
 
 // saveDraft keeps the files of the form, and does with them as its button says: nothing more, check, add a language, or remove a file.
@@ -52,11 +97,11 @@ func (c *Console) saveDraft(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, err)
 		return
 	}
-	if err := r.ParseForm(); err != nil {
-		c.fail(w, r, notice.Invalid("form", "can't be read"))
+	if err := parsed(r); err != nil {
+		c.fail(w, r, err)
 		return
 	}
-	files, err := edited(s.Files, r)
+	files, err := edited(s.Files, r.PostForm, c.Desk.Ready(""))
 	if err != nil {
 		c.fail(w, r, err)
 		return
@@ -75,11 +120,35 @@ func (c *Console) saveDraft(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.PostFormValue("do") != "check" {
-		http.Redirect(w, r, fmt.Sprintf("/compose/%d", s.Number), http.StatusSeeOther)
+		http.Redirect(w, r, composePath(s.Number, r.PostForm), http.StatusSeeOther)
 		return
 	}
 	s.Files, s.Version, s.ChangedBy = files, version, who
 	c.check(w, r, s)
+}
+
+// composePath is where the page of a draft is after a form was sent: with its form or its files, at the language that was written.
+func composePath(number int64, form url.Values) string {
+	path, query := fmt.Sprintf("/compose/%d", number), url.Values{}
+	tab := form.Get("tab")
+	switch form.Get("do") {
+	case "as-file":
+		return path + "?as=file"
+	case "as-form":
+		return path
+	case "add":
+		tab = strings.TrimSpace(form.Get("language"))
+	}
+	if form.Get("as") == "file" {
+		query.Set("as", "file")
+	}
+	if tab != "" && tab != form.Get("remove-language") {
+		query.Set("tab", tab)
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return path
 }
 
 // check makes a draft notice of the files, and shows the effect of its release on a page of its own; faults stand at the files.
@@ -95,12 +164,12 @@ func (c *Console) check(w http.ResponseWriter, r *http.Request, s notice.SavedDr
 			return
 		}
 		if err == nil {
-			plan, err = c.Desk.Preview(r.Context(), body, notice.Previewing{Customer: strings.TrimSpace(r.PostFormValue("customer"))})
+			plan, err = c.Desk.Preview(r.Context(), body, notice.Previewing{Customer: customerIn(r)})
 		}
 		err = directory.LocateIn(files, err)
 	}
 	status := http.StatusUnprocessableEntity
-	switch faults := faultsOf(err); {
+	switch faults := v.faultsOf(err); {
 	case err == nil:
 		shown := &checkView{Frame: v.Frame, Notice: notice.Status{Key: body.Key}, Draft: &s}
 		shown.Part = v.planPart(body.Key, plan, func(field string) string { return directory.PlaceIn(files, field) })
@@ -116,6 +185,14 @@ func (c *Console) check(w http.ResponseWriter, r *http.Request, s notice.SavedDr
 		}
 	}
 	c.render(w, r, status, "compose", v)
+}
+
+// customerIn is the id of the customer whose mail a check is to show. An address is for the preview alone.
+func customerIn(r *http.Request) string {
+	if named := strings.TrimSpace(r.PostFormValue("customer")); !strings.Contains(named, "@") {
+		return named
+	}
+	return ""
 }
 
 // release lets a draft go, to the plan that the page showed.

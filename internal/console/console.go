@@ -72,6 +72,10 @@ type Desk interface {
 	Look(ctx context.Context, text, ref string) (notice.Found, error)
 	// LookAt is the same of one delivery of a notice.
 	LookAt(ctx context.Context, ref string, seq int) (notice.Found, error)
+	// Ready are the ready texts that notices may name, with their phrases in a language.
+	Ready(lang string) notice.Ready
+	// Sample is a mail of a body that is being written.
+	Sample(ctx context.Context, b notice.Body, s notice.Sampling) (notice.Sample, error)
 	// Draft makes a draft notice, or replaces the one of the same key.
 	Draft(ctx context.Context, b notice.Body, who string) (st notice.Status, created bool, err error)
 	// Preview is the dry run of a body. Of one that is a draft its plan is kept.
@@ -172,15 +176,16 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"POST /notices/{id}/mails": c.show("mails", c.mails),
 		"GET /notices/{id}/again":  c.nextNotice,
 
-		"GET /compose":                 c.show("composing", c.composing),
-		"POST /compose":                c.beginDraft,
-		"POST /compose/import":         c.importDraft,
-		"GET /compose/{draft}":         c.show("compose", c.compose),
-		"POST /compose/{draft}":        c.saveDraft,
-		"POST /compose/{draft}/file":   c.addFile,
-		"GET /compose/{draft}/export":  c.exportDraft,
-		"POST /compose/{draft}/delete": c.deleteSaved,
-		"POST /notices/{id}/release":   c.release,
+		"GET /compose":                  c.show("composing", c.composing),
+		"POST /compose":                 c.beginDraft,
+		"POST /compose/import":          c.importDraft,
+		"GET /compose/{draft}":          c.show("compose", c.compose),
+		"POST /compose/{draft}":         c.saveDraft,
+		"POST /compose/{draft}/preview": c.preview,
+		"POST /compose/{draft}/file":    c.addFile,
+		"GET /compose/{draft}/export":   c.exportDraft,
+		"POST /compose/{draft}/delete":  c.deleteSaved,
+		"POST /notices/{id}/release":    c.release,
 
 		"GET /notices/{id}/check":    c.show("check", c.askCheck),
 		"POST /notices/{id}/check":   c.checkNotice,

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ var views = map[string]struct {
 }{
 	"home": {&homeView{}, []string{"notices"}}, "notice": {&noticeView{}, []string{"standing"}}, "incident": {&incidentView{}, []string{"standing"}}, "now": {&nowView{}, []string{"now"}}, "mail": {&mailView{}, []string{"standing"}}, "another": {&anotherView{}, nil}, "mails": {&mailsView{}, nil}, "search": {&searchView{}, nil},
 	"acts": {&actsView{}, nil}, "queues": {&queuesView{}, []string{"queues"}}, "access": {&accessView{}, nil}, "sign_in": {&signInView{}, nil},
-	"account": {&accountView{}, nil}, "error": {&errorView{}, nil}, "composing": {&composingView{}, nil}, "compose": {&composeView{}, nil},
+	"account": {&accountView{}, nil}, "error": {&errorView{}, nil}, "composing": {&composingView{}, nil}, "compose": {&composeView{}, nil}, "preview": {&previewView{}, []string{"bare"}},
 	"cancel": {&cancelView{}, nil}, "check": {&checkView{}, nil},
 }
 
@@ -66,6 +67,10 @@ func fill(v reflect.Value) {
 		v.SetBool(true)
 	}
 }
+
+// dataKinds are kinds of words for codes that come from elsewhere: from the ledger, the fields of notice.yaml, templates and phrases. A code is shown as it is
+// where it has no name.
+var dataKinds = []string{"act", "event", "field", "hint", "severity", "template", "stacked", "audience_at", "impact", "method", "contact", "aim", "parameter", "slot", "phrase"}
 
 func TestEveryPageIsMadeOfNothingAndOfEverything(t *testing.T) {
 	t.Parallel()
@@ -155,7 +160,7 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 	used := map[string]bool{}
 	for _, pattern := range []string{"*.go", "templates/*.html"} {
 		files, _ := filepath.Glob(pattern)
-		for _, file := range files {
+		for _, file := range slices.DeleteFunc(files, func(f string) bool { return strings.HasSuffix(f, "_test.go") }) {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -202,8 +207,8 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 		used["sign_in.refused_"+reason] = true
 	}
 	for name := range english {
-		if strings.HasPrefix(name, "act.") || strings.HasPrefix(name, "event.") {
-			used[name] = true // kinds are the ledger's, and shown as they are where they have no name
+		if kind, _, _ := strings.Cut(name, "."); slices.Contains(dataKinds, kind) {
+			used[name] = true
 		}
 	}
 	for name := range used {

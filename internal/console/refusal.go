@@ -62,6 +62,7 @@ var refusals = map[string]string{
 	"there is no notice of an incident %q":                    "refused.no_incident",
 	"there is no such mail":                                   "refused.no_mail",
 	"this notice reached everybody, or its rows were dropped": "refused.reached_all",
+	"there is no such customer on the audience":               "refused.no_reader",
 	"is not html, text, headers or source":                    "refused.no_form",
 	"is longer than 1,000 bytes, or the notice than 100":      "refused.too_long",
 	"people do not sign in at an issuer here":                 "refused.no_issuer",

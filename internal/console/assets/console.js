@@ -72,26 +72,83 @@ document.addEventListener('keydown', (e) => {
 const draft = document.querySelector('form[data-autosave]');
 if (draft) {
   const saved = document.getElementById('saved');
-  let due, saving, stale = false, pressed = false;
+  const touched = new Set(); // parts with a change that is not saved
+  let due, glance, saving, stale = false, pressed = false;
+  // take puts parts in their place that follow others, such as the phases of a kind, but those in which the reader is writing.
+  const take = (page) => {
+    for (const part of draft.querySelectorAll('[data-follow]')) {
+      const made = page.getElementById(part.id);
+      const at = document.activeElement;
+      const within = part.contains(at);
+      if (!made || touched.has(part) || made.innerHTML === part.innerHTML || within && at.matches('textarea, input:not([type=radio], [type=checkbox])')) continue;
+      part.replaceChildren(...made.childNodes);
+      if (within) document.getElementById(at.id)?.focus({ preventScroll: true });
+    }
+  };
   const save = async () => {
     saved.textContent = draft.dataset.saving;
+    const body = new URLSearchParams(new FormData(draft));
+    touched.clear();
     try {
-      const answer = await fetch(draft.action, { method: 'POST', body: new URLSearchParams(new FormData(draft)), headers: { Accept: 'text/html' } });
+      const answer = await fetch(draft.action, { method: 'POST', body, headers: { Accept: 'text/html' } });
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
       stale = answer.status === 409;
       if (!answer.ok && !stale || !page.getElementById('faults')) throw new Error(answer.status);
-      if (!stale) document.getElementById('version').value = page.getElementById('version').value;
+      if (!stale) {
+        document.getElementById('version').value = page.getElementById('version').value;
+        take(page);
+      }
       for (const part of draft.querySelectorAll('[data-swap]')) part.replaceChildren(...(page.getElementById(part.id)?.childNodes ?? []));
     } catch {
       saved.textContent = draft.dataset.lost;
     }
   };
   const keep = () => { saving = (saving ?? Promise.resolve()).then(() => (stale ? undefined : save())); return saving; };
-  draft.addEventListener('input', () => { clearTimeout(due); due = setTimeout(keep, 500); });
-  draft.addEventListener('submit', (e) => {
+  // The preview comes in a frame of its own, so that no page is added to the history, and takes the place of the one before when it is there.
+  const renew = document.getElementById('look');
+  let next = null;
+  const look = (button = renew) => {
+    const old = document.querySelector('.look-frame:not(.coming)');
+    if (!old || !button) return;
+    next?.remove();
+    const fresh = next = old.cloneNode();
+    old.removeAttribute('id');
+    old.name = 'past';
+    fresh.classList.add('coming');
+    fresh.id = fresh.name = 'preview';
+    old.after(fresh);
+    fresh.addEventListener('load', () => {
+      if (next !== fresh) return;
+      next = null;
+      fresh.classList.remove('coming');
+      old.remove();
+    });
+    looking = true;
+    draft.requestSubmit(button);
+    looking = false;
+  };
+  let looking = false;
+  draft.addEventListener('input', (e) => {
+    if (e.target.matches('input.tab, [name=preview-as]')) return look();
+    clearTimeout(glance);
+    glance = setTimeout(look, 700);
+    if (e.target.id === 'customer') return;
+    touched.add(e.target.closest('[data-follow]'));
     clearTimeout(due);
+    due = setTimeout(keep, 500);
+  });
+  draft.addEventListener('submit', (e) => {
+    if (looking) return;
+    if (e.submitter?.formTarget === 'preview') {
+      e.preventDefault();
+      return look(e.submitter);
+    }
+    clearTimeout(due);
+    clearTimeout(glance);
     if (pressed || !saving) return;
     e.preventDefault();
-    saving.then(() => { pressed = true; draft.requestSubmit(e.submitter); });
+    const submitter = e.submitter; // a form does not submit again before it is told of all of this event
+    saving.then(() => setTimeout(() => { pressed = true; draft.requestSubmit(submitter); }));
   });
+  look();
 }
