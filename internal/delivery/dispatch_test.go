@@ -363,3 +363,17 @@ func TestASignatureIsMadeBeforeTheMarkIsAskedFor(t *testing.T) {
 		t.Errorf("%d signatures were made at once, and there are %d cores", s.most, runtime.GOMAXPROCS(0))
 	}
 }
+
+// TestTheConnectionsCanCarryAllOpenMarks that an operator allows, and a few of them have no more under way than their turns come soon.
+func TestTheConnectionsCanCarryAllOpenMarks(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ marks, connections, want int }{{64, 16, 64}, {64, 2, 16}, {256, 16, 256}, {256, 4, 64}, {1, 16, 1}, {0, 0, 64}} {
+		o := Options{OpenMarks: tt.marks}.withDefaults()
+		if tt.connections == 0 {
+			tt.connections = o.Connections
+		}
+		if got := o.placesOf(tt.connections); got != tt.want {
+			t.Errorf("%d open marks, %d connections: %d mails under way, want %d", tt.marks, tt.connections, got, tt.want)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"tocsin/internal/notice"
 	"tocsin/internal/queue"
 	"tocsin/internal/render"
+	"tocsin/internal/send"
 )
 
 // Tasks hands tasks to handlers until it is shut down; package queue implements it.
@@ -63,8 +64,10 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ring is for how many deliveries at once a connection has marks asked for, so that none waits for a commit.
-const ring = 8
+// placesOf is how many deliveries are under way at most: for each connection as many as may have their marks asked ahead.
+func (o Options) placesOf(connections int) int {
+	return min(o.OpenMarks, send.Ring(o.OpenMarks)*connections)
+}
 
 // Worker carries out what the ledger says is owed.
 type Worker struct {
@@ -101,7 +104,7 @@ func NewWorker(l Ledger, tasks Tasks, set *render.Set, sender Sender, o Options)
 	}
 	o = o.withDefaults()
 	w := &Worker{Options: o, ledger: l, tasks: tasks, sender: sender, set: set, returnPath: path.Wire(),
-		places: min(o.OpenMarks, ring*o.Connections), owed: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		places: o.placesOf(o.Connections), owed: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		dispatcher: dispatcher{pacer: o.Pacer, places: o.Chunks}, runs: map[*line]*run{}}
 	w.writer = newWriter(l, o.Logger, w.places)
 	w.writer.backoff = o.backoff
@@ -121,7 +124,7 @@ func (w *Worker) Open() int {
 func (w *Worker) SetConnections(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.places = min(w.OpenMarks, ring*n)
+	w.places = w.placesOf(n)
 	w.wake()
 }
 

@@ -9,13 +9,12 @@ import (
 	"tocsin/internal/notice"
 )
 
-const (
-	// aheadPerConnection is for how many waiting jobs a connection has the permit asked ahead, so that it is there when
-	// their turn comes.
-	aheadPerConnection = 8
-	// maxMoves is how often a job goes to another connection because of the answer to the mail before it.
-	maxMoves = 3
-)
+// maxMoves is how often a job goes to another connection because of the answer to the mail before it.
+const maxMoves = 3
+
+// Ring is for how many waiting jobs a connection has the permit asked ahead, so that it is there when their turn comes: 8, or more where so
+// many mails may be under way that 16 connections would not have them all.
+func Ring(openMarks int) int { return max(8, openMarks/16) }
 
 // task is a job, as the pool knows it. The connection that has it in hand uses it alone.
 type task struct {
@@ -259,7 +258,7 @@ func (p *Pool) askAhead() {
 	ahead := 0
 	for _, r := range p.relays {
 		if !r.doubted {
-			ahead += r.mayGo(aheadPerConnection * (r.busy - r.opening))
+			ahead += r.mayGo(Ring(p.o.OpenMarks) * (r.busy - r.opening))
 		}
 	}
 	for _, t := range p.queue[:min(len(p.queue), ahead)] {
