@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tocsin/internal/notice"
 	"tocsin/internal/sink"
 	"tocsin/internal/testkit"
 )
@@ -71,6 +72,35 @@ func TestPages(t *testing.T) {
 		s.page(page.path, page.text)
 		t.Logf("the plans of %s:\n%s", page.name, strings.Join(plans(t, data)[before:], "\n"))
 	}
+}
+
+// TestACanaryOfMany prints how long a canary of 200 takes on an audience of -bench.pages: from the release to its hold, and from the resume to the first
+// mail of the rest. It asserts that the rest waits, and no time.
+func TestACanaryOfMany(t *testing.T) {
+	testkit.Large(t, "TestACleanCanaryIsHeldAndGoesOn")
+	s := startOn(t, testkit.OwnServices(t), sink.Options{Discard: true})
+	s.customers(*benchPages)
+	s.work()
+	began := time.Now()
+	took := func(step string) {
+		t.Logf("%-40s %s", step, time.Since(began).Round(time.Millisecond))
+		began = time.Now()
+	}
+	dir := s.notice("large", "incident: large", "canary: 200")
+	s.must(nil, "notice", "preview", dir)
+	took("the dry run")
+	s.must(nil, "notice", "send", dir, "--yes")
+	took("dry run and release")
+	st := s.await("large", "held", func(st notice.Status) bool { return st.AtCanary() })
+	took("from the release to the hold")
+	if st.Canary.Counts["sent"] != 200 || st.Counts["queued"] != st.Recipients-200 {
+		t.Errorf("the canary is %+v of %v", st.Canary, st.Counts)
+	}
+	s.must(nil, "notice", "resume", "large")
+	s.await("large", "on", func(st notice.Status) bool { return st.Counts["sent"] > 200 })
+	took("from the resume to the next mail")
+	s.must(nil, "notice", "cancel", "large")
+	took("the cancel of the rest")
 }
 
 // counted waits until a page has its tables.

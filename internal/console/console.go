@@ -32,6 +32,10 @@ type Book interface {
 	Holds(ctx context.Context) ([]notice.Hold, error)
 	Report(ctx context.Context, ref string) (notice.Report, error)
 	IncidentReport(ctx context.Context, incident string) (notice.Report, error)
+	// Progress is how many mails of a notice relays took over time.
+	Progress(ctx context.Context, noticeID int64) (notice.Progress, error)
+	// DomainProgress is how far the domains with the most mails of a notice are.
+	DomainProgress(ctx context.Context, noticeID int64, most int) ([]notice.DomainProgress, error)
 	// Deliveries is a page of a notice's deliveries, by seq.
 	Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error)
 	Acts(ctx context.Context, p notice.ActPage) ([]notice.Act, error)
@@ -129,6 +133,7 @@ type Console struct {
 	guesses *guesses
 	speeds  *speeds
 	tallies *tallies
+	going   *progresses
 
 	refusals *prometheus.CounterVec
 	ending   chan struct{}
@@ -140,7 +145,8 @@ func New(o Options) *Console {
 	if o.Idle == 0 {
 		o.Idle = 12 * time.Hour
 	}
-	c := &Console{Options: o, words: readWords(), guesses: newGuesses(), speeds: newSpeeds(), tallies: newTallies(o.Log), ending: make(chan struct{})}
+	c := &Console{Options: o, words: readWords(), guesses: newGuesses(), speeds: newSpeeds(), tallies: newTallies(o.Log), going: newProgresses(o.Log),
+		ending: make(chan struct{})}
 	c.pages = parsePages()
 	c.refusals = prometheus.NewCounterVec(prometheus.CounterOpts{Name: refusalsName, Help: "Sign-ins to the console that were refused."}, []string{"how", "reason"})
 	if c.Registry != nil {

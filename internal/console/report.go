@@ -74,6 +74,7 @@ type noticeView struct {
 	Notice notice.Status
 	Bar    []slice
 	Part   reportPart
+	Chart  *chart // nil: no mail was taken
 	Acts   []notice.Act
 
 	Bounces notice.Bounces
@@ -92,7 +93,11 @@ func (c *Console) notice(r *http.Request) (view, error) {
 	}
 	v.Notice = report.Notices[0]
 	v.Title, v.Bar, v.Part = v.Notice.Key, bar(v.Notice.Counts, v.Notice.Recipients), v.reportPart(report, tables)
-	v.Bounces = tables.Bounces
+	over, domains, err := c.going.read(r.Context(), c.Book, v.Notice)
+	if err != nil {
+		return nil, err
+	}
+	v.Chart, v.Bounces = v.chart(over, domains), tables.Bounces
 	for _, class := range notice.BounceClasses {
 		if v.Bounces.ByClass[string(class)] > 0 {
 			v.Classes = append(v.Classes, string(class))

@@ -18,9 +18,11 @@ function swap({ id, html }) {
   const part = made.content.firstElementChild;
   const held = old.contains(document.activeElement) ? document.activeElement.id : '';
   const scrolled = [...old.querySelectorAll('.scroll')].map((s) => s.scrollLeft);
+  const open = [...old.querySelectorAll('details[open][id]')].map((d) => d.id);
   const said = old.dataset.say;
   old.replaceWith(part);
   part.querySelectorAll('.scroll').forEach((s, i) => { s.scrollLeft = scrolled[i] ?? 0; });
+  for (const id of open) part.querySelector('#' + CSS.escape(id))?.setAttribute('open', '');
   age();
   if (held) document.getElementById(held)?.focus({ preventScroll: true });
   if (part.dataset.say && part.dataset.say !== said) document.getElementById('said').textContent = part.dataset.say;
