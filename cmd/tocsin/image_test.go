@@ -46,7 +46,7 @@ func buildImage(t *testing.T, files map[string]string) *image {
 	}
 	i.uid = uint32(uid)
 	binary := filepath.Join(t.TempDir(), "tocsin")
-	line := strings.NewReplacer("${VERSION}", "from-the-dockerfile", "-o /tocsin", "-o "+binary).Replace(match(`RUN (CGO_ENABLED=0 go build .*)`))
+	line := strings.NewReplacer("${VERSION}", "from-the-dockerfile", "-o /tocsin", "-o "+binary).Replace(match(`(?:RUN .*\\n)? *(CGO_ENABLED=0 go build .*)`))
 	build := exec.CommandContext(t.Context(), "sh", "-c", line)
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
