@@ -275,13 +275,22 @@ func TestANoticeIsComposedInABrowser(t *testing.T) {
 		b.pick("#y-kind", "outage")
 		b.pressAnew("#save", "#y-phase option[value=identified]")
 		b.pick("#y-phase", "identified")
+		b.press("#aim-filter", "#aim-filter:checked")
+		b.write("#condition-0-field", "language")
+		b.write("#condition-0-value", "nl")
+		if scripted {
+			b.wait("document.getElementById('filter').value === 'language = \"nl\"' && document.querySelectorAll('.cond').length === 2")
+		} else {
+			b.pressAnew("#count", "#condition-1-field")
+		}
+		b.wantText("2 customers Dutch 2")
 		b.press("#aim-all", "#aim-all:checked")
 		b.write("#s-f-en-md", "Mail is down")
 		b.write("#t-f-en-md", "Dear {{.Customer.Name}}, we are on it.\n")
 		b.write("#language", "nl")
 		b.press("#add", "#tab-nl:checked")
 		b.pressAnew("#check", "#f-nl-md-part .wrong")
-		b.wantText("nl.md:2: the subject must stand on this line")
+		b.wantText("nl.md:2: Write a subject.")
 		b.write("#s-f-nl-md", "Mail is weg")
 		b.write("#t-f-nl-md", "Beste {{.Customer.Name}}, we werken eraan.\n")
 		b.pressAnew("#check", "#wrong-y-key .wrong") // at its field

@@ -33,3 +33,7 @@ func (f *fake) Ready(string) notice.Ready {
 func (f *fake) Sample(context.Context, notice.Body, notice.Sampling) (notice.Sample, error) {
 	return notice.Sample{Language: "en", Subject: "s", Text: "t", HTML: "<p>t</p>"}, f.fail
 }
+
+func (f *fake) Crowd(context.Context, notice.Body) (notice.Crowd, error) {
+	return notice.Crowd{Customers: 3, Zones: []notice.Share{{Name: "Europe/Zurich", N: 2}}}, f.fail
+}

@@ -42,6 +42,7 @@ var leastRole = map[string]notice.TokenRole{
 	"POST /compose/import":                   notice.RoleSender,
 	"GET /compose/{draft}":                   notice.RoleSender,
 	"POST /compose/{draft}":                  notice.RoleSender,
+	"GET /compose/{draft}/audience":          notice.RoleSender,
 	"POST /compose/{draft}/preview":          notice.RoleSender,
 	"POST /compose/{draft}/file":             notice.RoleSender,
 	"GET /compose/{draft}/export":            notice.RoleSender,

@@ -167,8 +167,16 @@ func (v *composeView) faultsOf(err error) (all []fault) {
 	file, _, _ := strings.Cut(e.Field, ":")
 	file, _, _ = strings.Cut(file, " ")
 	f := fault{File: file, Place: e.Field, Text: strings.TrimPrefix(e.Message, " ")}
-	if _, known := refusals[e.Form]; known {
-		f.Text = v.refusal(e).Text
+	said := e
+	if len(e.Args) == 1 && e.Form == "%v" { // the field with the reason of another one
+		if reason, ok := e.Args[0].(error); ok {
+			if inner, ok := errors.AsType[*notice.Error](reason); ok {
+				said = inner
+			}
+		}
+	}
+	if _, known := refusals[said.Form]; known {
+		f.Text = v.refusal(said).Text
 	}
 	if m := inPlace.FindStringSubmatch(e.Field); m != nil {
 		if f.Field = m[2]; f.Field == "" {

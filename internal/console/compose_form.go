@@ -149,10 +149,7 @@ func slotsOf(ready notice.Ready, name string) (slots []string, known bool) {
 
 // aimIn returns the audience as a form leaves it.
 func aimIn(was directory.Aim, form url.Values) (a directory.Aim) {
-	filter := was.Filter
-	if form.Has("filter") {
-		filter = form.Get("filter")
-	}
+	filter := filterIn(was.Filter, form)
 	switch form.Get("aim") {
 	case aimAll:
 		return directory.Aim{Filter: notice.Everybody}

@@ -160,6 +160,47 @@ func TestTheFormSaysAllThatADirectoryCan(t *testing.T) {
 	}
 }
 
+// TestAFilterIsChangedInRowsOrInItsText: the one that was changed counts, the text where both were.
+func TestAFilterIsChangedInRowsOrInItsText(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ was, field, value, text, want string }{
+		{`plan = "gold"`, "plan", "gold", `plan = "gold"`, `plan = "gold"`},
+		{`plan="gold"`, "plan", "gold", `plan="gold"`, `plan="gold"`},
+		{`plan="gold"`, "plan", "silver", `plan="gold"`, `plan = "silver"`},
+		{`plan = "gold"`, "plan", "gold", `plan = "x"`, `plan = "x"`},
+		{`plan = "gold"`, "plan", "silver", `plan = "x"`, `plan = "x"`},
+		{`plan = "gold"`, "", "", `plan = "gold"`, ``},
+		{`plan = "a" AND (x = "b" OR y = "c")`, "plan", "silver", `plan = "a" AND (x = "b" OR y = "c")`, `plan = "a" AND (x = "b" OR y = "c")`},
+	} {
+		form := url.Values{"filter": {tt.text}, "filter-base": {tt.was}, "condition-join": {"all"}, "condition-field": {tt.field, ""}, "condition-op": {"=", "="}, "condition-value": {tt.value, ""}}
+		if got := filterIn(tt.was, form); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}
+
+// TestAFaultIsSaidInTheReadersWords at its field, also where another one has the reason.
+func TestAFaultIsSaidInTheReadersWords(t *testing.T) {
+	t.Parallel()
+	frame := &Frame{Lang: "de", Zone: time.UTC, words: readWords().of["de"], print: message.NewPrinter(language.German)}
+	v := &composeView{Frame: frame, Draft: notice.SavedDraft{Files: directory.Files{directory.Manifest: []byte("key: a\nwindows:\n  - {start: x}\n")}}}
+	_, inner := time.Parse("x", "y")
+	for _, tt := range []struct {
+		err  error
+		want fault
+	}{
+		{notice.Invalid("notice.yaml:3", "a window wants both a start and an end"), fault{"notice.yaml", "notice.yaml:3", "Ein Zeitfenster hat Beginn und Ende.", "windows"}},
+		{notice.Invalid("notice.yaml:2 windows", "%v", notice.Invalid("end", "is not after start: %s – %s", "b", "a")), fault{"notice.yaml", "notice.yaml:2 windows", "Das Ende liegt vor dem Beginn: b – a", "windows"}},
+		{notice.Invalid("notice.yaml parameters.component.de", "the template %s needs it, such as %q", "outage", "webmail"), fault{"notice.yaml", "notice.yaml parameters.component.de", "Die Vorlage outage braucht es, etwa webmail.", "parameters.component"}},
+		{notice.Invalid("notice.yaml phrases[1].time", "odd"), fault{"notice.yaml", "notice.yaml phrases[1].time", "odd", "phrases[1]"}},
+		{notice.Invalid("notice.yaml:1 key", "%v", inner), fault{"notice.yaml", "notice.yaml:1 key", inner.Error(), "key"}},
+	} {
+		if diff := cmp.Diff([]fault{tt.want}, v.faultsOf(tt.err)); diff != "" {
+			t.Errorf("%v: %s", tt.err, diff)
+		}
+	}
+}
+
 // TestAFormChangesOneField alone, and what follows from it.
 func TestAFormChangesOneField(t *testing.T) {
 	t.Parallel()

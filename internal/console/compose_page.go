@@ -29,6 +29,8 @@ type composeView struct {
 	Incidents []string // to choose from
 	Earlier   []string // notices that an audience can go back to
 
+	Crowd *crowdView // nil: it was not counted
+
 	chosen string              // the language to show
 	at     map[string][]string // faults by the field of notice.yaml
 }
@@ -54,6 +56,9 @@ func (c *Console) composeView(r *http.Request, s notice.SavedDraft) *composeView
 		v.Title = v.T("compose.of", v.Key)
 	}
 	c.suggest(r, v)
+	if r.FormValue("count") != "" {
+		c.count(r, v)
+	}
 	return v
 }
 
@@ -144,6 +149,9 @@ func composePath(number int64, form url.Values) string {
 	}
 	if tab != "" && tab != form.Get("remove-language") {
 		query.Set("tab", tab)
+	}
+	if form.Get("do") == "count" {
+		query.Set("count", "1")
 	}
 	if len(query) > 0 {
 		path += "?" + query.Encode()

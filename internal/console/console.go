@@ -78,6 +78,8 @@ type Desk interface {
 	LookAt(ctx context.Context, ref string, seq int) (notice.Found, error)
 	// Ready are the ready texts that notices may name, with their phrases in a language.
 	Ready(lang string) notice.Ready
+	// Crowd counts the audience of a body that is being written.
+	Crowd(ctx context.Context, b notice.Body) (notice.Crowd, error)
 	// Sample is a mail of a body that is being written.
 	Sample(ctx context.Context, b notice.Body, s notice.Sampling) (notice.Sample, error)
 	// Draft makes a draft notice, or replaces the one of the same key.
@@ -187,6 +189,7 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"POST /compose/import":          c.importDraft,
 		"GET /compose/{draft}":          c.show("compose", c.compose),
 		"POST /compose/{draft}":         c.saveDraft,
+		"GET /compose/{draft}/audience": c.crowd,
 		"POST /compose/{draft}/preview": c.preview,
 		"POST /compose/{draft}/file":    c.addFile,
 		"GET /compose/{draft}/export":   c.exportDraft,

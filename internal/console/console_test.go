@@ -70,7 +70,7 @@ func fill(v reflect.Value) {
 
 // dataKinds are kinds of words for codes that come from elsewhere: from the ledger, the fields of notice.yaml, templates and phrases. A code is shown as it is
 // where it has no name.
-var dataKinds = []string{"act", "event", "field", "hint", "severity", "template", "stacked", "audience_at", "impact", "method", "contact", "aim", "parameter", "slot", "phrase"}
+var dataKinds = []string{"act", "event", "field", "hint", "severity", "template", "stacked", "audience_at", "impact", "method", "contact", "aim", "op", "join", "parameter", "slot", "phrase"}
 
 func TestEveryPageIsMadeOfNothingAndOfEverything(t *testing.T) {
 	t.Parallel()

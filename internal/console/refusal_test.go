@@ -64,16 +64,16 @@ func formOf(call *ast.CallExpr) (string, bool) {
 	at, name := 0, ""
 	switch f := call.Fun.(type) {
 	case *ast.SelectorExpr:
-		if x, ok := f.X.(*ast.Ident); ok && x.Name == "notice" {
+		if x, ok := f.X.(*ast.Ident); ok && (x.Name == "notice" || f.Sel.Name == "Wrong") {
 			name = f.Sel.Name
 		}
 	case *ast.Ident:
 		name = f.Name
 	}
 	switch name {
-	case "Invalid":
+	case "Invalid", "bad":
 		at = 1
-	case "Conflict", "NotFound":
+	case "Wrong", "Conflict", "NotFound":
 	default:
 		return "", false
 	}
@@ -105,7 +105,7 @@ func TestEveryRefusalThatAFormCanMeetHasAText(t *testing.T) {
 			t.Errorf("%s refuses with %q, which has no text", file, form)
 		}
 	}
-	everywhere := formsIn(t, "*.go", "../ledger/*.go", "../control/*.go", "../notice/*.go")
+	everywhere := formsIn(t, "*.go", "../ledger/*.go", "../control/*.go", "../notice/*.go", "../directory/*.go", "../render/*.go")
 	for form, name := range refusals {
 		if _, ok := everywhere[form]; !ok {
 			t.Errorf("%s is the text of %q, with which nothing refuses", name, form)

@@ -26,6 +26,7 @@ type Register interface {
 	FilterHints(ctx context.Context, filters ...notice.Filter) ([]string, error)
 	UnknownCustomers(ctx context.Context, ids []string) (first, n int, err error)
 	UnknownDomain(ctx context.Context, domains []string) (missing, closest string, err error)
+	Crowd(ctx context.Context, c ledger.Choice) (notice.Crowd, error)
 	Someone(ctx context.Context, c ledger.Choice, language string, skip int) (notice.Customer, error)
 	Listed(ctx context.Context, id int64) ([]string, error)
 	Outside(ctx context.Context, c ledger.Choice, id string) (why string, err error)

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,12 +85,11 @@ func (d *Desk) sampled(ctx context.Context, choice ledger.Choice, s notice.Sampl
 		}
 		return c, err
 	}
-	for _, try := range []struct {
-		language string
-		skip     int
-	}{{s.Language, s.Skip}, {s.Language, 0}, {"", s.Skip}, {"", 0}} {
-		if c, err = d.Ledger.Someone(ctx, choice, try.language, try.skip); notice.CodeOf(err) != notice.CodeNotFound {
-			return c, err
+	for _, language := range []string{s.Language, ""} {
+		for _, skip := range slices.Compact([]int{s.Skip, 0}) {
+			if c, err = d.Ledger.Someone(ctx, choice, language, skip); notice.CodeOf(err) != notice.CodeNotFound {
+				return c, err
+			}
 		}
 	}
 	return c, err

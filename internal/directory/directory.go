@@ -44,6 +44,20 @@ func ReadFiles(files fs.FS) (notice.Body, error) {
 	return d.read(text)
 }
 
+// ReadAudience returns what notice.yaml says about the audience, and of the rest what can be read. Its error is about the audience.
+func ReadAudience(files fs.FS) (notice.Body, error) {
+	d := place{files: files}
+	text, err := fs.ReadFile(files, manifest)
+	if err != nil {
+		return notice.Body{}, err
+	}
+	body, err := d.parse(text)
+	if body.Audience.Given() {
+		return body, nil
+	}
+	return body, err
+}
+
 // place is where a directory is: its files, and its name, with which errors begin.
 type place struct {
 	files fs.FS

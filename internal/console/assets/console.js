@@ -75,17 +75,52 @@ const draft = document.querySelector('form[data-autosave]');
 if (draft) {
   const saved = document.getElementById('saved');
   const touched = new Set(); // parts with a change that is not saved
-  let due, glance, saving, stale = false, pressed = false;
-  // take puts parts in their place that follow others, such as the phases of a kind, but those in which the reader is writing.
+  let due, glance, saving, stale = false, pressed = false, composing = false;
+  // shape is a part without the values of its fields and without faults, and values are those.
+  const shape = (part) => {
+    const bare = part.cloneNode(true);
+    for (const f of bare.querySelectorAll('textarea, input:not([type=radio], [type=checkbox])')) { f.textContent = ''; f.removeAttribute('value'); }
+    for (const f of bare.querySelectorAll('input, option')) { f.removeAttribute('checked'); f.removeAttribute('selected'); }
+    for (const f of bare.querySelectorAll('*')) { f.removeAttribute('aria-invalid'); f.removeAttribute('open'); f.classList.remove('ill'); }
+    for (const f of bare.querySelectorAll('[data-swap]')) f.textContent = '';
+    return bare.innerHTML;
+  };
+  const fields = (part) => [...part.querySelectorAll('input, textarea, select')];
+  const held = (f) => (f.matches('[type=radio], [type=checkbox]') ? 'checked' : 'value');
+  // take has the parts of a page that follow others, such as the phases of a kind, but those that have changed since it was asked for. Where a part has
+  // other fields, it comes whole, and the reader stays in the field; else it takes the values.
   const take = (page) => {
     for (const part of draft.querySelectorAll('[data-follow]')) {
       const made = page.getElementById(part.id);
       const at = document.activeElement;
       const within = part.contains(at);
-      if (!made || touched.has(part) || made.innerHTML === part.innerHTML || within && at.matches('textarea, input:not([type=radio], [type=checkbox])')) continue;
+      if (!made || touched.has(part) || composing) continue;
+      if (shape(part) === shape(made)) {
+        const theirs = fields(made);
+        fields(part).forEach((f, i) => {
+          if (f !== at && f.name !== 'tab' && f[held(f)] !== theirs[i][held(f)]) f[held(f)] = theirs[i][held(f)];
+          if (theirs[i].hasAttribute('aria-invalid')) f.setAttribute('aria-invalid', 'true'); else f.removeAttribute('aria-invalid');
+        });
+        part.querySelectorAll('label.tab').forEach((label, i) => { label.className = made.querySelectorAll('label.tab')[i].className; });
+        continue;
+      }
+      const twin = within && at.id && made.querySelector('#' + CSS.escape(at.id));
+      if (within && (at.matches('textarea') || !twin || twin.value !== at.value)) continue;
+      const caret = within && at.matches('input') && at.selectionStart;
       part.replaceChildren(...made.childNodes);
-      if (within) document.getElementById(at.id)?.focus({ preventScroll: true });
+      if (within) document.getElementById(at.id).focus({ preventScroll: true });
+      if (typeof caret === 'number') document.activeElement.setSelectionRange(caret, caret);
     }
+  };
+  // count has the audience counted, and its time told.
+  const count = async () => {
+    try {
+      const answer = await fetch(draft.action + '/audience', { headers: { Accept: 'text/html' } });
+      if (!answer.ok) return;
+      const made = document.createElement('template');
+      made.innerHTML = await answer.text();
+      for (const part of [...made.content.children]) document.getElementById(part.id)?.replaceWith(part);
+    } catch { /* the next change counts again */ }
   };
   const save = async () => {
     saved.textContent = draft.dataset.saving;
@@ -98,7 +133,9 @@ if (draft) {
       if (!answer.ok && !stale || !page.getElementById('faults')) throw new Error(answer.status);
       if (!stale) {
         document.getElementById('version').value = page.getElementById('version').value;
+        document.getElementById('filter-base')?.setAttribute('value', page.getElementById('filter-base')?.value ?? '');
         take(page);
+        count();
       }
       for (const part of draft.querySelectorAll('[data-swap]')) part.replaceChildren(...(page.getElementById(part.id)?.childNodes ?? []));
     } catch {
@@ -139,6 +176,7 @@ if (draft) {
     clearTimeout(due);
     due = setTimeout(keep, 500);
   });
+  for (const [event, on] of [['compositionstart', true], ['compositionend', false]]) draft.addEventListener(event, () => { composing = on; });
   draft.addEventListener('submit', (e) => {
     if (looking) return;
     if (e.submitter?.formTarget === 'preview') {
@@ -153,4 +191,5 @@ if (draft) {
     saving.then(() => setTimeout(() => { pressed = true; draft.requestSubmit(submitter); }));
   });
   look();
+  if (renew) count();
 }
