@@ -232,6 +232,27 @@ func (v *composeView) DetailsForAll() field {
 // Wrongs are the faults of a field of notice.yaml.
 func (v *composeView) Wrongs(name string) []string { return v.at[name] }
 
+// PlaceOf is where a fault stands, as the form calls it; in the files it has its line.
+func (v *composeView) PlaceOf(f fault) string {
+	top, of, _ := strings.Cut(f.Field, ".")
+	phrase, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(top, "phrases["), "]"))
+	switch {
+	case v.AsFile || f.Field == "":
+		return f.Place
+	case top == "parameters" && of != "":
+		return cmp.Or(v.words["parameter."+of], of)
+	case top == "details" && of != "":
+		return v.T("field.details") + ", " + v.Language(of)
+	case err == nil:
+		return v.T("field.phrase", phrase+1)
+	case top == "audience":
+		return v.T("compose.part_audience")
+	case top == "broken":
+		return v.T("field.broken-filter")
+	}
+	return cmp.Or(v.words["field."+top], f.Place)
+}
+
 // part is a file as a part of the page.
 type part struct {
 	*Frame

@@ -185,6 +185,7 @@ func TestAFaultIsSaidInTheReadersWords(t *testing.T) {
 	frame := &Frame{Lang: "de", Zone: time.UTC, words: readWords().of["de"], print: message.NewPrinter(language.German)}
 	v := &composeView{Frame: frame, Draft: notice.SavedDraft{Files: directory.Files{directory.Manifest: []byte("key: a\nwindows:\n  - {start: x}\n")}}}
 	_, inner := time.Parse("x", "y")
+	var places []string
 	for _, tt := range []struct {
 		err  error
 		want fault
@@ -195,9 +196,13 @@ func TestAFaultIsSaidInTheReadersWords(t *testing.T) {
 		{notice.Invalid("notice.yaml phrases[1].time", "odd"), fault{"notice.yaml", "notice.yaml phrases[1].time", "odd", "phrases[1]"}},
 		{notice.Invalid("notice.yaml:1 key", "%v", inner), fault{"notice.yaml", "notice.yaml:1 key", inner.Error(), "key"}},
 	} {
+		places = append(places, v.PlaceOf(tt.want))
 		if diff := cmp.Diff([]fault{tt.want}, v.faultsOf(tt.err)); diff != "" {
 			t.Errorf("%v: %s", tt.err, diff)
 		}
+	}
+	if diff := cmp.Diff([]string{"Wann es geschieht", "Wann es geschieht", "Betroffener Dienst", "Satz 2", "Schlüssel"}, places); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -54,6 +54,9 @@ func (c *Console) preview(w http.ResponseWriter, r *http.Request) {
 		styles = slices.DeleteFunc(styles, func(s string) bool { return s == "'none'" })
 	} else {
 		v.Faults = draft.faultsOf(err)
+		for i, f := range v.Faults {
+			v.Faults[i].Place = draft.PlaceOf(f)
+		}
 		c.unshown(r, v, err)
 	}
 	c.frameOnly(w, v, styles)

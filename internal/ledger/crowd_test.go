@@ -37,3 +37,22 @@ func TestACrowdIsCountedAtAGlance(t *testing.T) {
 		t.Errorf("of an earlier notice: %+v, %v", got, err)
 	}
 }
+
+// TestACrowdThatTakesTooLongIsNotWaitedFor: where no statement comes to an end, the answer is that there are more.
+func TestACrowdThatTakesTooLongIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.customers(6)
+	tx, err := d.pool.Begin(t.Context())
+	d.must(err)
+	defer tx.Rollback(t.Context())
+	_, err = tx.Exec(t.Context(), `LOCK TABLE customer IN ACCESS EXCLUSIVE MODE`)
+	d.must(err)
+	got, err := d.Crowd(t.Context(), ledger.Choice{Filter: gold})
+	if err != nil || !got.More || got.Customers != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if c, err := d.Someone(t.Context(), ledger.Choice{}, "", 0); notice.CodeOf(err) != notice.CodeNotFound {
+		t.Errorf("%q, %v", c.ID, err)
+	}
+}
