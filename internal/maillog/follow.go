@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Event is a word of Postfix's log about one mail: that its queue manager has it, or what became of it.
+// Event is a word of Postfix's log about one mail: that its queue manager has it, or how the mail ended.
 type Event struct {
 	MessageID string // with angle brackets
 	QueueID   string
@@ -150,7 +150,7 @@ type reader struct {
 	mails map[string]string // Message-IDs by host, instance and queue id
 }
 
-// read returns what a line says about a mail that has a name.
+// read returns the event of a line about a mail that has a name.
 func (r *reader) read(s string) (e Event, ok bool) {
 	n, ok := r.clock.parse(s)
 	if !ok {

@@ -15,7 +15,7 @@ type line struct {
 	text        string
 }
 
-// daemons are the programs of Postfix whose lines show that its log was being written.
+// daemons are programs of Postfix: a line of one shows that its log was being written.
 var daemons = map[string]bool{
 	"anvil": true, "bounce": true, "cleanup": true, "discard": true, "dnsblog": true, "error": true, "flush": true, "lmtp": true,
 	"local": true, "master": true, "nqmgr": true, "oqmgr": true, "pickup": true, "pipe": true, "postfix-script": true,

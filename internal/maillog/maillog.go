@@ -1,8 +1,8 @@
-// Package maillog reads what relays and the sink logged about mails: Postfix's log, and the store of tocsin sink.
+// Package maillog reads the logs of relays and of the sink about mails: Postfix's log, and the store of tocsin sink.
 //
 // It answers one question: did the relay take the mail with this Message-ID? A line that names the Message-ID is no
-// proof: Postfix writes it when the header has come, before the end of the mail. Taken is what reached the queue
-// manager. What the log leaves open is called Unclear, never Absent, because what is absent may be sent again.
+// proof: Postfix writes it when the header has come, before the end of the mail. Taken is a mail that reached the
+// queue manager. A mail that the log leaves open is Unclear, never Absent, because an absent mail may be sent again.
 package maillog
 
 import (
@@ -17,7 +17,7 @@ import (
 	"unicode"
 )
 
-// Verdict is what a log says about a mail.
+// Verdict is the word of a log about a mail.
 type Verdict int
 
 // The verdicts, from nothing to everything.
@@ -28,7 +28,7 @@ const (
 	Taken                  // the relay took it: the queue manager had it, or the sink kept it
 )
 
-// Finding is what a log says about one mail.
+// Finding is everything that a log tells about one mail.
 type Finding struct {
 	Verdict Verdict
 	QueueID string    // of Postfix; "" for the sink
@@ -36,19 +36,19 @@ type Finding struct {
 	At      time.Time // when it was taken
 }
 
-// Options say what is looked for, and how times without year and zone are to be read.
+// Options name the mails to look for, and the reading of times without year and zone.
 type Options struct {
 	Wanted []string       // Message-IDs, with angle brackets
 	Zone   *time.Location // of times that name none
 	Now    time.Time      // no line is much younger: it tells the year where a time has none
 }
 
-// Log is what was read so far.
+// Log is the record of the lines read so far.
 type Log struct {
 	clock   clock
 	wanted  map[string][]*mail // by Message-ID
 	live    map[string]*mail   // by host and queue id: who has that id now
-	tainted map[string]string  // by host and smtpd process: what it will do with the next mail of this connection
+	tainted map[string]string  // by host and smtpd process: its plan for the next mail of this connection
 	sources map[string]*source
 	flaw    string
 }
@@ -66,7 +66,7 @@ type mail struct {
 	doubt    string // why it may have been taken although the log does not say so
 }
 
-// source is one writer of lines, whose clock and completeness are its own.
+// source is one writer of lines, with a clock of its own and lines that are complete or not on their own.
 type source struct {
 	first, last time.Time // of lines that may be either of two times, the narrower span
 	lines       int
@@ -87,8 +87,8 @@ func New(o Options) *Log {
 	return l
 }
 
-// Read reads one file; name is used in what is said about it. Files of one relay are given oldest first. Lines that
-// neither Postfix nor the sink wrote are passed over.
+// Read reads one file; name stands for it in messages. Files of one relay are given oldest first. Lines that neither
+// Postfix nor the sink wrote are passed over.
 func (l *Log) Read(name string, r io.Reader) error {
 	in := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
@@ -148,7 +148,7 @@ type Span struct {
 	Flaw        string   // why the absence of a mail proves nothing; "" for nothing
 }
 
-// Span returns what was read. Without a line of a relay all of it is zero.
+// Span returns the span of the log that was read. Without a line of a relay all of it is zero.
 func (l *Log) Span() (s Span) {
 	s.Flaw = l.flaw
 	s.Sources = slices.Sorted(maps.Keys(l.sources))
@@ -170,7 +170,7 @@ func (s Span) Covers(from, until time.Time) bool {
 	return s.Flaw == "" && s.Lines > 0 && !s.From.After(from) && !s.Until.Before(until)
 }
 
-// Find returns what the log says about a Message-ID that was wanted.
+// Find returns the log's finding on a Message-ID that was wanted.
 func (l *Log) Find(id string) (f Finding) {
 	for _, m := range l.wanted[id] {
 		now := Finding{Verdict: Begun, QueueID: m.queueID}

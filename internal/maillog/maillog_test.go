@@ -210,8 +210,8 @@ func TestWhatALogCovers(t *testing.T) {
 	}
 }
 
-// A log is written by those who send mail, too: whatever stands in it, reading ends, what is found is fit to be
-// stored, and a mail is only taken where a queue manager, an agent or the sink said so.
+// People who send mail also write in a log. Whatever stands in it, reading ends, and findings are fit to be stored. A
+// mail is only taken where a queue manager, an agent or the sink said so.
 func FuzzRead(f *testing.F) {
 	f.Add("Nov 20 10:00:00 mx1 postfix/cleanup[1]: ABCDEF01: message-id=" + wanted + "\nNov 20 10:00:00 mx1 postfix/qmgr[1]: ABCDEF01: from=<s@example.net>, size=1, nrcpt=1 (queue active)\n")
 	f.Add("2026-11-20T10:00:00.123456+02:00 mx1 postfix/smtp[1]: ABCDEF01: to=<a@b>, status=sent (250 \xff\x00)")

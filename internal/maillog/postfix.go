@@ -67,7 +67,7 @@ func (l *Log) logged(s string, where func() string) {
 	}
 }
 
-// withheld says what keeps a mail that is taken from the queue manager; "" for nothing.
+// withheld names the reason that keeps a taken mail from the queue manager; "" for none.
 func withheld(text string) string {
 	action, _, _ := strings.Cut(text, ":")
 	switch action {

@@ -94,7 +94,7 @@ type outside struct {
 func (o *outside) Submit(j notice.Job) { j.Done(o.answer, o.err) }
 func (o *outside) Halt()               {}
 
-// heard is a job that notes what it came to.
+// heard is a job that notes its own end.
 type heard struct {
 	notice.Job
 	answer notice.Answer

@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/pace"
 )
 
-// Pacer measures what paces mails: how long it has them wait, and for which limit.
+// Pacer measures the pacer of mails: how long it has them wait, and for which limit.
 func (w *Worker) Pacer(p delivery.Pacer) delivery.Pacer { return paced{p, w} }
 
 type paced struct {

@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// How long what the ledger said is told again, and how long it is waited for.
+// How long an answer of the ledger is told again, and how long a question waits for it.
 const (
 	keep     = 5 * time.Second
 	patience = 5 * time.Second
@@ -53,7 +53,7 @@ func NewStanding(ask func(ctx context.Context) (ledger.Standing, error), r Recko
 	return &Standing{ask: ask, reckon: r, logger: logger, clock: time.Now}
 }
 
-// Describe lists what is told.
+// Describe lists the metrics of a Standing.
 func (s *Standing) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{ledgerUp, notices, deliveries, oldest, overdue, braked, atCanary, awaiting, refusing, wanted, untold, fenced, failovers, standbys} {
 		ch <- d

@@ -2,7 +2,7 @@ package metrics
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Webhooks measures what becomes of messages to receivers of events.
+// Webhooks measures the tries of messages to receivers of events.
 type Webhooks struct{ tries *prometheus.CounterVec }
 
 // NewWebhooks registers the metrics, with a row for each receiver.

@@ -1,5 +1,5 @@
-// Package metrics measures what serve and work do, for Prometheus. docs/metrics.md lists every metric. No label holds
-// an address, a customer or a text: labels are states, classes of answers, and the names of relays.
+// Package metrics measures the commands serve and work, for Prometheus. docs/metrics.md lists every metric. No label
+// holds an address, a customer or a text: labels are states, classes of answers, and the names of relays.
 package metrics
 
 import (
@@ -81,7 +81,7 @@ type sender struct {
 // Submit passes on, and counts when the job is done.
 func (s sender) Submit(j notice.Job) { s.Sender.Submit(&job{j, s.Worker, time.Now()}) }
 
-// job is one whose end is counted.
+// job counts its own end.
 type job struct {
 	notice.Job
 	w     *Worker

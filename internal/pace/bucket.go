@@ -9,14 +9,15 @@ import (
 const (
 	// blockOf is how much of a timeline is leased at once, at most, where Redis answers soon; never less than one mail.
 	blockOf = 60 * time.Millisecond
-	// ahead is how far in the future a lease may begin, in such blocks. What a killed worker had leased is lost: this
-	// bounds it.
+	// ahead is how far in the future a lease may begin, in such blocks. The leases of a killed worker are lost: ahead
+	// bounds that loss.
 	ahead = 5
 	// lag is how far in the past a lease may begin: the most that can burst after an idle time.
 	lag = 100 * time.Millisecond
-	// aloneFor is what a worker leases itself at once while Redis is away, which may take some time to be found out.
+	// aloneFor is the length of a worker's own lease while Redis is away: the absence may take some time to be found
+	// out.
 	aloneFor = 1500 * time.Millisecond
-	// early is how long before the end of what is leased without Redis more is leased.
+	// early is how long before the end of a lease without Redis the worker leases more.
 	early = 60 * time.Millisecond
 	// behind is how late the next mail may be for that: a worker that has fewer mails than moments leases no more. It
 	// is long enough for a mail that waits for its moment on another timeline too.
@@ -25,7 +26,7 @@ const (
 	late = time.Second
 )
 
-// bucket is what this worker has leased of one rate's timeline.
+// bucket holds the leases that this worker has on one rate's timeline.
 type bucket struct {
 	key    string
 	rate   float64       // mails per second, of all workers together
@@ -96,7 +97,7 @@ func (b *bucket) spend() {
 	}
 }
 
-// needs reports whether more is to be leased now: what is leased ends soon, and is being spent at its time.
+// needs reports whether to lease more now: the last lease ends soon, and the worker spends its mails in time.
 func (b *bucket) needs(now time.Time) bool {
 	if now.Sub(b.wanted) > late || now.Before(b.not) {
 		return false
@@ -119,7 +120,7 @@ func (b *bucket) lease(now time.Time, delay, span time.Duration, n int) {
 	b.leased = append(b.leased, stretch{from: now.Add(delay), every: span / time.Duration(n), left: n})
 }
 
-// share leases what is this worker's among so many, without Redis.
+// share leases this worker's part of the timeline without Redis; so many workers share it.
 func (b *bucket) share(now time.Time, workers int) {
 	if !b.needs(now) {
 		return

@@ -31,7 +31,7 @@ const turn = time.Second
 // patience is how long Redis may take to answer.
 const patience = time.Second
 
-// wish and grant are what the script is asked, and answers. Times are microseconds, rates thousandths of mails per
+// wish is the question to the script, and grant its answer. Times are microseconds, rates thousandths of mails per
 // second.
 type (
 	wish struct {
@@ -85,7 +85,7 @@ func dial(url string) (redis.UniversalClient, error) {
 	return client, err
 }
 
-// exchange tells Redis what this worker wants and takes what it gets.
+// exchange tells Redis the wishes of this worker and takes over the answer.
 func (p *Pacer) exchange(ctx context.Context) error {
 	w, keys, buckets, all := p.wishes()
 	began := time.Now()
@@ -138,7 +138,7 @@ func (p *Pacer) measure(took time.Duration) {
 	}
 }
 
-// wishes collects what is wanted.
+// wishes collects everything that this worker asks of Redis.
 func (p *Pacer) wishes() (w wish, keys []string, buckets []*bucket, all []*slots) {
 	now := time.Now()
 	w = blank()
@@ -207,7 +207,7 @@ func ask(ctx context.Context, client redis.UniversalClient, w wish, keys []strin
 	return g, nil
 }
 
-// leave gives back what this worker held: its place among the workers, and its connections.
+// leave gives back this worker's place among the workers, and its connections.
 func (p *Pacer) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -223,5 +223,5 @@ func (p *Pacer) leave(ctx context.Context) {
 	for _, key := range keys {
 		pipe.HDel(ctx, key, p.o.Worker)
 	}
-	_, _ = pipe.Exec(ctx) // what stays runs out
+	_, _ = pipe.Exec(ctx) // leftovers run out
 }

@@ -13,8 +13,8 @@ func (p *Pacer) Settings(o Options) {
 	p.relimit(func() { p.limits, p.rates, p.most = byDomain(o.Limits), o.Relays, o.Connections })
 }
 
-// Override takes over the limits that operators have set. What one of them limits, the rate or the connections, it limits in place
-// of the settings; its rate goes before what throttling has taught about the domain, too.
+// Override takes over the limits that operators have set. A rate or a number of connections of theirs replaces that of
+// the settings. Their rate also goes before the one that throttling has taught about the domain.
 func (p *Pacer) Override(set []Limit) {
 	p.relimit(func() { p.set = byDomain(set) })
 }

@@ -1,6 +1,6 @@
-// Package pace says whether a mail may leave now, and if not, when. Its limits are shared by all workers through
-// Redis: the rates of relays and of recipient domains, the connections of domains, what throttling has taught, and
-// that something urgent goes first.
+// Package pace says whether a mail may leave now, and if not, when. All workers share its limits through Redis: the
+// rates of relays and of recipient domains, and the connections of domains. They also share the rates that throttling
+// has taught, and that something urgent goes first.
 //
 // Nobody asks Redis per mail. A rate is a timeline in Redis from which a worker leases stretches, and every mail has
 // its moment on such a stretch; so no rate is passed at any time, and workers may come and be killed. While Redis is
@@ -18,7 +18,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Limit is what a recipient domain is to be spared, by all workers together; 0 = no limit.
+// Limit is the most that all workers together send to a recipient domain; 0 = no limit.
 type Limit struct {
 	Domain      string // A-label, lower case
 	Rate        notice.Rate
@@ -52,9 +52,9 @@ type Pacer struct {
 	slots    map[string]*slots      // connections, by domain
 	began    time.Time
 	domains  map[string]*traffic // how long mails to a domain take
-	all      traffic             // of them together; what is under way is not counted
+	all      traffic             // of them together; mails under way are not counted
 	slow     int                 // mails to slow domains under way
-	pairs    map[pair]*answer    // what domains answered through a relay
+	pairs    map[pair]*answer    // answers of domains through a relay
 	reports  []report            // throttling that Redis does not know of yet
 	slowed   map[pair]throttled
 	gauge    gauge
@@ -168,7 +168,7 @@ const (
 	soon    = 10 * time.Millisecond
 )
 
-// Done gives a leave back with what became of the mail; no outcome: nothing was tried.
+// Done gives a leave back with the outcome of the mail; no outcome: nothing was tried.
 func (p *Pacer) Done(l *Leave, a notice.Answer) {
 	now := time.Now()
 	p.mu.Lock()
@@ -205,7 +205,7 @@ func (p *Pacer) Urgent(runs int, soon bool) {
 // isUrgent reports whether this worker has urgent mails; the caller holds the mutex.
 func (p *Pacer) isUrgent(now time.Time) bool { return p.hungry > 0 || now.Before(p.urgent) }
 
-// Yield reports whether what is not urgent has to wait: some worker has urgent mails that could go.
+// Yield reports whether mails that are not urgent have to wait: some worker has urgent mails that could go.
 func (p *Pacer) Yield() bool {
 	now := time.Now()
 	p.mu.Lock()
@@ -273,7 +273,7 @@ func (p *Pacer) rest(ctx context.Context, began time.Time) {
 	}
 }
 
-// setAway returns what was so before.
+// setAway notes whether Redis is away, and returns the value before.
 func (p *Pacer) setAway(away bool) (before bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

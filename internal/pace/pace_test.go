@@ -326,7 +326,7 @@ func TestARedisThatAnswersLate(t *testing.T) {
 					p, _ := start(t, url, fmt.Sprint(w), Options{Relays: map[string]notice.Rate{"main": rate}}, tardy(400*time.Millisecond))
 					sending.Go(func() { send(ctx, p, "example.com", sent.add) })
 				}
-				from := time.Now().Add(5 * time.Second) // what is leased at once is doubled with each answer
+				from := time.Now().Add(5 * time.Second) // each answer doubles the length of a lease
 				to := from.Add(4 * time.Second)
 				time.Sleep(time.Until(to))
 				end()

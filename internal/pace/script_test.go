@@ -29,7 +29,7 @@ func newClocked(t *testing.T) *clocked {
 	return &clocked{t: t, client: client, now: time.Unix(1_800_000_000, 0)}
 }
 
-// ask is what a worker asks; keys are those of its leases and slots.
+// ask sends a worker's wish to the script; keys are those of its leases and slots.
 func (c *clocked) ask(worker string, w wish, keys ...string) (g grant) {
 	c.t.Helper()
 	base := blank()
@@ -58,7 +58,7 @@ var (
 	timedScript = redis.NewScript(timedSource)
 )
 
-// timed adds to a wish what Redis's clock says.
+// timed adds to a wish the time that Redis's clock shows.
 func timed(wish []byte, now time.Time) []byte {
 	return append(fmt.Appendf(nil, `{"time":["%d","%d"],`, now.Unix(), now.Nanosecond()/1000), wish[1:]...)
 }

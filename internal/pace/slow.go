@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// traffic is how many mails went and how long they took, of which every five seconds half is forgotten, and what is
-// under way.
+// traffic counts mails that went, the time that they took, and mails under way. Every five seconds it forgets half of
+// the mails that went and of their time.
 type traffic struct {
 	mails, seconds float64
 	since          time.Time // last halved; the same for all, so that a part is never more than the whole
@@ -64,9 +64,9 @@ func (p *Pacer) ends(l *Leave, tried bool, now time.Time) {
 	}
 }
 
-// isSlow reports whether mails to a domain take much longer than those to others do, so that they would come to have
-// all connections. Among themselves nobody is slow. Those under way have taken so long already: that makes a domain
-// slow, but no other one less so. What is under way to slow domains is kept count of.
+// isSlow reports whether mails to a domain take much longer than those to others, so that they would come to have all
+// connections. Among themselves nobody is slow. Mails under way count with the time that they have taken already: that
+// can make their domain slow, but no other domain less so. p.slow keeps count of the mails under way to slow domains.
 func (p *Pacer) isSlow(domain string, now time.Time) bool {
 	t := p.domain(domain, now)
 	slow := t.slower(p.all.mails-t.mails, p.all.seconds-t.seconds, now.Sub(p.began))

@@ -61,7 +61,7 @@ func TestADomainThatNeverAnswersLeavesConnections(t *testing.T) {
 	})
 }
 
-// What went to one domain is never more than what went to all, whenever it was looked at last.
+// The mails to one domain are never more than those to all, whenever their count was looked at last.
 func TestAPartIsNeverMoreThanTheWhole(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -48,7 +48,7 @@ func (p *Pacer) Throttled() int {
 	return len(p.slowed)
 }
 
-// Watcher reads what paces all workers, without being one.
+// Watcher reads the accounts that pace all workers, without being a worker.
 type Watcher struct{ redis redis.UniversalClient }
 
 // NewWatcher returns a watcher of the accounts at a Redis URL. It does not connect.

@@ -7,28 +7,28 @@ import (
 	"tocsin/internal/notice"
 )
 
-// What throttling comes to. A rate that a far side can't take is halved, once a second at most, and then grows by
-// the same amount each second; in all two minutes from nothing to where it may go.
+// The course of throttling. A rate that a far side can't take is halved, once a second at most. Then it grows by the
+// same amount each second: from nothing to where it may go takes two minutes.
 const (
 	growth  = 120.0 // seconds
 	floor   = 0.1   // mails a second: something must be sent to find out
 	unknown = 4.0   // a pair without a limit may grow to so many times the rate at which it was throttled, and is then free again
 	share   = 0.05  // of the answers in a second: fewer may be about single mailboxes
 	several = 5     // throttling answers, for the same reason
-	least   = 0.1   // of what was tried: what a pair takes is not put lower at once, however little went through
+	least   = 0.1   // of the mails tried: a pair's rate is not put lower at once, however few mails went through
 )
 
 // within is the time in which several answers have to come where few mails go.
 const within = 10 * time.Second
 
-// answer counts what a domain answered through a relay.
+// answer counts the answers of a domain through a relay.
 type answer struct {
 	since                 time.Time // of this window: a second, and longer while it can't be told yet
 	sent, throttled, all  int
 	lastSent, lastSeconds float64 // of the window before
 	last                  time.Time
 
-	// Of a relay, whose domains count together: the same reply to many of them is about the relay itself.
+	// Of a relay, for all its domains together: the same reply to many of them is about the relay itself.
 	alike   notice.RefusedAlike // throttled are those that are equal to it
 	domains map[string]bool     // which it was said to
 	told    time.Time           // when the relay was last found to be throttling
@@ -49,8 +49,8 @@ type report struct {
 	rate, upTo float64
 }
 
-// isThrottling reports whether an answer asks for fewer mails (RFC 5321 §4.2.2: 421, 450, 451; RFC 3463 §3.8: X.7.X),
-// and is not about one mailbox (§3.3: X.2.X), or a host that is going down (§3.4: X.3.X).
+// isThrottling reports whether an answer asks for fewer mails (RFC 5321 §4.2.2: 421, 450, 451; RFC 3463 §3.8: X.7.X).
+// An answer about one mailbox (§3.3: X.2.X), or about a host that is going down (§3.4: X.3.X), does not.
 func isThrottling(a notice.Answer) bool {
 	if a.OfRelay || strings.HasPrefix(a.Enhanced, "4.2.") || a.Code == 421 && strings.HasPrefix(a.Enhanced, "4.3.") {
 		return false
@@ -102,8 +102,8 @@ func (p *Pacer) ofRelay(relay string, now time.Time) bool {
 	return c != nil && (len(c.domains) >= manyDomains || now.Sub(c.told) < within)
 }
 
-// judge ends a window of answers: was it throttling, or were some mailboxes out of order? What went through is the
-// rate that a pair without a limit starts from.
+// judge ends a window of answers: was it throttling, or were some mailboxes out of order? A pair without a limit
+// starts from the rate of the mails that went through.
 func (p *Pacer) judge(k pair, c *answer, now time.Time) {
 	seconds := now.Sub(c.since).Seconds()
 	many := float64(c.throttled) > share*float64(c.all)
@@ -143,7 +143,7 @@ func (p *Pacer) slowDown(all []reportWish, now time.Time) {
 		}
 		s := throttled{rate: max(floor, t.Rate/1000), upTo: t.UpTo / 1000}
 		p.slowed[k] = s
-		// What was answered before says nothing about the new rate.
+		// The answers before say nothing about the new rate.
 		if old, ok := before[k]; (!ok || s.rate < old.rate) && p.pairs[k] != nil {
 			*p.pairs[k] = answer{since: now, told: p.pairs[k].told, last: p.pairs[k].last}
 		}
@@ -160,8 +160,8 @@ func (p *Pacer) configured(k pair) float64 {
 	return rate
 }
 
-// tidy judges the seconds that no answer ended, and forgets whom nothing was sent to for a minute; the caller holds
-// the mutex.
+// tidy judges the seconds that no answer ended, and forgets the pairs and domains that had no mail for a minute; the
+// caller holds the mutex.
 func (p *Pacer) tidy(now time.Time) {
 	if now.Sub(p.tidied) < time.Second { // there may be many domains
 		return

@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// A far side that takes so many mails a second, and throttles what comes beyond.
+// farSide takes so many mails a second, and throttles the mails beyond that.
 type farSide struct {
 	rate   float64
 	free   float64
@@ -88,7 +88,7 @@ func TestThrottlingSlowsOnePairDown(t *testing.T) {
 	})
 }
 
-// What is told to Redis when so many mails are refused.
+// The reports to Redis when so many mails are refused.
 func TestWhatIsThrottling(t *testing.T) {
 	t.Parallel()
 	full, busy := notice.Answer{Code: 450, Enhanced: "4.2.1"}, notice.Answer{Code: 450, Enhanced: "4.7.1"}

@@ -17,11 +17,11 @@ func (l discardListener) Accept() (net.Conn, error) {
 	return &discardConn{Conn: c, in: make([]byte, 64<<10)}, nil
 }
 
-// discardConn spares the server the two things that cost it most when mail is only counted: looking at every byte
-// of a message, and a write for every reply to commands that came together. One goroutine uses it; any may close it.
+// discardConn spares the server its two greatest costs when mail is only counted: a look at every byte of a message,
+// and a write for every reply to commands that came together. One goroutine uses it; any may close it.
 type discardConn struct {
 	net.Conn
-	in       []byte // what is read at once
+	in       []byte // the buffer of one read
 	pending  []byte // read, and not handed on yet
 	skipping bool
 	tail     []byte // while skipping: the last bytes before those to come, at most 4
@@ -47,7 +47,7 @@ func (c *discardConn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Close sends what was written, unless that is under way and stuck, and closes the socket.
+// Close sends the replies that wait, unless a write is under way and stuck, and closes the socket.
 func (c *discardConn) Close() error {
 	if c.writing.TryLock() {
 		c.send()
@@ -71,7 +71,7 @@ func (c *discardConn) send() error {
 	return err
 }
 
-// Read sends what was written and reads what came, without the message while skipping.
+// Read sends the replies that wait and reads new bytes, without the message while skipping.
 func (c *discardConn) Read(b []byte) (int, error) {
 	for len(c.pending) == 0 {
 		if err := c.flush(); err != nil {
@@ -91,7 +91,7 @@ func (c *discardConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// message returns the dot and what follows it, or nothing where the message goes on.
+// message returns the dot and the bytes after it, or nothing where the message goes on.
 func (c *discardConn) message(b []byte) []byte {
 	// The end may lie across two reads: it is looked for first where they meet.
 	seam := append(c.tail, b[:min(len(b), len(endOfMessage)-1)]...)

@@ -20,7 +20,7 @@ func TestDiscardingCountsWhateverThePieces(t *testing.T) {
 		mails := rapid.IntRange(1, 3).Draw(rt, "mails")
 		var wire string
 		for k := range mails {
-			// The DATA of a mail comes with the dot of the one before: only what follows 354 waits for it.
+			// The DATA of a mail comes with the dot of the one before: only the text after 354 waits for it.
 			io.WriteString(c.conn, wire+"MAIL FROM:<>\r\nRCPT TO:<a@example.org>\r\nDATA\r\n")
 			if k > 0 {
 				c.want("250")

@@ -20,8 +20,8 @@ const perPage = 50
 //go:embed inbox.html
 var inboxHTML string
 
-// What a browser may do with a page of the inbox, and with a mail's HTML: nothing that leaves this machine, and
-// for the mail no script, form or top-level navigation either.
+// The rights of a page of the inbox, and of a mail's HTML, in a browser. Nothing may leave this machine. The mail may
+// have no script, form or top-level navigation either.
 const (
 	pagePolicy = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; " +
 		"base-uri 'none'; frame-ancestors 'none'"
@@ -82,8 +82,8 @@ func (s *Sink) Handler() http.Handler {
 	return guarded(mux)
 }
 
-// guarded sets the headers of every answer of the inbox, and answers to the names of this machine alone: a page elsewhere could
-// make a name of its own resolve to here, and read the mails (DNS rebinding).
+// guarded sets the headers of every answer of the inbox, and answers to the names of this machine alone. Else a page
+// elsewhere could make a name of its own resolve to here, and read the mails (DNS rebinding).
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -124,13 +124,13 @@ func (s *Sink) mail(n int) (Mail, bool) {
 
 // listing is a page of the list.
 type listing struct {
-	To         string // what recipients are searched for
+	To         string // the text to look for in recipients
 	Mails      []numbered
 	Taken      int // mails that ever came
 	Kept       int // of them in memory
 	Matching   int // of these to such a recipient
 	From, Till int // which of the matching ones are on the page, counted from 1
-	Newer      int // the pages beside this one, 0 = none
+	Newer      int // the pages next to this one, 0 = none
 	Older      int
 }
 

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// maxDepth is how deep multiparts may be nested; what lies deeper is not shown.
+// maxDepth is how deep multiparts may be nested; deeper parts are not shown.
 const maxDepth = 8
 
-// bodies returns the first HTML and the first plain text of a message, decoded, each "" where there is none.
-// Of a message that can't be parsed it returns what could be.
+// bodies returns the first HTML and the first plain text of a message, decoded, each "" where there is none. Of a
+// message that can't be parsed it returns the part that could be read.
 func bodies(raw string) (html, text string) {
 	m, err := mail.ReadMessage(strings.NewReader(raw))
 	if err != nil {
@@ -59,7 +59,7 @@ func walk(contentType, encoding string, body io.Reader, depth int, visit func(me
 	case "base64":
 		body = base64.NewDecoder(base64.StdEncoding, body)
 	}
-	decoded, _ := io.ReadAll(body) // what could be decoded is shown
+	decoded, _ := io.ReadAll(body) // the part that could be decoded is shown
 	visit(mediaType, utf8Of(decoded, params["charset"]))
 }
 

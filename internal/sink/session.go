@@ -15,7 +15,7 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// The scripts, by what the local part begins with.
+// The scripts, by the beginning of the local part.
 const (
 	tempFail      = "tempfail"
 	permFail      = "permfail"
@@ -147,7 +147,7 @@ func (c *session) Reset() { c.from, c.to = "", nil }
 // Logout ends the session.
 func (c *session) Logout() error { return nil }
 
-// cut drops the connection without a word: what was not sent yet never is.
+// cut drops the connection without a word: bytes that were not sent yet never are.
 func (c *session) cut() {
 	c.gone = true
 	raw := c.conn.Conn()
@@ -186,9 +186,9 @@ func quoted(address string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(s, "<"), ">")
 }
 
-// describe returns what the store says of a message: three of its header fields, decoded, "" where it has none.
+// describe returns the store's words about a message: three of its header fields, decoded, "" where it has none.
 func describe(raw string) (messageID, subject, language string) {
-	// A malformed line ends the header; what was read before it counts.
+	// A malformed line ends the header; the fields before it count.
 	h, _ := textproto.NewReader(bufio.NewReader(strings.NewReader(raw))).ReadMIMEHeader()
 	return field(h, "Message-Id"), field(h, "Subject"), field(h, "Content-Language")
 }

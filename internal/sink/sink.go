@@ -1,7 +1,7 @@
-// Package sink receives mail over SMTP and keeps or refuses it as told: the inbox of the demo, the other side of
-// the tests, and the measure of the benchmarks.
+// Package sink receives mail over SMTP and keeps or refuses it as told: the inbox of the demo, the other side of the
+// tests, and the measure of the benchmarks.
 //
-// The local part of a recipient, whatever its case, scripts what becomes of a mail:
+// The local part of a recipient, in any case, scripts the fate of a mail:
 //
 //	tempfail…         RCPT is refused with 451, once an address
 //	permfail…         RCPT is refused with 550
@@ -143,7 +143,7 @@ func (s *Sink) Serve(ctx context.Context) error {
 	}
 }
 
-// Close cuts every connection and closes the store. What was answered with 250 before is in it.
+// Close cuts every connection and closes the store. Mails that were answered with 250 before are in it.
 func (s *Sink) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
