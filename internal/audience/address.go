@@ -1,5 +1,5 @@
-// Package audience decides who is to be told, at which mailbox: it reads addresses, filters over customers and
-// files of customers, and refuses what is wrong in them with a reason that says what would be right.
+// Package audience decides which customers to tell, at which mailbox. It reads addresses, filters over customers and
+// files of customers. Wrong input is refused with a reason that says how it would be right.
 package audience
 
 import (
@@ -15,8 +15,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The longest address, in octets: RFC 5321 §4.5.3.1.1 for the local part; §4.5.3.1.3 gives a path 256 with its
-// angle brackets, so 254 without them, which leaves a domain less than the 255 of §4.5.3.1.2.
+// The longest address, in octets. RFC 5321 §4.5.3.1.1 gives the limit of the local part; §4.5.3.1.3 gives a path 256
+// with its angle brackets, so 254 without them. That leaves a domain less than the 255 of §4.5.3.1.2.
 const (
 	maxLocal = 64
 	maxPath  = 254
@@ -59,8 +59,8 @@ func ParseAddress(s string) (Address, error) {
 	return a, nil
 }
 
-// Key is what two spellings of one mailbox have in common: the local part in NFC and lower case, without
-// needless quotes, "@", and the domain. It is itself an address, with itself for its key; "" for the zero Address.
+// Key is the same for all spellings of one mailbox: the local part in NFC and lower case, without needless quotes,
+// "@", and the domain. It is itself an address, with itself for its key; "" for the zero Address.
 func (a Address) Key() string {
 	if a == (Address{}) {
 		return ""
@@ -105,7 +105,7 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
-// plainText returns what is wrong with the characters of an address, "" for nothing.
+// plainText returns the fault in the characters of an address, "" for none.
 func plainText(s string) string {
 	if s == "" {
 		return "is empty; write one like name@example.com"
@@ -127,7 +127,7 @@ func plainText(s string) string {
 	return ""
 }
 
-// splitAddress cuts at the "@" and checks the local part; reason says what is wrong with it.
+// splitAddress cuts at the "@" and checks the local part; reason names its fault.
 func splitAddress(s string) (local, domain, reason string) {
 	if strings.HasPrefix(s, `"`) {
 		end := quotedEnd(s)
@@ -179,8 +179,8 @@ var typesetSigns = map[rune]string{
 	'‐': "-", '‑': "-", '‒': "-", '–': "-", '—': "-", '―': "-", '−': "-", '﹣': "-", '－': "-", '…': "...",
 }
 
-// typeset returns what is wrong with signs of an address that no keyboard types, "" for nothing. Wide letters are none of
-// a local part; in a domain IDNA maps them.
+// typeset returns the fault in signs of an address that no keyboard types, "" for none. Wide letters are none of a
+// local part; in a domain IDNA maps them.
 func typeset(local, domain string) string {
 	const reason = "holds %c (%U), which word processors write in the place of %s: type %[3]s"
 	for _, r := range local + "@" + domain {

@@ -39,10 +39,10 @@ var fieldBits = map[string]notice.Fields{
 	columnLanguage: notice.GivenLanguage, columnTimeZone: notice.GivenTimeZone,
 }
 
-// CheckCustomer holds one customer to the rules of customer files and puts it in the form that they are kept in:
-// without blanks around values and invisible characters, language canonical, empty attributes left out. The row has
-// Line 0 and gives all fields. The error is a *notice.Error whose Field is the JSON name of the first bad field,
-// attributes.plan for an attribute.
+// CheckCustomer holds one customer to the rules of customer files and puts it in the form in which customers are kept.
+// Values lose the blanks around them and invisible characters, the language becomes canonical, empty attributes are
+// left out. The row has Line 0 and gives all fields. The error is a *notice.Error whose Field is the JSON name of the
+// first bad field, attributes.plan for an attribute.
 func CheckCustomer(c *notice.Customer) (notice.CustomerRow, error) {
 	row := newRow(0)
 	row.Given = notice.GivenAll
@@ -76,8 +76,8 @@ func CheckCustomer(c *notice.Customer) (notice.CustomerRow, error) {
 }
 
 // CheckPatch reads a change of one customer, a JSON Merge Patch (RFC 7396): members that it does not have stay as they
-// are, and null empties. id is the customer's. The error is a *notice.Error whose Field is the JSON name of the first bad
-// field.
+// are, and null empties. id is the customer's. The error is a *notice.Error; its Field is the JSON name of the first
+// bad field.
 func CheckPatch(id string, patch []byte) (notice.CustomerRow, error) {
 	row := newRow(0)
 	if row.Customer.ID = id; !utf8.Valid(patch) {
@@ -104,7 +104,7 @@ func newRow(line int) notice.CustomerRow {
 	return notice.CustomerRow{Line: line, Customer: notice.Customer{Attributes: map[string]string{}}}
 }
 
-// badAttributeName returns what is wrong with the name of an attribute, "" for nothing.
+// badAttributeName returns the fault in the name of an attribute, "" for none.
 func badAttributeName(name string) string {
 	if slices.Contains(columns, strings.ToLower(name)) {
 		return "is a field of the customer and can't be an attribute as well"
@@ -141,14 +141,14 @@ func newChecker() checker {
 	return checker{languages: map[string][3]string{}, zones: map[string]string{}, names: map[string]string{}}
 }
 
-// What a checker keeps of a file that repeats nothing is bounded by words and by bytes of each.
+// A checker's memory of a file that repeats nothing is bounded by words and by bytes of each.
 const (
 	remembered  = 1000
 	longestWord = 64 // of a language or a zone; longer ones are refused
 	maxNames    = 1000
 )
 
-// column sets a field of the customer from a cell and returns what is wrong with it, "" for nothing.
+// column sets a field of the customer from a cell and returns the fault in it, "" for none.
 func (c *checker) column(row *notice.CustomerRow, column, value string) (reason string) {
 	switch column {
 	case columnID:
@@ -179,8 +179,8 @@ func (c *checker) column(row *notice.CustomerRow, column, value string) (reason 
 	return reason
 }
 
-// attribute sets an attribute of the customer, to "" where it is to be emptied, and returns what is wrong with its value.
-// It has the spelling that its name had first.
+// attribute sets an attribute of the customer, to "" where it is to be emptied, and returns the fault in its value.
+// The attribute has the spelling that its name had first.
 func (c *checker) attribute(row *notice.CustomerRow, name, value string) (reason string) {
 	folded := strings.ToLower(name)
 	first, known := c.names[folded]
@@ -209,7 +209,7 @@ func mailbox(s string) (text, key, reason string) {
 	return a.Text, a.Key(), ""
 }
 
-// language returns the canonical form of a cell of languages, what is wrong with it, and what may be.
+// language returns the canonical form of a cell of languages, its fault, and a warning about a possible fault.
 func (c *checker) language(s string) (list, reason, warning string) {
 	if s == "" {
 		return "", "", ""
@@ -246,8 +246,8 @@ func remember[V any](known map[string]V, key string, value V) {
 	known[strings.Clone(key)] = value
 }
 
-// TidyStored puts a customer that was kept by an earlier version in today's form: name and attributes as an import would
-// keep them, addresses with their keys, or with what is wrong with them. A value that can't be mended, and the id, stay.
+// TidyStored puts a customer that was kept by an earlier version in today's form. Name and attributes become as an
+// import would keep them; addresses get their keys, or their faults. A value that can't be mended, and the id, stay.
 func TidyStored(c notice.StoredCustomer) notice.StoredCustomer {
 	if name, reason := cleanText(c.Name, maxName); reason == "" {
 		c.Name = name
@@ -275,7 +275,7 @@ func tidyMailbox(s string) (text, key, fault string) {
 	return text, key, ""
 }
 
-// IDFault returns what is wrong with an id that is kept, "" for nothing.
+// IDFault returns the fault in an id that is kept, "" for none.
 func IDFault(id string) string {
 	clean, reason := cleanID(id)
 	if reason == "" && clean != id {

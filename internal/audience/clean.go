@@ -12,8 +12,8 @@ import (
 )
 
 // cleanText puts a value in the form in which values are kept: NFC, without invisible characters and without blanks
-// around it; one in which nothing can be seen is empty. reason says what is wrong with it, "" for nothing. Control
-// characters at the ends are no blanks: they are refused like those inside.
+// around it; one in which nothing can be seen is empty. reason names its fault, "" for none. Control characters at the
+// ends are no blanks: they are refused like those inside.
 func cleanText(s string, limit int) (text, reason string) {
 	if reason := brokenText(s); reason != "" {
 		return "", reason
@@ -54,7 +54,7 @@ var (
 	guarded   = regexp.MustCompile(`^'[0-9]+$`)
 )
 
-// brokenText returns what is wrong with the characters of a value, "" for nothing.
+// brokenText returns the fault in the characters of a value, "" for none.
 func brokenText(s string) string {
 	if !utf8.ValidString(s) {
 		return "is not UTF-8"
@@ -72,7 +72,7 @@ func brokenText(s string) string {
 	return ""
 }
 
-// tidy returns a text in NFC without invisible characters: what looks the same is the same.
+// tidy returns a text in NFC without invisible characters: texts that look the same become the same.
 func tidy(s string) string {
 	if isASCII(s) {
 		return s
@@ -113,8 +113,8 @@ const (
 	zeroWidthJoiner    = '\u200d'
 )
 
-// belongs reports whether an invisible character is part of the spelling: a joiner within a word of a script that
-// spells with them, or within an emoji, and a variation selector behind a sign or an ideograph.
+// belongs reports whether an invisible character is part of the spelling. That is a joiner within an emoji or within a
+// word of a script that spells with joiners, and a variation selector behind a sign or an ideograph.
 func belongs(before []rune, r rune, after []rune) bool {
 	if len(before) == 0 || isBlank(before[len(before)-1]) {
 		return false
@@ -154,5 +154,5 @@ func unguard(cell string) string {
 	return cell
 }
 
-// spreadsheetErrors are what spreadsheets export where a formula failed.
+// spreadsheetErrors are the cells that spreadsheets export where a formula failed.
 var spreadsheetErrors = []string{"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!"}

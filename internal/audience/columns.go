@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// nameColumns finds out what the columns of a header are. Its error is a *notice.Error.
+// nameColumns finds out the kind of each column of a header. Its error is a *notice.Error.
 func nameColumns(names []string, number int, o FileOptions) (*header, error) {
 	h := &header{text: slices.Clone(names), columns: make([]column, len(names))}
 	asked := newMapping(o)
@@ -48,7 +48,7 @@ func nameColumns(names []string, number int, o FileOptions) (*header, error) {
 	return h, nil
 }
 
-// check returns what is wrong with a column that has a name, "" for nothing.
+// check returns the fault in a column that has a name, "" for none.
 func (h *header) check(i int, name string, fields map[string]bool, asked *mapping, seen map[string]bool) string {
 	c := h.columns[i]
 	if c.kind == ofNothing {
@@ -79,7 +79,7 @@ func (h *header) check(i int, name string, fields map[string]bool, asked *mappin
 	return ""
 }
 
-// mapping is what was said about the columns beside their names.
+// mapping holds the options about columns, which go before the names of the columns.
 type mapping struct {
 	to        map[string]string // by the column's name in lower case: a field or an attribute, "" for nothing
 	attribute map[string]bool
@@ -101,7 +101,7 @@ func foldName(name string) string {
 	return strings.ToLower(strings.TrimFunc(tidy(name), isBlankOrMark))
 }
 
-// column says what the column of that name is.
+// column returns the column of that name.
 func (m *mapping) column(name string) column {
 	folded := foldName(name)
 	to, mapped := m.to[folded]
@@ -122,7 +122,7 @@ func (m *mapping) column(name string) column {
 	return column{name: name, kind: ofAttribute}
 }
 
-// said reports whether it was said what the column of that name is.
+// said reports whether an option was about the column of that name.
 func (m *mapping) said(name string) bool { return m.used[foldName(name)] }
 
 // unused returns a name that no column has.

@@ -22,7 +22,7 @@ func TestColumnsThatLookLikeAFieldAreRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "did you mean "+field+"?") || !strings.Contains(err.Error(), "--map") {
 				t.Errorf("%s: %v", name, err)
 			}
-			// Beside the field it is an attribute like any other.
+			// Next to the field it is an attribute like any other.
 			if attributeName.MatchString(name) {
 				if ids, _, err := idsOf(t, strings.NewReader("id;"+field+";"+name+"\n1;;\n"), FormatCSV); len(ids) != 1 || err != nil {
 					t.Errorf("%s beside %s: %v", name, field, err)

@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// header is what the first line of a CSV says.
+// header is the content of the first line of a CSV.
 type header struct {
 	columns []column
 	given   notice.Fields // the fields that it names
@@ -34,8 +34,8 @@ const (
 	unnamed   // at the end: it must be empty
 )
 
-// beginCSV reads what stands in front of the header and returns the records, beginning with that. A line "sep=;", as
-// Excel understands it, names the delimiter.
+// beginCSV reads the text in front of the header and returns the records, beginning with the header. A line "sep=;",
+// as Excel understands it, names the delimiter.
 func beginCSV(l *lines) (*records, error) {
 	first, err := l.first()
 	var delimiter byte
@@ -59,8 +59,8 @@ func beginCSV(l *lines) (*records, error) {
 
 var sepLine = regexp.MustCompile(`(?i)^\x{feff}?"?sep=([,;|\t:])"?$`)
 
-// readHeader reads the line that names the columns. A file without one may begin with a customer, so no error
-// repeats what is there before an id column was found.
+// readHeader reads the line that names the columns. A file without one may begin with a customer, so no error repeats
+// the text of that line before an id column was found.
 func (r *Reader) readHeader(o FileOptions) error {
 	records, err := beginCSV(r.lines)
 	if errors.Is(err, io.EOF) {
@@ -151,7 +151,7 @@ func (h *header) fit(cells []string) (fitting []string, bad string) {
 	return cells, ""
 }
 
-// cell sets one value of a customer and returns what is wrong with it, "" for nothing.
+// cell sets one value of a customer and returns the fault in it, "" for none.
 func (r *Reader) cell(row *notice.CustomerRow, c column, cell string) (reason string) {
 	cell = unguard(cell)
 	if slices.Contains(spreadsheetErrors, cell) && c.kind != ofNothing {

@@ -116,7 +116,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 	return d.text.Read(p)
 }
 
-// encoding is the name of the encoding that was found, utf-8 for what is ASCII so far.
+// encoding is the name of the encoding that was found, utf-8 for text that is ASCII so far.
 func (d *decoder) encoding() string {
 	if d.name == "" {
 		return utf8Name
@@ -136,7 +136,7 @@ func byteOrderMark(b []byte) (name string, size int) {
 	return "", 0
 }
 
-// wideText recognises UTF-16 without a mark: every second byte of what is mostly Latin is zero.
+// wideText recognises UTF-16 without a mark: every second byte of text that is mostly Latin is zero.
 func wideText(b []byte) string {
 	var zeros [2]int
 	for i, c := range b {
@@ -154,9 +154,9 @@ func wideText(b []byte) string {
 	return ""
 }
 
-// recognise names the encoding of a sample that is not all ASCII. A few broken characters in what is UTF-8 otherwise
-// leave it UTF-8: their rows are rejected. Only Windows-1252, which holds Latin-1, is taken on a guess: names in another
-// encoding that was guessed wrongly would be mailed. The error names that guess.
+// recognise names the encoding of a sample that is not all ASCII. A few broken characters in text that is UTF-8
+// otherwise leave it UTF-8: their rows are rejected. Only Windows-1252, which holds Latin-1, is taken on a guess:
+// names in another encoding that was guessed wrongly would be mailed. The error names that guess.
 func recognise(sample []byte) (string, error) {
 	whole, broken := countUTF8(sample)
 	if whole >= broken {
@@ -220,7 +220,7 @@ func decode1252(sample []byte) []byte {
 	return text
 }
 
-// noMacText reports whether a sample reads as Mac OS Roman like what Latin-1 looks like in it: "M¸ller", "AndrÈ".
+// noMacText reports whether a sample, read as Mac OS Roman, looks like misread Latin-1: "M¸ller", "AndrÈ".
 func noMacText(sample []byte) bool {
 	text, err := charmap.Macintosh.NewDecoder().Bytes(sample)
 	before := ' '

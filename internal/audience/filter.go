@@ -28,21 +28,20 @@ var attributeName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 // ParseFilter reads a filter over customers in the language of AIP-160 (https://google.aip.dev/160), by the rules of
 // today; docs/filters.md tells them to users.
 //
-// The names are id, name, language, time_zone and any attribute, which may be written attributes.plan as well.
-// The operators are = != < <= > >= and ":", which asks for presence (plan:*) or for a part of the value
-// (name:"bakery"); IN compares with each value of a list, and == letter by letter. Conditions are joined by AND, OR and
-// NOT or "-"; OR binds tighter than AND. Text stands in quotes; in one that =, != or IN compares with, "*" stands for any
-// text, and a language stands for its regions too. A bare number is compared as a number, with attributes, and with ids
-// where it is about their order. An absent value is the empty one: plan = "" becomes NOT (plan:*).
-// Languages and zones that are compared with = and != are checked, and languages put in their canonical form.
+// The names are id, name, language, time_zone and any attribute, which may be written attributes.plan as well. The
+// operators are = != < <= > >= and ":", which asks for presence (plan:*) or for a part of the value (name:"bakery");
+// IN compares with each value of a list, and == letter by letter. Conditions are joined by AND, OR and NOT or "-"; OR
+// binds tighter than AND. Text stands in quotes. In a text that =, != or IN compares with, "*" stands for any text,
+// and a language stands for its regions too. A bare number is compared as a number: with attributes, and with ids for
+// their order. An absent value is the empty one: plan = "" becomes NOT (plan:*). Languages and zones that are compared
+// with = and != are checked, and languages put in their canonical form.
 //
 // Empty text gives the zero Filter, which holds for everybody. Text that the grammar would read otherwise than a
-// person does is refused: bare words, conditions with nothing between them, lower-case and/or, functions.
-// Its error is a *notice.Error with Field "audience"; the message names line and column, both from 1, and shows
-// the place.
+// person does is refused: bare words, conditions with nothing between them, lower-case and/or, functions. Its error is
+// a *notice.Error with Field "audience"; the message names line and column, both from 1, and shows the place.
 func ParseFilter(text string) (notice.Filter, error) { return ParseKept(text, notice.FilterPatterns) }
 
-// ParseKept reads a filter by the rules under which it was kept, so that it means for ever what it meant then.
+// ParseKept reads a filter by the rules under which it was kept, so that it never changes its meaning.
 func ParseKept(text string, rules notice.FilterRules) (notice.Filter, error) {
 	tokens, err := lex(text)
 	if err != nil || len(tokens) == 0 {

@@ -77,9 +77,9 @@ func depth(f notice.Filter) int {
 	return deepest
 }
 
-// CheckAttributes refuses a filter that names an attribute which is not among the known ones, those that some
-// customer has, in any case: it would silently choose nobody, or with != everybody. The error is a *notice.Error with Field
-// "audience" that shows the place in the filter's text, and offers the closest known name or else lists the
+// CheckAttributes refuses a filter that names an unknown attribute. known are the attributes that some customer has;
+// case does not matter. Such a filter would silently choose nobody, or with != everybody. The error is a *notice.Error
+// with Field "audience" that shows the place in the filter's text. It offers the closest known name, or else lists the
 // first ten.
 func CheckAttributes(text string, f notice.Filter, known []string) error {
 	for _, name := range f.Attributes() {

@@ -60,8 +60,8 @@ func lex(text string) ([]token, error) {
 	}
 }
 
-// lint refuses what the library's parser would accept in a sense nobody meant, or would refuse without saying
-// what is right, and notes each value's run.
+// lint refuses text that the library's parser would accept in a sense nobody meant, or would refuse without a hint at
+// the right one. It notes each value's run.
 func lint(text string, tokens []token) error {
 	var open []token
 	for i, t := range tokens {
@@ -158,7 +158,7 @@ func lintWord(t, after token, fail failer) error {
 // numberForm is a decimal that reads the same for everybody; the digits bound it for every reader.
 var numberForm = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$`)
 
-// lintValue checks what stands right of the operator at i-1 and notes its run.
+// lintValue checks the value right of the operator at i-1 and notes its run.
 func lintValue(tokens []token, i int, fail failer) error {
 	end := i + 1
 	for end < len(tokens) && !tokens[end].spaced && tokens[end].kind != filtering.TokenTypeRightParen && !tokens[end-1].isValueEnd() {
@@ -200,7 +200,8 @@ var numberStart = regexp.MustCompile(`^-?[0-9.]+$`)
 // isValueEnd reports whether nothing that follows the token can belong to the same value.
 func (t token) isValueEnd() bool { return t.kind == filtering.TokenTypeString }
 
-// syntaxError says what the library's parser stumbled over, by the innermost of its errors that has a place.
+// syntaxError names the place where the library's parser stumbled: the innermost of its errors that has a place gives
+// it.
 func (p *filterParser) syntaxError(err error) error {
 	type placed interface{ Position() filtering.Position }
 	var offset int32

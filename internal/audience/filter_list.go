@@ -11,8 +11,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// foldLists makes one comparison with = or != of each list, and of each ==, for the library's grammar has neither. The value
-// that then stands there keeps what was meant.
+// foldLists makes one comparison with = or != of each list, and of each ==, for the library's grammar has neither. The
+// value that then stands there keeps the meaning.
 func foldLists(text string, tokens []token) ([]token, error) {
 	folded := tokens[:0:0]
 	comparisons := 0
@@ -108,8 +108,8 @@ func readListed(text string, tokens []token, i int) (list []token, end int, err 
 }
 
 // Fill puts lists into a filter in the place of the files that it names, like server IN @servers.txt. read returns the
-// values of a file for the name that they are compared with. A text that is no filter is returned as it is: ParseFilter
-// says what is wrong with it.
+// values of a file for the name that they are compared with. A text that is no filter is returned as it is:
+// ParseFilter names its fault.
 func Fill(text string, read func(file, name string) ([]string, error)) (string, error) {
 	tokens, err := lex(text)
 	if err != nil {

@@ -144,7 +144,7 @@ func checkCompared(f notice.Filter, exact bool) (value, reason string) {
 	return f.Value, ""
 }
 
-// membership makes the condition of a list. What is wrong is said at the value at fault.
+// membership makes the condition of a list. Its error points at the value at fault.
 func (p *filterParser) membership(f notice.Filter, list []token) (notice.Filter, error) {
 	negated := f.Op == notice.FilterNe
 	f.Op, f.Number = notice.FilterIn, list[0].kind != filtering.TokenTypeString

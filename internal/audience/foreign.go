@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// signatures are the first bytes of files that are no text, and what to do with such a file.
+// signatures are the first bytes of files that are no text, and the advice for such a file.
 var signatures = []struct{ begin, reason string }{
 	{"PK\x03\x04", "is a workbook (xlsx, ods) or another zip archive, not CSV: save the sheet as CSV UTF-8"},
 	{"PK\x05\x06", "is an empty zip archive, not CSV"},
@@ -24,7 +24,7 @@ var signatures = []struct{ begin, reason string }{
 	{"\x00\x00\xfe\xff", "is UTF-32: save it as UTF-8"},
 }
 
-// foreign says what a file is that begins like this and is no text, "" for one that may be text.
+// foreign names the kind of a file that begins like this and is no text, "" for one that may be text.
 func foreign(begin []byte) string {
 	for _, s := range signatures {
 		if bytes.HasPrefix(begin, []byte(s.begin)) {
@@ -41,7 +41,7 @@ func foreign(begin []byte) string {
 	return ""
 }
 
-// otherText says what a text is that begins with this line and is no CSV, "" for one that may be.
+// otherText names the kind of a text that begins with this line and is no CSV, "" for one that may be.
 func otherText(first string) string {
 	first = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(first, "\ufeff")))
 	switch {

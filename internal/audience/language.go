@@ -16,8 +16,8 @@ const (
 // maxLanguages is the most that a customer may list.
 const maxLanguages = 5
 
-// canonicalLanguages returns a list of languages, divided by commas, the most wanted first, each in its canonical form. reason
-// says what is wrong with it. warning says that a tag is rather the code of a country.
+// canonicalLanguages returns a list of languages, divided by commas, the most wanted first, each in its canonical
+// form. reason names its fault. warning says that a tag is rather the code of a country.
 func canonicalLanguages(s string) (list, reason, warning string) {
 	given := strings.Split(s, ",")
 	if len(given) > maxLanguages {
@@ -59,8 +59,8 @@ func languageOfCountry(code string) string {
 	return base.String()
 }
 
-// canonicalLanguage returns a BCP 47 tag in its canonical form: hyphens, customary case, deprecated subtags
-// replaced. reason says what is wrong with a tag that names no language.
+// canonicalLanguage returns a BCP 47 tag in its canonical form: hyphens, customary case, deprecated subtags replaced.
+// reason names the fault of a tag that names no language.
 func canonicalLanguage(s string) (tag, reason string) {
 	// Longer ones are legal and nonsense; the parser's effort grows with them.
 	if len(s) > longestWord {
@@ -83,8 +83,8 @@ func canonicalLanguage(s string) (tag, reason string) {
 	return t.String(), ""
 }
 
-// checkZone returns what is wrong with the name of a time zone, "" for nothing. Where only the case differs it
-// offers the right one.
+// checkZone returns the fault in the name of a time zone, "" for none. Where only the case differs it offers the right
+// name.
 func checkZone(s string) (reason string) {
 	if zoneExists(s) {
 		return ""
@@ -101,7 +101,7 @@ func zoneExists(s string) bool {
 	switch {
 	case s == "", len(s) > longestWord, s == "Local", s == "Factory", s == "localtime", s == "posixrules",
 		strings.HasPrefix(s, "posix/"), strings.HasPrefix(s, "right/"):
-		// Go reads some files beside the zones of the IANA from the system's directory.
+		// Go reads some files that are not zones of the IANA from the system's directory.
 		return false
 	}
 	for i := range len(s) {

@@ -16,9 +16,9 @@ type ListedID struct {
 	Line int
 }
 
-// ReadList reads a list of customers: a CSV with a header that names the column id, the bare ids, one a line, or the
-// report of a notice, whose column customers has several. Its error is a *notice.Error that names the line, unless the
-// file could not be read. Memory grows with the file.
+// ReadList reads a list of customers. It may be a CSV with a header that names the column id, or bare ids, one a line.
+// The report of a notice is one too; its column customers has several ids. The error is a *notice.Error that names the
+// line, unless the file could not be read. Memory grows with the file.
 func ReadList(r io.Reader) ([]ListedID, error) {
 	t, err := newTable(r, nil, columnNames{columnID, "customers"})
 	if err != nil {
@@ -69,12 +69,13 @@ func JoinIDs(ids []string) string {
 	return strings.Join(written, " ")
 }
 
-// FormulaStarts are the characters with which a spreadsheet takes a cell for a formula: full-width ones too, in Japanese and
-// Chinese ones; and the semicolon, with which one that separates there begins a cell.
+// FormulaStarts are the characters with which a spreadsheet takes a cell for a formula. Japanese and Chinese ones do
+// so with full-width characters too. The semicolon is among them: a spreadsheet that separates there begins a new
+// cell.
 const FormulaStarts = "=+-@\t;＝＋－＠"
 
-// splitIDs reads a cell that JoinIDs has written. The apostrophe that a report puts before a cell which a spreadsheet
-// would run is left out. A row whose customers were all erased has none.
+// splitIDs reads a cell that JoinIDs has written. A report puts an apostrophe before a cell that a spreadsheet would
+// run: splitIDs leaves it out. A row without customers, since all were erased, has no ids.
 func splitIDs(cell string) (ids []string, bad string) {
 	if bare, guarded := strings.CutPrefix(cell, "'"); guarded && strings.IndexAny(strings.TrimLeft(bare, " \u00a0\u3000\ufeff"), FormulaStarts) == 0 {
 		cell = bare
@@ -101,8 +102,7 @@ func splitIDs(cell string) (ids []string, bad string) {
 	return ids, ""
 }
 
-// CheckListed puts an id of a list in the form in which customers' ids are kept, and returns what is wrong with it,
-// "" for nothing.
+// CheckListed puts an id of a list in the form in which customers' ids are kept, and returns its fault, "" for none.
 func CheckListed(id string) (clean, reason string) {
 	if clean, reason = cleanID(id); clean == "" && reason == "is missing" {
 		reason = "has no id"

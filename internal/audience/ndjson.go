@@ -26,7 +26,7 @@ func notJSON(first string) error {
 	return notice.Invalid("file", "%s", reason)
 }
 
-// cellError is what is wrong with one member of an object.
+// cellError is the fault in one member of an object.
 type cellError struct{ column, reason string }
 
 func (e *cellError) Error() string { return e.column + " " + e.reason }
@@ -83,7 +83,7 @@ func (r *Reader) nextObject() (row notice.CustomerRow, _ *notice.Rejection, err 
 		case strings.TrimFunc(ln.text, isBlankOrMark) == "":
 			continue
 		case !utf8.ValidString(ln.text):
-			// Else the decoder would put U+FFFD for what is broken.
+			// Else the decoder would put U+FFFD for broken bytes.
 			return row, reject(ln.number, "", "is not UTF-8"), nil
 		}
 		row = newRow(ln.number)

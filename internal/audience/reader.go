@@ -27,14 +27,14 @@ const (
 type FileOptions struct {
 	Format   FileFormat
 	Encoding string // by its name in the Encoding Standard; "": it is recognised
-	// Map says what the columns of a CSV are whose header calls them something else: "E-Mail" is "email". "" leaves a
-	// column out.
+	// Map names the columns of a CSV that its header calls something else: "E-Mail" is "email". "" leaves a column
+	// out.
 	Map map[string]string
 	// Attributes are columns that are attributes though their names look like a field's.
 	Attributes []string
 }
 
-// Reader reads the customers of a file one by one; what it keeps does not grow with the file.
+// Reader reads the customers of a file one by one; its memory does not grow with the file.
 type Reader struct {
 	lines   *lines
 	check   checker
@@ -68,10 +68,11 @@ func NewReader(r io.Reader, o FileOptions) (*Reader, error) {
 // Encoding is the name of the encoding that the file was read in so far.
 func (r *Reader) Encoding() string { return r.lines.decoder.encoding() }
 
-// Next returns the next good row, or else why a row is rejected, or else the error that ends the file: io.EOF
-// after the last row, a *notice.Error where text can't be told from rows any more, or one that wraps the error of the
-// file. A rejection names the line where the record starts (1 is the first line of the file), the first bad column and
-// the reason, never the value. Whether an id comes twice is not looked at. The slices and maps of a row are the caller's.
+// Next returns the next good row, or else the rejection of a row, or else the error that ends the file. That error is
+// io.EOF after the last row, or a *notice.Error where text can't be told from rows any more, or it wraps the error of
+// the file. A rejection names the line where the record starts (1 is the first line of the file), the first bad column
+// and the reason, never the value. Next does not look whether an id comes twice. The slices and maps of a row are the
+// caller's.
 func (r *Reader) Next() (notice.CustomerRow, *notice.Rejection, error) {
 	if r.err != nil {
 		return notice.CustomerRow{}, nil, r.err

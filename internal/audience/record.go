@@ -16,8 +16,8 @@ type records struct {
 	delimiter byte
 }
 
-// next returns the cells of the next record, and the line where it begins. bad says what is wrong with it. The error is
-// io.EOF after the last record, a *notice.Error that ends the file, or wraps the file's.
+// next returns the cells of the next record, and the line where it begins. bad names its fault. The error is io.EOF
+// after the last record, a *notice.Error that ends the file, or wraps the file's.
 func (r *records) next() (cells []string, number int, bad string, err error) {
 	s := splitter{delimiter: r.delimiter, line: r.last + 1}
 	number = s.line

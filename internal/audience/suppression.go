@@ -33,8 +33,8 @@ const (
 	ofLeft
 )
 
-// SuppressionReader reads a file of suppressions: a CSV with a header that names the column of the addresses and, if it likes,
-// those of reason and scope, an export of a mail service, or addresses alone, one a line.
+// SuppressionReader reads a file of suppressions. It may be a CSV: its header names the column of the addresses and
+// may name those of reason and scope. It may be an export of a mail service, or addresses alone, one a line.
 type SuppressionReader struct {
 	table  *table
 	ofRows notice.SuppressionRow // the reason and scope of rows that give none
@@ -74,7 +74,7 @@ func NewSuppressionReader(r io.Reader, reason string, scope notice.Scope) (*Supp
 	return s, nil
 }
 
-// CheckScope refuses what is no scope of a suppression with a *notice.Error.
+// CheckScope refuses a scope that suppressions don't have with a *notice.Error.
 func CheckScope(s notice.Scope) error {
 	if slices.Contains(notice.Scopes, s) {
 		return nil
@@ -141,8 +141,8 @@ var (
 	smtpStatus = regexp.MustCompile(`^([456])(\d\d|\.\d{1,3}\.\d{1,3})$`) // Mailgun's own codes begin with 6
 )
 
-// serviceReason returns the reason that the cells of a row give, a usual one for words of mail services and for replies of
-// servers, "" for none; passing says that the row is about a failure that passes.
+// serviceReason returns the reason that the cells of a row give, "" for none. Words of mail services and replies of
+// servers become a usual reason. passes says that the row is about a failure that passes.
 func serviceReason(text, status string) (reason string, passes bool) {
 	class := ""
 	if m := smtpStatus.FindStringSubmatch(status); m != nil {

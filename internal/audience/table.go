@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// table reads a file of one value a line: a CSV whose header names the wanted columns, other columns being ignored,
-// or, where its first line names none, the bare values of the first wanted column.
+// table reads a file of one value a line. It may be a CSV with a header that names the wanted columns; other columns
+// are ignored. Where the first line names none, the lines are bare values of the first wanted column.
 type table struct {
 	lines   *lines
 	named   string   // by the header: the name of the first wanted column; "" for bare values
@@ -84,7 +84,7 @@ func (t *table) find(header []string, columns []columnNames) bool {
 }
 
 // next returns the line of the next record that is not blank, and its wanted cells, "" for one that it does not have;
-// bad says what is wrong with it. The error is io.EOF after the last.
+// bad names its fault. The error is io.EOF after the last.
 func (t *table) next() (line int, cells []string, bad string, err error) {
 	for {
 		line, record, bad, err := t.read()
