@@ -1,9 +1,9 @@
 // Package bounce reads the mails that come back, and makes the envelope senders by which they are known again.
 //
-// Read tells kinds of mail apart: a bounce, a notice of delay, a confirmation, an automatic reply, a complaint, or something
-// else. Reports for machines are read first: delivery status (RFC 3464, 6522, 6533) and feedback (RFC 5965). The many
-// systems that only tell in words are read by rules that hold for all of them, and not by one reader for each: where the
-// returned mail begins, which addresses are named, the form of an SMTP reply, and phrases in several languages.
+// Read tells kinds of mail apart: a bounce, a notice of delay, a confirmation, an automatic reply, a complaint, or
+// something else. Reports for machines are read first: delivery status (RFC 3464, 6522, 6533) and feedback (RFC 5965).
+// Many systems only tell in words. One set of rules reads them all, not one reader for each: where the returned mail
+// begins, which addresses are named, the form of an SMTP reply, and phrases in several languages.
 //
 // An automatic reply must never be taken for a bounce, nor a refusal by policy for a dead mailbox: both would keep
 // notices from people who are well reachable. In doubt a mail is something else, and a reason is Other.

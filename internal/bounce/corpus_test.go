@@ -24,8 +24,9 @@ var expected = map[string]notice.BounceClass{
 	"expired": notice.BounceTransient, "systemerror": notice.BounceTransient, "networkerror": notice.BounceTransient, "toomanyconn": notice.BounceTransient, "ratelimited": notice.BounceTransient,
 }
 
-// TestCorpus reads the mails of a directory and prints, by kind and by class, how many it recognises, how many of these
-// match the index, and how many are wrong or missed. Given no directory, by -corpus or TOCSIN_TEST_BOUNCES, it is skipped.
+// TestCorpus reads the mails of a directory and prints a table by kind and by class: how many mails it recognises, how
+// many of these match the index, and how many are wrong or missed. Given no directory, by -corpus or
+// TOCSIN_TEST_BOUNCES, it is skipped.
 //
 //	make corpus CORPUS=DIR
 func TestCorpus(t *testing.T) {

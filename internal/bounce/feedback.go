@@ -84,7 +84,7 @@ type notification struct {
 	} `json:"mail"`
 }
 
-// readNotification reads a mail whose text is a notification of Amazon SES. It returns false where it is none.
+// readNotification reads a mail that holds a notification of Amazon SES. It returns false where it holds none.
 func (m *Mail) readNotification(l *letter) bool {
 	at := strings.Index(l.words, "{")
 	if at < 0 || !strings.Contains(cut(l.words[at:], 200), `"notificationType"`) && !strings.Contains(cut(l.words[at:], 200), `"eventType"`) {

@@ -42,7 +42,7 @@ type reason struct {
 	phrases pattern
 }
 
-// find returns the class of the first of the reasons whose phrases the text holds, "" if there is none.
+// find returns the class of the first of the reasons that has a phrase in the text, "" if there is none.
 func find(reasons []reason, folded string) notice.BounceClass {
 	for _, r := range reasons {
 		if r.phrases.in(folded) {

@@ -103,8 +103,8 @@ func (m *Mail) failed(l *letter) []string {
 	return named(l, from) // some put the address that failed into the header of the bounce
 }
 
-// named returns the addresses that the words of a bounce are about, other than own: those that begin a line, else those
-// in a sentence about delivery, else the recipient of the returned mail, else any.
+// named returns the addresses that the words of a bounce are about, other than own. These are addresses that begin a
+// line, else those in a sentence about delivery, else the recipient of the returned mail, else any.
 func named(l *letter, own []string) []string {
 	var begun, mentioned, others []string
 	for line := range strings.SplitSeq(l.words, "\n") {

@@ -69,7 +69,7 @@ var replies = map[notice.BounceClass][]string{
 	notice.BounceOther: {"550 5.2.1 The email account that you tried to reach is disabled.", "552 5.3.4 message too big", "550 no", "556 domain does not accept mail"},
 }
 
-// classOf returns the class of a bounce whose report has this diagnostic.
+// classOf returns the class of a bounce with this diagnostic in its report.
 func classOf(diagnostic string) notice.BounceClass {
 	m := Read([]byte(dsn("Reporting-MTA: dns; a.example\n\nFinal-Recipient: rfc822; ann@example.org\nAction: failed\nDiagnostic-Code: smtp; " + diagnostic + "\n")))
 	return m.Recipients[0].Class

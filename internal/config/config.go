@@ -58,7 +58,7 @@ type Mail struct {
 	Branding render.Branding `setting:"branding"`
 }
 
-// Public holds the settings of what serve has open to the internet.
+// Public holds the settings of the receivers that serve has open to the internet.
 type Public struct {
 	Listen           string   `setting:"TOCSIN_PUBLIC_LISTEN"`     // host:port; "" = nowhere
 	SNSTopics        []string `setting:"TOCSIN_SNS_TOPICS"`        // ARNs of topics that SES publishes to
@@ -117,7 +117,7 @@ type Work struct {
 	Lease        time.Duration `setting:"TOCSIN_LEASE"`         // how long a chunk stays with a worker that is not heard of; the same in serve and in all workers
 	FirstRetry   time.Duration `setting:"TOCSIN_FIRST_RETRY"`   // mean wait before a deferred mail is tried again, which doubles from there
 	RelaySilence time.Duration `setting:"TOCSIN_RELAY_SILENCE"` // after which a relay that answers none of several mails is silent
-	MarksDir     string        `setting:"TOCSIN_MARKS_DIR"`     // where the numbers of marks are kept, beside Redis; "" = nowhere
+	MarksDir     string        `setting:"TOCSIN_MARKS_DIR"`     // where the numbers of marks are kept, besides Redis; "" = nowhere
 	OnlyTo       notice.OnlyTo `setting:"TOCSIN_ONLY_TO"`       // mailboxes that it sends to alone
 	Mail         Mail          // From and at least one relay are set
 	Limits       []Limit       `setting:"limits"`

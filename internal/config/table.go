@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// table holds every setting. A new one is a row here and a field that is tagged with it, in each struct of config.go whose
-// command uses it; `go generate ./internal/config` writes the README's table and tocsin.yaml anew.
+// table holds every setting. A new one is a row here, and a field with its tag in each struct of config.go that
+// belongs to a command using it. `go generate ./internal/config` writes the README's table and tocsin.yaml anew.
 var table = []Setting{
 	{
 		Name: "TOCSIN_CONFIG", Key: "-", Value: "FILE", Example: "/etc/tocsin/tocsin.yaml", parse: text(nil),

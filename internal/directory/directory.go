@@ -22,9 +22,9 @@ import (
 
 const manifest = "notice.yaml"
 
-// Read returns the notice that a directory holds. It checks the form of what is there, and leaves to the
-// installation what only that can know: its templates, customers and zones. The errors that it joins are
-// each a *notice.Error whose field is file:line, or the file where no line is at fault.
+// Read returns the notice that a directory holds. It checks the form of the files. The installation checks the rest,
+// which only it can know: its templates, customers and zones. The errors that Read joins are each a *notice.Error; its
+// field is file:line, or the file where no line is at fault.
 func Read(dir string) (notice.Body, error) {
 	d := at(dir)
 	text, err := fs.ReadFile(d.files, manifest)
@@ -70,7 +70,7 @@ func at(dir string) place { return place{os.DirFS(dir), dir} }
 // path is how errors call a file of the directory.
 func (d place) path(file string) string { return filepath.Join(d.name, file) }
 
-// read reads the notice whose manifest is text.
+// read reads the notice that has this text as its manifest.
 func (d place) read(text []byte) (notice.Body, error) {
 	body, errBody := d.parse(text)
 	files, errTexts := d.readTexts()
@@ -198,8 +198,8 @@ func with[V any](m map[string]V, key string, v V) map[string]V {
 	return m
 }
 
-// isText reports whether a file is meant as a text. A README says what the directory is for, and what begins
-// with a dot is an editor's.
+// isText reports whether a file is meant as a text. A README tells the purpose of the directory, and a file that
+// begins with a dot is an editor's.
 func isText(name string) bool {
 	return strings.EqualFold(filepath.Ext(name), ".md") &&
 		!strings.EqualFold(name, "README.md") && !strings.HasPrefix(name, ".")

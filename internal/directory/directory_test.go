@@ -110,7 +110,7 @@ func TestReadFindsTheTexts(t *testing.T) {
 	}
 }
 
-// Each error is the caller's to mend: it says in which file, in which line, and what would be right.
+// Each error is the caller's to mend: it names the file, the line, and the right form.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -185,7 +185,7 @@ func TestReadNamesWhatIsNoDirectory(t *testing.T) {
 	}
 }
 
-// Whatever stands in the file, parse returns, and what is wrong with it is the caller's to mend.
+// For any content of the file parse returns, and each fault in it is the caller's to mend.
 func FuzzParse(f *testing.F) {
 	f.Add("key: a\nwindows:\n- {start: 2026-11-09T21:00, end: 2026-11-10T00:00}\nparameters: {a: 1}\n")
 	f.Add("a: &a [*a]\nparameters: *a\n<<: *a\n")

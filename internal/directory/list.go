@@ -211,7 +211,7 @@ func (d place) listFile() (string, error) {
 	return file.Text()
 }
 
-// readManifest returns what the manifest of a directory holds, nothing where it can't be read any more.
+// readManifest returns the content of a directory's manifest, nothing where it can't be read any more.
 func (d place) readManifest() yaml.Value {
 	text, err := fs.ReadFile(d.files, manifest)
 	if err != nil {

@@ -21,8 +21,8 @@ var inDetails = regexp.MustCompile(`^details\.([A-Za-z0-9-]+)(:\d+)$`)
 // inManifest is how the API names the fields that are the manifest's even where they don't stand there.
 var inManifest = regexp.MustCompile(`^(audience|broken|broken_domains|audience_at|max_recipients|canary|amends|send_at|expires_at|was|windows)(\.|$)`)
 
-// Locate returns err with the place that the API names in a notice's texts, or in its list of customers, turned into
-// one in the files of the directory that they were read from. Any other error is returned as it is.
+// Locate returns err with its place in the files of the directory. The API names a place in a notice's texts, or in
+// its list of customers, which were read from these files. Any other error is returned as it is.
 func Locate(dir string, err error) error { return at(dir).locate(err) }
 
 // LocateIn is Locate for files that are kept elsewhere.

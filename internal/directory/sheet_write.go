@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// writer writes fields of notice.yaml. What says nothing is left out.
+// writer writes fields of notice.yaml. A field that says nothing is left out.
 type writer struct{ *bytes.Buffer }
 
 func (w writer) plain(name, indent, text string) {

@@ -26,7 +26,7 @@ import (
 	"tocsin/internal/bounce"
 )
 
-// told says in a word each what package bounce makes of reports.
+// told gives package bounce's reading of reports, in a word each.
 func told(reports [][]byte) string {
 	var all []string
 	for _, raw := range reports {
@@ -45,7 +45,7 @@ type provider struct {
 	name   string
 	hooks  *Hooks
 	signed func(body string) (http.Header, []byte)
-	events map[string]string // body and what is told
+	events map[string]string // text of told, by body
 }
 
 func providers(t *testing.T) []provider {
@@ -227,7 +227,8 @@ func unsigned(p provider, body string) []byte {
 	return []byte(body)
 }
 
-// changed and forged are a signed event that somebody changed; what Postmark and Mailgun sign is not the event.
+// changed and forged are a signed event that somebody changed; the signatures of Postmark and Mailgun are not over the
+// event.
 func changed(p provider, header http.Header) http.Header {
 	if p.name == "postmark" {
 		r := &http.Request{Header: http.Header{}}

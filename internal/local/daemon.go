@@ -23,15 +23,15 @@ type daemon struct {
 	home             *home
 	name             string // as the watchdog knows it
 	argv             []string
-	polite, headlong syscall.Signal // what ends it
+	polite, headlong syscall.Signal // the signals that end it
 	answers          func(context.Context) error
 
 	mu      sync.Mutex
 	process *process // nil while stopped
 }
 
-// settleTimeout is how long what a server left behind that died may keep its successor from starting: Postgres'
-// children outlive it for a moment, and hold its shared memory.
+// settleTimeout is how long the remains of a server that died may keep its successor from starting. Postgres' children
+// outlive it for a moment, and hold its shared memory.
 const settleTimeout = 10 * time.Second
 
 var errEnded = errors.New("it ended")
@@ -128,7 +128,7 @@ type process struct {
 	err  error
 }
 
-// spawn starts a server whose output goes to a log in the directory.
+// spawn starts a server that writes its output to a log in the directory.
 func (h *home) spawn(name string, death syscall.Signal, argv []string) (*process, error) {
 	log, err := os.OpenFile(filepath.Join(h.dir, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // helperVariable makes this test binary start services, say where they are, and wait.
 const helperVariable = "TOCSIN_LOCAL_HELPER"
 
-// report is what the helper says of its services.
+// report is the helper's account of its services.
 type report struct {
 	Dir          string
 	Servers      []int
@@ -57,7 +57,7 @@ func TestHelper(t *testing.T) {
 	}
 }
 
-// helper starts a copy of this test binary as the user, and returns it with what it said.
+// helper starts a copy of this test binary as the user, and returns it with its report.
 func helper(t *testing.T, user *syscall.Credential) (*exec.Cmd, io.Closer, report) {
 	t.Helper()
 	installed(t)

@@ -19,7 +19,7 @@ type container struct {
 	answers    func(context.Context) error
 }
 
-// fetchImages shows that a Docker engine answers, and has it fetch what the services need.
+// fetchImages shows that a Docker engine answers, and has it fetch the images of the services.
 func fetchImages(ctx context.Context, docker string, services []service, log io.Writer) error {
 	asked, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -137,7 +137,7 @@ func (c *container) await(ctx context.Context) error {
 	}
 }
 
-// runDocker runs a docker command and returns what it said.
+// runDocker runs a docker command and returns its output.
 func runDocker(ctx context.Context, docker string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, docker, args...)
 	out, err := cmd.CombinedOutput()

@@ -29,7 +29,7 @@ func CopyDatabase(ctx context.Context, serverURL, fromURL string) (databaseURL s
 	return newDatabase(ctx, serverURL, strings.TrimPrefix(from.Path, "/")+" STRATEGY FILE_COPY") // which takes a third of the time of a copy by blocks
 }
 
-// throwaway is what the names of our databases begin with.
+// throwaway is the beginning of the names of our databases.
 const throwaway = "tocsin_throwaway_"
 
 func newDatabase(ctx context.Context, serverURL, template string) (databaseURL string, drop func(context.Context) error, err error) {

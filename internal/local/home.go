@@ -16,12 +16,12 @@ import (
 // them may enter it. It is removed when this process ends.
 type home struct {
 	dir   string
-	owner *syscall.Credential // whom the servers run as; nil: ourselves
+	owner *syscall.Credential // the user that the servers run as; nil: ourselves
 	watch *watchdog
 	procs []*process
 }
 
-// socketName is what Postgres calls its socket for port 5432, a number that means nothing here.
+// socketName is Postgres' name for its socket at port 5432, a number that means nothing here.
 const socketName = ".s.PGSQL.5432"
 
 // longestSocket is how long the path of a unix socket may be: 103 bytes on macOS, 107 on Linux.
@@ -88,7 +88,7 @@ func (h *home) settle(parent string) (err error) {
 	return nil
 }
 
-// unprivileged is whom root runs the servers as: Postgres refuses to run as root.
+// unprivileged is the user that root runs the servers as: Postgres refuses to run as root.
 func unprivileged() (*syscall.Credential, error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)

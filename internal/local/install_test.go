@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// host is a machine of its own for tools/install, in a directory: bin has the programs that every Debian has, and what
-// a test adds.
+// host is a machine of its own for tools/install, in a directory: bin has the programs that every Debian has, and the
+// programs that a test adds.
 type host struct {
 	t       *testing.T
 	at, bin string
@@ -50,7 +50,7 @@ func (h host) install(purpose string, variables ...string) *exec.Cmd {
 	return cmd
 }
 
-// read returns what the programs of the host left in a file, or "".
+// read returns the content of a file that the programs of the host left, or "".
 func (h host) read(name string) string {
 	text, err := os.ReadFile(filepath.Join(h.at, name))
 	if err != nil && !os.IsNotExist(err) {
@@ -59,7 +59,8 @@ func (h host) read(name string) string {
 	return string(text)
 }
 
-// archive is an apt-get that knows Redis once its lists are fetched, and looks for what packages wake services with.
+// archive is an apt-get that knows Redis once its lists are fetched. It looks for the programs with which packages
+// wake services.
 var archive = map[string]string{
 	"apt-cache": `cat "$HOST/lists" 2>/dev/null`,
 	"apt-get": `

@@ -14,7 +14,7 @@ import (
 // the ways out.
 var ErrUnavailable = errors.New("no Postgres or Redis to be had")
 
-// Options says what Start runs, and how.
+// Options says which services Start runs, and how.
 type Options struct {
 	// DatabaseURL is a Postgres server to use instead of a private one: a database of its own is created there
 	// and dropped by Close; no other is touched.
@@ -40,7 +40,7 @@ type Services struct {
 
 	home            *home
 	postgres, redis server
-	release         []func(context.Context) error // gives back what was taken on servers that are not ours
+	release         []func(context.Context) error // gives back the databases that were taken on servers that are not ours
 	close           sync.Once
 	closeErr        error
 }
@@ -138,8 +138,8 @@ func (s *Services) Close() error {
 	return s.closeErr
 }
 
-// StopPostgres ends Postgres and returns once it has ended; its data stay. Immediate means without a word to
-// its clients and without a checkpoint, as in a crash; otherwise it rolls back what is open and shuts down.
+// StopPostgres ends Postgres and returns once it has ended; its data stay. Immediate means without a word to its
+// clients and without a checkpoint, as in a crash; otherwise it rolls back open transactions and shuts down.
 func (s *Services) StopPostgres(immediate bool) error {
 	return stopServer(s.postgres, "Postgres", immediate)
 }

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// What Tocsin needs: Postgres 15, and Redis 6.2 for the queue's archive.
+// Tocsin needs Postgres 15, and Redis 6.2 for the queue's archive.
 const (
 	oldestPostgres = 15_00
 	oldestRedis    = 6_02
 )
 
-// machine is what Start looks at on the host. tools/install looks at the same places.
+// machine is the part of the host that Start looks at. tools/install looks at the same places.
 type machine struct {
 	path     string   // list of directories with programs, as in PATH
 	postgres []string // patterns of directories with Postgres' programs, which Debian keeps off the PATH
@@ -39,7 +39,7 @@ func thisMachine() machine {
 
 // program is an installed server.
 type program struct {
-	path    string // of the server; Postgres' initdb is beside it
+	path    string // of the server; Postgres' initdb is in the same directory
 	name    string // for people
 	version int    // major × 100 + minor
 }
@@ -63,7 +63,7 @@ func executable(file string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// findPostgres returns the newest Postgres. If it is too old ok is false, and the program says what was found.
+// findPostgres returns the newest Postgres. If it is too old, ok is false and newest is still that program.
 func (m machine) findPostgres(ctx context.Context) (newest program, ok bool) {
 	var files []string
 	if file, err := filepath.EvalSymlinks(m.lookPath("postgres")); err == nil {
@@ -84,7 +84,7 @@ func (m machine) findPostgres(ctx context.Context) (newest program, ok bool) {
 	return newest, newest.version >= oldestPostgres
 }
 
-// findRedis returns Redis or Valkey. If it is too old ok is false, and the program says what was found.
+// findRedis returns Redis or Valkey. If it is too old, ok is false and newest is still that program.
 func (m machine) findRedis(ctx context.Context) (newest program, ok bool) {
 	for _, names := range [][2]string{{"redis-server", "Redis"}, {"valkey-server", "Valkey"}} {
 		if file := m.lookPath(names[0]); file != "" {

@@ -151,7 +151,7 @@ func (p *Pair) WaitFor(ctx context.Context, standby bool) error {
 	return p.await(ctx, question)
 }
 
-// CutOff keeps the standby from following the primary, with what it has.
+// CutOff keeps the standby from following the primary; the standby keeps the data that it has.
 func (p *Pair) CutOff(ctx context.Context) error {
 	hba := filepath.Join(p.members[p.primary].dir, "pg_hba.conf")
 	if err := os.WriteFile(hba, []byte("local postgres all trust\n"), 0o600); err != nil {

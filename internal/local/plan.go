@@ -44,7 +44,7 @@ var (
 	redisService    = service{"Redis 6.2 or newer", "redis:7-alpine"}
 )
 
-// look finds installed programs, and returns what is lacking and what is there but too old.
+// look finds installed programs, and returns the services that lack, with the program of each that is too old.
 func (p *plan) look(ctx context.Context, m machine) (lacking []service, old []program) {
 	if p.wantPostgres {
 		found, ok := m.findPostgres(ctx)

@@ -26,7 +26,7 @@ func script(t *testing.T, bin, name, body string) {
 }
 
 // writeProgram writes a file to be executed. No child may be forked meanwhile: it would hold the file open for
-// writing, and what is open for writing can't be executed.
+// writing, and a file that is open for writing can't be executed.
 func writeProgram(t *testing.T, file string, content []byte) {
 	t.Helper()
 	syscall.ForkLock.RLock()
@@ -114,7 +114,7 @@ func TestValkeyIsARedis(t *testing.T) {
 	}
 }
 
-// fakeDocker runs Redis as a process: run, start, stop, kill and rm do to it what Docker does to a container.
+// fakeDocker runs Redis as a process: run, start, stop, kill and rm treat it as Docker treats a container.
 const fakeDocker = `
 home=$(dirname "$0")
 echo "$@" >>"$home/said"

@@ -40,7 +40,7 @@ func (s *Services) startPostgres(ctx context.Context, p plan, o Options) error {
 	return nil
 }
 
-// initPostgres makes the cluster. Whoever gets through the directory's 0700 is trusted.
+// initPostgres makes the cluster. It trusts every user who gets through the directory's 0700.
 func (h *home) initPostgres(program program, unsafe bool) error {
 	initdb := h.command(filepath.Join(filepath.Dir(program.path), "initdb"), "-D", "data", "--username=tocsin",
 		"--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
@@ -69,8 +69,8 @@ func postgresConf(dir string, unsafe bool) string {
 	return b.String()
 }
 
-// unsafeSettings leave synchronous_commit on: with it a commit that was acknowledged survives a killed Postgres,
-// which is what tests of faults are about, and without fsync it costs next to nothing.
+// unsafeSettings leave synchronous_commit on: with it a commit that was acknowledged survives a killed Postgres. Tests
+// of faults are about that, and without fsync it costs next to nothing.
 func unsafeSettings(unsafe bool) []string {
 	if !unsafe {
 		return nil

@@ -39,7 +39,7 @@ func (s *Services) tryRedis(ctx context.Context, program program, password strin
 	if err != nil {
 		return err
 	}
-	// It keeps nothing on disk: the ledger is the truth, and what a restart loses is put back from it.
+	// It keeps nothing on disk: the ledger is the truth, and puts back the tasks that a restart loses.
 	conf := fmt.Sprintf("bind 127.0.0.1\nport %d\nrequirepass %s\ndatabases %d\n"+
 		"save \"\"\nappendonly no\nmaxmemory-policy noeviction\ndaemonize no\n", port, password, queues)
 	if err := s.home.write("redis.conf", conf); err != nil {
@@ -61,8 +61,8 @@ func redisURL(port int, password string) string {
 	return fmt.Sprintf("redis://:%s@127.0.0.1:%d/0", password, port)
 }
 
-// freePort finds a port of the loopback that can be had again after a stop: outside the range from which the
-// kernel gives ports to clients, where a client dialling a stopped server may even be connected to itself.
+// freePort finds a port of the loopback that can be had again after a stop. It lies outside the range from which the
+// kernel gives ports to clients: there a client that dials a stopped server may even be connected to itself.
 func freePort() (int, error) {
 	var err error
 	for range 100 {

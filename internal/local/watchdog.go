@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// watchScript reads what runs from its input, a line "name id" each time that a server starts and "name" when it
-// has ended. At the end of the input, which is our end whatever its cause, it ends the servers and removes the
+// watchScript reads the running servers from its input: a line "name id" each time that a server starts, and "name"
+// when it has ended. The end of the input is our end, from any cause. Then the script ends the servers and removes the
 // directory. Postgres gets SIGQUIT first, so that it ends its children and frees its shared memory.
 const watchScript = `
 trap '' HUP INT TERM
@@ -49,8 +49,8 @@ type watchdog struct {
 func startWatchdog(dir, docker string) (*watchdog, error) {
 	cmd := exec.Command("/bin/sh", "-c", watchScript, "tocsin-watchdog", dir, docker)
 	cmd.Dir = "/"
-	// A session of its own: what a terminal or a supervisor signals to our group must not reach it. Its output
-	// goes nowhere: a pipe of ours held open would keep "go test" waiting.
+	// A session of its own: the signals of a terminal or a supervisor to our group must not reach it. Its output goes
+	// nowhere: a pipe of ours held open would keep "go test" waiting.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	input, err := cmd.StdinPipe()
 	if err != nil {

@@ -14,7 +14,7 @@ type Standing struct {
 	Queue     string
 	Pending   int           // tasks that wait for a worker
 	Active    int           // that workers have
-	Scheduled int           // whose time is still to come
+	Scheduled int           // with a time still to come
 	Retry     int           // that failed, and are to be tried again
 	Archived  int           // that failed too often; the sweep puts their chunks back
 	Oldest    time.Duration // how long the oldest pending task has waited

@@ -1,5 +1,5 @@
-// Package queue says, through asynq and Redis, which chunk to look at next. It carries ids only and promises nothing: a
-// task may run twice, late or never. The ledger alone decides what is done, and its sweep puts back tasks that are lost.
+// Package queue names, through asynq and Redis, the chunk to look at next. It carries ids only and promises nothing: a
+// task may run twice, late or never. The ledger alone decides which work is done, and its sweep puts back lost tasks.
 package queue
 
 import (

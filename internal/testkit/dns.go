@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Zone is what a name server of DNS answers, by name without the dot at its end. Other names do not exist.
+// Zone holds the answers of a name server of DNS, by name without the dot at its end. Other names do not exist.
 type Zone map[string]Records
 
 // Records are those of one name.

@@ -7,8 +7,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Findings compares what a check found with what is wanted: the level and a part of the message of each finding.
-// What is not well must say what to do.
+// Findings compares the findings of a check with the wanted ones: the level and a part of the message of each. A
+// finding of a fault must say how to mend it.
 func Findings(t testing.TB, got notice.Findings, want ...string) {
 	t.Helper()
 	if len(got) != len(want) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Program returns the path of a program that a test asks to judge what Tocsin made. tools/install brings them. Where one
-// lacks the test fails, unless TOCSIN_TEST_WITHOUT, a list with blanks, names it, as make test does with those that could
+// Program returns the path of a program that a test asks to judge Tocsin's output. tools/install brings them. Where
+// one lacks the test fails, unless TOCSIN_TEST_WITHOUT, a list with blanks, names it. make test names those that could
 // not be installed; make test-short does without all that lack.
 func Program(t testing.TB, name string) string {
 	t.Helper()

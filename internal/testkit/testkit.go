@@ -36,7 +36,8 @@ type server struct {
 	private bool
 }
 
-// start returns the server that TOCSIN_TEST_<name> names, or a private one, or as the last resort what name names.
+// start returns the server that TOCSIN_TEST_<name> names, or a private one, or as the last resort the one that name
+// names.
 func start(name string, o local.Options) (server, error) {
 	if url := os.Getenv("TOCSIN_TEST_" + name); url != "" {
 		return server{url: url}, nil
@@ -108,7 +109,8 @@ func EmptyPostgres(t testing.TB) string {
 	return dropped(t)(local.NewDatabase(t.Context(), s.url))
 }
 
-// dropped takes what created a database, and has it dropped when the test ends.
+// dropped returns a function for the results of creating a database, which has the database dropped when the test
+// ends.
 func dropped(t testing.TB) func(url string, drop func(context.Context) error, err error) string {
 	return func(url string, drop func(context.Context) error, err error) string {
 		t.Helper()

@@ -107,7 +107,7 @@ func (l *traced) CloseChunk(ctx context.Context, c ledger.Claim) (owed bool, err
 	return owed, err
 }
 
-// Commit passes on, and tells of the attempts whose outcomes it took.
+// Commit passes on, and tells of the attempts in the outcomes that the ledger took.
 func (l *traced) Commit(ctx context.Context, marks []ledger.Attempt, outcomes []ledger.Outcome) ([]bool, error) {
 	now := time.Now()
 	l.mu.Lock()

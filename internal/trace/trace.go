@@ -134,7 +134,7 @@ func identity(token string) (trace otlp.TraceID, span otlp.SpanID) {
 
 type tokenKey struct{}
 
-// names names spans by chance, and the release of the notice whose token the context has by its identity.
+// names names spans by chance. Where the context has the token of a notice, it names the release by that identity.
 type names struct{}
 
 func (names) NewIDs(ctx context.Context) (trace otlp.TraceID, span otlp.SpanID) {

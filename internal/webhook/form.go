@@ -93,7 +93,7 @@ var says = map[notice.WebhookEvent]string{
 	notice.EventTakenBack: "is taken back, and a draft again",
 }
 
-// sentence says what happened, without the key and in plain text.
+// sentence tells the event, without the key and in plain text.
 func sentence(m notice.WebhookMessage, d notice.WebhookData) string {
 	text := says[m.Event]
 	if d.Reason != "" {

@@ -29,7 +29,7 @@ type Receiver struct {
 	secrets []*standardwebhooks.Webhook
 }
 
-// NewReceiver returns a receiver whose messages are signed with each of the secrets: two while one is replaced. A secret
+// NewReceiver returns a receiver that signs its messages with each of the secrets: two while one is replaced. A secret
 // is base64, with whsec_ before it or without.
 func NewReceiver(r Receiver, secrets []string) (*Receiver, error) {
 	for _, secret := range secrets {
