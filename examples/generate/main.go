@@ -55,7 +55,7 @@ func write(w io.Writer) error {
 
 type generator struct {
 	rand  *rand.Rand
-	taken map[string]bool // local parts, so that only those share a mailbox who are meant to
+	taken map[string]bool // local parts, so that nobody shares a mailbox by chance
 }
 
 // all makes the special customers first and fills up with ordinary ones; then it shuffles.
@@ -117,7 +117,7 @@ func (g *generator) shared(n int) []row {
 	return rows
 }
 
-// twins are two accounts of one person, who typed the address differently.
+// twins are two accounts of one person: the address is typed differently in each.
 func (g *generator) twins() []row {
 	c := g.culture()
 	a := g.person(c)
@@ -132,7 +132,7 @@ func (g *generator) twins() []row {
 	return []row{a, b}
 }
 
-// idnTwins are two accounts at one mailbox, whose domain is written in letters and as an A-label.
+// idnTwins are two accounts at one mailbox; its domain is written in letters in one, and as an A-label in the other.
 func (g *generator) idnTwins() []row {
 	a := g.person(&cultures[2])
 	b := g.person(&cultures[2])
@@ -142,7 +142,7 @@ func (g *generator) idnTwins() []row {
 	return []row{a, b}
 }
 
-// onBroken is a customer whose mailbox is on the broken platform.
+// onBroken is a customer with a mailbox on the broken platform.
 func (g *generator) onBroken(alternate bool) row {
 	r := g.person(g.culture())
 	local, _, _ := strings.Cut(r.email, "@")

@@ -1,6 +1,6 @@
 package main
 
-// culture is what the customers of one language are called, and where they live.
+// culture holds the names and the homes of the customers of one language.
 type culture struct {
 	language string
 	share    int      // customers per hundred

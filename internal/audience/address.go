@@ -29,10 +29,11 @@ type Address struct {
 	Text   string // the whole address as written, without surrounding white space and without a dot at its end
 }
 
-// ParseAddress reads a bare address as RFC 5321 and RFC 6531 have it: a dot-atom or quoted string, "@", and a
-// domain of two labels or more that passes IDNA lookup. White space around it is dropped. Names, comments,
-// angle brackets, address literals, single-label domains, control characters, invisible characters and the punctuation
-// of word processors are refused. Whatever it takes can be sent: no other part of Tocsin judges a customer's address. Its error is a *notice.Error with Field "address" that does not repeat the address.
+// ParseAddress reads a bare address as RFC 5321 and RFC 6531 have it: a dot-atom or quoted string, "@", and a domain
+// of two labels or more that passes IDNA lookup. White space around it is dropped. Names, comments, angle brackets,
+// address literals and single-label domains are refused; so are control characters, invisible characters and the
+// punctuation of word processors. Any address that it takes can be sent: no other part of Tocsin judges a customer's
+// address. Its error is a *notice.Error with Field "address" that does not repeat the address.
 func ParseAddress(s string) (Address, error) {
 	text := strings.TrimSpace(s)
 	if reason := plainText(text); reason != "" {

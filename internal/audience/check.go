@@ -41,7 +41,7 @@ var fieldBits = map[string]notice.Fields{
 
 // CheckCustomer holds one customer to the rules of customer files and puts it in the form in which customers are kept.
 // Values lose the blanks around them and invisible characters, the language becomes canonical, empty attributes are
-// left out. The row has Line 0 and gives all fields. The error is a *notice.Error whose Field is the JSON name of the
+// left out. The row has Line 0 and gives all fields. The error is a *notice.Error; its Field is the JSON name of the
 // first bad field, attributes.plan for an attribute.
 func CheckCustomer(c *notice.Customer) (notice.CustomerRow, error) {
 	row := newRow(0)
@@ -75,7 +75,7 @@ func CheckCustomer(c *notice.Customer) (notice.CustomerRow, error) {
 	return row, nil
 }
 
-// CheckPatch reads a change of one customer, a JSON Merge Patch (RFC 7396): members that it does not have stay as they
+// CheckPatch reads a change of one customer, a JSON Merge Patch (RFC 7396). Members that it does not have stay as they
 // are, and null empties. id is the customer's. The error is a *notice.Error; its Field is the JSON name of the first
 // bad field.
 func CheckPatch(id string, patch []byte) (notice.CustomerRow, error) {

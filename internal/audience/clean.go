@@ -12,8 +12,8 @@ import (
 )
 
 // cleanText puts a value in the form in which values are kept: NFC, without invisible characters and without blanks
-// around it; one in which nothing can be seen is empty. reason names its fault, "" for none. Control characters at the
-// ends are no blanks: they are refused like those inside.
+// around it. A value in which nothing can be seen is empty. reason names its fault, "" for none. Control characters at
+// the ends are no blanks: they are refused like those inside.
 func cleanText(s string, limit int) (text, reason string) {
 	if reason := brokenText(s); reason != "" {
 		return "", reason
@@ -27,8 +27,8 @@ func cleanText(s string, limit int) (text, reason string) {
 	return s, ""
 }
 
-// cleanID is cleanText for an external id, which is compared letter by letter: one that holds an invisible character,
-// or that a spreadsheet has spoilt, is refused.
+// cleanID is cleanText for an external id, which is compared letter by letter. An id that holds an invisible
+// character, or that a spreadsheet has spoilt, is refused.
 func cleanID(s string) (id, reason string) {
 	id, reason = cleanText(s, maxID)
 	switch {

@@ -134,8 +134,8 @@ func (r *Reader) nextRecord() (row notice.CustomerRow, _ *notice.Rejection, err 
 	}
 }
 
-// fit cuts empty cells off that stand beyond the columns. Where a comma divides the cells and a blank follows it, it may
-// have been in a text without quotes: all cells behind it would be those of their neighbours.
+// fit cuts empty cells off that stand beyond the columns. A comma between cells with a blank behind it may have been
+// in a text without quotes: all cells behind it would be those of their neighbours.
 func (h *header) fit(cells []string) (fitting []string, bad string) {
 	n := len(h.columns)
 	blankFirst := func(c string) bool { return strings.HasPrefix(c, " ") && strings.TrimSpace(c) != "" }

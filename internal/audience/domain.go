@@ -8,9 +8,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// domainKey returns the domain of a mailbox as lower-case A-label without a dot at its end, however it is written: U-label,
-// A-label, with the full-width dots that IDNA maps. The reason names the fault of a domain that can't be public: a single label, an IP
-// address, a name beyond the lengths of RFC 1035 §2.3.4. It does not repeat the domain.
+// domainKey returns the domain of a mailbox as lower-case A-label without a dot at its end. The domain may be written
+// as U-label, as A-label, or with the full-width dots that IDNA maps. The reason names the fault of a domain that
+// can't be public: a single label, an IP address, a name beyond the lengths of RFC 1035 §2.3.4. It does not repeat the
+// domain.
 func domainKey(s string) (domain, reason string) {
 	if strings.HasPrefix(s, "[") {
 		return "", "the domain is an address literal; write a domain name such as example.com"

@@ -233,8 +233,8 @@ func noMacText(sample []byte) bool {
 	return err != nil
 }
 
-// signsInWords reports whether signs stand between letters, or bytes that Windows-1252 does not have anywhere: that is
-// how the letters of Central European encodings look in it ("Gra¿yna").
+// signsInWords reports whether signs stand between letters, or bytes that Windows-1252 does not have stand anywhere.
+// The letters of Central European encodings look like that in it ("Gra¿yna").
 func signsInWords(text []byte) bool {
 	var before, sign rune
 	for _, r := range string(text) {

@@ -77,8 +77,8 @@ type filterParser struct {
 	literal bool // by the rules of notice.FilterLiteral
 }
 
-// parse has the library parse the tokens, written afresh: its grammar wants a blank around AND, OR and NOT, and
-// none inside parentheses or behind a minus.
+// parse has the library parse the tokens, written afresh. Its grammar wants a blank around AND, OR and NOT, and none
+// inside parentheses or behind a minus.
 func (p *filterParser) parse() (*expr.Expr, error) {
 	var b strings.Builder
 	for i, t := range p.tokens {

@@ -224,8 +224,8 @@ func (p *filterParser) syntaxError(err error) error {
 
 const badEscape = `this quoted text is misplaced or holds an unknown escape; write \\ for a backslash and \" for a quote`
 
-// errorAt is an error about the filter at a byte offset of its text: line and column, the message, the line and
-// a caret under the place.
+// errorAt is an error about the filter at a byte offset of its text. It shows line and column, the message, the line
+// and a caret under the place.
 func errorAt(text string, offset int, format string, args ...any) *notice.Error {
 	start := strings.LastIndexByte(text[:offset], '\n') + 1
 	line, _, _ := strings.Cut(text[start:], "\n")

@@ -69,10 +69,10 @@ func NewReader(r io.Reader, o FileOptions) (*Reader, error) {
 func (r *Reader) Encoding() string { return r.lines.decoder.encoding() }
 
 // Next returns the next good row, or else the rejection of a row, or else the error that ends the file. That error is
-// io.EOF after the last row, or a *notice.Error where text can't be told from rows any more, or it wraps the error of
-// the file. A rejection names the line where the record starts (1 is the first line of the file), the first bad column
-// and the reason, never the value. Next does not look whether an id comes twice. The slices and maps of a row are the
-// caller's.
+// io.EOF after the last row, and a *notice.Error where text can't be told from rows any more. Else it wraps the error
+// of the file. A rejection names the line where the record starts (1 is the first line of the file), the first bad
+// column and the reason, never the value. Next does not look whether an id comes twice. The slices and maps of a row
+// are the caller's.
 func (r *Reader) Next() (notice.CustomerRow, *notice.Rejection, error) {
 	if r.err != nil {
 		return notice.CustomerRow{}, nil, r.err

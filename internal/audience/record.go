@@ -9,8 +9,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// records reads a CSV record by record (RFC 4180). Text of a cell must never be taken for a row: where the quotes leave
-// open which of the two the next lines are, the whole file fails. A row is bad by itself only where its end is certain.
+// records reads a CSV record by record (RFC 4180). Text of a cell must never be taken for a row. Where the quotes
+// leave open which of the two the next lines are, the whole file fails. A row is bad by itself only where its end is
+// certain.
 type records struct {
 	*lines
 	delimiter byte
@@ -181,7 +182,7 @@ func openText(line int, reason string) error {
 	return notice.Invalid("file", "line %d %s. Nothing of the file was kept: behind this place text can't be told from customers", line, reason)
 }
 
-// endsInBackslash reports whether an odd number of backslashes ends the cell: in the dialect of many programs the last
+// endsInBackslash reports whether an odd number of backslashes ends the cell. In the dialect of many programs the last
 // one takes away the meaning of the byte behind it.
 func endsInBackslash(cell []byte) bool {
 	return (len(cell)-len(bytes.TrimRight(cell, `\`)))%2 == 1

@@ -83,7 +83,7 @@ func CheckScope(s notice.Scope) error {
 		notice.ScopeAdvisory, notice.ScopePostmortem)
 }
 
-// Next returns the next good row, or else why a row is rejected, or else the error that ends the file: io.EOF after
+// Next returns the next good row, or else the rejection of a row, or else the error that ends the file: io.EOF after
 // the last row. A rejection never repeats the address.
 func (r *SuppressionReader) Next() (row notice.SuppressionRow, _ *notice.Rejection, err error) {
 	line, cells, bad, err := r.table.next()
@@ -168,9 +168,10 @@ func serviceReason(text, status string) (reason string, passes bool) {
 	return text, false
 }
 
-// ParseSuppressed reads an entry of the list of suppressions, and returns its key: that of an address, or "*@" and the domain of an
-// entry for all mailboxes of a domain. Subdomains have entries of their own, and other patterns are refused: they would silently
-// suppress nobody. Its error is a *notice.Error that does not repeat the entry.
+// ParseSuppressed reads an entry of the list of suppressions, and returns its key. That is the key of an address, or
+// "*@" and the domain of an entry for all mailboxes of a domain. Subdomains have entries of their own, and other
+// patterns are refused: they would silently suppress nobody. Its error is a *notice.Error that does not repeat the
+// entry.
 func ParseSuppressed(s string) (key string, err error) {
 	text := strings.TrimSpace(s)
 	domain, whole := strings.CutPrefix(text, "*@")

@@ -23,8 +23,9 @@ type table struct {
 // columnNames are the names that a wanted column can have, in lower case.
 type columnNames []string
 
-// newTable returns a table of the file. A header must name the first of the columns. A first line of several cells that begins as
-// first says is a record, and the file has no header: its cells are those of the columns in their order.
+// newTable returns a table of the file. A header must name the first of the columns. Where first accepts the first
+// cell of a first line of several cells, that line is a record. Then the file has no header, and its cells are those
+// of the columns in their order.
 func newTable(r io.Reader, first func(cell string) bool, columns ...columnNames) (*table, error) {
 	l, err := newLines(r, "")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// pattern is a regular expression that is compiled when it is first needed: all of them take some milliseconds and
+// pattern is a regular expression that is compiled when it is first needed. All of them take some milliseconds and
 // megabytes, which most commands of Tocsin have no use for.
 type pattern struct{ compiled func() *regexp.Regexp }
 

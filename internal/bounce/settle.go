@@ -75,8 +75,8 @@ func (m *Mail) settle(l *letter) {
 	m.Kind = worst
 }
 
-// said is all that the class of a recipient depends on: to look for it in words takes some milliseconds, and a report may say the same
-// of a hundred recipients.
+// said is all that the class of a recipient depends on. A search for it in words takes some milliseconds, and a report
+// may say the same of a hundred recipients.
 type said struct {
 	action      Action
 	status      string

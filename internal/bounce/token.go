@@ -44,8 +44,8 @@ var (
 // A token of an attempt is three numbers of at least one byte, and the MAC.
 const minToken, maxToken = ((3+8)*8 + 4) / 5, ((3*binary.MaxVarintLen64-3+8)*8 + 4) / 5
 
-// tokenText is RFC 4648 §6 in lower case: mail systems may change the case of a local part, and lower case is read by
-// any of them.
+// tokenText is RFC 4648 §6 in lower case. Mail systems may change the case of a local part, and any of them reads
+// lower case.
 var tokenText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 // ErrToken says that a text is no token, or none that these keys signed.
@@ -72,10 +72,10 @@ func (k Keys) Attempt(token string) (a Attempt, err error) {
 	return Attempt{Notice: numbers[0], Seq: int(numbers[1]), Epoch: numbers[2]}, nil
 }
 
-// ReaderToken returns the token that admits the reader of a delivery to the choice of their mails. It is no token of an attempt,
-// and none of an attempt is one of a reader. It is the same for ever, so that all attempts of a delivery send the same bytes. The
-// random messageToken of the notice is signed too: a ledger that was restored from a backup, or a copy of it, gives the number of
-// a notice to another one.
+// ReaderToken returns the token that admits the reader of a delivery to the choice of their mails. It is no token of
+// an attempt, and none of an attempt is one of a reader. It is the same for ever, so that all attempts of a delivery
+// send the same bytes. A ledger that was restored from a backup, or a copy of it, gives the number of a notice to
+// another one. So the random messageToken of the notice is signed too.
 func (k Keys) ReaderToken(notice int64, seq int, messageToken string) string {
 	return k.sign(ofReader, messageToken, notice, int64(seq))
 }

@@ -2,8 +2,8 @@ package bounce
 
 import "tocsin/internal/notice"
 
-// certain are the reasons that replies name clearly; the first that matches counts. Refusals for the sender, the content
-// or the way come before those for the mailbox: their texts may name a mailbox too, never the other way round.
+// certain are the reasons that replies name clearly; the first that matches counts. Refusals for the sender, the
+// content or the way come before those for the mailbox. Their texts may name a mailbox too, never the other way round.
 var certain = []reason{
 	{notice.BounceNoMailbox, phrases(`recipient address rejected: access denied`, `no such user here`)},
 	{notice.BouncePolicy, phrases(

@@ -119,7 +119,7 @@ func comment(text string) string {
 	return b.String() + line + "\n"
 }
 
-// uncommented is tocsin.yaml with all that it shows switched on: comments of words begin with "# ", settings with "#"
+// uncommented is tocsin.yaml with all that it shows switched on. Comments of words begin with "# ", settings with "#"
 // alone, or with "#  " inside a list.
 func uncommented() string {
 	return regexp.MustCompile(`(?m)^#(\w|  )`).ReplaceAllString(exampleFile(), "$1")

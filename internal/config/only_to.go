@@ -7,8 +7,8 @@ import (
 	"tocsin/internal/yaml"
 )
 
-// keepOnlyTo keeps the patterns of the file, as the variable would have them. A list that is there and names nobody is left to
-// the command that reads it, and is an error: whether all are meant or none can't be told.
+// keepOnlyTo keeps the patterns of the file, as the variable would have them. A list that is there and names nobody is
+// left to the command that reads it. It is an error there: whether all are meant or none can't be told.
 func (f *file) keepOnlyTo(v yaml.Value) error {
 	text, err := "", error(nil)
 	if v.Plain() {

@@ -289,8 +289,8 @@ func isAddress(text string) error {
 	return nil
 }
 
-// returnPath is an address of ASCII that leaves room for a token: a local part has 64 octets (RFC 5321 §4.5.3.1.1), and
-// bounces+ with the longest token just fits.
+// returnPath is an address of ASCII that leaves room for a token. A local part has 64 octets (RFC 5321 §4.5.3.1.1),
+// and bounces+ with the longest token just fits.
 var returnPath = regexp.MustCompile(`^[A-Za-z0-9._=-]{1,20}@([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
 
 func isReturnPath(text string) error {

@@ -189,8 +189,9 @@ func (d place) stands(field string) bool {
 	return line > 0
 }
 
-// manifestPlace turns the API's name of a field, audience.notice, into its line of the manifest and its name; into the
-// manifest and the name where the field does not stand there. Missing windows have the line of the phase that asks for them.
+// manifestPlace turns the API's name of a field, audience.notice, into its line of the manifest and its name. Where
+// the field does not stand there, it returns the manifest and the name. Missing windows have the line of the phase
+// that asks for them.
 func (d place) manifestPlace(field string) string {
 	_, line := d.readManifest().Find(field)
 	if line == 0 && field == "broken_domains" {

@@ -41,9 +41,9 @@ func (d place) locate(err error) error {
 	return &located
 }
 
-// Place turns the API's name of a place in a notice's texts into one in the files of its directory: texts.nl.body:3
-// into nl.md:7, below four lines of front matter. It turns a field of the manifest into the field's line there. A name of
-// no such place is returned as it is.
+// Place turns the API's name of a place in a notice's texts into one in the files of its directory. So texts.nl.body:3
+// becomes nl.md:7, below four lines of front matter. It turns a field of the manifest into the field's line there. A
+// name of no such place is returned as it is.
 func Place(dir, field string) string { return at(dir).place(field) }
 
 // PlaceIn is Place for files that are kept elsewhere.

@@ -9,8 +9,8 @@ import (
 	"tocsin/internal/yaml"
 )
 
-// Sheet is notice.yaml as it is written, right or wrong, for a form: a list of customers is the name of its file, and a filter keeps those that
-// it names. A field that is absent, or says nothing, is zero.
+// Sheet is notice.yaml as it is written, right or wrong, for a form. A list of customers is the name of its file, and
+// a filter keeps those that it names. A field that is absent, or says nothing, is zero.
 type Sheet struct {
 	// Plain are the fields of one plain value, by name.
 	Plain map[string]string

@@ -1,5 +1,6 @@
-// Package hook reads the webhooks of mail providers about mails that came back. It checks their signatures, and makes a
-// report of each event in the form that mail servers use (RFC 3464, RFC 5965): package bounce judges all of them alike.
+// Package hook reads the webhooks of mail providers about mails that came back. It checks their signatures, and makes
+// a report of each event in the form that mail servers use (RFC 3464, RFC 5965). So package bounce judges all of them
+// alike.
 package hook
 
 import (

@@ -104,8 +104,8 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, errors.New("there is no user postgres or nobody to run Postgres as, which refuses to run as root")
 }
 
-// command prepares a command in the directory, as its owner, apart from the terminal: a Ctrl-C is for Tocsin,
-// which needs its servers until it has stopped.
+// command prepares a command in the directory, as its owner, apart from the terminal. A Ctrl-C is for Tocsin, which
+// needs its servers until it has stopped.
 func (h *home) command(argv ...string) *exec.Cmd {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = h.dir

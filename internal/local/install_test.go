@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// host is a machine of its own for tools/install, in a directory: bin has the programs that every Debian has, and the
+// host is a machine of its own for tools/install, in a directory. bin has the programs that every Debian has, and the
 // programs that a test adds.
 type host struct {
 	t       *testing.T

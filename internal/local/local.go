@@ -1,5 +1,5 @@
-// Package local runs a throwaway Postgres and Redis: private servers from the programs or containers that this
-// machine has, or private databases on servers that it is given. They end when the process ends, however it ends.
+// Package local runs a throwaway Postgres and Redis. They are private servers from the programs or containers that
+// this machine has, or private databases on servers that it is given. They end when the process ends, however it ends.
 package local
 
 import (
@@ -16,11 +16,11 @@ var ErrUnavailable = errors.New("no Postgres or Redis to be had")
 
 // Options says which services Start runs, and how.
 type Options struct {
-	// DatabaseURL is a Postgres server to use instead of a private one: a database of its own is created there
-	// and dropped by Close; no other is touched.
+	// DatabaseURL is a Postgres server to use instead of a private one. Start creates a database of its own there, and
+	// Close drops it; no other is touched.
 	DatabaseURL string
-	// RedisURL is a Redis server to use instead of a private one: an empty database number other than 0 is taken
-	// there and emptied by Close; no other is touched.
+	// RedisURL is a Redis server to use instead of a private one. Start takes an empty database number other than 0
+	// there, and Close empties it; no other is touched.
 	RedisURL string
 	// NoPostgres and NoRedis leave that service out; its URL stays empty.
 	NoPostgres, NoRedis bool

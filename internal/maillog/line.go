@@ -113,7 +113,7 @@ func (c clock) time(stamp string) (early, late time.Time, ok bool) {
 
 func wall(t time.Time) string { return t.Format(time.DateTime) }
 
-// guessYear reads a time without a year as the last such time up to now, a day of grace included: zones differ, and
+// guessYear reads a time without a year as the last such time up to now. It includes a day of grace: zones differ, and
 // so do clocks.
 func (c clock) guessYear(stamp string) (time.Time, bool) {
 	t, err := time.Parse(time.Stamp, stamp)

@@ -48,8 +48,8 @@ type stretch struct {
 func (s stretch) next() time.Time { return s.from.Add(time.Duration(s.spent) * s.every) }
 func (s stretch) end() time.Time  { return s.from.Add(time.Duration(s.spent+s.left) * s.every) }
 
-// reachFor is the reach where Redis took so long to answer: leases come one after the other, and each has to last
-// until the next is there. It comes down slowly, since one answer in time says little.
+// reachFor is the reach where Redis took so long to answer. Leases come one after the other, and each has to last
+// until the next is there. The reach comes down slowly, since one answer in time says little.
 func reachFor(took, before time.Duration) time.Duration {
 	return max(blockOf, 2*took, before*7/8)
 }

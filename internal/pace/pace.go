@@ -3,7 +3,7 @@
 // has taught, and that something urgent goes first.
 //
 // Nobody asks Redis per mail. A rate is a timeline in Redis from which a worker leases stretches, and every mail has
-// its moment on such a stretch; so no rate is passed at any time, and workers may come and be killed. While Redis is
+// its moment on such a stretch. So no rate is passed at any time, and workers may come and be killed. While Redis is
 // away each worker keeps to its last known share.
 package pace
 

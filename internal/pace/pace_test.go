@@ -251,8 +251,8 @@ func (o outage) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	return next
 }
 
-// A failover has Redis away for some seconds, and may lose all that it held: the shares that workers took meanwhile must not
-// come on top of the rate.
+// A failover has Redis away for some seconds, and Redis may lose all that it held. The shares that workers took
+// meanwhile must not come on top of the rate.
 func TestAFailoverKeepsTheRate(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)

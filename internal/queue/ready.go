@@ -16,8 +16,8 @@ import (
 // errElecting says that Sentinels have yet to agree on the primary, or to make it one.
 var errElecting = errors.New("ask Redis: the server that Sentinels name is a replica; a failover may be under way")
 
-// Ready reports why Redis can't be used now: it is away, or, as a notice.Unready, too old, of another kind than the URL
-// says, a replica, or it evicts. Of a Cluster every primary is asked.
+// Ready reports why Redis can't be used now. It is away; or it is, as a notice.Unready, too old, of another kind than
+// the URL says, or a replica, or it evicts. Of a Cluster every primary is asked.
 func (q *Queue) Ready(ctx context.Context) error {
 	infos, err := q.infos(ctx)
 	if err != nil {

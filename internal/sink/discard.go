@@ -17,8 +17,8 @@ func (l discardListener) Accept() (net.Conn, error) {
 	return &discardConn{Conn: c, in: make([]byte, 64<<10)}, nil
 }
 
-// discardConn spares the server its two greatest costs when mail is only counted: a look at every byte of a message,
-// and a write for every reply to commands that came together. One goroutine uses it; any may close it.
+// discardConn spares the server its two greatest costs when mail is only counted. They are a look at every byte of a
+// message, and a write for every reply to commands that came together. One goroutine uses it; any may close it.
 type discardConn struct {
 	net.Conn
 	in       []byte // the buffer of one read

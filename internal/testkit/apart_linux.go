@@ -19,7 +19,7 @@ import (
 const apart = "TOCSIN_TEST_APART"
 
 // Apart runs the test that calls it once more, in a process that has mounts, processes and a network of its own, and
-// returns true there. In the first process it returns false, and the test has gone as it went in the second; or, with an
+// returns true there. In the first process it returns false, and the test has gone as it went in the second. With an
 // error, there can be no such process here. All that the second has started and mounted ends with it.
 func Apart(t *testing.T) (inside bool, err error) {
 	t.Helper()

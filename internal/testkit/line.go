@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Line stands between a program and Postgres. It can fall silent, as a line does on which a firewall has forgotten its
+// Line stands between a program and Postgres. It can fall silent like a line when a firewall has forgotten its
 // connections: they stay open on both sides, and carry nothing any more.
 type Line struct {
 	URL string // of Postgres, through the line

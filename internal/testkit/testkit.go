@@ -1,10 +1,10 @@
 // Package testkit gives each test a fresh database and queue.
 //
-// A test process starts a private Postgres and Redis the first time that a test asks, as package local does it,
-// and they end with the process. TOCSIN_TEST_DATABASE_URL and TOCSIN_TEST_REDIS_URL name servers to use instead.
+// A test process starts a private Postgres and Redis the first time that a test asks, as package local does it, and
+// they end with the process. TOCSIN_TEST_DATABASE_URL and TOCSIN_TEST_REDIS_URL name servers to use instead.
 // DATABASE_URL and REDIS_URL may be somebody's production, so they are the last resort: only where there are no
 // programs and no containers to be had. On servers that are not private a test creates databases of its own,
-// tocsin_throwaway_…, takes empty Redis database numbers, gives both back, and touches nothing else.
+// tocsin_throwaway_…, and takes empty Redis database numbers. It gives both back, and touches nothing else.
 package testkit
 
 import (
