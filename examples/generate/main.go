@@ -132,7 +132,7 @@ func (g *generator) twins() []row {
 	return []row{a, b}
 }
 
-// idnTwins are two accounts at one mailbox; its domain is written in letters in one, and as an A-label in the other.
+// idnTwins are two accounts at one mailbox. One writes its domain in letters, the other as an A-label.
 func (g *generator) idnTwins() []row {
 	a := g.person(&cultures[2])
 	b := g.person(&cultures[2])

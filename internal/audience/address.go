@@ -60,8 +60,8 @@ func ParseAddress(s string) (Address, error) {
 	return a, nil
 }
 
-// Key is the same for all spellings of one mailbox: the local part in NFC and lower case, without needless quotes,
-// "@", and the domain. It is itself an address, with itself for its key; "" for the zero Address.
+// Key is the same for all spellings of one mailbox. It has the local part in NFC and lower case, without needless
+// quotes, then "@" and the domain. It is itself an address, with itself for its key; "" for the zero Address.
 func (a Address) Key() string {
 	if a == (Address{}) {
 		return ""

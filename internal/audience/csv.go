@@ -59,7 +59,7 @@ func beginCSV(l *lines) (*records, error) {
 
 var sepLine = regexp.MustCompile(`(?i)^\x{feff}?"?sep=([,;|\t:])"?$`)
 
-// readHeader reads the line that names the columns. A file without one may begin with a customer, so no error repeats
+// readHeader reads the line that names the columns. A file without one may begin with a customer: so no error repeats
 // the text of that line before an id column was found.
 func (r *Reader) readHeader(o FileOptions) error {
 	records, err := beginCSV(r.lines)

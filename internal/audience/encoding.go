@@ -40,8 +40,8 @@ type decoder struct {
 }
 
 // newDecoder returns a decoder of r. name is the encoding if it is known, by any of its names in the Encoding Standard
-// (https://encoding.spec.whatwg.org), else "". A byte order mark wins. Its error is a *notice.Error for a name that is
-// none, and for a file that is no text.
+// (https://encoding.spec.whatwg.org), else "". A byte order mark wins. The error is a *notice.Error where the name is
+// none, or the file is no text.
 func newDecoder(r io.Reader, name string) (*decoder, error) {
 	d := &decoder{from: bufio.NewReaderSize(r, window)}
 	begin, err := d.from.Peek(4096)

@@ -11,8 +11,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The bounds of a filter. Each comparison takes up to three of the 65,535 parameters that a statement of Postgres may
-// have; a list takes one, however long it is.
+// The bounds of a filter. A statement of Postgres may have 65,535 parameters. Each comparison takes up to three of
+// them; a list takes one, however long it is.
 const (
 	maxText        = 16 << 20 // bytes
 	maxComparisons = 20_000

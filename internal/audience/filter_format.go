@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Format writes a filter so that it can be read one way only: a parenthesis around every group within another,
-// text in double quotes. ParseFilter makes the same tree of it again. The zero Filter gives "".
+// Format writes a filter so that it can be read one way only. Every group within another has a parenthesis, and text
+// has double quotes. ParseFilter makes the same tree of it again. The zero Filter gives "".
 func Format(f notice.Filter) string {
 	switch f.Op {
 	case notice.FilterAll:

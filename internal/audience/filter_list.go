@@ -143,8 +143,8 @@ func Fill(text string, read func(file, name string) ([]string, error)) (string, 
 	return filled.String(), nil
 }
 
-// ReadValues reads a file of values for the condition of a list: one a line, or a CSV with a column of that name. Its
-// error is a *notice.Error that names the line, unless the file could not be read.
+// ReadValues reads a file of values for the condition of a list. The file has one value a line, or is a CSV with a
+// column of that name. Its error is a *notice.Error that names the line, unless the file could not be read.
 func ReadValues(r io.Reader, column string) ([]string, error) {
 	t, err := newTable(r, nil, columnNames{strings.ToLower(column)})
 	if err != nil {

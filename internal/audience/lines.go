@@ -107,7 +107,7 @@ func (l *lines) peek() (string, error) {
 }
 
 // first skips blank lines, and returns the one behind them without reading it. Its error is io.EOF for an empty file,
-// a *notice.Error for one that is no text of lines, or wraps the file's.
+// and a *notice.Error for one that is no text of lines. Else it wraps the file's.
 func (l *lines) first() (string, error) {
 	for {
 		text, err := l.peek()

@@ -31,8 +31,8 @@ type cellError struct{ column, reason string }
 
 func (e *cellError) Error() string { return e.column + " " + e.reason }
 
-// nesting follows the quotes and brackets of a JSON text. A line that ends inside of one is no object with a mistake:
-// the lines behind it may be text of the same value.
+// nesting follows the quotes and brackets of a JSON text. A line that ends inside one is more than an object with a
+// mistake: the lines behind it may be text of the same value.
 type nesting struct {
 	depth            int
 	inText, escaping bool

@@ -9,10 +9,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// ParseOnlyTo reads patterns of mailboxes. A pattern is an address in which * before the @ stands for any run of
-// characters, and *. before the domain for all domains below it. Patterns follow the rules of address keys: capitals
-// and the spelling of an international domain do not matter, and a +tag is a part of the mailbox. The result is
-// sorted. The error names the pattern and one that would be right.
+// ParseOnlyTo reads patterns of mailboxes. A pattern is an address: * before the @ stands for any run of characters,
+// and *. before the domain for all domains below it. Patterns follow the rules of address keys. Capitals and the
+// spelling of an international domain do not matter, and a +tag is a part of the mailbox. The result is sorted. The
+// error names the pattern and one that would be right.
 func ParseOnlyTo(patterns []string) (notice.OnlyTo, error) {
 	if len(patterns) == 0 {
 		return nil, errors.New("names no mailbox; it is something like *@example.net, or not set where mails go to everybody")

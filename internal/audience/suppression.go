@@ -11,8 +11,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The columns of a file of suppressions, under the names that the exports of SES, SendGrid, Mailgun, Postmark, Mailchimp and
-// Mandrill give them.
+// The columns of a file of suppressions, under the names in the exports of SES, SendGrid, Mailgun, Postmark, Mailchimp
+// and Mandrill.
 var suppressionColumns = []columnNames{
 	ofAddress: {"address", "email", "email address", "emailaddress", "email_address", "recipient"},
 	ofReason:  {"reason", "suppressionreason", "suppression reason", "suppression_reason", "bounce type"},
@@ -83,8 +83,8 @@ func CheckScope(s notice.Scope) error {
 		notice.ScopeAdvisory, notice.ScopePostmortem)
 }
 
-// Next returns the next good row, or else the rejection of a row, or else the error that ends the file: io.EOF after
-// the last row. A rejection never repeats the address.
+// Next returns the next good row, or else the rejection of a row, or else the error that ends the file. That error is
+// io.EOF after the last row. A rejection never repeats the address.
 func (r *SuppressionReader) Next() (row notice.SuppressionRow, _ *notice.Rejection, err error) {
 	line, cells, bad, err := r.table.next()
 	if err != nil {

@@ -84,8 +84,8 @@ func (t *table) find(header []string, columns []columnNames) bool {
 	return t.at[0] >= 0
 }
 
-// next returns the line of the next record that is not blank, and its wanted cells, "" for one that it does not have;
-// bad names its fault. The error is io.EOF after the last.
+// next returns the line of the next record that is not blank, and its wanted cells. A cell that the record does not
+// have is "". bad names the record's fault. The error is io.EOF after the last.
 func (t *table) next() (line int, cells []string, bad string, err error) {
 	for {
 		line, record, bad, err := t.read()

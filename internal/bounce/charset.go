@@ -13,8 +13,8 @@ import (
 	"golang.org/x/text/encoding/japanese"
 )
 
-// decode returns text in UTF-8. charset is the one that the mail names, by any name of the Encoding Standard; one that
-// is unknown, or can't be right, is guessed.
+// decode returns text in UTF-8. charset is the one that the mail names, by any name of the Encoding Standard. A
+// charset that is unknown, or can't be right, is guessed.
 func decode(raw []byte, charset string) string {
 	if isASCII(raw) {
 		if bytes.Contains(raw, []byte("\x1b$")) {

@@ -218,8 +218,8 @@ func fieldName(line []byte) (name string, value int) {
 }
 
 // readHeader reads the fields at the beginning of raw and returns them and the rest. A line of an mbox ("From …") is
-// skipped. A line that is no field ends the header, unless the field before it waits for more: Content-Type is
-// continued without a blank by some.
+// skipped. A line that is no field ends the header, unless the field before it waits for more. Some mails continue
+// Content-Type without a blank.
 func readHeader(raw []byte) (h header, rest []byte) {
 	for first := true; len(raw) > 0; first = false {
 		line, after, _ := bytes.Cut(raw, []byte("\n"))

@@ -11,8 +11,8 @@ import (
 // messageID is a Message-ID in angle brackets.
 var messageID = regexp.MustCompile(`<[^<>\s]{1,250}>`)
 
-// about finds the Message-ID of the mail that m is about: in the returned header, else among those that it answers,
-// else in the words.
+// about finds the Message-ID of the mail that m is about. It looks in the returned header, else among those that m
+// answers, else in the words.
 func (m *Mail) about(l *letter) {
 	if id := strings.TrimSpace(l.returned.get("Message-ID")); id != "" {
 		if m.MessageID = messageID.FindString(id); m.MessageID == "" && !strings.ContainsAny(id, "<> \t") {

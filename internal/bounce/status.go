@@ -14,8 +14,8 @@ var statusPattern = regexp.MustCompile(`(?:^|[^\d.])([245]\.[0-7]\.\d{1,3})(?:$|
 // recipientField names a recipient of a report, at the beginning of a line.
 var recipientField = regexp.MustCompile(`(?im)^[ \t]*(?:final|original)-recipient[ \t]*:`)
 
-// readStatus reads the fields of a message/delivery-status (RFC 3464 §2), or of text that holds them. Blocks are told
-// apart by the fields and not by blank lines alone, which some systems leave out or put in the midst of a block.
+// readStatus reads the fields of a message/delivery-status (RFC 3464 §2), or of text that holds them. It tells blocks
+// apart by the fields and not by blank lines alone. Some systems leave these out, or put them in the midst of a block.
 func (m *Mail) readStatus(text string) {
 	var all header
 	for rest := []byte(text); len(rest) > 0 && len(all) < maxFields; {

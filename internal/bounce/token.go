@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Attempt names one attempt of one delivery: the notice, the delivery's number in it and the epoch of the claim, as the
-// ledger counts them. None is negative.
+// Attempt names one attempt of one delivery: by the notice, the delivery's number in it and the epoch of the claim.
+// The ledger counts them. None is negative.
 type Attempt struct {
 	Notice int64
 	Seq    int
@@ -22,12 +22,12 @@ type Attempt struct {
 // local part has at most 64 octets, the limit of RFC 5321 §4.5.3.1.1, and about 42 for the numbers of today.
 const TokenPrefix = "bounces+"
 
-// Keys are the secrets that tokens are signed with. The first one signs; each is accepted, so that a key can be replaced
-// while mails with tokens of the one before may still come back. A key wants 16 random bytes or more.
+// Keys are the secrets that tokens are signed with. The first one signs, and each is accepted. So a key can be
+// replaced while mails with tokens of the one before may still come back. A key wants 16 random bytes or more.
 type Keys [][]byte
 
-// kind is a kind of tokens. Its label keeps a MAC of one kind from being one of another, or of anything else that the same key
-// may sign.
+// kind is a kind of tokens. The same key may sign other kinds, or anything else: the label keeps a MAC of one kind
+// from being one of these.
 type kind struct {
 	label   string
 	numbers int // that a token signs
@@ -37,7 +37,7 @@ type kind struct {
 var (
 	// A forger of an attempt has one try a mail, and no way to see how near it came.
 	ofAttempt = kind{label: "tocsin bounce token 1\x00", numbers: 3, mac: 8}
-	// A forger of a reader's token may try as often as a web server answers, and an address has room for a longer MAC.
+	// A forger of a reader's token may try as often as a web server answers. An address has room for a longer MAC.
 	ofReader = kind{label: "tocsin reader token 1\x00", numbers: 2, mac: 16}
 )
 

@@ -1,8 +1,8 @@
 // Package config reads Tocsin's settings from flags, environment and file, as its one table of settings says.
 //
-// A flag goes before a variable, a variable before the file that TOCSIN_CONFIG names, the file before the
-// default. An empty variable is unset. TOCSIN_DRAIN is "--drain" as a flag and "drain" in the file. Secrets
-// (DATABASE_URL, REDIS_URL, TOCSIN_SMTP_URL, TOCSIN_TOKEN, TOCSIN_BOUNCES_IMAP_URL) have no flag; <NAME>_FILE reads one from a file.
+// A flag goes before a variable, a variable before the file that TOCSIN_CONFIG names, the file before the default. An
+// empty variable is unset. TOCSIN_DRAIN is "--drain" as a flag and "drain" in the file. Secrets (DATABASE_URL,
+// REDIS_URL, TOCSIN_SMTP_URL, TOCSIN_TOKEN, TOCSIN_BOUNCES_IMAP_URL) have no flag; <NAME>_FILE reads one from a file.
 package config
 
 //go:generate go test . -run TestDocuments -update
@@ -58,7 +58,7 @@ type Mail struct {
 	Branding render.Branding `setting:"branding"`
 }
 
-// Public holds the settings of the receivers that serve has open to the internet.
+// Public holds the settings of the part of serve that is open to the internet.
 type Public struct {
 	Listen           string   `setting:"TOCSIN_PUBLIC_LISTEN"`     // host:port; "" = nowhere
 	SNSTopics        []string `setting:"TOCSIN_SNS_TOPICS"`        // ARNs of topics that SES publishes to

@@ -20,7 +20,7 @@ import (
 	"tocsin/internal/redisurl"
 )
 
-// text returns the parser of a setting that stays the text that it is, if check has nothing against it; check may be nil.
+// text returns the parser of a setting that stays the text that it is. check, which may be nil, may refuse the text.
 func text(check func(string) error) func(string) (any, error) {
 	return func(text string) (any, error) {
 		if check == nil {

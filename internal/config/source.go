@@ -17,8 +17,8 @@ type Settings struct {
 	file  file
 }
 
-// Read prepares the settings: flags holds those given on the command line, by the name of their variable;
-// env is an environment as os.Environ returns it. It reads the file that TOCSIN_CONFIG names.
+// Read prepares the settings. flags holds those given on the command line, by the name of their variable; env is an
+// environment as os.Environ returns it. Read reads the file that TOCSIN_CONFIG names.
 func Read(flags map[string]string, env []string) (*Settings, error) {
 	s := &Settings{flags: flags, env: map[string]string{}}
 	for _, e := range env {

@@ -66,8 +66,8 @@ func complaint(t *testing.T, s Setting, flags map[string]string, env []string, f
 	return said
 }
 
-// TestEverySettingIsReadFromEachSource hides a wrong value behind a right one of a source that goes before, and then lets
-// the wrong one be seen.
+// TestEverySettingIsReadFromEachSource hides a wrong value behind a right one of a source that goes before. Then it
+// lets the wrong one be seen.
 func TestEverySettingIsReadFromEachSource(t *testing.T) {
 	t.Parallel()
 	for _, s := range table {

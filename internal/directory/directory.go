@@ -108,8 +108,8 @@ func absent(dir string, err error) error {
 	return notice.Invalid(dir, "holds no %s", manifest)
 }
 
-// The prefixes of files next to the texts: details.en.md is the paragraph in a ready text, and correction.en.md the correction of an
-// amendment.
+// The prefixes of files next to the texts. details.en.md is the paragraph in a ready text, and correction.en.md the
+// correction of an amendment.
 const (
 	detailsPrefix    = "details."
 	correctionPrefix = "correction."

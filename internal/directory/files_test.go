@@ -47,7 +47,8 @@ func filesOf(t *testing.T, dir string) Files {
 	return f
 }
 
-// TestAnArchiveHoldsTheSameNotice: each example directory comes out of a zip, a tar and a tar.gz byte for byte, and reads as it does in its place.
+// TestAnArchiveHoldsTheSameNotice packs each example directory. It comes out of a zip, a tar and a tar.gz byte for
+// byte, and reads as it does in its place.
 func TestAnArchiveHoldsTheSameNotice(t *testing.T) {
 	t.Parallel()
 	for _, dir := range examples(t) {

@@ -132,8 +132,8 @@ func (s Sheet) Clone() Sheet {
 	return s
 }
 
-// Put returns notice.yaml with the fields in which s differs from it. All else stays as it is written, byte for byte. Its error is a
-// *notice.Error where the file is in a form in which its fields can't be changed one by one.
+// Put returns notice.yaml with the fields in which s differs from it. All else stays as it is written, byte for byte.
+// The error is a *notice.Error where the file's form does not let its fields be changed one by one.
 func (s Sheet) Put(text []byte) ([]byte, error) {
 	was := ReadSheet(text)
 	if was.Whole != nil {

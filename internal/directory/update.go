@@ -10,12 +10,12 @@ import (
 	"tocsin/internal/notice"
 )
 
-// carried are the fields of notice.yaml that an update takes from the notice before, in the order in which they stand there.
+// carried are the fields of notice.yaml that an update takes from the notice before, in the order of the file.
 var carried = []string{"template", "parameters", "details", "default_language", "stacked", "zone", "windows",
 	"calendar_method", "calendar_impact", "calendar_object", "broken_domains", "broken", "reply_to"}
 
-// Update is the directory of a notice that follows another one: in the next phase of its incident, to the same customers, with its texts.
-// Its key is the first of that phase which is not taken.
+// Update is the directory of a notice that follows another one. It is about the next phase of its incident, for the
+// same customers, with the texts of the one before. Its key is the first of that phase which is not taken.
 func Update(before notice.Body, taken Taken) (Files, error) {
 	phase := following(before.Kind, before.Phase)
 	key := cmp.Or(before.Incident, before.Key) + "." + phase

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// ErrUnavailable says that there is no way to a Postgres or a Redis on this machine; the text around it names
-// the ways out.
+// ErrUnavailable says that there is no way to a Postgres or a Redis on this machine. The text around it names the ways
+// out.
 var ErrUnavailable = errors.New("no Postgres or Redis to be had")
 
 // Options says which services Start runs, and how.
@@ -139,7 +139,7 @@ func (s *Services) Close() error {
 }
 
 // StopPostgres ends Postgres and returns once it has ended; its data stay. Immediate means without a word to its
-// clients and without a checkpoint, as in a crash; otherwise it rolls back open transactions and shuts down.
+// clients and without a checkpoint, as in a crash. Otherwise Postgres rolls back open transactions and shuts down.
 func (s *Services) StopPostgres(immediate bool) error {
 	return stopServer(s.postgres, "Postgres", immediate)
 }

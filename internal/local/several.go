@@ -93,7 +93,8 @@ func StartSentinel(ctx context.Context, o Several) (*Redises, error) {
 	})
 }
 
-// redisUser and watcher are the users of the URLs, at servers and at Sentinels, with the rights that docs/operations.md asks for.
+// redisUser and watcher are the users of the URLs, at servers and at Sentinels. They have the rights that
+// docs/operations.md asks for.
 const (
 	redisUser     = "tocsin"
 	watcher       = "watcher"

@@ -21,8 +21,8 @@ type Event struct {
 	Server string
 }
 
-// Follower reads the log of a Postfix as it is written: over its rotation, by another name or by truncation, and while it is
-// missing.
+// Follower reads the log of a Postfix as it is written. It reads on over a rotation, by another name or by truncation,
+// and while the log is missing.
 type Follower struct {
 	Path string
 	Zone *time.Location // of times that name none
@@ -118,7 +118,7 @@ func (t *tail) next() (lines []string, err error) {
 	return lines, nil
 }
 
-// turn begins anew, at the end of a file, where the path leads to another one by now or where the file has become shorter.
+// turn begins anew at the end of a file, where the path leads to another file by now or the file has become shorter.
 func (t *tail) turn() error {
 	now, err := os.Stat(t.path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -1,5 +1,6 @@
-// Package optout shows the page on which the reader of a mail stops and resumes the notices that nobody needs at once: advisories
-// and post-mortems. It is a page without scripts, cookies and requests to anywhere else, and names no address.
+// Package optout shows a page to the reader of a mail. There the reader stops and resumes the notices that nobody
+// needs at once: advisories and post-mortems. It is a page without scripts, cookies and requests to anywhere else, and
+// names no address.
 package optout
 
 import (
@@ -29,7 +30,8 @@ type Pages struct {
 	policy string
 }
 
-// New returns the pages with the words of a set; from is the mailbox that mails come from (RFC 5322): they show its name.
+// New returns the pages with the words of a set. from is the mailbox that mails come from (RFC 5322): they show its
+// name.
 func New(set *render.Set, from string) *Pages {
 	words := func(languages ...string) render.ReaderWords {
 		current, _ := set.Current() // where its files don't work any more: as they did last

@@ -14,7 +14,7 @@ const (
 	ahead = 5
 	// lag is how far in the past a lease may begin: the most that can burst after an idle time.
 	lag = 100 * time.Millisecond
-	// aloneFor is the length of a worker's own lease while Redis is away: the absence may take some time to be found
+	// aloneFor is the length of a worker's own lease while Redis is away. The absence may take some time to be found
 	// out.
 	aloneFor = 1500 * time.Millisecond
 	// early is how long before the end of a lease without Redis the worker leases more.

@@ -32,7 +32,7 @@ func (p *Pacer) relimit(change func()) {
 	p.nudge()
 }
 
-// limitOf is the limit of a domain that is in force, and whether its rate was set by an operator; the caller holds the mutex.
+// limitOf is the limit of a domain that is in force, and whether an operator set its rate; the caller holds the mutex.
 func (p *Pacer) limitOf(domain string) (l Limit, set bool) {
 	l, over := p.limits[domain], p.set[domain]
 	l.Domain = domain
@@ -45,8 +45,8 @@ func (p *Pacer) limitOf(domain string) (l Limit, set bool) {
 	return l, over.Rate > 0
 }
 
-// key names the timeline of the limit's rate. Each rate that was set has one of its own: on that of the file the next moment may
-// be an hour away.
+// key names the timeline of the limit's rate. Each rate that was set has one of its own: on that of the file the next
+// moment may be an hour away.
 func (l Limit) key(set bool) string {
 	if set {
 		return fmt.Sprintf("set:%s:%g", l.Domain, float64(l.Rate))

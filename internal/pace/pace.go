@@ -189,8 +189,8 @@ func (p *Pacer) Done(l *Leave, a notice.Answer) {
 // urgently is how long after the last urgent mail that could go everything else still waits.
 const urgently = 300 * time.Millisecond
 
-// Urgent notes that so many more of this worker's runs, or fewer, have urgent mails that could go now if others made
-// room. The last of them says whether more such mails may come soon, for which is waited a moment.
+// Urgent notes that so many more of this worker's runs, or fewer, have urgent mails. These could go now if others made
+// room. The last of them says whether more such mails may come soon; then the pacer waits for them a moment.
 func (p *Pacer) Urgent(runs int, soon bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -96,7 +96,7 @@ func TestRedissClockIsSetBack(t *testing.T) {
 	}
 }
 
-// A pair that is throttled on at much less than it is held to comes down by halves, and is not set free.
+// A pair that is throttled again far below its rate comes down by halves, and is not set free.
 func TestThrottlingGoesOn(t *testing.T) {
 	t.Parallel()
 	c := newClocked(t)

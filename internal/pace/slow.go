@@ -65,7 +65,7 @@ func (p *Pacer) ends(l *Leave, tried bool, now time.Time) {
 }
 
 // isSlow reports whether mails to a domain take much longer than those to others, so that they would come to have all
-// connections. Among themselves nobody is slow. Mails under way count with the time that they have taken already: that
+// connections. Among themselves nobody is slow. Mails under way count with the time that they have taken already. That
 // can make their domain slow, but no other domain less so. p.slow keeps count of the mails under way to slow domains.
 func (p *Pacer) isSlow(domain string, now time.Time) bool {
 	t := p.domain(domain, now)

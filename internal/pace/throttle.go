@@ -160,8 +160,8 @@ func (p *Pacer) configured(k pair) float64 {
 	return rate
 }
 
-// tidy judges the seconds that no answer ended, and forgets the pairs and domains that had no mail for a minute; the
-// caller holds the mutex.
+// tidy judges the seconds that no answer ended. It forgets the pairs, domains and buckets that were idle for a minute.
+// The caller holds the mutex.
 func (p *Pacer) tidy(now time.Time) {
 	if now.Sub(p.tidied) < time.Second { // there may be many domains
 		return

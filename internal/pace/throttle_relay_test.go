@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// throttledAt sends to ten domains through a far side that takes fewer, until somebody is throttled, and returns all who are
-// after two more seconds.
+// throttledAt sends to ten domains for four seconds, through a far side that takes fewer mails. It returns the pairs
+// that are throttled then.
 func throttledAt(t *testing.T, text func(domain int) string) (all []notice.Throttled) {
 	url := testkit.Redis(t)
 	synctest.Test(t, func(t *testing.T) {

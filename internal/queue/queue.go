@@ -27,8 +27,8 @@ const (
 // typeChunk is the type of tasks that have a chunk worked.
 const typeChunk = "chunk"
 
-// retries is how often asynq hands out a task again after its worker vanished. It is large because a task that runs
-// out of them is archived and keeps its id; the ledger knows which is worth another attempt.
+// retries is how often asynq hands out a task again after its worker vanished. It is large: a task that runs out of
+// them is archived and keeps its id. The ledger knows which is worth another attempt.
 const retries = 1000
 
 // timeout bounds a task. asynq would cut it off at 30 minutes by default; nothing may cut off a chunk that waits
@@ -90,7 +90,8 @@ type Handlers struct {
 }
 
 // Serve starts to take tasks, at most so many of each queue at once: an urgent one does not wait for the end of
-// another. After shutdown is called it takes no more, and shutdown returns when those under way are done, or after the drain.
+// another. After a call of shutdown it takes no more. shutdown returns when those under way are done, or after the
+// drain.
 func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdown func(), err error) {
 	mux := asynq.NewServeMux()
 	mux.HandleFunc(typeChunk, handle(h.Chunk))
@@ -122,8 +123,8 @@ func (q *Queue) Serve(h Handlers, concurrency int, drain time.Duration) (shutdow
 	return shutdown, nil
 }
 
-// handle adapts a handler. asynq's context is left aside: it ends when Redis is away for a while or the worker
-// drains, and neither may cut off an SMTP transaction.
+// handle adapts a handler. It leaves asynq's context aside: that ends when Redis is away for a while or the worker
+// drains. Neither may cut off an SMTP transaction.
 func handle(f func(id int64) error) asynq.HandlerFunc {
 	return func(_ context.Context, t *asynq.Task) error {
 		var p payload

@@ -56,8 +56,8 @@ func Apart(t *testing.T) (inside bool, err error) {
 	return false, nil
 }
 
-// settle makes the namespaces usable: no mount is seen elsewhere, /proc shows the processes of this one, and there is a
-// loopback interface.
+// settle makes the namespaces usable. No mount is seen elsewhere, /proc shows the processes of this one, and there is
+// a loopback interface.
 func settle() error {
 	if err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)

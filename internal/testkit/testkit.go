@@ -36,7 +36,7 @@ type server struct {
 	private bool
 }
 
-// start returns the server that TOCSIN_TEST_<name> names, or a private one, or as the last resort the one that name
+// start returns the server that TOCSIN_TEST_<name> names, or a private one. The last resort is the one that name
 // names.
 func start(name string, o local.Options) (server, error) {
 	if url := os.Getenv("TOCSIN_TEST_" + name); url != "" {

@@ -1,5 +1,6 @@
-// Package webhook tells receivers over HTTP of changes of notices: Standard Webhooks (https://www.standardwebhooks.com) with a
-// CloudEvents 1.0 envelope, or the messages of Slack and Teams. The ledger writes the messages, and keeps the outcome of each.
+// Package webhook tells receivers over HTTP of changes of notices. It speaks Standard Webhooks
+// (https://www.standardwebhooks.com) with a CloudEvents 1.0 envelope, or sends the messages of Slack and Teams. The
+// ledger writes the messages, and keeps the outcome of each.
 package webhook
 
 import (
