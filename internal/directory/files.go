@@ -82,8 +82,8 @@ func (f Files) Zip(w io.Writer, folder string) error {
 	return z.Close()
 }
 
-// Unpack returns the files of the directory that an archive holds: a .zip, a .tar, or a .tar.gz. The directory is that of the notice.yaml which
-// lies in the fewest folders.
+// Unpack returns the files of the directory that an archive holds: a .zip, a .tar, or a .tar.gz. The directory is that
+// of the notice.yaml which lies in the fewest folders.
 func Unpack(archive []byte) (Files, error) {
 	entries := map[string][]byte{}
 	left := int64(MostBytes)

@@ -33,7 +33,8 @@ func Update(before notice.Body, taken Taken) (Files, error) {
 	return after(before, key, phase, "audience: {"+audience+"}")
 }
 
-// Again is the directory of a notice that says the same as another one to some of its customers. audience is that field of notice.yaml.
+// Again is the directory of a notice that says the same as another one to some of its customers. audience is that
+// field of notice.yaml.
 func Again(before notice.Body, audience string, taken Taken) (Files, error) {
 	key, err := Free(before.Key+".again", taken)
 	if err != nil {

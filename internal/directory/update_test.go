@@ -11,7 +11,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestAnUpdateSaysAllThatItsNoticeSaid: the directory can be read, and differs from the notice before in its key, phase, audience and times alone.
+// TestAnUpdateSaysAllThatItsNoticeSaid reads the directory of an update. It differs from the notice before in its key,
+// phase, audience and times alone.
 func TestAnUpdateSaysAllThatItsNoticeSaid(t *testing.T) {
 	text := notice.Parameter{Text: `web: "server" #1`}
 	for _, before := range []notice.Body{

@@ -28,8 +28,8 @@ type member struct {
 	port      int
 }
 
-// StartPair returns a primary "a" with a standby "b". Their commits survive a crash of Postgres, not one of the machine. The error is
-// ErrUnavailable where Postgres is not installed.
+// StartPair returns a primary "a" with a standby "b". Their commits survive a crash of Postgres, not one of the
+// machine. The error is ErrUnavailable where Postgres is not installed.
 func StartPair(ctx context.Context, dir string) (p *Pair, err error) {
 	m, want := thisMachine(), plan{wantPostgres: true}
 	if lacking, old := want.look(ctx, m); len(lacking) > 0 {

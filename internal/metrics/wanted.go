@@ -12,8 +12,8 @@ type Reckoning struct {
 	RelayRate  float64       // mails per second that all relays take together; 0 = one of them has no rate
 }
 
-// workers is at least 1, since a worker also looks after schedules, retries and answers. More than the relays' rates keep busy would wait for
-// each other.
+// workers is at least 1, since a worker also looks after schedules, retries and answers. More than the relays' rates
+// keep busy would wait for each other.
 func (r Reckoning) workers(due int) int {
 	if r.WorkerRate <= 0 {
 		return 1

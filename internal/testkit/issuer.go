@@ -17,8 +17,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Issuer is a small OpenID Connect provider, at which everybody signs in as ada, a viewer, without a question. Each code is for one challenge, and is
-// taken once.
+// Issuer is a small OpenID Connect provider. Everybody signs in there as ada, a viewer, without a question. Each code
+// is for one challenge, and is taken once.
 type Issuer struct {
 	*httptest.Server
 	Change func(claims map[string]any) // of ID tokens; a claim that is nil is left out

@@ -181,7 +181,8 @@ func TestMessagesOfChats(t *testing.T) {
 	}
 }
 
-// TestEveryEventHasWords looks at each form of each event, with a reason in which every letter means something to Slack or to Markdown.
+// TestEveryEventHasWords looks at each form of each event, with a reason in which every letter means something to
+// Slack or to Markdown.
 func TestEveryEventHasWords(t *testing.T) {
 	t.Parallel()
 	m := message
