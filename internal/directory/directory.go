@@ -44,7 +44,8 @@ func ReadFiles(files fs.FS) (notice.Body, error) {
 	return d.read(text)
 }
 
-// ReadAudience returns what notice.yaml says about the audience, and of the rest what can be read. Its error is about the audience.
+// ReadAudience returns the audience of a notice.yaml, and the rest of it as far as it can be read. Its error is about the
+// audience.
 func ReadAudience(files fs.FS) (notice.Body, error) {
 	d := place{files: files}
 	text, err := fs.ReadFile(files, manifest)
