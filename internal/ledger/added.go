@@ -119,10 +119,10 @@ func lockToAdd(ctx context.Context, tx pgx.Tx, id int64) (n Notice, fenced bool,
 // ownRow is the row on which a customer stands, who was not erased.
 func ownRow(ctx context.Context, tx pgx.Tx, n Notice, customer string) (seq int, err error) {
 	var known bool
-	err = tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM customer WHERE id = $2),
-			coalesce((SELECT m.seq FROM notice n JOIN member m ON m.plan_id = n.plan_id AND m.customer_id = $2 WHERE n.id = $1), -1)`,
-		n.ID, customer).Scan(&known, &seq)
+	err = tx.QueryRow(ctx, inPlan(n.Plan, `
+		SELECT EXISTS (SELECT FROM customer WHERE id = $1),
+			coalesce((SELECT seq FROM member WHERE plan_id = {plan} AND customer_id = $1), -1)`),
+		customer).Scan(&known, &seq)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("look for a customer's row: %w", err)
@@ -138,15 +138,15 @@ func ownRow(ctx context.Context, tx pgx.Tx, n Notice, customer string) (seq int,
 // tells, which an amendment takes over from the plan that it was made in. The rows that a program of before erased have none.
 func rowTo(ctx context.Context, tx pgx.Tx, n Notice, a Addition) (seq int, theirs bool, err error) {
 	var nameless bool
-	err = tx.QueryRow(ctx, `
+	err = tx.QueryRow(ctx, inPlan(n.Plan, `
 		SELECT coalesce(r.seq, -1), coalesce(r.customer_id = $3, false), EXISTS (SELECT FROM recipient
-			WHERE plan_id = n.plan_id AND address_key >= '`+erasedPrefix+`' AND address_key < 'erased;' AND length(address_key) < 64)
+			WHERE plan_id = {plan} AND address_key >= '`+erasedPrefix+`' AND address_key < 'erased;' AND length(address_key) < 64)
 		FROM notice n
 		LEFT JOIN LATERAL (SELECT r.seq, a.customer_id FROM recipient r LEFT JOIN added a ON a.plan_id = r.plan_id AND a.seq = r.seq
-			WHERE r.plan_id = n.plan_id AND r.address_key = ANY (ARRAY(
+			WHERE r.plan_id = {plan} AND r.address_key = ANY (ARRAY(
 				WITH RECURSIVE chain AS (SELECT n.plan_id, n.amends UNION ALL SELECT a.plan_id, a.amends FROM chain JOIN notice a ON a.id = chain.amends)
 				SELECT $2 UNION ALL SELECT `+erasedRowSQL("plan_id", "$2::text")+` FROM chain)) OFFSET 0) r ON true
-		WHERE n.id = $1`, n.ID, a.Key, a.Customer).Scan(&seq, &theirs, &nameless)
+		WHERE n.id = $1`), n.ID, a.Key, a.Customer).Scan(&seq, &theirs, &nameless)
 	switch {
 	case err != nil:
 		return 0, false, fmt.Errorf("look for the row of a mailbox: %w", err)
@@ -179,7 +179,7 @@ func goesOut(ctx context.Context, tx pgx.Tx, n Notice, fenced bool) error {
 func mayBeAdded(ctx context.Context, tx pgx.Tx, n Notice, key string) error {
 	others, err := findRows(ctx, tx, `
 		SELECT o.id, r.seq FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.plan_id IS NOT NULL
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = $2 OFFSET 0) r WHERE me.id = $1`, n.ID, key)
+		CROSS JOIN LATERAL recipient_of(o.plan_id, $2) r WHERE me.id = $1`, n.ID, key)
 	if err != nil {
 		return err
 	}
@@ -205,13 +205,13 @@ func mayBeAdded(ctx context.Context, tx pgx.Tx, n Notice, key string) error {
 // compiles their mail.
 func (db *DB) insertAdded(ctx context.Context, tx pgx.Tx, n Notice, a Addition, own int, who string) (seq int, err error) {
 	var chunk int64
-	err = tx.QueryRow(ctx, `
+	err = tx.QueryRow(ctx, inPlan(n.Plan, `
 		WITH row AS (
 			INSERT INTO recipient (plan_id, seq, address_key, address, role, text, language, time_zone, newcomer, customers, mail)
 			SELECT r.plan_id, c.hi, $3, $4, 'added', r.text, r.language, r.time_zone, r.newcomer,
 				jsonb_path_query_array(r.customers, '$[*] ? (@.id == $id)', jsonb_build_object('id', $5::text)),
 				CASE WHEN jsonb_array_length(r.customers) = 1 THEN r.mail END
-			FROM notice n JOIN recipient r ON r.plan_id = n.plan_id AND r.seq = $2
+			FROM notice n JOIN recipient r ON r.plan_id = {plan} AND r.seq = $2
 			CROSS JOIN LATERAL (SELECT hi FROM chunk WHERE notice_id = n.id ORDER BY lo DESC LIMIT 1) c
 			WHERE n.id = $1 RETURNING plan_id, seq, text
 		), added AS (
@@ -223,8 +223,11 @@ func (db *DB) insertAdded(ctx context.Context, tx pgx.Tx, n Notice, a Addition, 
 		)
 		INSERT INTO chunk (notice_id, plan_id, lo, hi, open, due_at, dots, sent, stopped, counts)
 		SELECT id, row.plan_id, seq, seq + 1, true, greatest(send_at, clock_timestamp()), B'0', B'0', B'0', '{1, 0, 0, 0, 0, 0, 0, 0, 0}'
-		FROM notice, row WHERE id = $1 RETURNING id, lo`, n.ID, own, a.Key, a.Address, a.Customer, who).Scan(&chunk, &seq)
+		FROM notice, row WHERE id = $1 RETURNING id, lo`), n.ID, own, a.Key, a.Address, a.Customer, who).Scan(&chunk, &seq)
 	if err != nil {
+		return 0, err
+	}
+	if err := addToSieve(ctx, tx, n.Plan, mailboxKey(a.Key)); err != nil {
 		return 0, err
 	}
 	if n.Began {

@@ -156,8 +156,8 @@ type amendedRows struct {
 // look reads the rows of a locked plan.
 func (p frozenPlan) look(ctx context.Context, tx pgx.Tx) (all amendedRows, err error) {
 	all.byLanguage = map[string]int{}
-	rows, _ := tx.Query(ctx, `
-		SELECT text, count(*), coalesce(array_agg(seq) FILTER (WHERE address_key LIKE 'erased:%'), '{}') FROM recipient WHERE plan_id = $1 GROUP BY text`, p.id)
+	rows, _ := tx.Query(ctx, inPlan(p.id, `
+		SELECT text, count(*), coalesce(array_agg(seq) FILTER (WHERE address_key LIKE 'erased:%'), '{}') FROM recipient WHERE plan_id = {plan} GROUP BY text`))
 	var text string
 	var n int
 	var erased []int32
@@ -172,11 +172,11 @@ func (p frozenPlan) look(ctx context.Context, tx pgx.Tx) (all amendedRows, err e
 // recount counts the rows of a plan that are mailed by language, and the others by reason, as the rows of the amended notice stand now.
 func (p *frozenPlan) recount(ctx context.Context, tx pgx.Tx, id int64, all amendedRows) error {
 	p.byLanguage, p.suppressed = all.byLanguage, map[string]int{}
-	rows, _ := tx.Query(ctx, named(`
+	rows, _ := tx.Query(ctx, inPlan(p.id, named(`
 		SELECT r.text, x.reason, count(*) FROM (
 			SELECT seq, reason FROM outcome WHERE notice_id = $1 AND state = {suppressed}
-			UNION ALL SELECT seq, '`+notice.ReasonErased+`' FROM unnest($3::int[]) seq WHERE NOT EXISTS (SELECT FROM outcome WHERE notice_id = $1 AND seq = seq.seq AND state = {suppressed})) x
-		CROSS JOIN LATERAL (SELECT text FROM recipient WHERE plan_id = $2 AND seq = x.seq OFFSET 0) r GROUP BY 1, 2`), id, p.id, all.erased)
+			UNION ALL SELECT seq, '`+notice.ReasonErased+`' FROM unnest($2::int[]) seq WHERE NOT EXISTS (SELECT FROM outcome WHERE notice_id = $1 AND seq = seq.seq AND state = {suppressed})) x
+		CROSS JOIN LATERAL (SELECT text FROM recipient WHERE plan_id = {plan} AND seq = x.seq OFFSET 0) r GROUP BY 1, 2`)), id, all.erased)
 	var text, reason string
 	var n int
 	_, err := pgx.ForEachRow(rows, []any{&text, &reason, &n}, func() error {

@@ -30,8 +30,8 @@ func (db *DB) FindMessage(ctx context.Context, messageID string) (noticeID int64
 	seq = int(number)
 	err = db.pool.QueryRow(ctx, `
 		SELECT n.id, r.address_key FROM notice n
-		CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = n.plan_id AND seq = $3 AND address_key IS NOT NULL OFFSET 0) r
-		WHERE n.message_token = $1 AND n.message_domain = $2`, token, domain, seq).Scan(&noticeID, &addressKey)
+		CROSS JOIN LATERAL recipient_at(n.plan_id, $3) r
+		WHERE n.message_token = $1 AND n.message_domain = $2 AND r.address_key IS NOT NULL`, token, domain, seq).Scan(&noticeID, &addressKey)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, 0, "", nil
 	}
@@ -225,8 +225,8 @@ func suppressBounced(ctx context.Context, tx pgx.Tx, key string) (suppressed boo
 	var last []string
 	err = tx.QueryRow(ctx, named(`
 		SELECT coalesce(array_agg(CASE WHEN d.state = {bounced} THEN d.reason ELSE '' END ORDER BY n.released_at DESC, n.id DESC), '{}')
-		FROM (SELECT n.id, n.released_at, r.seq FROM notice n
-			CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = $1 LIMIT 1) r
+		FROM (SELECT n.id, n.released_at, r.seq FROM mails_of($1) r
+			CROSS JOIN LATERAL (SELECT notice.* FROM plan p JOIN notice ON notice.id = p.notice_id AND notice.plan_id = p.id WHERE p.id = r.plan_id) n
 			WHERE n.rows_dropped_at IS NULL OFFSET 0) n
 		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= n.seq ORDER BY lo DESC LIMIT 1) c
 		CROSS JOIN LATERAL (SELECT state, reason FROM delivery WHERE chunk_id = c.id AND seq = n.seq OFFSET 0) d

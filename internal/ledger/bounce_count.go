@@ -81,8 +81,8 @@ func mailsTo(ctx context.Context, q querier, noticeIDs []int64, domains []string
 		FROM chunk c
 		CROSS JOIN LATERAL (SELECT ARRAY(SELECT seq FROM outcome
 			WHERE notice_id = c.notice_id AND seq >= c.lo AND seq < c.hi AND state IN ({sent}, {uncertain}, {bounced})) AS gone) o
-		CROSS JOIN LATERAL (SELECT seq, split_part(address_key, '@', -1) AS domain FROM recipient
-			WHERE plan_id = c.plan_id AND seq >= c.lo AND seq < c.hi AND reason = '' AND split_part(address_key, '@', -1) = ANY ($2) OFFSET 0) r
+		CROSS JOIN LATERAL (SELECT seq, split_part(address_key, '@', -1) AS domain FROM recipients_in(c.plan_id, c.lo, c.hi)
+			WHERE reason = '' AND split_part(address_key, '@', -1) = ANY ($2) OFFSET 0) r
 		WHERE c.notice_id = ANY ($1) GROUP BY 1`), noticeIDs, domains)
 	all := map[string]mails{}
 	var domain string

@@ -85,7 +85,7 @@ func (db *DB) putBack(ctx context.Context, tx pgx.Tx, id int64, who string) erro
 func refusedAlike(ctx context.Context, tx pgx.Tx, id int64, brake notice.RefusedAlike, since time.Time) (seqs []int32, err error) {
 	rows, err := tx.Query(ctx, named(`
 		SELECT o.seq, o.reply, r.address FROM outcome o JOIN notice n ON n.id = o.notice_id
-		CROSS JOIN LATERAL (SELECT address FROM recipient WHERE plan_id = n.plan_id AND seq = o.seq OFFSET 0) r
+		CROSS JOIN LATERAL recipient_at(n.plan_id, o.seq) r
 		WHERE o.notice_id = $1 AND o.state = {failed} AND o.code = $2 AND o.enhanced = $3 AND o.at >= $4`), id, brake.Code, brake.Enhanced, since)
 	if err == nil {
 		var seq int32

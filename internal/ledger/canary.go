@@ -56,10 +56,10 @@ func (p frozenPlan) draw(ctx context.Context, tx pgx.Tx, key string, wanted int)
 	if p.canaries == nil {
 		return nil, &notice.Error{Code: notice.CodePlanChanged, Message: fmt.Sprintf("a version of Tocsin before planned notice %q, without a canary: look at it again", key)}
 	}
-	seqs, err := collect[int32](ctx, tx, `
-		SELECT r.seq FROM unnest($2::int[]) WITH ORDINALITY o(seq, place)
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = $1 AND seq = o.seq AND reason = '' OFFSET 0) r ORDER BY o.place LIMIT $3`,
-		p.id, p.canaries, wanted)
+	seqs, err := collect[int32](ctx, tx, inPlan(p.id, `
+		SELECT r.seq FROM unnest($1::int[]) WITH ORDINALITY o(seq, place)
+		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = {plan} AND seq = o.seq AND reason = '' OFFSET 0) r ORDER BY o.place LIMIT $2`),
+		p.canaries, wanted)
 	return seqs, wrap(err, "draw the canary of notice %q", key)
 }
 

@@ -33,11 +33,15 @@ func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
 		return fmt.Errorf("make the table of who stood on an earlier notice: %w", err)
 	}
 	for at := &c; at != nil && at.Notice != 0; at = at.New {
-		_, err := tx.Exec(ctx, `
+		plan, err := planOf(ctx, tx, at.Notice)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, inPlan(plan, `
 			INSERT INTO stood SELECT s.notice_id, s.customer_id, bool_or(s.chosen) FROM (
-				SELECT n.id AS notice_id, c->>'id' AS customer_id, `+stoodSQL("$1", "$2")+` AS chosen
-				FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c WHERE n.id = $1 AND r.role <> 'added') s
-			WHERE s.chosen OR $3 GROUP BY 1, 2 ON CONFLICT DO NOTHING`, at.Notice, at.States, at.New != nil)
+				SELECT $1::bigint AS notice_id, c->>'id' AS customer_id, `+stoodSQL("$1", "$2")+` AS chosen
+				FROM recipient r, jsonb_array_elements(r.customers) c WHERE r.plan_id = {plan} AND r.role <> 'added') s
+			WHERE s.chosen OR $3 GROUP BY 1, 2 ON CONFLICT DO NOTHING`), at.Notice, at.States, at.New != nil)
 		if err != nil {
 			return fmt.Errorf("read who stood on notice %d: %w", at.Notice, err)
 		}

@@ -89,7 +89,7 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 		return c, false, fmt.Errorf("claim chunk %d: %w", chunkID, err)
 	}
 	db.runs.keep(chunkID, p.run)
-	if err := suppressOwed(ctx, tx, chunkID, p.scopes); err != nil {
+	if err := suppressOwed(ctx, tx, chunkID, p.plan, p.scopes); err != nil {
 		return c, false, err
 	}
 	if err := cancelStopped(ctx, tx, []int64{chunkID}); err != nil {
@@ -154,9 +154,9 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 	if _, err = pgx.ForEachRow(rows, []any{&seq, &t.tries, &t.waited, &t.shuns, &t.due}, func() error { outcomes[seq] = t; return nil }); err != nil {
 		return nil, nil, err
 	}
-	rows, _ = tx.Query(ctx, `
-		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, newcomer, customers, coalesce(mail, 0), coalesce(correction, 0), clock_timestamp() - $4::timestamptz
-		FROM recipient WHERE plan_id = $1 AND seq >= $2 AND seq < $3 ORDER BY seq`, p.plan, p.lo, p.lo+p.size, p.owedAt)
+	rows, _ = tx.Query(ctx, inPlan(p.plan, `
+		SELECT seq, text, in_reply_to, coalesce(address_key, ''), address, language, time_zone, newcomer, customers, coalesce(mail, 0), coalesce(correction, 0), clock_timestamp() - $3::timestamptz
+		FROM recipient WHERE plan_id = {plan} AND seq >= $1 AND seq < $2 ORDER BY seq`), p.lo, p.lo+p.size, p.owedAt)
 	defer rows.Close()
 	known, places := interned{}, map[string]int{} // by mailbox, in all
 	for rows.Next() {

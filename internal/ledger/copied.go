@@ -61,6 +61,13 @@ func (c *copied) int16(n int) {
 	c.b = binary.BigEndian.AppendUint16(c.b, uint16(n))
 }
 
+// bits are the first n of a bitmap, as varbit has them.
+func (c *copied) bits(b []byte, n int) {
+	c.size(4 + len(b))
+	c.size(n)
+	c.b = append(c.b, b...)
+}
+
 // cut returns the rows so far, and begins anew.
 func (c *copied) cut() copied {
 	rows := *c

@@ -65,8 +65,11 @@ func (db *DB) DeleteCustomer(ctx context.Context, id string) error {
 	return nil
 }
 
-// theirRowsSQL are the rows (plan_id, seq) of a customer, $1: their own of each plan, and those that were added for them.
-const theirRowsSQL = `SELECT plan_id, seq FROM member WHERE customer_id = $1 UNION ALL SELECT plan_id, seq FROM added WHERE customer_id = $1`
+// theirRowsSQL are the rows (plan_id, seq) of a customer, $1: their own of each plan, and those that were added for them; theirRowsInSQL are those of one plan.
+const (
+	theirRowsSQL   = `SELECT plan_id, seq FROM members_of($1) UNION ALL SELECT plan_id, seq FROM added WHERE customer_id = $1`
+	theirRowsInSQL = `SELECT seq FROM member WHERE customer_id = $1 AND plan_id = {plan} UNION ALL SELECT seq FROM added WHERE customer_id = $1 AND plan_id = {plan}`
+)
 
 // rowsOf names the rows of notices on which a customer stands, for the log: the first twenty.
 func rowsOf(ctx context.Context, tx pgx.Tx, id string) (text string, err error) {
@@ -124,18 +127,18 @@ func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
 	if _, err := tx.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE id = $1 AND state = 'frozen'`, plan); err != nil {
 		return fmt.Errorf("drop the plan: %w", err)
 	}
-	found, err := findRows(ctx, tx, `SELECT $3::bigint, seq FROM (`+theirRowsSQL+`) s WHERE plan_id = $2`, id, plan, noticeID)
+	found, err := findRows(ctx, tx, inPlan(plan, `SELECT $2::bigint, seq FROM (`+theirRowsInSQL+`) s`), id, noticeID)
 	if err != nil {
 		return err
 	}
 	if err := lockChunks(ctx, tx, found.chunks); err != nil {
 		return err
 	}
-	rows, _ := tx.Query(ctx, `
-		SELECT $3::bigint, r.seq, r.address_key, r.address, r.customers
-		FROM (`+theirRowsSQL+`) s
-		CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = s.plan_id AND seq = s.seq OFFSET 0 FOR UPDATE) r
-		WHERE s.plan_id = $2 ORDER BY r.seq`, id, plan, noticeID)
+	rows, _ := tx.Query(ctx, inPlan(plan, `
+		SELECT $2::bigint, r.seq, r.address_key, r.address, r.customers
+		FROM (`+theirRowsInSQL+`) s
+		CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = {plan} AND seq = s.seq OFFSET 0 FOR UPDATE) r
+		ORDER BY r.seq`), id, noticeID)
 	theirs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
 	if err != nil {
 		return fmt.Errorf("read the rows: %w", err)
@@ -146,7 +149,7 @@ func eraseFrom(ctx context.Context, tx pgx.Tx, plan int64, id string) error {
 		}
 	}
 	for _, statement := range []string{`DELETE FROM member`, `UPDATE added SET customer_id = NULL`} {
-		if _, err := tx.Exec(ctx, statement+` WHERE customer_id = $1 AND plan_id = $2`, id, plan); err != nil {
+		if _, err := tx.Exec(ctx, statement+inPlan(plan, ` WHERE customer_id = $1 AND plan_id = {plan}`), id); err != nil {
 			return fmt.Errorf("forget where they stood: %w", err)
 		}
 	}
@@ -184,8 +187,8 @@ func keepOthers(ctx context.Context, tx pgx.Tx, plan int64, r row) error {
 		}
 	}
 	// Its compiled mail was for all of them.
-	_, err := tx.Exec(ctx, `UPDATE recipient SET customers = $3, address = $4, mail = NULL, correction = NULL, erased = erased + 1 WHERE plan_id = $1 AND seq = $2`,
-		plan, r.Seq, r.Customers, address)
+	_, err := tx.Exec(ctx, inPlan(plan, `UPDATE recipient SET customers = $2, address = $3, mail = NULL, correction = NULL, erased = erased + 1 WHERE plan_id = {plan} AND seq = $1`),
+		r.Seq, r.Customers, address)
 	if err != nil {
 		return fmt.Errorf("take them off a shared row: %w", err)
 	}
@@ -202,10 +205,10 @@ func anonymise(ctx context.Context, tx pgx.Tx, plan int64, r row, found rowSet) 
 			return err
 		}
 	}
-	_, err := tx.Exec(ctx, `
+	_, err := tx.Exec(ctx, inPlan(plan, `
 		UPDATE recipient SET customers = '[]', address = '', language = '', time_zone = '', erased = erased + 1,
 			address_key = `+erasedRowSQL("plan_id", "address_key")+`
-		WHERE plan_id = $1 AND seq = $2`, plan, r.Seq)
+		WHERE plan_id = {plan} AND seq = $1`), r.Seq)
 	if err != nil {
 		return fmt.Errorf("make a row anonymous: %w", err)
 	}

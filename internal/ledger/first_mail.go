@@ -9,11 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// reachedSQL selects the deliveries of a notice ($1, with the plan $2) to the mailboxes $3 that got a mail, or may have got one.
+// reachedSQL selects the deliveries of a notice ($1, with the plan {plan}) to the mailboxes $2 that got a mail, or may have got one.
 // It looks up the mailboxes together, and then each chunk once: a look at each delivery would cost more than the rest of a
 // claim. Chunks have 256 rows (ChunkSize) at most.
 var reachedSQL = named(`
-	WITH r AS MATERIALIZED (SELECT seq, address_key FROM recipient WHERE plan_id = $2 AND address_key = ANY($3))
+	WITH r AS MATERIALIZED (SELECT seq, address_key FROM recipient WHERE plan_id = {plan} AND address_key = ANY($2))
 	SELECT r.seq, r.address_key
 	FROM (SELECT k.part, c.lo, c.hi, c.sent | coalesce(o.reached, c.sent) | (c.dots & ~coalesce(o.settled, c.dots & ~c.dots)) AS bits
 		FROM (SELECT DISTINCT seq / 256 AS part FROM r) k
@@ -70,7 +70,7 @@ func referTo(ctx context.Context, tx pgx.Tx, notices []earlier, all []Due, place
 	mailboxes := slices.Collect(maps.Keys(places))
 	for _, e := range notices {
 		n := Notice{MessageToken: e.Token, MessageDomain: e.Domain}
-		batch.Queue(reachedSQL, e.ID, e.Plan, mailboxes).Query(func(rows pgx.Rows) error {
+		batch.Queue(inPlan(e.Plan, reachedSQL), e.ID, mailboxes).Query(func(rows pgx.Rows) error {
 			var seq int
 			var mailbox string
 			_, err := pgx.ForEachRow(rows, []any{&seq, &mailbox}, func() error {

@@ -12,9 +12,8 @@ import (
 // address key is $2; of notice $3 alone, or of all for 0. To the mailbox belong the mails to it, and the rows of those
 // whose primary it is that went to an alternate, to an address that was added, or nowhere: customers ask support about the mail that did not come.
 //
-// Each branch is a look-up in an index. The recipient's begins with the plan, so the mailbox is probed once a notice.
-// LIMIT and OFFSET 0 keep the planner from turning those probes into one pass over all rows, which it did on 50 notices
-// and wherever it had no statistics yet. A plan that no notice has taken is left out.
+// members_of and mails_of look into those plans alone that may have the customer or the mailbox. A plan that no notice has taken is
+// left out.
 const standsSQL = `
 	SELECT n.id AS notice_id, m.seq
 	FROM (` + theirRowsSQL + ` OFFSET 0) m
@@ -22,15 +21,15 @@ const standsSQL = `
 	WHERE $3::bigint IN (0, n.id)
 	UNION
 	SELECT n.id, d.seq
-	FROM notice n
-	CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = $2 LIMIT 1) d
+	FROM mails_of($2) d
+	CROSS JOIN LATERAL (SELECT notice.id FROM plan p JOIN notice ON notice.id = p.notice_id AND notice.plan_id = p.id WHERE p.id = d.plan_id) n
 	WHERE $3 IN (0, n.id)
 	UNION
 	SELECT n.id, m.seq
 	FROM customer c
-	CROSS JOIN LATERAL (SELECT plan_id, seq FROM member WHERE customer_id = c.id UNION ALL SELECT plan_id, seq FROM added WHERE customer_id = c.id OFFSET 0) m
+	CROSS JOIN LATERAL (SELECT plan_id, seq FROM members_of(c.id) UNION ALL SELECT plan_id, seq FROM added WHERE customer_id = c.id OFFSET 0) m
 	CROSS JOIN LATERAL (SELECT notice.id FROM plan p JOIN notice ON notice.id = p.notice_id AND notice.plan_id = p.id WHERE p.id = m.plan_id) n
-	CROSS JOIN LATERAL (SELECT role, address_key FROM recipient WHERE plan_id = m.plan_id AND seq = m.seq OFFSET 0) r
+	CROSS JOIN LATERAL recipient_at(m.plan_id, m.seq) r
 	WHERE $3 IN (0, n.id) AND c.email_key = $2 AND c.email_key <> '' AND (r.role <> 'primary' OR r.address_key IS NULL)`
 
 // standsTables are the deliveries of "stands", each looked up by its key.
@@ -38,7 +37,7 @@ const standsTables = `
 	stands JOIN notice n ON n.id = stands.notice_id
 	CROSS JOIN LATERAL (SELECT id, lo, corrects FROM chunk WHERE notice_id = n.id AND lo <= stands.seq ORDER BY lo DESC LIMIT 1) c
 	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = stands.seq OFFSET 0) d
-	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq = stands.seq OFFSET 0) r`
+	CROSS JOIN LATERAL recipient_at(n.plan_id, stands.seq) r`
 
 // entriesSQL reads the deliveries of "stands" as a history has them.
 const entriesSQL = `

@@ -92,7 +92,7 @@ func (k *Kept) refer(ctx context.Context, tx pgx.Tx) error {
 	var p claimed
 	var mailbox *string
 	err := tx.QueryRow(ctx, `
-		SELECT n.plan_id, n.incident_id, r.address_key FROM notice n JOIN recipient r ON r.plan_id = n.plan_id AND r.seq = $2 WHERE n.id = $1`,
+		SELECT n.plan_id, n.incident_id, r.address_key FROM notice n CROSS JOIN LATERAL recipient_at(n.plan_id, $2) r WHERE n.id = $1`,
 		k.NoticeID, k.Due.Seq).Scan(&p.plan, &p.incident, &mailbox)
 	if err != nil || mailbox == nil || len(k.Due.Thread) > 0 {
 		return wrap(err, "look for the mailbox of a delivery")
@@ -105,7 +105,7 @@ func (k *Kept) refer(ctx context.Context, tx pgx.Tx) error {
 	k.Earlier, err = collect[string](ctx, tx, `
 		SELECT '<' || o.message_token || '.' || r.seq || '@' || o.message_domain || '>'
 		FROM notice o JOIN notice me ON me.id = $1
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = $2 LIMIT 1) r
+		CROSS JOIN LATERAL recipient_of(o.plan_id, $2) r
 		WHERE o.incident_id = $3 AND (o.released_at, o.id) < (me.released_at, me.id) ORDER BY o.released_at, o.id`, k.NoticeID, *mailbox, p.incident)
 	return wrap(err, "look for the incident's earlier mails to a mailbox")
 }

@@ -31,6 +31,7 @@ type Options struct {
 	Lease    time.Duration // L, how long a claim lasts unless it is renewed; 60 s
 	DotGrace time.Duration // G, how long after its mark a dot may be written; a third of the lease
 	Gate     time.Duration // B, after dot_by, before which nothing uncertain is requeued; 15 min
+	OwnRows  int           // a plan that is expected to have so many recipients has tables of its own; 100,000
 	MaxConns int32         // connections to Postgres; 8, and 2 at least: planning takes two
 
 	Worker  string        // who marks in this process; empty where nobody does
@@ -44,6 +45,7 @@ func (o Options) withDefaults() Options {
 	o.Lease = cmp.Or(o.Lease, 60*time.Second)
 	o.DotGrace = cmp.Or(o.DotGrace, o.Lease/3)
 	o.Gate = cmp.Or(o.Gate, 15*time.Minute)
+	o.OwnRows = cmp.Or(o.OwnRows, ownRows)
 	o.MaxConns = max(2, cmp.Or(o.MaxConns, 8))
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	return o

@@ -41,12 +41,13 @@ var missedSQL = named(`
 	), row AS MATERIALIZED (
 		SELECT DISTINCT x.id, r.seq, r.address_key, get_bit(x.superseded, r.seq) = 1 AS superseded, get_bit(x.missed, r.seq) = 1 AS missed
 		FROM (SELECT array_agg(r.address_key) AS keys
-			FROM n CROSS JOIN LATERAL generate_series(0, length(n.missed) - 1) s
-			CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = n.plan_id AND seq = s OFFSET 0) r
-			WHERE n.began AND get_bit(n.missed, s) = 1 AND get_bit(n.superseded, s) = 0 AND EXISTS (SELECT FROM pair WHERE later = n.id)
-			GROUP BY n.id, s / 256) k
+			FROM (SELECT n.*, part * 256 AS lo FROM n CROSS JOIN LATERAL generate_series(0, (length(n.missed) - 1) / 256) part
+				WHERE n.began AND bit_count(substring(n.missed & ~n.superseded, part * 256 + 1, 256)) > 0 AND EXISTS (SELECT FROM pair WHERE later = n.id) OFFSET 0) n
+			CROSS JOIN LATERAL recipients_in(n.plan_id, n.lo, n.lo + 256) r
+			WHERE get_bit(n.missed, r.seq) = 1 AND get_bit(n.superseded, r.seq) = 0
+			GROUP BY n.id, n.lo) k
 		CROSS JOIN n x
-		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = x.plan_id AND address_key = ANY(k.keys) OFFSET 0) r
+		CROSS JOIN LATERAL recipients_of(x.plan_id, k.keys) r
 	)
 	SELECT p.earlier, (seqs->>p.earlier::text)::int AS earlier_seq, p.later, (seqs->>p.later::text)::int AS later_seq, address_key
 	FROM (SELECT address_key, jsonb_object_agg(id, seq) AS seqs, array_agg(id) FILTER (WHERE superseded) AS superseded,

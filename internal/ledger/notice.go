@@ -32,6 +32,7 @@ type Notice struct {
 	ExpiresAt     *time.Time
 	HeldUntil     *time.Time         // by a planned hold
 	Planned       bool               // it has taken a plan
+	Plan          int64              // the number of that
 	Canary        int                // how many mailboxes it goes to first
 	MaxRecipients int                // where the audience is resolved at sending; 0: the release takes the plan
 	FilterRules   notice.FilterRules // by which the filters of the body are read
@@ -253,10 +254,10 @@ type querier interface {
 func readNotice(ctx context.Context, q querier, id int64, lock string) (n Notice, err error) {
 	err = q.QueryRow(ctx, `
 		SELECT n.id, n.key, i.key, n.state, n.reason, n.body, n.texts, n.message_token, n.message_domain, n.released_at, n.send_at, n.expires_at, n.filter_rules, n.rows_dropped_at,
-			n.began_at IS NOT NULL, n.held_until, n.plan_id IS NOT NULL, coalesce(n.max_recipients, 0), n.canary, coalesce(n.revision, 0),
+			n.began_at IS NOT NULL, n.held_until, n.plan_id IS NOT NULL, coalesce(n.plan_id, 0), coalesce(n.max_recipients, 0), n.canary, coalesce(n.revision, 0),
 			coalesce((SELECT earlier FROM plan WHERE plan.id = n.plan_id), '[]')
 		FROM notice n JOIN incident i ON i.id = n.incident_id WHERE n.id = $1 `+lock, id).
-		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Reason, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.FilterRules, &n.RowsDroppedAt, &n.Began, &n.HeldUntil, &n.Planned, &n.MaxRecipients, &n.Canary, &n.Revision, &n.Earlier)
+		Scan(&n.ID, &n.Key, &n.Incident, &n.State, &n.Reason, &n.Body, &n.Texts, &n.MessageToken, &n.MessageDomain, &n.ReleasedAt, &n.SendAt, &n.ExpiresAt, &n.FilterRules, &n.RowsDroppedAt, &n.Began, &n.HeldUntil, &n.Planned, &n.Plan, &n.MaxRecipients, &n.Canary, &n.Revision, &n.Earlier)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return n, notice.NotFound("there is no notice %d", id)
 	}

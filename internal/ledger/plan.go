@@ -8,6 +8,7 @@ import (
 	"reflect"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"tocsin/internal/notice"
 )
@@ -69,16 +70,17 @@ func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
 // Freeze is the dry run of a draft: it keeps the audience that it found as the draft's plan, in the place of an earlier
 // one, and names the plan by its digest. A plan that nobody is on, or that Judge refuses, is not kept and has no digest.
 func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, err error) {
-	err = db.planning(ctx, func(tx, read pgx.Tx) error {
+	err = db.writing(ctx, a, func(tx, read pgx.Tx, plan int64) error {
 		amended, err := findAmended(ctx, tx, a)
 		if err != nil {
 			return err
 		}
-		n, plan, err := startPlan(ctx, tx, id, a, amended)
+		n, err := startPlan(ctx, tx, id, a, amended, plan)
 		if err != nil {
 			return err
 		}
-		s := survey{audience: a, amended: amended, texts: n.Texts, rows: &frozenRows{tx: tx, plan: plan}, pins: a.Pins}
+		rows := frozenRows{tx: tx, plan: plan}
+		s := survey{audience: a, amended: amended, texts: n.Texts, rows: &rows, pins: a.Pins}
 		if p, err = s.run(ctx, read); err != nil {
 			return err
 		}
@@ -93,6 +95,9 @@ func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, 
 		}
 		if p.Customers == 0 || a.Judge() != nil {
 			return errDryRun
+		}
+		if err := rows.sieve.keep(ctx, tx, plan); err != nil {
+			return err
 		}
 		if err := copyAdded(ctx, tx, amended.plan, plan); err != nil {
 			return err
@@ -127,6 +132,31 @@ func lookAround(ctx context.Context, tx, read pgx.Tx, a Audience, p *notice.Plan
 // the first has its lock. Both connections are there before anything is locked: else what waits for the lock could
 // hold the connection that its holder waits for.
 func (db *DB) planning(ctx context.Context, f func(tx, read pgx.Tx) error) error {
+	return db.withPlanners(ctx, func(writer, reader *pgxpool.Conn) error { return db.plan(ctx, writer, reader, f) })
+}
+
+// writing is planning of a plan that is written, under that number.
+func (db *DB) writing(ctx context.Context, a Audience, f func(tx, read pgx.Tx, plan int64) error) error {
+	expected, err := db.expects(ctx, a)
+	if err != nil {
+		return err
+	}
+	return db.withPlanners(ctx, func(writer, reader *pgxpool.Conn) error {
+		defer releaseLocks(ctx, writer)
+		var plan int64
+		err := pgx.BeginFunc(ctx, writer, func(tx pgx.Tx) error {
+			plan, err = nextPlan(ctx, tx, expected >= db.opts.OwnRows)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("make a part for a plan: %w", err)
+		}
+		return db.plan(ctx, writer, reader, func(tx, read pgx.Tx) error { return f(tx, read, plan) })
+	})
+}
+
+// withPlanners calls f with two connections, when it is its turn.
+func (db *DB) withPlanners(ctx context.Context, f func(writer, reader *pgxpool.Conn) error) error {
 	select {
 	case db.planners <- struct{}{}:
 		defer func() { <-db.planners }()
@@ -138,24 +168,36 @@ func (db *DB) planning(ctx context.Context, f func(tx, read pgx.Tx) error) error
 		return fmt.Errorf("connect for reading the audience: %w", err)
 	}
 	defer reader.Release()
-	return db.inTx(ctx, func(tx pgx.Tx) error {
+	writer, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer writer.Release()
+	return f(writer, reader)
+}
+
+func (db *DB) plan(ctx context.Context, writer, reader *pgxpool.Conn, f func(tx, read pgx.Tx) error) error {
+	err := pgx.BeginFunc(ctx, writer, func(tx pgx.Tx) error {
 		if err := delayErasures(ctx, tx); err != nil {
 			return err
 		}
 		return pgx.BeginTxFunc(ctx, reader, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(read pgx.Tx) error { return f(tx, read) })
 	})
+	if err != nil {
+		return err
+	}
+	return synced(writer.Conn())
 }
 
 // startPlan makes the plan of a draft, or of a notice that is to leave, that its rows are then written for. Nobody else sees it until it is kept, and the
 // draft is not locked meanwhile.
-func startPlan(ctx context.Context, tx pgx.Tx, id int64, a Audience, amended amended) (n Notice, plan int64, err error) {
+func startPlan(ctx context.Context, tx pgx.Tx, id int64, a Audience, amended amended, plan int64) (n Notice, err error) {
 	if n, err = draftAsSeen(ctx, tx, id, a.Body, ""); err != nil {
-		return n, 0, err
+		return n, err
 	}
-	err = tx.QueryRow(ctx, `
-		INSERT INTO plan (notice_id, state, body, customers, recipients, by_language, suppressed, amends, earlier)
-		SELECT id, 'frozen', body, 0, 0, '{}', '{}', nullif($2::bigint, 0), coalesce($3::jsonb, '[]') FROM notice WHERE id = $1 RETURNING id`, id, amended.plan, a.Earlier).Scan(&plan)
-	return n, plan, wrap(err, "make the plan of notice %d", id)
+	return n, exec(ctx, tx, fmt.Sprintf("make the plan of notice %d", id), `
+		INSERT INTO plan (id, notice_id, state, body, customers, recipients, by_language, suppressed, amends, earlier)
+		SELECT $4, id, 'frozen', body, 0, 0, '{}', '{}', nullif($2::bigint, 0), coalesce($3::jsonb, '[]') FROM notice WHERE id = $1`, id, amended.plan, a.Earlier, plan)
 }
 
 var errReleased = notice.Conflict("the notice is released already")

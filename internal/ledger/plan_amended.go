@@ -66,14 +66,14 @@ const correctsSQL = `
 			WHERE notice_id = k.notice_id AND seq >= k.lo AND seq < k.hi OFFSET 0) r) o
 	GROUP BY c.id, c.lo`
 
-// amendedRowsSQL reads the rows of notice $1, by seq.
+// amendedRowsSQL reads the rows of notice $1 and its plan, {plan}, by seq.
 var amendedRowsSQL = named(`
 	SELECT r.seq, coalesce(r.address_key, ''), r.address, r.role, r.reason, r.language, r.time_zone, r.newcomer, r.customers::text,
 		CASE WHEN d.state = {suppressed} THEN d.reason WHEN r.address_key LIKE 'erased:%' THEN '` + notice.ReasonErased + `' ELSE '' END,
 		get_bit(c.corrects, r.seq - c.lo) = 1
 	FROM notice n CROSS JOIN (` + correctsSQL + `) c
-	CROSS JOIN LATERAL (SELECT seq, state, reason FROM delivery WHERE chunk_id = c.id OFFSET 0) d
-	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq = d.seq OFFSET 0) r
+	CROSS JOIN LATERAL (SELECT seq, state, own_reason AS reason FROM delivery WHERE chunk_id = c.id OFFSET 0) d
+	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = {plan} AND seq = d.seq OFFSET 0) r
 	WHERE n.id = $1 ORDER BY r.seq`)
 
 // readAmended goes through the rows of the notice that is amended: each stays as it was frozen, with its seq.
@@ -81,7 +81,7 @@ func (s *survey) readAmended(ctx context.Context, tx pgx.Tx, batches chan<- func
 	if _, err := tx.Exec(ctx, `SET LOCAL work_mem = '32MB'`); err != nil {
 		return fmt.Errorf("allow sorting: %w", err)
 	}
-	rows, err := tx.Query(ctx, amendedRowsSQL, s.amended.id)
+	rows, err := tx.Query(ctx, inPlan(s.amended.plan, amendedRowsSQL), s.amended.id)
 	if err != nil {
 		return fmt.Errorf("read the rows of notice %d: %w", s.amended.id, err)
 	}
@@ -120,7 +120,7 @@ func (s *survey) readAmended(ctx context.Context, tx pgx.Tx, batches chan<- func
 
 // copyAdded notes for which customers rows were added, in the plan that took over the rows of another.
 func copyAdded(ctx context.Context, tx pgx.Tx, from, to int64) error {
-	return exec(ctx, tx, "take over the rows that were added", `
+	return exec(ctx, tx, "take over the rows that were added", inPlan(to, `
 		INSERT INTO added (plan_id, seq, customer_id, added_by, added_at)
-		SELECT r.plan_id, a.seq, a.customer_id, a.added_by, a.added_at FROM added a JOIN recipient r ON r.plan_id = $2 AND r.seq = a.seq WHERE a.plan_id = $1`, from, to)
+		SELECT r.plan_id, a.seq, a.customer_id, a.added_by, a.added_at FROM added a JOIN recipient r ON r.plan_id = {plan} AND r.seq = a.seq WHERE a.plan_id = $1`), from)
 }

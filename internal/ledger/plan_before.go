@@ -12,7 +12,7 @@ import (
 
 // before is the incident's notice that was released last before one that is planned.
 type before struct {
-	id int64
+	id, plan int64
 	notice.Difference
 }
 
@@ -21,10 +21,10 @@ type before struct {
 func previous(ctx context.Context, tx pgx.Tx, b notice.Body) (*before, error) {
 	var o before
 	err := tx.QueryRow(ctx, `
-		SELECT o.id, o.key, o.rows_dropped_at FROM notice o JOIN incident i ON i.id = o.incident_id
+		SELECT o.id, coalesce(o.plan_id, 0), o.key, o.rows_dropped_at FROM notice o JOIN incident i ON i.id = o.incident_id
 		WHERE i.key = $1 AND o.key <> $2 AND o.released_at IS NOT NULL AND (o.began_at IS NOT NULL OR o.state NOT IN ('scheduled', 'cancelled'))
 		ORDER BY o.released_at DESC, o.id DESC LIMIT 1`,
-		b.Incident, b.Key).Scan(&o.id, &o.Key, &o.RowsDroppedAt)
+		b.Incident, b.Key).Scan(&o.id, &o.plan, &o.Key, &o.RowsDroppedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -45,15 +45,16 @@ func (o *before) compare(ctx context.Context, tx pgx.Tx, mailboxes string) (*not
 	if !o.comparable() {
 		return &o.Difference, nil
 	}
-	err := tx.QueryRow(ctx, named(`
+	err := tx.QueryRow(ctx, inPlan(o.plan, named(`
 		WITH reached AS (
-			SELECT d.address_key FROM (SELECT id FROM chunk WHERE notice_id = $1 OFFSET 0) c
-			CROSS JOIN LATERAL (SELECT address_key, state FROM delivery WHERE chunk_id = c.id OFFSET 0) d
-			WHERE d.address_key IS NOT NULL AND d.state NOT IN ({failed}, {suppressed}, {cancelled})
+			SELECT r.address_key FROM (SELECT id FROM chunk WHERE notice_id = $1 OFFSET 0) c
+			CROSS JOIN LATERAL (SELECT seq, state FROM delivery WHERE chunk_id = c.id OFFSET 0) d
+			CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = {plan} AND seq = d.seq OFFSET 0) r
+			WHERE r.address_key IS NOT NULL AND d.state NOT IN ({failed}, {suppressed}, {cancelled})
 		)
 		SELECT count(*) FILTER (WHERE p.mailbox IS NOT NULL AND o.address_key IS NOT NULL),
 			count(*) FILTER (WHERE o.address_key IS NULL), count(*) FILTER (WHERE p.mailbox IS NULL)
-		FROM (`+mailboxes+`) p FULL JOIN reached o ON o.address_key = p.mailbox`), o.id).Scan(&o.Same, &o.New, &o.Left)
+		FROM (`+mailboxes+`) p FULL JOIN reached o ON o.address_key = p.mailbox`)), o.id).Scan(&o.Same, &o.New, &o.Left)
 	if err != nil {
 		return nil, fmt.Errorf("compare with the notice before this one: %w", err)
 	}

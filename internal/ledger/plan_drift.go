@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,7 +20,7 @@ func (db *DB) Drift(ctx context.Context, id int64, a Audience, digest string) (d
 	if err != nil {
 		return nil, notice.Invalid("plan", "is no digest of a plan")
 	}
-	err = db.planning(ctx, func(tx, read pgx.Tx) error {
+	err = db.writing(ctx, a, func(tx, read pgx.Tx, now int64) error {
 		var shown int64
 		err := tx.QueryRow(ctx, `SELECT id FROM plan WHERE notice_id = $1 AND digest = $2 AND state <> 'taken' ORDER BY id DESC LIMIT 1`, id, sum).Scan(&shown)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -31,8 +33,7 @@ func (db *DB) Drift(ctx context.Context, id int64, a Audience, digest string) (d
 		if err != nil {
 			return err
 		}
-		_, now, err := startPlan(ctx, tx, id, a, amended)
-		if err != nil {
+		if _, err := startPlan(ctx, tx, id, a, amended, now); err != nil {
 			return err
 		}
 		s := survey{audience: a, amended: amended, rows: &frozenRows{tx: tx, plan: now}}
@@ -41,7 +42,7 @@ func (db *DB) Drift(ctx context.Context, id int64, a Audience, digest string) (d
 		}
 		// Not collected while it is read, nor in part before.
 		var whole bool
-		err = tx.QueryRow(ctx, `SELECT recipients = (SELECT count(*) FROM recipient WHERE plan_id = p.id) FROM plan p WHERE id = $1 FOR KEY SHARE`, shown).Scan(&whole)
+		err = tx.QueryRow(ctx, inPlan(shown, `SELECT recipients = (SELECT count(*) FROM recipient WHERE plan_id = {plan}) FROM plan p WHERE id = {plan} AND NOT rows_gone FOR KEY SHARE`)).Scan(&whole)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return errDryRun
 		}
@@ -63,17 +64,17 @@ func (db *DB) Drift(ctx context.Context, id int64, a Audience, digest string) (d
 func driftBetween(ctx context.Context, tx pgx.Tx, shown, now int64) (*notice.Drift, error) {
 	d := notice.Drift{Examples: map[string][]string{}}
 	// Who was erased can't be named.
-	if err := tx.QueryRow(ctx, `SELECT coalesce(sum(erased), 0) FROM recipient WHERE plan_id = $1`, shown).Scan(&d.Lost); err != nil {
+	if err := tx.QueryRow(ctx, inPlan(shown, `SELECT coalesce(sum(erased), 0) FROM recipient WHERE plan_id = {plan}`)).Scan(&d.Lost); err != nil {
 		return nil, err
 	}
-	rows, _ := tx.Query(ctx, `
+	rows, _ := tx.Query(ctx, inPlan(shown, strings.ReplaceAll(`
 		WITH row AS (SELECT r.plan_id, c->>'id' AS id, r.address_key, r.text FROM recipient r, jsonb_array_elements(r.customers) c
-			WHERE r.plan_id IN ($1, $2) AND r.role <> '`+roleAdded+`'),
+			WHERE r.plan_id IN ({plan}, {now}) AND r.role <> '`+roleAdded+`'),
 		changed AS (
 			SELECT coalesce(s.id, n.id) AS id, CASE WHEN s.id IS NULL THEN 'added' WHEN n.id IS NULL THEN 'lost'
 				WHEN s.address_key IS DISTINCT FROM n.address_key THEN 'other_address' WHEN s.text <> n.text THEN 'other_language' END AS how
-			FROM (SELECT * FROM row WHERE plan_id = $1) s FULL JOIN (SELECT * FROM row WHERE plan_id = $2) n ON n.id = s.id)
-		SELECT how, count(*), (array_agg(id ORDER BY id))[1:$3] FROM changed WHERE how IS NOT NULL GROUP BY how`, shown, now, notice.DriftExamples)
+			FROM (SELECT * FROM row WHERE plan_id = {plan}) s FULL JOIN (SELECT * FROM row WHERE plan_id = {now}) n ON n.id = s.id)
+		SELECT how, count(*), (array_agg(id ORDER BY id))[1:$1] FROM changed WHERE how IS NOT NULL GROUP BY how`, "{now}", strconv.FormatInt(now, 10))), notice.DriftExamples)
 	var how string
 	var n int
 	var ids []string

@@ -22,6 +22,9 @@ func (db *DB) DropOldPlans(ctx context.Context, keep time.Duration) (rows int, m
 		rows, more, err = collectPlan(ctx, tx, keep)
 		return err
 	})
+	if err == nil && !more {
+		_, err = db.dropParts(ctx)
+	}
 	if err != nil {
 		return 0, false, fmt.Errorf("collect the rows of a dropped plan: %w", err)
 	}
@@ -31,23 +34,25 @@ func (db *DB) DropOldPlans(ctx context.Context, keep time.Duration) (rows int, m
 // collectPlan drops a slice of the rows of a plan that was dropped, and the plan after the last of them.
 func collectPlan(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, more bool, err error) {
 	var plan int64
+	var all int
 	err = tx.QueryRow(ctx, `
-		SELECT id FROM plan p WHERE state = 'dropped' AND (made_at < clock_timestamp() - $1::interval
+		SELECT id, recipients FROM plan p WHERE state = 'dropped' AND (made_at < clock_timestamp() - $1::interval
 			OR NOT EXISTS (SELECT FROM notice WHERE id = p.notice_id)
 			OR EXISTS (SELECT FROM plan WHERE notice_id = p.notice_id AND (state = 'taken' OR state = 'dropped' AND id > p.id)))
-		ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`, keep).Scan(&plan)
+		ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`, keep).Scan(&plan, &all)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, false, nil
 	}
 	if err != nil {
 		return 0, false, err
 	}
-	if _, rows, err = dropRows(ctx, tx, plan); err != nil || rows > 0 {
+	rows, gone, err := dropRows(ctx, tx, plan, all)
+	if err != nil || !gone {
 		return rows, true, err
 	}
 	if err := dropPins(ctx, tx, plan); err != nil {
 		return 0, false, err
 	}
 	_, err = tx.Exec(ctx, `DELETE FROM plan WHERE id = $1`, plan)
-	return 0, true, err
+	return rows, true, err
 }

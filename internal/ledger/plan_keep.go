@@ -30,6 +30,7 @@ type frozenRows struct {
 	tx            pgx.Tx
 	plan          int64
 	rows, members copied
+	sieve         sieve
 }
 
 func (f *frozenRows) add(r *recipient) {
@@ -38,6 +39,7 @@ func (f *frozenRows) add(r *recipient) {
 	f.rows.int32(r.seq)
 	if r.reason == "" || r.reason == notice.ReasonSuppressionList {
 		f.rows.text(r.mailbox)
+		f.sieve.add(mailboxKey(r.mailbox))
 	} else {
 		f.rows.null() // no usable mailbox
 	}
@@ -61,6 +63,7 @@ func (f *frozenRows) add(r *recipient) {
 		f.members.text(r.Customers[i].ID)
 		f.members.int64(f.plan)
 		f.members.int32(r.seq)
+		f.sieve.add(customerKey(r.Customers[i].ID))
 	}
 }
 

@@ -51,8 +51,8 @@ type turning struct {
 }
 
 // turningSQL joins the mailboxes that are down with those at which an earlier notice stood, where its customers are to be
-// told at their alternates.
-func (a Audience) turningSQL(args *[]any) (t turning, err error) {
+// told at their alternates; plan is that of the earlier notice.
+func (a Audience) turningSQL(plan int64, args *[]any) (t turning, err error) {
 	t = turning{down: "SELECT NULL::text AS email_key WHERE false", broken: "false", alternate: "c.alternate_email_key <> ''", prefers: "false"}
 	if len(a.Broken.Domains) > 0 {
 		list := bind(args, a.Broken.Domains)
@@ -69,8 +69,8 @@ func (a Audience) turningSQL(args *[]any) (t turning, err error) {
 	}
 	if a.Body.Audience.Contact == notice.Alternate {
 		n := bind(args, a.Choice.Notice)
-		t.down += " UNION SELECT r.address_key FROM notice n JOIN recipient r ON r.plan_id = n.plan_id WHERE n.id = " + n +
-			" AND r.address_key IS NOT NULL AND " + stoodSQL(n, bind(args, a.Choice.States))
+		t.down += inPlan(plan, " UNION SELECT r.address_key FROM recipient r WHERE r.plan_id = {plan}"+
+			" AND r.address_key IS NOT NULL AND "+stoodSQL(n, bind(args, a.Choice.States)))
 		t.prefers, one = "true", true
 	}
 	if one {
@@ -94,7 +94,11 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 		return nil, err
 	}
 	var args []any
-	t, err := a.turningSQL(&args)
+	plan, err := planOf(ctx, tx, a.Choice.Notice)
+	if err != nil {
+		return nil, err
+	}
+	t, err := a.turningSQL(plan, &args)
 	if err != nil {
 		return nil, err
 	}

@@ -36,9 +36,13 @@ func layOutTold(ctx context.Context, tx pgx.Tx, b notice.Body) (newcomer string,
 		return "", fmt.Errorf("make the table of those who know the old windows: %w", err)
 	}
 	for _, id := range ids {
-		_, err := tx.Exec(ctx, `
-			INSERT INTO told SELECT DISTINCT c->>'id' FROM notice n JOIN recipient r ON r.plan_id = n.plan_id, jsonb_array_elements(r.customers) c
-			WHERE n.id = $1 AND `+stoodSQL("$1", "$2")+` ON CONFLICT DO NOTHING`, id, toldStates)
+		plan, err := planOf(ctx, tx, id)
+		if err != nil {
+			return "", err
+		}
+		_, err = tx.Exec(ctx, inPlan(plan, `
+			INSERT INTO told SELECT DISTINCT c->>'id' FROM recipient r, jsonb_array_elements(r.customers) c
+			WHERE r.plan_id = {plan} AND `+stoodSQL("$1", "$2")+` ON CONFLICT DO NOTHING`), id, toldStates)
 		if err != nil {
 			return "", fmt.Errorf("read who knows the windows of notice %d: %w", id, err)
 		}

@@ -90,10 +90,13 @@ func readerOf(ctx context.Context, tx pgx.Tx, noticeID int64, seq int, lock bool
 	}
 	var body notice.Body
 	var language, text string
-	err = tx.QueryRow(ctx, `
-		SELECT n.body, r.address_key, r.language, r.text FROM notice n JOIN recipient r ON r.plan_id = n.plan_id
-		WHERE n.id = $1 AND r.seq = $2 AND n.released_at IS NOT NULL AND r.address_key NOT LIKE '`+erasedPrefix+`%' `+locked, noticeID, seq).
-		Scan(&body, &r.mailbox, &language, &text)
+	var plan int64
+	err = tx.QueryRow(ctx, `SELECT coalesce(plan_id, 0) FROM notice WHERE id = $1`, noticeID).Scan(&plan)
+	if err == nil {
+		err = tx.QueryRow(ctx, inPlan(plan, `
+		SELECT n.body, r.address_key, r.language, r.text FROM notice n JOIN recipient r ON r.plan_id = {plan}
+		WHERE n.id = $1 AND r.seq = $2 AND n.released_at IS NOT NULL AND r.address_key NOT LIKE '`+erasedPrefix+`%' `+locked), noticeID, seq).Scan(&body, &r.mailbox, &language, &text)
+	}
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && body.Topic() == "" {
 		return r, notice.NotFound("there is no such delivery, or its reader has no choice")
 	}

@@ -58,8 +58,7 @@ func (db *DB) Uncertain(ctx context.Context, ref string, after, limit int) ([]Un
 		CROSS JOIN LATERAL (SELECT id, plan_id FROM chunk
 			WHERE notice_id = n.id AND hi > $4 AND (counts[{uncertain} + 1] > 0 OR lease_until IS NOT NULL) ORDER BY lo OFFSET 0) c
 		CROSS JOIN LATERAL (
-			SELECT d.*, r.address FROM delivery d
-			CROSS JOIN LATERAL (SELECT address FROM recipient WHERE plan_id = c.plan_id AND seq = d.seq OFFSET 0) r
+			SELECT d.*, r.address FROM delivery d CROSS JOIN LATERAL recipient_at(c.plan_id, d.seq) r
 			WHERE d.chunk_id = c.id AND d.seq > $4 AND d.state = {uncertain} ORDER BY d.seq OFFSET 0) d
 		WHERE n.id = $3 LIMIT $5`),
 		clockSlack, db.opts.Gate, id, after, limit)

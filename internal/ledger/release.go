@@ -232,27 +232,27 @@ func overruled(checks []string) string {
 // listMargin covers those who were writing to the list of suppressions when a plan was begun.
 const listMargin = time.Minute
 
-// unmailedSQL are the rows r of plan $1 that are not to be mailed as it was shown, the first $2. Each is looked up by its key:
+// unmailedSQL are the rows r of plan {plan} that are not to be mailed as it was shown, the first $1. Each is looked up by its key:
 // statistics that don't know the plan yet would have all of its rows read.
-const unmailedSQL = `generate_series(0, $2::int - 1) g(seq)
-		CROSS JOIN LATERAL (SELECT seq, reason, address_key FROM recipient WHERE plan_id = $1 AND seq = g.seq OFFSET 0) r`
+const unmailedSQL = `generate_series(0, $1::int - 1) g(seq)
+		CROSS JOIN LATERAL (SELECT seq, reason, address_key FROM recipient WHERE plan_id = {plan} AND seq = g.seq OFFSET 0) r`
 
 // askListAgain asks the list of suppressions for mailboxes that have come and gone since the plan was made. It returns the rows of
 // mailboxes that have come, and brings the plan's counts up to date.
 func askListAgain(ctx context.Context, tx pgx.Tx, p *frozenPlan, scopes []notice.Scope) (late []int32, err error) {
 	unmailed := p.unmailed()
-	late, err = collect[int32](ctx, tx, `
-		SELECT c.seq FROM (`+coveredSQL(`SELECT $1::bigint AS id, $1::bigint AS plan_id, $3::text[] AS scopes`, `s.added_at > $2`)+`) c
-		CROSS JOIN LATERAL (SELECT FROM recipient WHERE plan_id = $1 AND seq = c.seq AND reason = '' OFFSET 0) r`,
-		p.id, p.madeAt.Add(-listMargin), scopes)
+	late, err = collect[int32](ctx, tx, inPlan(p.id, `
+		SELECT c.seq FROM (`+coveredSQL(`SELECT {plan}::bigint AS id, {plan}::bigint AS plan_id, $2::text[] AS scopes`, `s.added_at > $1`)+`) c
+		CROSS JOIN LATERAL (SELECT FROM recipient WHERE plan_id = {plan} AND seq = c.seq AND reason = '' OFFSET 0) r`),
+		p.madeAt.Add(-listMargin), scopes)
 	if err == nil {
 		err = p.setReason(ctx, tx, late, notice.ReasonSuppressionList, 1)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for new suppressions: %w", err)
 	}
-	gone, err := collect[int32](ctx, tx, `
-		SELECT r.seq FROM `+unmailedSQL+` WHERE r.reason = '`+notice.ReasonSuppressionList+`' AND NOT `+suppressedSQL("r.address_key", scopes), p.id, unmailed)
+	gone, err := collect[int32](ctx, tx, inPlan(p.id, `
+		SELECT r.seq FROM `+unmailedSQL+` WHERE r.reason = '`+notice.ReasonSuppressionList+`' AND NOT `+suppressedSQL("r.address_key", scopes)), unmailed)
 	if err == nil {
 		err = p.setReason(ctx, tx, gone, "", -1)
 	}
@@ -264,11 +264,11 @@ func (p *frozenPlan) setReason(ctx context.Context, tx pgx.Tx, seqs []int32, rea
 	if len(seqs) == 0 {
 		return nil
 	}
-	rows, _ := tx.Query(ctx, `
-		UPDATE recipient SET reason = $3 FROM (
-			SELECT r.place FROM unnest($2::int[]) g(seq)
-			CROSS JOIN LATERAL (SELECT ctid AS place FROM recipient WHERE plan_id = $1 AND seq = g.seq OFFSET 0) r OFFSET 0) found
-		WHERE recipient.ctid = found.place RETURNING text`, p.id, seqs, reason)
+	rows, _ := tx.Query(ctx, inPlan(p.id, `
+		UPDATE recipient SET reason = $2 FROM (
+			SELECT r.place FROM unnest($1::int[]) g(seq)
+			CROSS JOIN LATERAL (SELECT ctid AS place FROM recipient WHERE plan_id = {plan} AND seq = g.seq OFFSET 0) r OFFSET 0) found
+		WHERE plan_id = {plan} AND recipient.ctid = found.place RETURNING text`), seqs, reason)
 	var text string
 	_, err := pgx.ForEachRow(rows, []any{&text}, func() error {
 		p.byLanguage[text] -= by
@@ -311,11 +311,11 @@ func layChunks(ctx context.Context, tx pgx.Tx, n Notice, p frozenPlan, unmailed 
 	if err != nil {
 		return fmt.Errorf("make the chunks of notice %d: %w", n.ID, err)
 	}
-	_, err = tx.Exec(ctx, named(`
+	_, err = tx.Exec(ctx, inPlan(p.id, named(`
 		INSERT INTO outcome (notice_id, seq, state, reason)
-		SELECT $3::bigint, r.seq, {suppressed}, r.reason FROM `+unmailedSQL+` WHERE r.reason <> ''
-		UNION ALL SELECT $3, seq, {suppressed}, '`+notice.ReasonSuppressionList+`' FROM unnest($4::int[]) seq`),
-		p.id, unmailed, n.ID, late)
+		SELECT $2::bigint, r.seq, {suppressed}, r.reason FROM `+unmailedSQL+` WHERE r.reason <> ''
+		UNION ALL SELECT $2, seq, {suppressed}, '`+notice.ReasonSuppressionList+`' FROM unnest($3::int[]) seq`)),
+		unmailed, n.ID, late)
 	if err != nil {
 		return fmt.Errorf("settle what is not to be mailed of notice %d: %w", n.ID, err)
 	}

@@ -16,12 +16,12 @@ import (
 const deliveryColumns = `
 	n.message_token, n.message_domain, r.seq, r.address,
 	jsonb_path_query_array(r.customers, '$[*].id') || coalesce((SELECT jsonb_agg('(erased)'::text) FROM generate_series(1, r.erased)), '[]'), r.text, r.time_zone,
-	d.state, CASE WHEN d.reason <> '' THEN d.reason WHEN r.role <> 'primary' THEN r.role ELSE '' END,
+	d.state, coalesce(nullif(CASE WHEN d.stopped THEN stop_reason(n.id, r.address_key) ELSE d.own_reason END, ''), nullif(r.role, 'primary'), ''),
 	d.tries, d.relay, d.code, d.enhanced, d.reply, d.sent_at, coalesce(d.at, n.released_at, n.created_at),
 	d.delivered_at, d.delivered_by,
 	CASE WHEN r.role = 'added' THEN coalesce((SELECT added_by FROM added WHERE plan_id = r.plan_id AND seq = r.seq), '') ELSE '' END`
 
-// reportSQL reads the rows of notice $1 after seq $2, by seq; with a state, $3, those alone. It goes from chunk to chunk
+// reportSQL reads the rows of notice $1, with the plan {plan}, after seq $2, by seq; with a state, $3, those alone. It goes from chunk to chunk
 // in their order, and leaves out those whose counts say that they have none in that state; a leased one is looked at.
 // Each row's partners are look-ups by key, which OFFSET 0 keeps them: planned as joins on statistics that did not know
 // the notice, they read all of it for each row.
@@ -31,14 +31,14 @@ var reportSQL = `
 	CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND hi > $2
 		AND ($3::smallint IS NULL OR counts[$3 + 1] > 0 OR lease_until IS NOT NULL) ORDER BY lo OFFSET 0) c
 	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq > $2 AND ($3::smallint IS NULL OR state = $3) ORDER BY seq OFFSET 0) d
-	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq = d.seq OFFSET 0) r
+	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = {plan} AND seq = d.seq OFFSET 0) r
 	WHERE n.id = $1`
 
 // spokenSQL is reportSQL for the mails in language $5, the first $4 up to seq $6. It begins with the recipients, which say the language.
 const spokenSQL = `
 	SELECT ` + deliveryColumns + `
 	FROM notice n
-	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = n.plan_id AND seq > $2 AND seq <= $6 AND text = $5 ORDER BY seq OFFSET 0) r
+	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = {plan} AND seq > $2 AND seq <= $6 AND text = $5 ORDER BY seq OFFSET 0) r
 	CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = n.id AND lo <= r.seq ORDER BY lo DESC LIMIT 1) c
 	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = r.seq AND ($3::smallint IS NULL OR state = $3) OFFSET 0) d
 	WHERE n.id = $1 LIMIT $4`
@@ -80,7 +80,11 @@ func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryP
 		}
 		query, args = spokenSQL, []any{noticeID, p.After, p.State, max(p.Limit, 0), p.Language, within}
 	}
-	rows, _ := db.pool.Query(ctx, query, args...)
+	plan, err := planOf(ctx, db.pool, noticeID)
+	if err != nil {
+		return nil, err
+	}
+	rows, _ := db.pool.Query(ctx, inPlan(plan, query), args...)
 	page, err := pgx.AppendRows([]notice.Delivery{}, rows, func(row pgx.CollectableRow) (notice.Delivery, error) {
 		return scanDelivery(row)
 	})
@@ -101,7 +105,7 @@ func (db *DB) EachDelivery(ctx context.Context, noticeID int64, state *notice.De
 	if err != nil {
 		return err
 	}
-	rows, _ := db.pool.Query(ctx, reportSQL, noticeID, -1, state)
+	rows, _ := db.pool.Query(ctx, inPlan(n.Plan, reportSQL), noticeID, -1, state)
 	defer rows.Close()
 	for rows.Next() {
 		d, err := scanDelivery(rows)

@@ -14,15 +14,18 @@ import (
 // retainSlice is how many rows one transaction drops.
 const retainSlice = 5000
 
-// DropOldRows drops a slice of the rows of notices that are finished and whose last mail left, or was to leave, longer
+// DropOldRows drops the rows of a notice, or a slice of them, of those that are finished and whose last mail left, or was to leave, longer
 // ago than keep; more says that there may be more to drop. The sums of a notice are kept first, in the notice itself,
 // so that its status stays the same; its key stays taken. Rows that are still uncertain go too: so long afterwards no
-// relay's log can tell. Several may drop at once.
+// relay's log can tell. Where a part has no other rows, it goes as a whole. Several may drop at once.
 func (db *DB) DropOldRows(ctx context.Context, keep time.Duration) (rows int, more bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		rows, more, err = dropOldRows(ctx, tx, keep)
 		return err
 	})
+	if err == nil && !more {
+		_, err = db.dropParts(ctx)
+	}
 	if err != nil {
 		return 0, false, fmt.Errorf("drop old rows: %w", err)
 	}
@@ -31,32 +34,54 @@ func (db *DB) DropOldRows(ctx context.Context, keep time.Duration) (rows int, mo
 
 func dropOldRows(ctx context.Context, tx pgx.Tx, keep time.Duration) (rows int, more bool, err error) {
 	var id, plan int64
+	var all int
 	err = tx.QueryRow(ctx, `
-		SELECT id, plan_id FROM notice n WHERE rows_dropped_at IS NOT NULL AND EXISTS (SELECT FROM recipient WHERE plan_id = n.plan_id)
-		ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED`).Scan(&id, &plan)
+		SELECT n.id, p.id, n.recipients FROM notice n JOIN plan p ON p.id = n.plan_id AND NOT p.rows_gone WHERE rows_dropped_at IS NOT NULL
+		ORDER BY n.id LIMIT 1 FOR NO KEY UPDATE OF n, p SKIP LOCKED`).Scan(&id, &plan, &all)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return keepSummary(ctx, tx, keep)
 	}
 	if err != nil {
 		return 0, false, err
 	}
-	last, rows, err := dropRows(ctx, tx, plan)
-	if err == nil {
-		_, err = tx.Exec(ctx, `DELETE FROM outcome WHERE notice_id = $1 AND seq <= $2`, id, last)
+	tag, err := tx.Exec(ctx, `
+		DELETE FROM outcome WHERE notice_id = $1 AND seq <= (SELECT max(seq) FROM (SELECT seq FROM outcome WHERE notice_id = $1 ORDER BY seq LIMIT $2) s)`, id, retainSlice)
+	if err != nil || tag.RowsAffected() > 0 {
+		return 0, true, err
+	}
+	rows, gone, err := dropRows(ctx, tx, plan, all)
+	if err == nil && gone {
+		_, err = tx.Exec(ctx, `UPDATE plan SET rows_gone = true WHERE id = $1`, plan)
 	}
 	return rows, true, err
 }
 
-// dropRows drops a slice of the rows of a plan, and returns the seq of the last and how many there were.
-func dropRows(ctx context.Context, tx pgx.Tx, plan int64) (last, rows int, err error) {
-	err = tx.QueryRow(ctx, `
-		WITH slice AS (SELECT seq, customers FROM recipient WHERE plan_id = $1 ORDER BY seq LIMIT $2),
+// dropRows lets the rows of a plan, all of them, go with their part, or deletes a slice of them. It returns how many, and whether they
+// are all gone.
+func dropRows(ctx context.Context, tx pgx.Tx, plan int64, all int) (rows int, gone bool, err error) {
+	if gone, err = letGo(ctx, tx, plan); err != nil {
+		return 0, false, err
+	}
+	if gone {
+		rows = all
+	} else {
+		rows, err = deleteRows(ctx, tx, plan)
+		gone = rows == 0
+	}
+	if err == nil && gone {
+		_, err = tx.Exec(ctx, `WITH s AS (DELETE FROM sieve WHERE plan_id = $1) DELETE FROM added WHERE plan_id = $1`, plan)
+	}
+	return rows, gone, err
+}
+
+func deleteRows(ctx context.Context, tx pgx.Tx, plan int64) (rows int, err error) {
+	err = tx.QueryRow(ctx, inPlan(plan, `
+		WITH slice AS (SELECT seq, customers FROM recipient WHERE plan_id = {plan} ORDER BY seq LIMIT $1),
 		members AS (DELETE FROM member m USING slice s, jsonb_array_elements(s.customers) c
-			WHERE m.plan_id = $1 AND m.customer_id = c->>'id'),
-		added AS (DELETE FROM added a USING slice s WHERE a.plan_id = $1 AND a.seq = s.seq),
-		gone AS (DELETE FROM recipient WHERE plan_id = $1 AND seq <= (SELECT max(seq) FROM slice) RETURNING seq)
-		SELECT coalesce(max(seq), -1), count(*) FROM gone`, plan, retainSlice).Scan(&last, &rows)
-	return last, rows, err
+			WHERE m.plan_id = {plan} AND m.customer_id = c->>'id'),
+		gone AS (DELETE FROM recipient WHERE plan_id = {plan} AND seq <= (SELECT max(seq) FROM slice) RETURNING seq)
+		SELECT count(*) FROM gone`), retainSlice).Scan(&rows)
+	return rows, err
 }
 
 // keepSummary writes the sums of the next old notice into the notice, and drops its chunks: from then on nothing of it

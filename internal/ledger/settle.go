@@ -165,7 +165,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bo
 				AND ($5::int[] IS NULL OR d.seq = ANY($5))`, n.ID, p.state, p.code, p.relay, p.seqs)
 	} else {
 		found, err = findRows(ctx, tx, `SELECT n.id, r.seq FROM notice n
-			CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = $2 OFFSET 0) r WHERE n.id = $1`, n.ID, p.key)
+			CROSS JOIN LATERAL recipient_of(n.plan_id, $2) r WHERE n.id = $1`, n.ID, p.key)
 	}
 	if err != nil || len(found.seqs) == 0 {
 		return nil, nil, err
@@ -190,7 +190,7 @@ func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bo
 // lockWithLater locks the chunks of some deliveries, and of those to the same mailboxes in the other notices of the
 // incident: whether a later phase owes must not change before the caller's transaction has ended.
 func lockWithLater(ctx context.Context, tx pgx.Tx, n Notice, found rowSet) error {
-	later, err := sameMailboxes(ctx, tx, n.ID, found.seqs)
+	later, err := sameMailboxes(ctx, tx, n, found.seqs)
 	if err != nil {
 		return err
 	}

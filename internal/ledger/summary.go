@@ -36,7 +36,7 @@ var outcomesSQL = named(`
 		UNION ALL SELECT {cancelled}, r.why, '', 0, '', '', r.bits FROM h CROSS JOIN LATERAL (` + stoppedSQL + `) r
 	) x(state, reason, relay, code, enhanced, reply, bits)
 	CROSS JOIN LATERAL (SELECT text, bit_or(set_bit(c.z, seq - c.lo, 1))::varbit AS bits
-		FROM (SELECT text, seq FROM recipient WHERE plan_id = n.plan_id AND seq >= c.lo AND seq < c.hi OFFSET 0) r GROUP BY text) l
+		FROM recipients_in(n.plan_id, c.lo, c.hi) r GROUP BY text) l
 	WHERE n.id = ANY ($1)
 	GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(bit_count(x.bits & l.bits)) > 0
 	ORDER BY 8 DESC, 1, 2, 3, 4, 5, 6`)
@@ -47,7 +47,7 @@ const stoppedSQL = `
 			WHEN EXISTS (SELECT FROM suppression s WHERE s.address_key IN (r.address_key, '*@' || split_part(r.address_key, '@', -1))
 				AND s.scope = ANY (scopes(n.body))) THEN '` + notice.ReasonSuppressionList + `'
 			ELSE '` + notice.ReasonSuperseded + `' END AS why, bit_or(set_bit(c.z, r.seq - c.lo, 1))::varbit AS bits
-	FROM (SELECT seq, address_key FROM recipient WHERE plan_id = n.plan_id AND seq >= c.lo AND seq < c.hi AND bit_count(h.stopped) > 0 OFFSET 0) r
+	FROM recipients_in(n.plan_id, c.lo, CASE WHEN bit_count(h.stopped) > 0 THEN c.hi ELSE c.lo END) r
 	WHERE get_bit(h.stopped, r.seq - c.lo) = 1 GROUP BY 1`
 
 // Report returns the report on a notice, by its key or number.

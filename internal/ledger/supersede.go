@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,7 +93,7 @@ func supersedeAnew(ctx context.Context, tx pgx.Tx, n Notice, seqs []int32, grace
 	if err != nil {
 		return err
 	}
-	same, err := sameMailboxes(ctx, tx, n.ID, seqs)
+	same, err := sameMailboxes(ctx, tx, n, seqs)
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func earlierSQL(a, b string) string {
 
 // sharedSQL selects the deliveries of the earlier notice $1 that may still leave, where notice $2 owes one to the same mailbox, or
 // may have sent it. It gives columns of their chunk, the row of $2 (later_seq), and whether that one is sent or stopped. $3 are the rows
-// of $2 and $4 the chunks of $1 to look at; null is all. It has one hole: a condition on the chunk. A delivery that was
+// of $2 and $4 the chunks of $1 to look at; null is all. {plan} and {by} are the plans of both. It has one hole: a condition on the chunk. A delivery that was
 // stopped itself stops no other: nobody would get either.
 //
 // A chunk that is closed and holds nothing uncertain has none. An uncertain delivery is owed again when a definite answer comes
@@ -154,12 +155,19 @@ const sharedSQL = `
 		SELECT * FROM chunk WHERE notice_id = na.id AND (open OR counts[{uncertain} + 1] > 0) AND ($4::bigint[] IS NULL OR id = ANY($4)) AND %s OFFSET 0) c
 	CROSS JOIN LATERAL (
 		SELECT array_agg(address_key) AS keys, jsonb_object_agg(address_key, seq) AS seq_of FROM recipient
-		WHERE plan_id = na.plan_id AND seq >= c.lo AND seq < c.hi AND address_key IS NOT NULL
+		WHERE plan_id = {plan} AND seq >= c.lo AND seq < c.hi AND address_key IS NOT NULL
 			AND (get_bit(c.sent, seq - c.lo) = 0 OR c.lease_until IS NOT NULL AND get_bit(c.dots, seq - c.lo) = 1) OFFSET 0) a
 	CROSS JOIN LATERAL (
 		SELECT (a.seq_of->>address_key)::int AS seq, seq AS later_seq FROM recipient
-		WHERE plan_id = nb.plan_id AND address_key = ANY(a.keys) AND get_bit(b.missed, seq) = 0 AND ($3::int[] IS NULL OR seq = ANY($3)) OFFSET 0) s
+		WHERE plan_id = {by} AND address_key = ANY(a.keys) AND get_bit(b.missed, seq) = 0 AND ($3::int[] IS NULL OR seq = ANY($3)) OFFSET 0) s
 	WHERE nb.id = $2`
+
+// sharedBy is sharedSQL for two notices.
+func sharedBy(ctx context.Context, tx pgx.Tx, earlier, later int64) (string, error) {
+	var plan, by int64
+	err := tx.QueryRow(ctx, `SELECT a.plan_id, b.plan_id FROM notice a, notice b WHERE a.id = $1 AND b.id = $2`, earlier, later).Scan(&plan, &by)
+	return inPlan(plan, strings.ReplaceAll(sharedSQL, "{by}", strconv.FormatInt(by, 10))), wrap(err, "look for the plans of two notices")
+}
 
 // overtaking is a notice that supersedes earlier ones. Old news is not sent after the new. Where a mark of an earlier notice is
 // open, the later one waits for its dot.
@@ -185,9 +193,13 @@ func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
 	if err := tx.QueryRow(ctx, cancelled, id).Scan(&before); err != nil {
 		return err
 	}
+	shared, err := sharedBy(ctx, tx, id, o.by.ID)
+	if err != nil {
+		return err
+	}
 	chunks, err := collect[int64](ctx, tx, named(`
 		UPDATE chunk c SET stopped = c.stopped | x.bits, stopped_at = clock_timestamp()
-		FROM (SELECT id, bit_or(set_bit(dots & ~dots, seq - lo, 1))::varbit AS bits FROM (`+fmt.Sprintf(sharedSQL, "true")+`) s GROUP BY id) x
+		FROM (SELECT id, bit_or(set_bit(dots & ~dots, seq - lo, 1))::varbit AS bits FROM (`+fmt.Sprintf(shared, "true")+`) s GROUP BY id) x
 		WHERE c.id = x.id AND bit_count(x.bits & ~c.stopped) > 0 RETURNING c.id`), id, o.by.ID, o.seqs, o.chunks)
 	if err != nil {
 		return err
@@ -195,7 +207,7 @@ func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
 	_, err = tx.Exec(ctx, named(`
 		INSERT INTO outcome (notice_id, seq, state, due_at)
 		SELECT $2, s.later_seq, {queued}, clock_timestamp() + $5::interval
-		FROM (`+fmt.Sprintf(sharedSQL, "lease_until IS NOT NULL")+`) s
+		FROM (`+fmt.Sprintf(shared, "lease_until IS NOT NULL")+`) s
 		LEFT JOIN LATERAL (SELECT * FROM outcome WHERE notice_id = $1 AND seq = s.seq OFFSET 0) o ON true
 		WHERE NOT s.later_done AND get_bit(s.dots, s.seq - s.lo) = 1
 			AND CASE WHEN o.seq IS NULL THEN get_bit(s.sent, s.seq - s.lo) = 0 ELSE o.epoch < s.epoch END
@@ -221,7 +233,7 @@ func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
 func laterSQL(address string) string {
 	return named(`coalesce((
 		SELECT o.key FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.rows_dropped_at IS NULL
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = ` + address + ` OFFSET 0) r
+		CROSS JOIN LATERAL recipient_of(o.plan_id, ` + address + `) r
 		CROSS JOIN LATERAL (SELECT id FROM chunk WHERE notice_id = o.id AND lo <= r.seq ORDER BY lo DESC LIMIT 1) c
 		CROSS JOIN LATERAL (SELECT state, unresolved FROM delivery WHERE chunk_id = c.id AND seq = r.seq OFFSET 0) d
 		WHERE me.id = $1 AND o.began_at IS NOT NULL AND ` + earlierSQL("me", "o") + `
@@ -230,10 +242,10 @@ func laterSQL(address string) string {
 
 // sameMailboxes are the deliveries of the other notices of the incident to the mailboxes of some rows of a notice: a requeue asks
 // about them, and supersedes them.
-func sameMailboxes(ctx context.Context, tx pgx.Tx, id int64, seqs []int32) (rowSet, error) {
-	return findRows(ctx, tx, `
+func sameMailboxes(ctx context.Context, tx pgx.Tx, n Notice, seqs []int32) (rowSet, error) {
+	return findRows(ctx, tx, inPlan(n.Plan, `
+		WITH k AS MATERIALIZED (SELECT array_agg(r.address_key) AS keys FROM unnest($2::int[]) m(seq)
+			CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = {plan} AND seq = m.seq OFFSET 0) r)
 		SELECT o.id, r.seq FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.plan_id IS NOT NULL
-		CROSS JOIN LATERAL unnest($2::int[]) m(seq)
-		CROSS JOIN LATERAL (SELECT address_key FROM recipient WHERE plan_id = me.plan_id AND seq = m.seq OFFSET 0) k
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = o.plan_id AND address_key = k.address_key OFFSET 0) r WHERE me.id = $1`, id, seqs)
+		CROSS JOIN k CROSS JOIN LATERAL recipients_of(o.plan_id, k.keys) r WHERE me.id = $1`), n.ID, seqs)
 }

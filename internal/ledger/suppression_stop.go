@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,15 +11,15 @@ import (
 // suppressOwed leaves mailboxes on the list out of a chunk that is being claimed: they may have been put there while the
 // notice was released, or after it was finished. Deliveries that were never tried become suppressed; the rest is stopped, unless
 // an operator had it owed again afterwards.
-func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID int64, scopes []notice.Scope) error {
-	listed, err := findRows(ctx, tx, named(`
+func suppressOwed(ctx context.Context, tx pgx.Tx, chunkID, plan int64, scopes []notice.Scope) error {
+	listed, err := findRows(ctx, tx, inPlan(plan, named(`
 		SELECT c.notice_id, r.seq FROM chunk c
-		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = c.plan_id AND seq >= c.lo AND seq < c.hi AND reason = '' OFFSET 0) r
+		CROSS JOIN LATERAL (SELECT seq, address_key FROM recipient WHERE plan_id = {plan} AND seq >= c.lo AND seq < c.hi AND reason = '' OFFSET 0) r
 		CROSS JOIN LATERAL (SELECT max(added_at) AS added_at FROM suppression
 			WHERE address_key IN (r.address_key, `+domainSQL("r.address_key")+`) AND scope = ANY ($2) HAVING count(*) > 0 OFFSET 0) s
 		LEFT JOIN LATERAL (SELECT state, owed_at FROM outcome WHERE notice_id = c.notice_id AND seq = r.seq OFFSET 0) o ON true
 		WHERE c.id = $1 AND (SELECT EXISTS (SELECT FROM suppression)) AND get_bit(c.sent | c.stopped, r.seq - c.lo) = 0
-			AND (o.state IS NULL OR o.state IN ({queued}, {deferred}) AND (o.owed_at IS NULL OR o.owed_at <= s.added_at))`), chunkID, scopes)
+			AND (o.state IS NULL OR o.state IN ({queued}, {deferred}) AND (o.owed_at IS NULL OR o.owed_at <= s.added_at))`)), chunkID, scopes)
 	if err != nil || len(listed.seqs) == 0 {
 		return err
 	}
@@ -43,23 +42,15 @@ func suppressRows(ctx context.Context, tx pgx.Tx, rows rowSet) error {
 }
 
 // coveredSQL finds the rows (id, seq) that entries of the list cover: plans is a query for (id, plan_id, scopes), which a
-// condition on "suppression s". A mailbox is looked up by its key. Where entries are for domains, each plan is read through, once
-// for all of them: no index knows the domain of a row, and Postgres hashes a list of domains only if nothing in it depends on the notice.
+// condition on "suppression s". Mailboxes are looked up by their keys. Where entries are for domains, each plan is read through, once
+// for all of them: no index knows the domain of a row.
 func coveredSQL(plans, which string) string {
-	domains := `SELECT address_key FROM entry WHERE starts_with(address_key, '` + domainPrefix + `')`
-	var covers []string
-	for _, s := range notice.Scopes {
-		covers = append(covers, "'"+string(s)+"' = ANY (n.scopes) AND "+domainSQL("address_key")+" IN ("+domains+" AND scope = '"+string(s)+"')")
-	}
 	return `
 		WITH n AS MATERIALIZED (` + plans + `), entry AS MATERIALIZED (SELECT address_key, scope FROM suppression s WHERE ` + which + `)
 		SELECT n.id, r.seq FROM n
-		CROSS JOIN LATERAL (SELECT address_key FROM entry WHERE scope = ANY (n.scopes) OFFSET 0) e
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND address_key = e.address_key OFFSET 0) r
-		UNION
-		SELECT n.id, r.seq FROM n
-		CROSS JOIN LATERAL (SELECT seq FROM recipient WHERE plan_id = n.plan_id AND (` + strings.Join(covers, " OR ") + `) OFFSET 0) r
-		WHERE EXISTS (` + domains + `)`
+		CROSS JOIN LATERAL (SELECT array_agg(address_key) AS keys, array_agg(address_key) FILTER (WHERE starts_with(address_key, '` + domainPrefix + `')) AS domains
+			FROM entry WHERE scope = ANY (n.scopes) OFFSET 0) e
+		CROSS JOIN LATERAL (SELECT seq FROM recipients_of(n.plan_id, e.keys) UNION SELECT seq FROM recipients_at(n.plan_id, e.domains)) r`
 }
 
 // suppressReleased stops the deliveries of unfinished notices that entries of the list cover; which is a condition on

@@ -117,6 +117,7 @@ func TestTheUpgradeCarriesEveryRowOver(t *testing.T) {
 		|| ' ' || reason || ' ' || relay || ' ' || enhanced || ' ' || CASE state WHEN 1 THEN 'no answer was recorded before the worker was lost' ELSE reply END
 		|| ' ' || coalesce(sent_at::text, '-') FROM delivery `
 	before := d.reported(`SELECT` + columns + `ORDER BY notice_id, seq`)
+	files := d.reported(`SELECT pg_relation_filenode('recipient') || ' ' || pg_relation_filenode('recipient_pkey') || ' ' || pg_relation_filenode('member') || ' ' || pg_relation_filenode('member_pkey')`)
 	unborn := d.reported(`SELECT r.notice_id || ' ' || r.seq FROM recipient r WHERE NOT EXISTS (SELECT FROM delivery d WHERE d.notice_id = r.notice_id AND d.seq = r.seq)`)
 
 	// While a worker holds a lease nothing is changed.
@@ -164,6 +165,12 @@ func TestTheUpgradeCarriesEveryRowOver(t *testing.T) {
 	d.must(d.pool.QueryRow(t.Context(), `SELECT count(*) FROM delivery WHERE notice_id = 2 AND seq >= 512`).Scan(&born))
 	if born != len(unborn) {
 		t.Errorf("%d rows that were not expanded are there, want %d", born, len(unborn))
+	}
+
+	// The rows are the first part as they stood: their files are the same.
+	moved := d.reported(`SELECT pg_relation_filenode('recipient_0') || ' ' || pg_relation_filenode('recipient_0_pkey') || ' ' || pg_relation_filenode('member_0') || ' ' || pg_relation_filenode('member_0_pkey')`)
+	if diff := cmp.Diff(files, moved); diff != "" {
+		t.Errorf("the files of recipients and members:\n%s", diff)
 	}
 
 	// The counts add up, and a claim brings what is owed, and nothing else.
@@ -218,6 +225,32 @@ func TestTheUpgradeCarriesEveryRowOver(t *testing.T) {
 	d.wantNotice(notice.Sent)
 }
 
+// TestTheFirstPartTakesWhatIsPlannedUntilItStands: programs of the version before go on until the last of its migrations.
+func TestTheFirstPartTakesWhatIsPlannedUntilItStands(t *testing.T) {
+	t.Parallel()
+	const checked = 40
+	d := rowsLedger(t, 2_000)
+	conn, err := sql.Open("pgx", d.url)
+	d.must(err)
+	t.Cleanup(func() { conn.Close() })
+	p, err := goose.NewProvider(goose.DialectPostgres, conn, migrations.FS)
+	d.must(err)
+	_, err = p.UpTo(t.Context(), checked)
+	d.must(err)
+	rows := d.reported(`SELECT count(*)::text FROM recipient UNION ALL SELECT count(*)::text FROM member`)
+	d.exec(`INSERT INTO plan (notice_id, state, body, customers, recipients, by_language, suppressed) SELECT notice_id, 'dropped', body, 0, 0, '{}', '{}' FROM plan LIMIT 1`)
+	d.exec(`INSERT INTO member SELECT 'planned', max(id), 0 FROM plan`)
+	_, err = ledger.Migrate(t.Context(), d.url)
+	d.must(err)
+	d.exec(`DELETE FROM member WHERE customer_id = 'planned'`)
+	if diff := cmp.Diff(rows, d.reported(`SELECT count(*)::text FROM recipient UNION ALL SELECT count(*)::text FROM member`)); diff != "" {
+		t.Errorf("rows (-before +after):\n%s", diff)
+	}
+	d.wantRows(1, `SELECT count(*) FROM part WHERE lo = 0 AND hi > (SELECT max(id) FROM plan) AND hi = (SELECT last_value FROM plan_id_seq)`)
+	d.wantRows(2, `SELECT count(*) FROM pg_inherits WHERE inhparent IN ('recipient'::regclass, 'member'::regclass)`)
+	d.wantRows(0, `SELECT count(*) FROM pg_constraint WHERE conname = 'first_part'`)
+}
+
 func TestAProgramMarksNothingOnASchemaThatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	d := release(t, 1)
@@ -246,12 +279,12 @@ func TestAProgramMarksNothingOnASchemaThatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// TestTheRowsCanBecomeAFirstPartition as they are, with keys and all: nothing would be copied.
-func TestTheRowsCanBecomeAFirstPartition(t *testing.T) {
+// TestTheOtherRowsCanBecomeAFirstPartition as they are, with keys and all: nothing would be copied.
+func TestTheOtherRowsCanBecomeAFirstPartition(t *testing.T) {
 	t.Parallel()
 	d := release(t, 2)
 	d.deliver()
-	for table, by := range map[string]string{"chunk": "notice_id", "outcome": "notice_id", "answer": "notice_id", "recipient": "plan_id", "member": "plan_id"} {
+	for table, by := range map[string]string{"chunk": "notice_id", "outcome": "notice_id", "answer": "notice_id"} {
 		d.exec(`CREATE TABLE ` + table + `_all (LIKE ` + table + ` INCLUDING ALL) PARTITION BY RANGE (` + by + `)`)
 		d.exec(`ALTER TABLE ` + table + `_all ATTACH PARTITION ` + table + ` FOR VALUES FROM (MINVALUE) TO (1000)`)
 	}
