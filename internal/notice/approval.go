@@ -20,14 +20,14 @@ type AwaitedApproval struct {
 // Approving says which plan goes, in the name of another person than the authors of the notice.
 type Approving struct {
 	Plan     string
-	Allow    []string // the checks that are overruled, beside those that were when the release was asked for
+	Allow    []string // the checks that are overruled, on top of those that the request for the release overruled
 	Override string   // why it goes without another person, in an emergency; "" = another person approves
 }
 
 // mostOverride bounds the reason of an override, in bytes.
 const mostOverride = 500
 
-// Check reports what is wrong with an approval.
+// Check returns an error that says how an approval is wrong, nil for a right one.
 func (a Approving) Check() error {
 	switch {
 	case a.Plan == "":

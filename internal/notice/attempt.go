@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Outcome is what one attempt came to.
+// Outcome is the result of one attempt.
 type Outcome int
 
 // The outcomes of an attempt.
@@ -30,7 +30,7 @@ func (o Outcome) String() string {
 	return "no outcome"
 }
 
-// Answer is what is known of an attempt after it.
+// Answer holds the facts that are known of an attempt after it.
 type Answer struct {
 	Outcome Outcome
 	NoDot   bool   // it is certain that no dot was written
@@ -41,7 +41,7 @@ type Answer struct {
 	Command  string // the command that was answered: "MAIL", "RCPT", "DATA" or "the end of the message"; "" if none was
 	Code     int    // the SMTP reply code that settled it, 0 if none was heard
 	Enhanced string // RFC 3463 status code such as "4.2.1", "" if none
-	Text     string // the reply's text, or what went wrong where no reply was heard
+	Text     string // the reply's text, or the fault where no reply was heard
 }
 
 // Mail is one message ready for the wire.
@@ -52,7 +52,7 @@ type Mail struct {
 	// Token names the attempt to the system that its bounces come back to: the ENVID (RFC 3461) and a part of the relay's
 	// reverse-path. It is lower-case base32; empty = bounces of this mail are nobody's.
 	Token string
-	Via   string // the relay whose rate it is counted against, if there are several; empty = any
+	Via   string // the relay that counts it in its rate, if there are several; empty = any
 }
 
 // Permit is the leave to write one dot: a row marked "sending" in the ledger.
@@ -69,15 +69,15 @@ type Permit interface {
 // Job is one mail on its way to a relay. Package send calls its methods, from one goroutine at a time.
 type Job interface {
 	Permit
-	Via() string   // the relay whose rate it is counted against, if there are several; empty = any
+	Via() string   // the relay that counts it in its rate, if there are several; empty = any
 	Shuns() string // a relay that refused it before, which gets it only where no other is up; empty = none
 	Refused() bool // the leave was refused already: nothing needs to be begun
 	// Mail makes the message, once. Where it returns false there is none: the job has ended by itself.
 	Mail() (Mail, bool)
-	// Unanswered says, once or more and whatever else goes on, that the relay leaves many mails without an answer, and
-	// this one for long: it should count against no limit any more. Done still says what becomes of it.
+	// Unanswered says that the relay leaves many mails without an answer, and this one for long. The job should count
+	// against no limit any more. Unanswered comes once or more, at any point of the job; Done still tells the result.
 	Unanswered()
-	// Done says what became of it, once. An error means that no relay could be reached and nothing was tried; the
+	// Done tells the result, once. An error means that no relay could be reached and nothing was tried; the
 	// permit may have been asked for all the same.
 	Done(Answer, error)
 }

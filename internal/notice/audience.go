@@ -12,8 +12,8 @@ import (
 // Everybody is the audience of every customer, in JSON and in notice.yaml. It is no filter: a filter has no bare word.
 const Everybody = "all"
 
-// Audience says who is to be told: every customer, or those for whom the filter holds, out of a list, out of the
-// customers of an earlier notice, or out of all. In JSON every customer is "all", a filter alone is a string, and
+// Audience says who is to be told: every customer, or those that match the filter. The filter chooses from a list, from
+// the customers of an earlier notice, or from all. In JSON every customer is "all", a filter alone is a string, and
 // anything else is an object.
 //
 // A body is kept without All: the zero Audience of a body that is kept is every customer.
@@ -26,7 +26,7 @@ type Audience struct {
 	Filter    string   `json:"filter,omitempty"`
 	Customers []string `json:"customers,omitempty"` // external ids
 	Notice    string   `json:"notice,omitempty"`    // the key of an earlier notice
-	// IncludeNew adds whoever matches the earlier notice's own audience now, though they did not stand on it.
+	// IncludeNew adds the customers who match the earlier notice's own audience now, though they did not stand on it.
 	IncludeNew bool `json:"include_new,omitempty"`
 	// State narrows the earlier notice to the customers on its rows in one of these states.
 	State []DeliveryState `json:"state,omitempty"`

@@ -2,8 +2,8 @@ package notice
 
 import "time"
 
-// The forms of a time that is written down: of the wall clock of a zone, and with its offset from UTC (RFC 3339, whose
-// seconds may be left out).
+// The forms of a time that is written down: of the wall clock of a zone, and with its offset from UTC (RFC 3339, where
+// the seconds may be left out).
 var (
 	wallLayouts   = []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05"}
 	offsetLayouts = []string{time.RFC3339, "2006-01-02T15:04Z07:00"}

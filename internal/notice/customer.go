@@ -25,7 +25,7 @@ const (
 	Alternate Role = "alternate"
 )
 
-// Frozen is what a recipient keeps of a customer from the moment of release: what the texts may use.
+// Frozen holds the fields of a customer that a recipient keeps from the moment of release. The texts may use them.
 type Frozen struct {
 	ID         string            `json:"id"`
 	Name       string            `json:"name"`
@@ -78,7 +78,7 @@ const (
 // OtherReasons is the reason of the rows that are counted together because a report has enough others.
 const OtherReasons = "other reasons"
 
-// ImportOptions say what an import may do.
+// ImportOptions say how far an import may go.
 type ImportOptions struct {
 	Strict     bool    // keep nothing if any row is bad
 	KeepGood   bool    // keep the good rows, however many are bad
@@ -99,7 +99,7 @@ func (o ImportOptions) KeepsNothing(r ImportReport) bool {
 	return !o.KeepGood && r.Read >= 100 && 20*r.RejectedCount > r.Read
 }
 
-// ImportReport says what became of a customer file.
+// ImportReport counts the rows of a customer file by their fate.
 type ImportReport struct {
 	Read          int               `json:"read"`
 	Inserted      int               `json:"inserted"`
@@ -110,7 +110,7 @@ type ImportReport struct {
 	Rejected      []Rejection       `json:"rejected"`           // the first of them, by line
 	RejectedCount int               `json:"rejected_count"`     // all of them
 	Reasons       []RejectionReason `json:"reasons"`            // of all of them, the most frequent first
-	Warnings      []RejectionReason `json:"warnings,omitempty"` // of rows that are kept, and may not mean what they say
+	Warnings      []RejectionReason `json:"warnings,omitempty"` // of rows that are kept, and may have another meaning than they say
 	Kept          bool              `json:"kept"`               // false: nothing was changed
 	Encoding      string            `json:"encoding,omitempty"` // of the file, by its name in the Encoding Standard
 }
@@ -131,7 +131,7 @@ func (r *ImportReport) RejectAll(shown []Rejection, n int, kind string) {
 	countReason(&r.Reasons, RejectionReason{Column: shown[0].Column, Reason: kind, Count: n, Line: shown[0].Line})
 }
 
-// Warn counts a row that is kept, and may not mean what its column says.
+// Warn counts a row that is kept, and may have another meaning than its column says.
 func (r *ImportReport) Warn(line int, column, reason string) {
 	countReason(&r.Warnings, RejectionReason{Column: column, Reason: reason, Count: 1, Line: line})
 }
@@ -206,7 +206,7 @@ type CustomerFault struct {
 
 // CustomerPage asks for customers.
 type CustomerPage struct {
-	After      string // only those whose id is greater
+	After      string // only those with a greater id
 	Limit      int
 	Text       string // in the id, the name, an address or an attribute, in any case; "" = all
 	AddressKey string // of an address that they have; "" = all

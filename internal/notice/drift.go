@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Drift is how what would go now differs from a plan that was shown, customer by customer.
+// Drift counts how the mails that would go now differ from a plan that was shown, customer by customer.
 type Drift struct {
 	Added    int                 `json:"added"`          // customers who are told now and were not on the plan
 	Lost     int                 `json:"lost"`           // customers who were on the plan and are not told now
@@ -17,7 +17,7 @@ type Drift struct {
 // DriftExamples is how many customers a Drift names for each of its counts.
 const DriftExamples = 5
 
-// String says in words what has changed.
+// String says the changes in words.
 func (d Drift) String() string {
 	var parts []string
 	for _, c := range []struct {

@@ -12,7 +12,7 @@ const MostEarlier = 5
 // Earlier is a notice of an incident as the mails of a later one show it.
 type Earlier struct {
 	At    time.Time       `json:"at"`    // the date of its mails
-	Body  Body            `json:"body"`  // what its texts are made with: see Shown
+	Body  Body            `json:"body"`  // the fields that its texts are made with: see Shown
 	Texts map[string]Text `json:"texts"` // a summary, per language
 }
 

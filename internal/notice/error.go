@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Code classes an error for whoever must react to it; HTTP and exit codes follow from it.
+// Code classes an error for the caller, who must react to it; HTTP and exit codes follow from it.
 type Code string
 
 // The classes of errors.
@@ -14,11 +14,11 @@ const (
 	CodeNotFound Code = "not_found" // no such notice, customer, …
 	CodeConflict Code = "conflict"  // it stands otherwise than the request presumes
 	CodeTooEarly Code = "too_early" // not yet: the message says from when
-	// CodePlanChanged says that the plan which was shown is not the one that would go: Error.Drift says what differs.
+	// CodePlanChanged says that the plan which was shown is not the one that would go: Error.Drift counts the differences.
 	CodePlanChanged Code = "plan_changed"
 )
 
-// Error is a domain error. Message is safe to show to whoever asked: it never holds personal data of others.
+// Error is a domain error. Message is safe to show to the caller: it never holds personal data of others.
 type Error struct {
 	Code    Code
 	Field   string // the field, setting, column or file:line at fault; may be empty
@@ -41,7 +41,7 @@ func Invalid(field, format string, args ...any) *Error {
 	return &Error{Code: CodeInvalid, Field: field, Message: fmt.Sprintf(format, args...), Form: format, Args: args}
 }
 
-// NotFound says that what was named does not exist.
+// NotFound says that the thing that was named does not exist.
 func NotFound(format string, args ...any) *Error {
 	return &Error{Code: CodeNotFound, Message: fmt.Sprintf(format, args...), Form: format, Args: args}
 }

@@ -10,7 +10,7 @@ type Filter struct {
 	Attribute bool
 	Value     string
 	Values    []string // of In, one or more
-	Number    bool     // Value and Values are numbers and compared as such; customers whose value is none match only !=
+	Number    bool     // Value and Values are numbers and compared as such; customers with a value that is none match only !=
 }
 
 // FilterRules is a version of the rules by which a filter's text is read. A filter that is kept is read by those of

@@ -12,28 +12,28 @@ const (
 	LevelError   Level = "error"   // it does not work, or would break the promise
 )
 
-// Finding is one thing that was tried in an installation, and what to do about it. It holds no secret.
+// Finding is one thing that was tried in an installation, with advice. It holds no secret.
 type Finding struct {
 	Level   Level  `json:"level"`
 	Part    string `json:"part"` // of the installation: settings, postgres, redis, hello, from, dkim, or "relay " and its name
 	Message string `json:"message"`
-	Advice  string `json:"advice"` // what to do; empty where all is well
+	Advice  string `json:"advice"` // the next step for an operator; empty where all is well
 }
 
 // Findings are those of one part, in the order in which it was tried.
 type Findings []Finding
 
-// OK adds what is as it should be.
+// OK adds a finding about a thing that is as it should be.
 func (f *Findings) OK(format string, args ...any) {
 	*f = append(*f, Finding{Level: LevelOK, Message: fmt.Sprintf(format, args...)})
 }
 
-// Warning adds what works and should be otherwise.
+// Warning adds a finding about a thing that works and should be otherwise.
 func (f *Findings) Warning(advice, format string, args ...any) {
 	*f = append(*f, Finding{Level: LevelWarning, Message: fmt.Sprintf(format, args...), Advice: advice})
 }
 
-// Error adds what does not work.
+// Error adds a finding about a thing that does not work.
 func (f *Findings) Error(advice, format string, args ...any) {
 	*f = append(*f, Finding{Level: LevelError, Message: fmt.Sprintf(format, args...), Advice: advice})
 }

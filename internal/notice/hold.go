@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Hold is a time in which nothing leaves; what is due then leaves afterwards.
+// Hold is a time in which nothing leaves; mails that are due then leave afterwards.
 type Hold struct {
 	Number  int64      `json:"number"`
 	From    time.Time  `json:"from"`
@@ -19,7 +19,7 @@ type Hold struct {
 // HoldOfFile is the owner of a hold that stands in a file of settings.
 const HoldOfFile = "file"
 
-// Check reports what is wrong with a hold that is to be added now.
+// Check returns an error that says how a hold that is to be added now is wrong, nil for a right one.
 func (h Hold) Check(now time.Time) error {
 	switch {
 	case h.Until != nil && !h.Until.After(h.From):

@@ -67,13 +67,13 @@ type DomainLimit struct {
 	Of          string     `json:"of"`                    // set, file or learnt
 	Workers     int        `json:"workers,omitempty"`     // of a file: how many living workers have it
 	Relay       string     `json:"relay,omitempty"`       // learnt: of mails through this relay
-	By          string     `json:"by,omitempty"`          // set: who did
+	By          string     `json:"by,omitempty"`          // set: by this person
 	Since       *time.Time `json:"since,omitempty"`       // set
 	Until       *time.Time `json:"until,omitempty"`       // set: when it ends by itself; absent: when it is cleared
-	Overridden  []string   `json:"overridden,omitempty"`  // what of it is not in force, as another is set: rate, connections
+	Overridden  []string   `json:"overridden,omitempty"`  // its parts that are not in force, as another limit is set: rate, connections
 }
 
-// Check reports what is wrong with a limit that is to be set.
+// Check returns an error that says how a limit that is to be set is wrong, nil for a right one.
 func (l DomainLimit) Check() error {
 	switch {
 	case l.RatePerS == 0 && l.Connections == 0:
@@ -99,8 +99,8 @@ func (l DomainLimit) Says() string {
 	return strings.Join(words, ", ")
 }
 
-// JoinLimits returns all limits by domain: those that are set, those of files, and the throttling that was learnt, with what of
-// them is not in force.
+// JoinLimits returns all limits by domain: those that are set, those of files, and the throttling that was learnt. Each names
+// its parts that are not in force.
 func JoinLimits(set, files []DomainLimit, learnt []Throttled) []DomainLimit {
 	all := slices.Clone(set)
 	for _, l := range files {
@@ -115,7 +115,7 @@ func JoinLimits(set, files []DomainLimit, learnt []Throttled) []DomainLimit {
 	return all
 }
 
-// under returns the limit with what one of those that are set takes the place of.
+// under returns the limit with the names of its parts that a limit of set replaces.
 func (l DomainLimit) under(set []DomainLimit) DomainLimit {
 	l.Overridden = nil
 	for _, s := range set {

@@ -15,7 +15,7 @@ const (
 	ProofErased  Proof = "erased"   // it can't be made since its customers were erased
 )
 
-// Signature says what became of the DKIM-Signature of a mail that was made again.
+// Signature tells the fate of the DKIM-Signature of a mail that was made again.
 type Signature string
 
 // The signatures of a mail that was made again. The digest that is kept does not cover them.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Kind is what sort of thing an incident is.
+// Kind is the sort of an incident.
 type Kind string
 
 // The kinds of an incident.
@@ -83,7 +83,7 @@ type Body struct {
 	ReminderOf      string               `json:"reminder_of,omitempty"`     // of a reminder that a release made: the key of the notice
 	CalendarMethod  string               `json:"calendar_method,omitempty"` // PUBLISH or REQUEST (RFC 5546), in small letters; empty = none
 	CalendarImpact  string               `json:"calendar_impact,omitempty"` // of a maintenance, one of Impacts; empty = by the severity
-	CalendarObject  string               `json:"calendar_object,omitempty"` // the attribute that names what is maintained; empty = the customer is it
+	CalendarObject  string               `json:"calendar_object,omitempty"` // the attribute that names the maintained object; empty = the customer is it
 	BrokenDomains   []string             `json:"broken_domains,omitempty"`
 	Broken          Broken               `json:"broken,omitzero"`
 	ReplyTo         string               `json:"reply_to,omitempty"`
@@ -91,8 +91,8 @@ type Body struct {
 	ExpiresAt       Time                 `json:"expires_at,omitempty"`
 	Texts           map[string]Text      `json:"texts,omitempty"`
 
-	// Amends is the key of the notice that this one stops and puts right; its audience is that notice's. Corrections are the texts for readers
-	// who may have got an earlier version, one in each language.
+	// Amends is the key of the notice that this one stops and puts right; its audience is that notice's. Corrections are the
+	// texts, one in each language, for readers who may have got an earlier version.
 	Amends      string          `json:"amends,omitempty"`
 	Corrections map[string]Text `json:"corrections,omitempty"`
 }
@@ -109,13 +109,13 @@ func (b Body) Urgent() bool {
 }
 
 // Broken says which mailboxes are down, so that their customers are reached at their alternates: those at domains, and
-// the primary ones of customers for whom a filter holds. A body that is kept has its domains in BrokenDomains alone.
+// the primary ones of customers that match a filter. A body that is kept has its domains in BrokenDomains alone.
 type Broken struct {
 	Domains []string `json:"domains,omitempty"`
 	Filter  string   `json:"filter,omitempty"`
 }
 
-// Text is what a notice says in one language: Go template syntax in both, Markdown in the body.
+// Text is the subject and the body of a notice in one language: Go template syntax in both, Markdown in the body.
 type Text struct {
 	Subject string `json:"subject"`
 	Body    string `json:"body"`

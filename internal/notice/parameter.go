@@ -20,7 +20,7 @@ func (p Parameter) Values() map[string]string {
 	return map[string]string{"": p.Text}
 }
 
-// Phrase is a sentence that ready texts have in every language, such as cause.power, and what stands in its slots.
+// Phrase is a sentence that ready texts have in every language, such as cause.power, and the values of its slots.
 type Phrase struct {
 	Name   string               `json:"name"`
 	Values map[string]Parameter `json:"values,omitempty"`

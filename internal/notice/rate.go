@@ -45,14 +45,14 @@ func (r Rate) String() string {
 	return fmt.Sprintf("%.2g/s", float64(r))
 }
 
-// Pace is what keeps mails from leaving as fast as they could: for people, beside a notice's status.
+// Pace lists the things that keep mails from leaving as fast as they could. People see it next to a notice's status.
 type Pace struct {
 	Workers   int           `json:"workers"` // that are alive
 	Relays    []RelayHealth `json:"relays"`
 	Throttled []Throttled   `json:"throttled"` // slowed down since the far side asked for it
 	Limited   []Limited     `json:"limited"`   // configured limits that hold mails up
 	Rests     []Rest        `json:"rests"`     // relays that operators let rest
-	// Files are the limits of the workers' files, and Learnt is all throttling: Throttled leaves out domains whose rate is set.
+	// Files are the limits of the workers' files, and Learnt is all throttling: Throttled leaves out domains with a rate that is set.
 	Files  []DomainLimit `json:"-"`
 	Learnt []Throttled   `json:"-"`
 	Quotas []Quota       `json:"quotas"` // of relays that take so many mails a day
@@ -71,7 +71,7 @@ type Limited struct {
 	Connections int     `json:"connections,omitempty"`
 }
 
-// RelayHealth is what one worker finds of a relay.
+// RelayHealth is the state of a relay as one worker finds it.
 type RelayHealth struct {
 	Worker string    `json:"worker"`
 	Relay  string    `json:"relay"`
@@ -96,6 +96,6 @@ const (
 type Throttled struct {
 	Relay    string  `json:"relay"`
 	Domain   string  `json:"domain"`     // "" = all domains: the relay asked for fewer mails on its own account
-	RatePerS float64 `json:"rate_per_s"` // what is let through now
+	RatePerS float64 `json:"rate_per_s"` // the rate that is let through now
 	UpTo     float64 `json:"up_to"`      // mails a second to which that grows again
 }

@@ -45,7 +45,7 @@ var mailboxText = sync.OnceValue(func() *regexp.Regexp {
 		`\b(user|mailbox|recipient|address|account)\b.{0,20}\b(unknown|not found|unavailable|disabled|full|does not exist|doesn't exist|over quota)`)
 })
 
-// String is what people are shown.
+// String returns the text that people are shown.
 func (r RefusedAlike) String() string {
 	return strings.Join(strings.Fields(fmt.Sprintf("%d %s %s", r.Code, r.Enhanced, r.Text)), " ")
 }

@@ -2,7 +2,7 @@ package notice
 
 import "time"
 
-// Plan is what a release would do, found by doing all of it but the release: the dry run.
+// Plan tells the effect of a release, found by doing all of it but the release: the dry run.
 type Plan struct {
 	Digest      string          `json:"digest,omitempty"`       // names the plan to a release; empty where none was kept
 	Draft       *Body           `json:"draft,omitempty"`        // of a review: the draft as it stands
@@ -16,17 +16,17 @@ type Plan struct {
 	Suppressed  map[string]int  `json:"suppressed"`             // recipients not to be mailed, per reason
 	Alternates  int             `json:"alternates"`             // recipients reached at their alternate
 	Fallback    map[string]int  `json:"fallback"`               // wanted languages without a text ("" = none wanted), and how many get the default
-	LaterChoice map[string]int  `json:"later_choice,omitempty"` // lists of languages whose first has no text, and how many get the text of a later one
-	Newcomers   int             `json:"newcomers,omitempty"`    // of a moved maintenance: recipients to be mailed whom it announces the windows to, as nothing of the old ones went to them
+	LaterChoice map[string]int  `json:"later_choice,omitempty"` // lists of languages where the first has no text, and how many get the text of a later one
+	Newcomers   int             `json:"newcomers,omitempty"`    // of a moved maintenance: recipients to be mailed who got nothing of the old windows, so that it announces the new ones
 	Filter      string          `json:"filter"`                 // the audience's filter in its parenthesised form, "" = none
-	Excluded    map[string]int  `json:"excluded"`               // customers who are not on the audience, per what leaves them out
+	Excluded    map[string]int  `json:"excluded"`               // customers who are not on the audience, by the reason
 	Previous    *Difference     `json:"previous"`               // against the incident's notice before this one; null = it is the first
-	Refused     []CustomerFault `json:"refused"`                // the first twenty customers whose address was kept once and is refused today
+	Refused     []CustomerFault `json:"refused"`                // the first twenty customers with an address that was kept once and is refused today
 	Hints       []string        `json:"hints"`                  // about the filter: values that no customer has
 	Refusals    []Refusal       `json:"refusals"`               // why a release is refused unless that is allowed
 	Reminders   []Reminder      `json:"reminders,omitempty"`    // that a release makes, the first to leave first
 	Moved       *Moved          `json:"moved,omitempty"`        // of a moved maintenance: the fields that the body may have left out
-	HoleCount   int             `json:"hole_count"`             // recipients whose mail would have an empty field
+	HoleCount   int             `json:"hole_count"`             // recipients with an empty field in their mail
 	Holes       []Hole          `json:"holes"`                  // the first twenty of them
 	Samples     []Sample        `json:"samples,omitempty"`      // one mail per language
 	Asked       *Asked          `json:"customer,omitempty"`     // the customer that Previewing names
@@ -41,20 +41,20 @@ type Plan struct {
 	Branches     []Branch      `json:"branches"`     // of the texts, which some of the recipients get
 	Placeholders []Placeholder `json:"placeholders"` // left over in the texts; they block the release unless that is allowed
 
-	Drafts  []string            `json:"drafts,omitempty"`  // languages of mails whose ready texts no native reader has signed
+	Drafts  []string            `json:"drafts,omitempty"`  // languages of mails with ready texts that no native reader has signed
 	Foreign map[string][]string `json:"foreign,omitempty"` // by the language of the notice's own paragraph: languages of mails that have it in that one
 }
 
-// What leaves customers out of an audience, in the order in which they are counted.
+// The reasons that leave customers out of an audience, in the order in which they are counted.
 const (
 	ExcludedByList   = "not_listed"    // they are not on the list
 	ExcludedByNotice = "not_on_notice" // they did not stand on the earlier notice
 	ExcludedByFilter = "filter"        // the filter does not hold for them
 )
 
-// Previewing is what a dry run shows beyond the plan.
+// Previewing asks a dry run for more than the plan.
 type Previewing struct {
-	Customer string // external id of a customer whose mail is to be shown; "" = of nobody in particular
+	Customer string // external id of the customer for the sample mail; "" = of nobody in particular
 	// Source adds the source of each sample, and a sample in each language that nobody gets, made for the first recipient.
 	Source bool
 }
@@ -77,13 +77,13 @@ const UnknownCustomer = "unknown_customer"
 // reached a mailbox when it was sent there, may have been, or is still owed to it.
 type Difference struct {
 	Key           string     `json:"key"`                       // of that notice
-	Same          int        `json:"same"`                      // recipients to be mailed whom it has reached
-	New           int        `json:"new"`                       // recipients to be mailed whom it has not reached
+	Same          int        `json:"same"`                      // recipients to be mailed that it has reached
+	New           int        `json:"new"`                       // recipients to be mailed that it has not reached
 	Left          int        `json:"left"`                      // mailboxes that it has reached and this one would not mail
 	RowsDroppedAt *time.Time `json:"rows_dropped_at,omitempty"` // its rows are gone: nothing could be compared
 }
 
-// Hole is a recipient whose mail would have an empty field.
+// Hole is an empty field in the mail that a recipient would get.
 type Hole struct {
 	Customer string `json:"customer"` // external id
 	Language string `json:"language"`
@@ -103,7 +103,7 @@ type Branch struct {
 	Place      string  `json:"place"`     // of its condition
 	Condition  string  `json:"condition"` // as it is written
 	Recipients int     `json:"recipients"`
-	Of         int     `json:"of"`               // recipients whose mail has the text
+	Of         int     `json:"of"`               // recipients with the text in their mail
 	Sample     *Sample `json:"sample,omitempty"` // the mail of the first of them, of the first twenty branches
 }
 
@@ -112,7 +112,7 @@ type Sample struct {
 	Language string `json:"language"`
 	// Correction says that readers get it who may have had an earlier version.
 	Correction bool `json:"correction,omitempty"`
-	// Newcomer says that readers get it to whom nothing of the old windows went.
+	// Newcomer says that it is for readers who got nothing of the old windows.
 	Newcomer bool   `json:"newcomer,omitempty"`
 	Customer string `json:"customer"` // external id of the recipient it was made for
 	Subject  string `json:"subject"`
@@ -148,7 +148,7 @@ type Status struct {
 	ExpiresAt   *time.Time     `json:"expires_at,omitempty"`
 	HeldUntil   *time.Time     `json:"held_until,omitempty"` // when a planned hold ends
 	ReleasedAt  *time.Time     `json:"released_at"`
-	ReleasedBy  string         `json:"released_by,omitempty"` // of an approved one: who asked for its release
+	ReleasedBy  string         `json:"released_by,omitempty"` // of an approved one: the person that asked for its release
 	ApprovedBy  string         `json:"approved_by,omitempty"` // "" = its release wanted no approval
 	Override    string         `json:"override,omitempty"`    // why it went without another person; ApprovedBy says so
 	// AwaitingApproval is the release of a draft that waits for another person; nil: none does.
@@ -183,7 +183,7 @@ func (s Status) Settled() bool {
 	return s.State.Finished() && s.Counts[DeliveryQueued.String()]+s.Counts[DeliverySending.String()]+s.Counts[DeliveryDeferred.String()] == 0
 }
 
-// Delivery is one row of the ledger with what it was frozen with: a row of the report.
+// Delivery is one row of the ledger with its frozen customers and language: a row of the report.
 type Delivery struct {
 	Seq       int           `json:"seq"`
 	Address   string        `json:"address"`
@@ -204,7 +204,7 @@ type Delivery struct {
 	AddedBy     string           `json:"added_by,omitempty"`     // the operator who added the row after the release; "": it was on the plan
 	DeliveredAt *time.Time       `json:"delivered_at,omitempty"` // when the recipient's server took it, where that was told
 	DeliveredBy string           `json:"delivered_by,omitempty"` // that server, by its own name
-	Returned    []ReturnedReport `json:"returned,omitempty"`     // what came back of it, the newest first; in a history alone
+	Returned    []ReturnedReport `json:"returned,omitempty"`     // the reports and mails that came back, the newest first; in a history alone
 }
 
 // Page asks for a page of notices by number, the newest first.
@@ -234,11 +234,11 @@ type HistoryEntry struct {
 	Key      string   `json:"key"`
 	Kind     Kind     `json:"kind"`
 	Phase    string   `json:"phase"`
-	Subject  string   `json:"subject"` // as its reader sees it; … stands for what can't be told any more
+	Subject  string   `json:"subject"` // as its reader sees it; … stands for words that can't be told any more
 	Delivery Delivery `json:"delivery"`
 }
 
-// Settlement is what an operator decides about deliveries that need a decision.
+// Settlement is an operator's decision about deliveries that need one.
 type Settlement struct {
 	Sent         bool   `json:"sent"`    // they arrived: uncertain → sent
 	Requeue      bool   `json:"requeue"` // send (again): uncertain, failed or suppressed → queued
@@ -250,7 +250,7 @@ type Settlement struct {
 	Force        bool   `json:"force,omitempty"` // requeue also where a later notice of the incident goes to the mailbox, or may have gone
 }
 
-// Check returns an *Error unless the settlement says what is to be done, and to which deliveries, each once.
+// Check returns an *Error unless the settlement names one action and one choice of deliveries.
 func (s Settlement) Check() error {
 	named := 0
 	for _, one := range []bool{s.Address != "", s.AllUncertain, s.State != ""} {
@@ -297,7 +297,7 @@ func (s Settlement) Bulk() (DeliveryState, bool) {
 	return 0, false
 }
 
-// Releasing is what an operator decides about a draft.
+// Releasing is an operator's decision to release a draft.
 type Releasing struct {
 	Plan  string   `json:"plan,omitempty"`  // the digest of the plan that was shown; "" = one that is made now
 	Allow []string `json:"allow,omitempty"` // the checks that are overruled, by name
@@ -307,7 +307,7 @@ type Releasing struct {
 
 // Resuming is how a notice goes on that was paused, or held after its canary, or since a relay refused everybody.
 type Resuming struct {
-	LeaveFailed bool `json:"leave_failed,omitempty"` // the mails for whose refusal it is held stay failed, and are not sent again
+	LeaveFailed bool `json:"leave_failed,omitempty"` // the refused mails that it is held for stay failed, and are not sent again
 }
 
 // Moving is another time at which a notice is to leave.
@@ -319,7 +319,7 @@ type Moving struct {
 // CheckBackwards is the name of the check that refuses a phase before one that the incident has come to.
 const CheckBackwards = "backwards"
 
-// CheckPast is the name of the check that refuses what is over.
+// CheckPast is the name of the check that refuses notices of a time that is over.
 const CheckPast = "past"
 
 // CheckPlaceholders is the name of the check that refuses texts with placeholders left over.
@@ -328,7 +328,7 @@ const CheckPlaceholders = "placeholders"
 // CheckCorrection is the name of the check that refuses a correction which does not make sense alone.
 const CheckCorrection = "correction"
 
-// Refusal is what a check says against a release. An operator may overrule it by the name of the check.
+// Refusal is the objection of a check to a release. An operator may overrule it by the name of the check.
 type Refusal struct {
 	Check  string `json:"check"`
 	Field  string `json:"field"`
@@ -338,14 +338,14 @@ type Refusal struct {
 // Unholding is an operator's decision about a notice that is held: because the ledger was restored from a backup, or because its
 // audience could not be resolved when it was to leave.
 type Unholding struct {
-	Send      bool `json:"send"`      // nothing of it left after the backup: send what is owed
-	Uncertain bool `json:"uncertain"` // it may have left: what is owed becomes uncertain; so too where neither is said
+	Send      bool `json:"send"`      // nothing of it left after the backup: send the deliveries that are owed
+	Uncertain bool `json:"uncertain"` // it may have left: owed deliveries become uncertain; so too where neither is said
 	Lift      bool `json:"lift"`      // releases need not be held any more: all that was sent after the backup is known
 	// MaxRecipients takes the place of the notice's own, where it went to more when it was to leave; 0 = it stays.
 	MaxRecipients int `json:"max_recipients,omitempty"`
 }
 
-// Settled says what a Settlement did.
+// Settled counts the effect of a Settlement.
 type Settled struct {
 	Changed  int        `json:"changed"`
 	TooEarly int        `json:"too_early"`         // uncertain for too short a time to be requeued

@@ -22,7 +22,7 @@ func (s State) Finished() bool { return s == Sent || s == Cancelled }
 // Released reports whether the notice's body and audience are frozen.
 func (s State) Released() bool { return s != Draft }
 
-// DeliveryState is where a delivery stands; its number is what the ledger stores, and never changes.
+// DeliveryState is where a delivery stands; the ledger stores its number, which never changes.
 type DeliveryState int16
 
 // The states of a delivery.

@@ -19,14 +19,14 @@ type Report struct {
 	AsOf time.Time `json:"as_of"`
 	// Reach sums the counts up; its four numbers add up to Recipients.
 	Reach Reach `json:"reach"`
-	// NotReached is an audience of those whom a notice did not reach, for a next one: YAML for its notice.yaml. It is "" in the report
-	// on several notices, where all were reached, and where the rows were dropped.
+	// NotReached is the audience that a notice did not reach, for a next one: YAML for its notice.yaml. It is "" in the
+	// report on several notices, where all were reached, and where the rows were dropped.
 	NotReached string `json:"not_reached_audience"`
 	// ByLanguage counts deliveries per language of the mail, "" where none is made, and state. It leaves out notices
 	// with dropped rows.
 	ByLanguage map[string]map[string]int `json:"by_language"`
-	// Fallback and LaterChoice are as of Plan, of all notices together as they were released: who got the text of another language
-	// than the first that they want.
+	// Fallback and LaterChoice are those of Plan, summed over all notices as they were released. They count recipients who
+	// got the text of another language than the first that they want.
 	Fallback    map[string]int `json:"fallback,omitempty"`
 	LaterChoice map[string]int `json:"later_choice,omitempty"`
 	// ReachedByNeither is how many mailboxes no notice reached although one was superseded there for the sake of a later one.
@@ -60,7 +60,7 @@ func reachOf(c Counts) (r Reach) {
 	return r
 }
 
-// lostAudience is the audience of those whom a notice did not reach, as its YAML.
+// lostAudience is the audience that a notice did not reach, as its YAML.
 func lostAudience(key string, c Counts) string {
 	var states []string
 	for _, s := range lost {

@@ -41,7 +41,7 @@ func (b Body) Topic() Scope {
 	return ""
 }
 
-// Scopes are those whose suppressions keep the notice from their mailboxes.
+// Scopes returns the scopes of suppressions that keep the notice from their mailboxes.
 func (b Body) Scopes() (all []Scope) {
 	for _, s := range Scopes {
 		if s == ScopeAll || s == ScopeNotUrgent && !b.Urgent() || s == b.Topic() {

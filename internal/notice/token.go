@@ -28,7 +28,7 @@ var TokenRoles = []TokenRole{RoleViewer, RoleSender, RoleApprover, RoleAdmin, Ro
 // ladder holds the roles of people; each covers those before it.
 var ladder = []TokenRole{RoleMetrics, RoleViewer, RoleSender, RoleApprover, RoleAdmin}
 
-// Covers reports whether a token with the role may do what asks for the role least.
+// Covers reports whether a token with the role may do the acts that ask for the role least.
 func (r TokenRole) Covers(least TokenRole) bool {
 	own, asked := slices.Index(ladder, r), slices.Index(ladder, least)
 	return r == least || r == RoleAdmin && slices.Contains(TokenRoles, least) || asked >= 0 && own >= asked
@@ -56,7 +56,7 @@ const (
 
 var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
-// Check reports what is wrong with the name, the role or the end of a token that is to be added now.
+// Check returns an error where the name, the role or the end of a token that is to be added now is wrong.
 func (t Token) Check(now time.Time) error {
 	if err := checkActorName(t.Name); err != nil {
 		return err

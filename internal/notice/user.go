@@ -23,7 +23,7 @@ type User struct {
 // PeopleRoles are the roles that a person can have.
 var PeopleRoles = []TokenRole{RoleViewer, RoleSender, RoleApprover, RoleAdmin}
 
-// Check reports what is wrong with the name or the role of a person who is to be added.
+// Check returns an error where the name or the role of a person who is to be added is wrong.
 func (u User) Check() error {
 	if err := checkActorName(u.Name); err != nil {
 		return err

@@ -17,7 +17,7 @@ const (
 	EventBrake     WebhookEvent = "brake" // held since a relay refuses everybody, or since too many mails come back
 	EventResumed   WebhookEvent = "resumed"
 	EventFinished  WebhookEvent = "finished"
-	EventUncertain WebhookEvent = "uncertain" // beside finished, where mails may have arrived or not
+	EventUncertain WebhookEvent = "uncertain" // next to finished, where mails may have arrived or not
 	EventReopened  WebhookEvent = "reopened"  // something of a finished notice is owed again
 	EventCancelled WebhookEvent = "cancelled"
 	EventTakenBack WebhookEvent = "taken_back"
