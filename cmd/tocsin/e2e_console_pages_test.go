@@ -124,6 +124,9 @@ func TestTheConsolesPages(t *testing.T) {
 	s.await("mail-outage.identified", "sent", finished)
 	s.must(nil, "notice", "send", s.notice("power.scheduled", "zone: UTC", "send_at: "+time.Now().AddDate(0, 0, 2).Format("2006-01-02T15:04"), "audience: 'server = \"s7\"'"), "--yes")
 	s.imported(s.notice("written"))
+	s.run("notice", "send", s.notice("mail-outage.monitoring", "incident: mail-outage")) // nobody says yes: a draft is left
+	s.must(nil, "suppressions", "add", "full@example.org", "--reason", "bounced")
+	s.must(nil, "limit", "set", "example.org", "--rate", "20/s")
 	for _, lang := range []string{"en", "de"} {
 		t.Run(lang, func(t *testing.T) { s.eachPage(t, lang) })
 	}
@@ -142,7 +145,8 @@ func (s *system) eachPage(t *testing.T, lang string) {
 	b.letIn(s, "ada-"+lang, "admin")
 	look("account")
 	for path, name := range map[string]string{"/now": "now", "/": "notices", "/notices/mail-outage.identified": "notice", "/incidents/mail-outage": "incident",
-		"/notices/mail-outage.identified/mails": "mails", "/queues": "queues", "/access": "access", "/acts": "log", "/nowhere": "nowhere", "/search": "search", "/compose": "composing", "/compose/1": "compose"} {
+		"/notices/mail-outage.identified/mails": "mails", "/queues": "queues", "/access": "access", "/acts": "log", "/nowhere": "nowhere", "/search": "search", "/settings": "settings", "/templates": "templates", "/templates/example?template=outage&phase=identified&language=nl": "example", "/suppressions": "suppressions", "/notices/mail-outage.monitoring/check": "to-check",
+		"/compose": "composing", "/compose/1": "compose"} {
 		b.open(path)
 		look(name)
 	}

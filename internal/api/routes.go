@@ -65,6 +65,14 @@ var leastRole = map[string]notice.TokenRole{
 	"POST /account/password": notice.RoleViewer,
 	"POST /sign-out":         notice.RoleViewer,
 
+	"GET /settings":                      notice.RoleViewer,
+	"GET /templates":                     notice.RoleViewer,
+	"GET /templates/example":             notice.RoleViewer,
+	"GET /suppressions":                  notice.RoleViewer,
+	"POST /suppressions/find":            notice.RoleViewer,
+	"POST /suppressions":                 notice.RoleSender,
+	"POST /suppressions/{number}/remove": notice.RoleApprover,
+
 	"GET /access":                       notice.RoleAdmin,
 	"POST /access/users":                notice.RoleAdmin,
 	"POST /access/users/{name}/link":    notice.RoleAdmin,

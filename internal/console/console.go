@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +39,14 @@ type Book interface {
 	DomainProgress(ctx context.Context, noticeID int64, most int) ([]notice.DomainProgress, error)
 	// Deliveries is a page of a notice's deliveries, by seq.
 	Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error)
+	Relays(ctx context.Context) ([]notice.Relay, error)
+	// Limits are those of domains that operators have set.
+	Limits(ctx context.Context) ([]notice.DomainLimit, error)
+	// Suppressions is a page of the list of suppressions, by number. SuppressionsOf are the entries for an address key, or for its domain.
+	Suppressions(ctx context.Context, after int64, limit int) ([]notice.Suppression, error)
+	SuppressionsOf(ctx context.Context, key string) ([]notice.Suppression, error)
+	Suppress(ctx context.Context, row notice.SuppressionRow, who string) (s notice.Suppression, created bool, err error)
+	UnsuppressNumber(ctx context.Context, number int64) error
 	Acts(ctx context.Context, p notice.ActPage) ([]notice.Act, error)
 	Tokens(ctx context.Context) ([]notice.Token, error)
 	AddToken(ctx context.Context, t notice.Token, hash [32]byte, who string) (notice.Token, error)
@@ -99,6 +108,11 @@ type Desk interface {
 	Cancel(ctx context.Context, ref, who string) (notice.Status, error)
 	// Approve releases the plan that was shown, in the name of another person than the authors.
 	Approve(ctx context.Context, ref string, a notice.Approving, who string) (st notice.Status, released bool, err error)
+	// Library lists the ready texts, and Example is a mail of one for a customer who does not exist.
+	Library() notice.Library
+	Example(template, phase, language string) (notice.Sample, error)
+	// Suppressing reads an entry for the list of suppressions as a person writes it.
+	Suppressing(address, reason string, scope notice.Scope) (notice.SuppressionRow, error)
 	// AddAddress sends a released notice to another address of a customer, once.
 	AddAddress(ctx context.Context, ref string, a notice.Adding, who string) (notice.Added, error)
 }
@@ -216,6 +230,14 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 		"GET /acts":    c.show("acts", c.acts),
 		"GET /queues":  c.live("queues", c.queues, "queues"),
 
+		"GET /settings":                      c.show("settings", c.settings),
+		"GET /templates":                     c.show("templates", c.templates),
+		"GET /templates/example":             c.example,
+		"GET /suppressions":                  c.show("suppressions", c.suppressions),
+		"POST /suppressions/find":            c.show("suppressions", c.suppressions),
+		"POST /suppressions":                 c.suppress,
+		"POST /suppressions/{number}/remove": c.unsuppress,
+
 		"GET /access":                       c.show("access", c.access),
 		"POST /access/users":                c.addUser,
 		"POST /access/users/{name}/link":    c.addLink,
@@ -237,6 +259,12 @@ func (c *Console) Routes() map[string]http.HandlerFunc {
 // policy keeps a page to the files of this server; nothing inline runs.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; " +
 	"frame-ancestors 'none'; base-uri 'none'"
+
+// policyWith lets in the styles of mails, by their hashes, and pictures that stand in them.
+func policyWith(styles []string) string {
+	with := strings.Replace(policy, "style-src 'self'", "style-src 'self' "+strings.Join(slices.DeleteFunc(slices.Clone(styles), func(s string) bool { return s == "'none'" }), " "), 1)
+	return strings.Replace(with, "img-src 'self'", "img-src 'self' data:", 1)
+}
 
 func guarded(handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -29,6 +29,7 @@ var views = map[string]struct {
 	"acts": {&actsView{}, nil}, "queues": {&queuesView{}, []string{"queues"}}, "access": {&accessView{}, nil}, "sign_in": {&signInView{}, nil},
 	"account": {&accountView{}, nil}, "error": {&errorView{}, nil}, "composing": {&composingView{}, nil}, "compose": {&composeView{}, nil}, "preview": {&previewView{}, []string{"bare"}},
 	"cancel": {&cancelView{}, nil}, "check": {&checkView{}, nil},
+	"settings": {&settingsView{}, nil}, "suppressions": {&suppressionsView{}, nil}, "templates": {&templatesView{}, nil},
 }
 
 // fill puts something into each field, two elements into each list.
@@ -193,6 +194,12 @@ func TestEveryLanguageHasEveryText(t *testing.T) {
 	}
 	for _, why := range []string{notice.ForecastWorkers, notice.ForecastRelays, notice.ForecastDomain, notice.ForecastQuota, notice.ForecastNoWorker, notice.ForecastHold} {
 		used["forecast."+why] = true
+	}
+	for _, of := range []string{notice.LimitSet, notice.LimitFile, notice.LimitLearnt} {
+		used["limit."+of] = true
+	}
+	for _, scope := range notice.Scopes {
+		used["scope."+string(scope)] = true
 	}
 	for _, state := range []string{notice.RelayUp, notice.RelayResting, notice.RelaySilent, notice.RelayUsedUp, notice.RelayAtRest} {
 		used["relay."+state] = true

@@ -51,7 +51,7 @@ type navigation struct {
 // Nav is an entry of the main navigation.
 func (f *Frame) Nav(path, name string) navigation {
 	return navigation{path, f.T(name), f.Path == path || path == "/" && strings.HasPrefix(f.Path, "/notices") ||
-		path == "/compose" && strings.HasPrefix(f.Path, "/compose/")}
+		path == "/settings" && (strings.HasPrefix(f.Path, "/templates") || strings.HasPrefix(f.Path, "/suppressions")) || path == "/compose" && strings.HasPrefix(f.Path, "/compose/")}
 }
 
 // T is the text of that name in the reader's language.

@@ -172,6 +172,9 @@ func (f *Frame) rest(r notice.Rest) string {
 	return text
 }
 
+// RestOf says until when an operator lets a relay rest, who, and why.
+func (f *Frame) RestOf(r notice.Rest) string { return f.rest(r) }
+
 // Relay is the name of the state of a relay.
 func (f *Frame) Relay(state string) string { return f.term("relay", state) }
 

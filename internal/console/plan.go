@@ -232,16 +232,15 @@ func (p *planPart) showSamples() (with string) {
 	if asked := p.Plan.Asked; asked != nil && asked.Sample != nil {
 		samples = slices.Concat([]notice.Sample{*asked.Sample}, samples)
 	}
-	styles := []string{"'self'"}
+	var styles []string
 	for _, s := range samples {
 		document, its := framed(s.HTML)
 		p.Samples = append(p.Samples, shownSample{s, document})
 		for _, hash := range its {
-			if hash != "'none'" && !slices.Contains(styles, hash) {
+			if !slices.Contains(styles, hash) {
 				styles = append(styles, hash)
 			}
 		}
 	}
-	with = strings.Replace(policy, "style-src 'self'", "style-src "+strings.Join(styles, " "), 1)
-	return strings.Replace(with, "img-src 'self'", "img-src 'self' data:", 1)
+	return policyWith(styles)
 }

@@ -23,7 +23,7 @@ import (
 
 // metByForms are the files whose refusals a page or a form of the console can meet: all of them but unmet.
 var metByForms = []string{"*.go", "../ledger/user.go", "../ledger/user_session.go", "../ledger/token.go", "../ledger/added.go", "../ledger/approve.go", "../ledger/kept.go",
-	"../ledger/brake.go", "../ledger/summary.go", "../ledger/status.go", "../control/added.go", "../notice/user.go", "../notice/token.go", "../notice/approval.go"}
+	"../ledger/brake.go", "../ledger/summary.go", "../ledger/status.go", "../control/added.go", "../control/suppressing.go", "../notice/user.go", "../notice/token.go", "../notice/approval.go"}
 
 // unmet are forms that no page shows: the pages for a link, a session, a password and an address have a text of their own.
 var unmet = map[string]bool{"this link was used before, or has expired": true, "there is no such session": true,

@@ -66,6 +66,18 @@ func (db *DB) Suppressions(ctx context.Context, after int64, limit int) ([]notic
 	return all, nil
 }
 
+// SuppressionsOf returns the entries that stop an address key, in clear or as a hash, that for its whole domain too; of *@ and a domain that entry.
+func (db *DB) SuppressionsOf(ctx context.Context, key string) ([]notice.Suppression, error) {
+	rows, _ := db.pool.Query(ctx, `
+		SELECT number, CASE WHEN starts_with(address_key, '`+erasedPrefix+`') THEN '' ELSE address_key END, reason, scope, added_by, added_at
+		FROM suppression WHERE address_key IN ($1, `+erasedSQL("$1::text")+`, `+domainSQL("$1::text")+`) ORDER BY number LIMIT 100`, key)
+	all, err := pgx.AppendRows([]notice.Suppression{}, rows, pgx.RowToStructByPos[notice.Suppression])
+	for i := range all {
+		all[i].AddedAt = all[i].AddedAt.UTC()
+	}
+	return all, wrap(err, "look for an address on the list of suppressions")
+}
+
 // Suppress puts an entry on the list, or gives the one of its scope another reason, and returns the entry and whether it is new.
 // One for every notice takes the place of those that are narrower; beside it there is none, since to narrow it is to mail an address
 // again: that is a notice.Error of class conflict. The entries of readers stay.
