@@ -71,7 +71,7 @@ func since(text string, now time.Time) (time.Time, error) {
 	return instant(text, now)
 }
 
-// sentenceOf says what was done, to which notice, with the details.
+// sentenceOf writes an act in words: the deed, its notice and the details.
 func sentenceOf(act notice.Act) string {
 	text := act.What
 	if act.Notice != "" {

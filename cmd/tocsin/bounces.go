@@ -109,7 +109,7 @@ func listeners(in *intake.Intake, set config.Bounces) (sources []source, err err
 	return sources, nil
 }
 
-// drain takes what is there now. It fails where not all was taken.
+// drain takes the mails that are there now. It fails where some were not taken.
 func drain(ctx context.Context, boxes []keeper) error {
 	if len(boxes) == 0 {
 		return usage(notice.Invalid("--once", "wants TOCSIN_BOUNCES_MAILDIR or TOCSIN_BOUNCES_IMAP_URL"))
@@ -136,8 +136,8 @@ func taker(client *api.Client) intake.Taker {
 	}
 }
 
-// untaken says what an answer of the API means for a mail. Only Tocsin itself refuses one for good: another server at
-// its address knows nothing of mails, unless that one is too large for it.
+// untaken judges a mail by the error that the API returned for it. Only Tocsin itself refuses a mail for good:
+// another server at its address knows nothing of mails, unless the mail is too large for it.
 func untaken(err error) error {
 	answer, ok := errors.AsType[*api.StatusError](err)
 	switch {

@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// printCanary says first of a notice that is held after its canary what there is to decide.
+// printCanary explains the decision about a notice that is held after its canary. It prints nothing for other notices.
 func printCanary(w io.Writer, st notice.Status) {
 	if !st.AtCanary() {
 		return
@@ -21,7 +21,7 @@ func printCanary(w io.Writer, st notice.Status) {
 	fmt.Fprintln(w)
 }
 
-// canary says what became of a canary: "200 mailboxes first: 198 sent, 2 deferred; all others wait".
+// canary counts the mails of a canary by state: "200 mailboxes first: 198 sent, 2 deferred; all others wait".
 func canary(c notice.Canary) string {
 	var words []string
 	for _, s := range notice.DeliveryStates {

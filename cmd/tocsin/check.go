@@ -25,7 +25,7 @@ type checkCmd struct {
 	JSON bool `name:"json" help:"Print a JSON document."`
 }
 
-// Run tries what serve and work need, side by side, and fails if something is in the way of their work.
+// Run tries everything that serve and work need, side by side, and fails if something is in the way of their work.
 func (c *checkCmd) Run(ctx context.Context, a *app) error {
 	return c.try(ctx, a, net.DefaultResolver)
 }
@@ -51,7 +51,7 @@ func (c *checkCmd) try(ctx context.Context, a *app, dns *net.Resolver) error {
 	return err
 }
 
-// check tries each part that is set; what the settings lack is a finding too.
+// check tries each part that is set. A missing setting is a finding too.
 func check(ctx context.Context, settings *config.Settings, dns *net.Resolver) (all notice.Findings) {
 	work, err := settings.Work()
 	serve, serveErr := settings.Serve()
@@ -128,7 +128,7 @@ func (all parts) try() (findings notice.Findings) {
 	return slices.Concat(found...)
 }
 
-// checkSettings turns what is wrong with the settings into findings, each mistake once.
+// checkSettings turns the mistakes in the settings into findings, each mistake once.
 func checkSettings(serve config.Serve, errs ...error) (f notice.Findings) {
 	errs = append(errs, api.CheckListen(serve.Listen, serve.Tokens))
 	said := map[string]bool{}
@@ -199,7 +199,7 @@ func checkFrom(ctx context.Context, from string, dns *net.Resolver) (f notice.Fi
 	return append(f, send.CheckSender(ctx, a.Domain, dns)...)
 }
 
-// printFindings writes a block for each part: a line a finding, with what to do below it.
+// printFindings writes a block for each part: a line for each finding, and its advice below.
 func printFindings(w io.Writer, all notice.Findings, colour bool) {
 	part := ""
 	for _, f := range all {

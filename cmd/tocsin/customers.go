@@ -66,7 +66,7 @@ func (c *importCmd) Run(ctx context.Context, a *app) error {
 	return printImport(a.stdout, report, c.JSON, how.ImportOptions)
 }
 
-// how is what the flags ask for.
+// how returns the import that the flags ask for.
 func (c *importCmd) how() (api.CustomerFile, error) {
 	f := api.CustomerFile{
 		Format: c.format(), Encoding: c.Encoding, Map: map[string]string{}, Attributes: c.Attribute,
@@ -110,7 +110,7 @@ func (c *importCmd) format() api.Format {
 	return api.FormatCSV
 }
 
-// printImport writes what became of a file; it fails where rows were rejected.
+// printImport writes the report on an imported file. It fails where rows were rejected.
 func printImport(w io.Writer, r notice.ImportReport, asJSON bool, o notice.ImportOptions) error {
 	var err error
 	if asJSON {
@@ -228,7 +228,7 @@ func (c *historyCmd) Run(ctx context.Context, a *app) error {
 	return printHistory(a.stdout, entries)
 }
 
-// printHistory writes what became of each notice to a mailbox or a customer.
+// printHistory lists the notices to a mailbox or a customer, each with the state of its mail.
 func printHistory(w io.Writer, entries []notice.HistoryEntry) error {
 	t := table(w)
 	fmt.Fprintln(t, "WHEN\tSTATE\tNOTICE")
@@ -252,7 +252,7 @@ func mailInWords(d notice.Delivery) string {
 	return fmt.Sprintf("to %s, in %s: %s", shown(d.Address), orNone(d.Language), answer(d))
 }
 
-// answer is what is known of the last attempt: the relay's words, or why there were none.
+// answer returns the relay's words at the last attempt, or the reason why there are none.
 func answer(d notice.Delivery) string {
 	if d.SMTPCode == 0 {
 		return orNone(strings.TrimSpace(d.Reason + " " + d.SMTPText))

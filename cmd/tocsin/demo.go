@@ -14,7 +14,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The demo's workers take a tenth of the usual times, so that what a dead one leaves is found while one looks on.
+// The demo's workers take a tenth of the usual times, so that a dead worker's mails are found while somebody looks on.
 const (
 	demoLease      = 6 * time.Second
 	demoFirstRetry = 2 * time.Second
@@ -32,7 +32,7 @@ type demoCmd struct {
 	Keep bool `help:"Leave all of it running until Ctrl-C, with the inbox as a web page."`
 }
 
-// Run plays the whole path on this machine and checks what came of it.
+// Run plays the whole path on this machine and checks the result.
 func (c *demoCmd) Run(ctx context.Context, a *app) (err error) {
 	began := time.Now()
 	say := newSpeaker(a.stdout)
@@ -112,7 +112,7 @@ func (s *stage) importCustomers(ctx context.Context) error {
 	return nil
 }
 
-// send does what tocsin notice send --wait does, and kills a worker on the way.
+// send works like tocsin notice send --wait, and kills a worker on the way.
 func (s *stage) send(ctx context.Context, a *app, body notice.Body) (st notice.Status, err error) {
 	s.say.step("tocsin notice send examples/%s --yes --wait", demoNotice)
 	if _, err := s.client.Draft(ctx, body); err != nil {
@@ -182,7 +182,7 @@ func (s *stage) killOne() error {
 	return nil
 }
 
-// again is what the second press of the same notice did.
+// again is the effect of a second press of the same notice.
 type again struct {
 	receipt       api.Receipt
 	before, after notice.Status

@@ -65,7 +65,7 @@ func (c *child) stop() {
 	}
 }
 
-// logTail keeps the end of what a process writes.
+// logTail keeps the end of a process's output.
 type logTail struct {
 	mu   sync.Mutex
 	text []byte

@@ -13,14 +13,14 @@ import (
 	"tocsin/internal/sink"
 )
 
-// account is the notice as the ledger has it, beside what the inbox holds.
+// account is the notice as the ledger has it, and the mails that the inbox holds.
 type account struct {
 	st    notice.Status
 	rows  []notice.Delivery
 	mails []sink.Mail
 }
 
-// report prints what came of the notice, checks the ledger against the inbox, and fails if they differ.
+// report prints the counts of the notice, checks the ledger against the inbox, and fails if they differ.
 func (s *stage) report(ctx context.Context, st notice.Status, press again) (account, error) {
 	s.say.step("tocsin report %s", st.Key)
 	acc := account{st: st, mails: s.inbox.Mails()}
@@ -54,7 +54,7 @@ func (s *stage) report(ctx context.Context, st notice.Status, press again) (acco
 	return acc, s.showMails(acc)
 }
 
-// printUncertain says what is to be done about mails that the killed worker may have sent.
+// printUncertain counts the mails that the killed worker may have sent, and shows the command that settles them.
 func (acc account) printUncertain(say *speaker) {
 	n := acc.st.Counts[notice.DeliveryUncertain.String()]
 	if n == 0 {
@@ -73,7 +73,7 @@ func (acc account) printUncertain(say *speaker) {
 	say.line("    tocsin notice settle KEY --sent|--requeue --all-uncertain")
 }
 
-// held is what the inbox holds, by Message-ID.
+// held returns the mails in the inbox by Message-ID.
 func (acc account) held() map[string]sink.Mail {
 	held := map[string]sink.Mail{}
 	for _, m := range acc.mails {
@@ -151,7 +151,7 @@ func (acc account) explained() bool {
 	return explained == len(acc.mails)
 }
 
-// mailbox is what the spellings of an address have in common.
+// mailbox returns the key that all spellings of an address share.
 func mailbox(address string) string {
 	a, err := audience.ParseAddress(address)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// speaker tells what the demo does: in bold and colour on a terminal, unless NO_COLOR is set.
+// speaker prints the steps of the demo: in bold and colour on a terminal, unless NO_COLOR is set.
 type speaker struct {
 	w      io.Writer
 	styled bool
@@ -39,7 +39,7 @@ func (s *speaker) step(format string, args ...any) {
 	s.line("\n%s %s", s.style("1;36", "▸"), s.bold(fmt.Sprintf(format, args...)))
 }
 
-// Write puts what others say under the step that it belongs to.
+// Write puts the output of others under the step that it belongs to.
 func (s *speaker) Write(b []byte) (int, error) {
 	for text := range bytes.Lines(b) {
 		s.line("  %s", strings.TrimRight(string(text), "\n"))

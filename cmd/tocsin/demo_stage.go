@@ -17,7 +17,7 @@ import (
 	"tocsin/internal/sink"
 )
 
-// stage is what the demo plays on: servers, an inbox that is the whole outside world, and Tocsin's own processes.
+// stage has the parts of the demo: servers, an inbox that is the whole outside world, and Tocsin's own processes.
 type stage struct {
 	say      *speaker
 	fail     context.CancelCauseFunc // ends the demo when a part of it ends
@@ -32,11 +32,11 @@ type stage struct {
 	taking   sync.WaitGroup // the inbox
 }
 
-// setStage starts all of it. What was started is in s even after an error, to be closed.
+// setStage starts all parts. After an error s has the parts that were started, for the caller to close.
 func setStage(ctx context.Context, a *app, say *speaker, fail context.CancelCauseFunc) (s *stage, err error) {
 	s = &stage{say: say, fail: fail, token: rand.Text()}
 	say.step("Postgres and Redis of our own, thrown away afterwards")
-	// Servers that somebody named are used, in a database of our own; what else the settings lack is no matter here.
+	// Servers that the settings name are used, in a database of our own. Other gaps in the settings do not matter here.
 	named, _ := a.settings.Serve()
 	s.services, err = local.Start(ctx, local.Options{DatabaseURL: named.DatabaseURL, RedisURL: named.RedisURL, Log: say})
 	if err != nil {
@@ -52,7 +52,7 @@ func setStage(ctx context.Context, a *app, say *speaker, fail context.CancelCaus
 	return s, s.startTocsin(ctx)
 }
 
-// openInbox takes what the workers send.
+// openInbox starts the inbox, which takes the workers' mails.
 func (s *stage) openInbox(ctx context.Context) error {
 	s.inbox = sink.New(sink.Options{OnMail: func(sink.Mail) { <-time.After(demoAnswer) }})
 	if err := s.inbox.Listen("127.0.0.1:0"); err != nil {
@@ -126,7 +126,8 @@ func freePort() (string, error) {
 	return ln.Addr().String(), ln.Close()
 }
 
-// withoutSettings leaves out what would set up Tocsin in another way. What begins with TOCSIN_TEST_ is no setting.
+// withoutSettings leaves out the variables that would set up Tocsin in another way. A variable that begins with
+// TOCSIN_TEST_ is no setting.
 func withoutSettings(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(e string) bool {
 		return strings.HasPrefix(e, "TOCSIN_") && !strings.HasPrefix(e, "TOCSIN_TEST_") ||

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// healthCmd is for the health checks of containers, whose image has no shell and no curl.
+// healthCmd is for the health checks of containers: their image has no shell and no curl.
 type healthCmd struct {
 	URL string `arg:"" help:"Such as http://127.0.0.1:8080/healthz."`
 }

@@ -47,7 +47,7 @@ func (c *limitListCmd) Run(ctx context.Context, a *app) error {
 	return t.Flush()
 }
 
-// limitOf says where a limit comes from, and what of it is not in force.
+// limitOf says where a limit comes from, and which parts of it are not in force.
 func limitOf(l notice.DomainLimit) string {
 	text := "set by " + shown(l.By) + ", until it is cleared"
 	switch {

@@ -18,9 +18,9 @@ import (
 	"tocsin/internal/config"
 )
 
-// What Run returns.
+// The exit codes that Run returns.
 const (
-	exitDone   = 0 // done; what was done before and is asked again is done too
+	exitDone   = 0 // done, now or at an earlier request
 	exitFailed = 1 // failed, cancelled, held, or rows rejected
 	exitUsage  = 2 // wrong usage or settings, or a missing --yes off a terminal
 )
@@ -68,7 +68,7 @@ type commands struct {
 	VersionFlag kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
-// app is what a command runs in.
+// app holds the surroundings of a command: its streams, settings and environment.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -157,7 +157,7 @@ func usage(err error) error {
 // errTold ends a command that has said already why it failed.
 var errTold = errors.New("failed")
 
-// exit prints what went wrong and returns the exit code for it.
+// exit prints the error and returns the exit code for it.
 func (a *app) exit(err error) int {
 	switch {
 	case err == nil:

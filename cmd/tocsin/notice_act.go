@@ -182,7 +182,7 @@ func braked(st notice.Status) bool {
 	return st.State == notice.Held && strings.HasPrefix(st.Reason, notice.ReasonRefused)
 }
 
-// printPace says what keeps mails from leaving faster: relays that rest, and domains that asked for fewer mails.
+// printPace lists the reasons why mails do not leave faster: relays that rest, and domains that asked for fewer mails.
 func printPace(t io.Writer, p *notice.Pace) {
 	if p == nil {
 		return
@@ -234,7 +234,7 @@ func printUncertain(w io.Writer, st notice.Status) {
 		"  tocsin notice settle %[1]s --all-uncertain\n\n", st.Key)
 }
 
-// sort says what a notice is: "outage, resolved".
+// sort names the kind and the phase of a notice: "outage, resolved".
 func sort(kind notice.Kind, phase string) string {
 	if phase == "" {
 		return shown(string(kind))
@@ -314,7 +314,7 @@ func (c *settleCmd) settlement() notice.Settlement {
 		State: c.State, Code: c.Code, Relay: c.Relay, Force: c.Force}
 }
 
-// announce says what will be done, and to how many, before it is done.
+// announce says, before the command does it, how many mails it settles and how.
 func (c *settleCmd) announce(ctx context.Context, a *app, client *api.Client) error {
 	which := "the mail to this address"
 	if state, bulk := c.settlement().Bulk(); bulk {

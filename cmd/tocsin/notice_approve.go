@@ -47,7 +47,7 @@ func (c *approveCmd) Run(ctx context.Context, a *app) error {
 	return send.print(a, done)
 }
 
-// review shows what is to be approved, and asks for the last word.
+// review shows the plan that waits for approval, and asks for the last word.
 func (c *approveCmd) review(ctx context.Context, a *app, client *api.Client, st notice.Status) error {
 	p, err := client.ReviewDraft(ctx, st.Key)
 	if err != nil {

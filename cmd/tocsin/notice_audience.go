@@ -14,7 +14,7 @@ func audienceOf(b notice.Body, filter string) string {
 	return whom(b.Audience, filter)
 }
 
-// whom says in words who is to be told; filter is in its parenthesised form.
+// whom describes an audience in words; filter is in its parenthesised form.
 func whom(a notice.Audience, filter string) string {
 	var source string
 	switch {

@@ -70,7 +70,7 @@ func (s *planningSo) close() {
 	}
 }
 
-// printDrift says what has changed since a plan was shown.
+// printDrift lists the changes since a plan was shown.
 func printDrift(w io.Writer, err error) {
 	e, ok := errors.AsType[*notice.Error](err)
 	if !ok || e.Drift == nil {
@@ -94,8 +94,8 @@ func printDrift(w io.Writer, err error) {
 	t.Flush()
 }
 
-// sendable says what blocks the release of a plan: a mail with a hole in it never leaves, and a notice to nobody
-// is a mistake.
+// sendable returns an error that names the reason why a plan can't be released. A mail with a hole in it never leaves,
+// and a notice to nobody is a mistake.
 func sendable(p notice.Plan, allowed ...string) error {
 	switch {
 	case p.Customers == 0:
@@ -325,7 +325,8 @@ func textOf(s notice.Sample) string {
 	return s.Language
 }
 
-// printEnvelope writes what a reader sees of the mail before its text, and when it goes.
+// printEnvelope writes the headers that a reader sees before the text of the mail, its windows, and the times at which
+// the notice goes out and expires.
 func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
 	for _, s := range p.Samples {
 		fmt.Fprintf(w, "Subject (%s)\t%s\n", textOf(s), shown(s.Subject))
@@ -411,7 +412,7 @@ func printDifference(w io.Writer, d *notice.Difference) {
 	}
 }
 
-// printBranches writes which parts of the texts only some recipients get, and what looks like a placeholder.
+// printBranches lists the parts of the texts that only some recipients get, and words that look like placeholders.
 func printBranches(w io.Writer, dir string, p notice.Plan) error {
 	t := table(w)
 	if len(p.Branches) > 0 {

@@ -32,10 +32,10 @@ type reconciliation struct {
 	Log       logSpan `json:"log"`
 	Uncertain int     `json:"uncertain"` // before
 	ledger.Reconciled
-	Missing []missing `json:"missing"` // what the log does not show to be taken
+	Missing []missing `json:"missing"` // deliveries that the log does not show to be taken
 }
 
-// logSpan says what was read.
+// logSpan describes the part of the log that was read.
 type logSpan struct {
 	From    *time.Time `json:"from"`
 	Until   *time.Time `json:"until"`
@@ -160,7 +160,7 @@ func (c *reconcileCmd) read(a *app, log *maillog.Log) (*maillog.Log, error) {
 	return log, nil
 }
 
-// decide says what the log shows of each delivery, and what follows from it.
+// decide looks up each delivery in the log. It returns the changes to make, and adds the missing deliveries to doc.
 func (c *reconcileCmd) decide(all []ledger.Uncertain, log *maillog.Log, span maillog.Span, doc *reconciliation) (r ledger.Reconciliation) {
 	for _, u := range all {
 		f := log.Find(u.MessageID)
@@ -205,7 +205,7 @@ func whyNot(u ledger.Uncertain, f maillog.Finding, span maillog.Span) string {
 	return ""
 }
 
-// announce says what was found and what will be done, and asks before anything is sent again.
+// announce prints the findings and the changes to come, and asks before anything is sent again.
 func (c *reconcileCmd) announce(ctx context.Context, a *app, zone *time.Location, doc reconciliation, r ledger.Reconciliation) error {
 	zoneName := zone.String()
 	if zone == time.Local {
@@ -262,7 +262,7 @@ func (c *reconcileCmd) print(a *app, doc reconciliation) error {
 	return c.printMissing(a.stdout, doc)
 }
 
-// printMissing lists what the log does not have, unless it was just requeued.
+// printMissing lists the mails that the log does not show to be taken, but for those that were just requeued.
 func (c *reconcileCmd) printMissing(w io.Writer, doc reconciliation) error {
 	left := doc.Missing[:0:0]
 	again := 0

@@ -47,7 +47,7 @@ type receipt struct {
 	AwaitingApproval *notice.AwaitedApproval `json:"awaiting_approval,omitempty"`
 }
 
-// Run makes the draft, shows its plan, asks, and releases that plan. What was released before is left alone.
+// Run makes the draft, shows its plan, asks, and releases that plan. It leaves alone a notice that was released before.
 func (c *sendCmd) Run(ctx context.Context, a *app) error {
 	body, client, err := open(a, c.Dir)
 	if err != nil {
@@ -183,7 +183,7 @@ func (c *sendCmd) print(a *app, r api.Receipt) error {
 	return stopped(r.Status)
 }
 
-// follow shows progress until nothing is left to be sent, and prints what came of it.
+// follow shows progress until nothing is left to be sent, and prints the result.
 func (c *sendCmd) follow(ctx context.Context, a *app, client *api.Client, r api.Receipt) error {
 	progress := newSending(a.stderr)
 	for !r.Status.Settled() && r.State != notice.Held {
@@ -221,8 +221,8 @@ func stopped(st notice.Status) error {
 	return fmt.Errorf("%s is %s", st.Key, stateAndReason(st))
 }
 
-// interrupted wraps an error of a step, and says what is left behind where the step was cut off: by Ctrl-C, or
-// because the server went away.
+// interrupted wraps an error of a step. Where Ctrl-C or the loss of the server cut the step off, the error also names
+// the state that is left behind.
 func interrupted(err error, left, doing string) error {
 	switch {
 	case errors.Is(err, context.Canceled):

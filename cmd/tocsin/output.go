@@ -41,7 +41,7 @@ func many(n int, thing string) string {
 	return count(n) + " " + thing
 }
 
-// when writes an instant in the zone of whoever reads it, with the offset; "-" for none.
+// when writes an instant in the time zone of the reader, with the offset; "-" for none.
 func when(t *time.Time) string {
 	if t == nil || t.IsZero() {
 		return "-"
@@ -77,7 +77,7 @@ func brief(s string) string {
 	return s
 }
 
-// orNone stands in for what is absent.
+// orNone writes "-" for an empty text, and any other as shown does.
 func orNone(s string) string {
 	if s == "" {
 		return "-"

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// page shows what write writes in $PAGER, less where that is not set, on a terminal; elsewhere, and where the pager can't be
-// started, it is written as it is.
+// page shows the output of write in $PAGER, or in less where that is not set. Off a terminal, and where the pager can't
+// be started, it writes the output as it is.
 func (a *app) page(ctx context.Context, write func(io.Writer)) error {
 	pager, set := a.variable("PAGER")
 	if !set {

@@ -149,7 +149,7 @@ func keepAgreeing(ctx context.Context, db *ledger.DB, logger *slog.Logger) {
 	}
 }
 
-// keepComparing has a process that marks nothing look at the marks too: it commits what no standby may lack either.
+// keepComparing has a process that marks nothing look at the marks too, since no standby may lack its commits either.
 func keepComparing(ctx context.Context, db *ledger.DB, logger *slog.Logger) {
 	failing := false
 	for ctx.Err() == nil {

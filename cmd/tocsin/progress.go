@@ -124,7 +124,7 @@ func settled(st notice.Status) int {
 	return done
 }
 
-// describe says in which state a notice is, and what in it wants attention.
+// describe names the state of a notice, and the troubles in it that want attention.
 func describe(st notice.Status) string {
 	return strings.Join(append([]string{string(st.State)}, troubles(st)...), ", ")
 }
@@ -161,7 +161,7 @@ func newUpload(w io.Writer, size int64) *upload {
 	return u
 }
 
-// Write counts what goes by.
+// Write counts the bytes that go by.
 func (u *upload) Write(b []byte) (int, error) {
 	u.sent += int64(len(b))
 	if u.bar != nil {

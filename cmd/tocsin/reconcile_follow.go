@@ -18,8 +18,8 @@ type followCmd struct {
 	LogZone string `placeholder:"ZONE" help:"Zone of times that name none, such as Europe/Amsterdam (this machine's)."`
 }
 
-// Run settles by a relay's log what is uncertain, and notes when the recipients' servers took the mails. It reads the file from its
-// first line, since to say the same again does no harm, and it outlives the API.
+// Run settles uncertain mails by a relay's log, and notes when the recipients' servers took the mails. It reads the
+// file from its first line, since to say the same again does no harm. It goes on trying while the API is away.
 func (c *followCmd) Run(ctx context.Context, a *app) error {
 	zone := time.Local
 	if c.LogZone != "" {
@@ -43,8 +43,8 @@ func (c *followCmd) Run(ctx context.Context, a *app) error {
 const (
 	// followBatch is how many mails one call tells of.
 	followBatch = 500
-	// followAgain is after how long a word is said again about a mail whose answer was not recorded yet, and followFor for how long:
-	// an answer is waited for ten minutes, and what stays uncertain is so by then.
+	// followAgain is the time until follower repeats a word about a mail that has no recorded answer yet. followFor is
+	// the time for which it goes on: a worker waits ten minutes for an answer, and a mail is uncertain by then.
 	followAgain = 15 * time.Second
 	followFor   = 30 * time.Minute
 	// followLate is how many such words are kept at most.
@@ -53,7 +53,7 @@ const (
 	followRetry = 2 * time.Second
 )
 
-// follower tells the API what a log says.
+// follower tells the API the contents of a relay's log.
 type follower struct {
 	client *api.Client
 	logger *slog.Logger
@@ -62,13 +62,13 @@ type follower struct {
 	away   bool                // the API is
 }
 
-// lateWord is a word about a mail whose answer was not recorded yet.
+// lateWord is a word about a mail that has no recorded answer yet.
 type lateWord struct {
 	ledger.Relayed
 	until time.Time
 }
 
-// take tells of a batch, and again of what came too early.
+// take tells of a batch, and repeats the words that came too early.
 func (f *follower) take(ctx context.Context, events []maillog.Event) error {
 	words := make([]ledger.Relayed, 0, len(events))
 	for _, e := range events {
@@ -118,7 +118,7 @@ func (f *follower) tell(ctx context.Context, words []ledger.Relayed) error {
 	return nil
 }
 
-// keep keeps the words about mails whose answer is not recorded yet; the last word counts.
+// keep keeps the words about mails that have no recorded answer yet; the last word counts.
 func (f *follower) keep(words []ledger.Relayed, open []string) {
 	now := time.Now()
 	if len(open) > 0 {

@@ -140,7 +140,7 @@ func (c *reportCmd) writeJSON(ctx context.Context, client *api.Client, state *no
 	return err
 }
 
-// attention lists the states whose mails a table shows without being asked for them.
+// attention lists the states of the mails that a table shows without being asked for them.
 var attention = [...]notice.DeliveryState{notice.DeliveryUncertain, notice.DeliveryFailed, notice.DeliveryBounced, notice.DeliveryDeferred}
 
 func (c *reportCmd) writeTable(ctx context.Context, client *api.Client, state *notice.DeliveryState, w io.Writer) error {

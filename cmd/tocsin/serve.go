@@ -150,7 +150,8 @@ func issuer(set config.Serve) *oidc.Client {
 		Claim: set.OIDC.Claim, Roles: set.OIDC.Roles, Back: set.ConsoleURL + "/sign-in/oidc/back"})
 }
 
-// serveBoth serves the API, and what is open to the internet where the settings say so. When one of them ends, so does the other.
+// serveBoth serves the API, and the pages and hooks for the internet where the settings ask for them. When one of the
+// two servers ends, so does the other.
 func serveBoth(ctx context.Context, set config.Serve, o api.Options, pages *optout.Pages) error {
 	ln, err := net.Listen("tcp", set.Listen)
 	if err != nil {

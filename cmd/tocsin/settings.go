@@ -78,7 +78,7 @@ func newFlag(s config.Setting) *kong.Flag {
 	return flag
 }
 
-// about says what a setting is for, how a value looks, what holds where it is not set, and its variable.
+// about gives the purpose of a setting, an example of a value, the default, and its variable.
 func about(s config.Setting, variable string) string {
 	text := s.Doc
 	var more []string

@@ -25,7 +25,7 @@ type grid struct {
 	text bytes.Buffer
 }
 
-// table aligns what is written to it at the tabs; Flush it at the end.
+// table aligns the text that is written to it at the tabs; Flush it at the end.
 func table(w io.Writer) *grid { return &grid{w: w} }
 
 func (g *grid) Write(p []byte) (int, error) { return g.text.Write(p) }

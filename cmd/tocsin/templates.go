@@ -42,7 +42,7 @@ func (c *templatesShowCmd) Run(a *app) error {
 
 type templatesPhrasesCmd struct{}
 
-// Run prints each phrase with its English sentence, whose slots are its values.
+// Run prints each phrase with its English sentence. The slots of the sentence are its values.
 func (*templatesPhrasesCmd) Run(a *app) error {
 	set, err := a.settings.Templates()
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *templatesCheckCmd) Run(a *app) error {
 	return err
 }
 
-// within says what is wrong with a file of dir by a path that an editor finds.
+// within describes an error in a file of dir by a path that an editor finds.
 func within(dir string, err error) string {
 	e, ok := errors.AsType[*notice.Error](err)
 	if !ok || dir == "" {

@@ -64,7 +64,7 @@ func printOutcome(w io.Writer, st notice.Status) {
 	}
 }
 
-// outcome is what has become of a notice, in numbers.
+// outcome sums up a notice in numbers.
 func outcome(st notice.Status) string {
 	words := []string{count(delivered(st)) + " sent"}
 	for _, c := range []struct {

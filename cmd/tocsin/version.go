@@ -20,7 +20,7 @@ func versionLine() string {
 // buildVersion is set by the linker: see the Makefile.
 var buildVersion string
 
-// version is what the build was stamped with, or the module's.
+// version returns the version that the build was stamped with, or the module's.
 func version() string {
 	if buildVersion != "" {
 		return buildVersion

@@ -27,7 +27,8 @@ type webhooksListCmd struct {
 	JSON bool `name:"json" help:"Print the list as JSON."`
 }
 
-// forgotten is how long a receiver may be out of all settings before list says so: a server says every minute what it has.
+// forgotten is how long a receiver may be out of all settings before list says so. Every server names its receivers
+// once a minute.
 const forgotten = 3 * time.Minute
 
 func (c *webhooksListCmd) Run(ctx context.Context, a *app) error {

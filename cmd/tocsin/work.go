@@ -26,8 +26,8 @@ import (
 
 type workCmd struct{}
 
-// Run sends until it is told to stop, and then finishes what is under way. Postgres and Redis may be away when
-// it starts, and later.
+// Run sends until it is told to stop, and then finishes the mails that are under way. Postgres and Redis may be away
+// when it starts, and later.
 func (*workCmd) Run(ctx context.Context, a *app) error {
 	set, err := a.settings.Work()
 	if err != nil {
@@ -138,7 +138,7 @@ func pacePool(ctx context.Context, pacer *pace.Pacer, quotas *delivery.Quotas) (
 	return func() { end(); both.Wait() }
 }
 
-// pacing returns what says when a mail may leave, by the limits of the settings.
+// pacing returns the pacer, which says when a mail may leave, by the limits of the settings.
 func pacing(set config.Work, relays *send.Pool, logger *slog.Logger) (*pace.Pacer, error) {
 	o := paceOptions(set, relays)
 	o.Worker, o.Next, o.Health, o.Logger = processName(), relays.Next, relays.Health, logger
