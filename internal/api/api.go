@@ -1,7 +1,7 @@
 // Package api serves Tocsin over HTTP, and is its client.
 //
 // Server puts two things behind a bearer token: a Desk, which takes an operator's decisions, and a Book, which
-// keeps customers and says what became of every delivery. Client is what the command line uses to reach it. Bodies are the
+// keeps customers and tells the state of every delivery. The command line reaches the server by Client. Bodies are the
 // types of package notice; every error is an RFC 9457 problem document that never repeats personal data.
 package api
 
@@ -19,8 +19,8 @@ type Desk interface {
 	// Draft makes a draft, or replaces the one of the same key. After release the same body answers with
 	// created false, and another body is a conflict.
 	Draft(ctx context.Context, body notice.Body, who string) (st notice.Status, created bool, err error)
-	// Preview is the dry run, with a sample per language and what v asks for. It keeps nothing, but of a draft the plan, as
-	// PreviewDraft does.
+	// Preview is the dry run, with a sample per language and the extras that v asks for. It keeps nothing, but of a draft
+	// the plan, as PreviewDraft does.
 	Preview(ctx context.Context, body notice.Body, v notice.Previewing) (notice.Plan, error)
 	// PreviewDraft is the dry run of a draft: a release of the plan's digest takes it as it was shown.
 	PreviewDraft(ctx context.Context, ref string, v notice.Previewing) (notice.Plan, error)
@@ -29,7 +29,7 @@ type Desk interface {
 	// Planning is how many customers the planning of a draft has come to, and whether it is under way.
 	Planning(ctx context.Context, ref string) (customers int, running bool, err error)
 	// Release freezes body and audience and starts the sending; released is false when it had been released before. A plan
-	// that was shown and does not stand any more is an error of class plan_changed, which says how what would go now differs.
+	// that was shown and does not stand any more is an error of class plan_changed, which counts the differences.
 	Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error)
 	// Approve releases the plan that was shown, in the name of another person than the authors of the draft.
 	Approve(ctx context.Context, ref string, a notice.Approving, who string) (st notice.Status, released bool, err error)
@@ -47,16 +47,16 @@ type Desk interface {
 	Settle(ctx context.Context, ref string, s notice.Settlement, who string) (notice.Settled, error)
 	// AddAddress sends a released notice to another address of one of its customers. A repeated call changes nothing.
 	AddAddress(ctx context.Context, ref string, a notice.Adding, who string) (notice.Added, error)
-	// Reconcile settles deliveries by what a relay's log shows.
+	// Reconcile settles deliveries by the evidence of a relay's log.
 	Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
-	// Relayed records what a relay's log says as it is written.
+	// Relayed records the lines of a relay's log as the relay writes them.
 	Relayed(ctx context.Context, words []ledger.Relayed, who string) (ledger.RelayedResult, error)
-	// TakeReturned records what a mail that came back says.
+	// TakeReturned records the content of a mail that came back.
 	TakeReturned(ctx context.Context, raw []byte) (notice.BounceReceipt, error)
 	// Message makes the mail of a delivery again, and says whether it is the one that was sent.
 	Message(ctx context.Context, ref string, seq int) (notice.Message, error)
-	// Look answers whether they got it, of whom the text is an address, an id, a name, a Message-ID or the id of a relay's queue; of one
-	// notice alone where ref is not "".
+	// Look answers whether a customer got it. The text is their address, id or name, a Message-ID, or the id of a relay's
+	// queue. Where ref is not "", the answer is of that notice alone.
 	Look(ctx context.Context, text, ref string) (notice.Found, error)
 	// LookAt is the same of one delivery of a notice.
 	LookAt(ctx context.Context, ref string, seq int) (notice.Found, error)
@@ -70,7 +70,7 @@ type Desk interface {
 	Test(ctx context.Context, body notice.Body, to, who string) (map[string]notice.Answer, error)
 }
 
-// Book reads the ledger and keeps the customers; package ledger implements it. What does not exist is a
+// Book reads the ledger and keeps the customers; package ledger implements it. A thing that does not exist is a
 // *notice.Error with CodeNotFound.
 type Book interface {
 	// Notices is a page of the notices, the newest first.
@@ -86,20 +86,20 @@ type Book interface {
 	EachDelivery(ctx context.Context, noticeID int64, state *notice.DeliveryState, fn func(notice.Delivery) error) error
 	// Uncertain is a page of a notice's uncertain deliveries by seq.
 	Uncertain(ctx context.Context, ref string, after, limit int) ([]ledger.Uncertain, error)
-	// History lists what a customer, or an address, was to be told. addressKey is "" for what is no address.
+	// History lists the notices that were for a customer, or an address. addressKey is "" for a text that is no address.
 	History(ctx context.Context, idOrAddress, addressKey string) ([]notice.HistoryEntry, error)
 	Customer(ctx context.Context, id string) (notice.Customer, error)
 	// PutCustomer keeps a customer, in the place of one with the same id, and returns it as kept.
 	PutCustomer(ctx context.Context, row notice.CustomerRow) (kept notice.Customer, created bool, err error)
-	// PatchCustomer changes what the row gives of a customer who is there, and returns it as kept.
+	// PatchCustomer changes the fields that the row gives of a customer who is there, and returns the customer as kept.
 	PatchCustomer(ctx context.Context, row notice.CustomerRow) (kept notice.Customer, err error)
 	// Customers is a page of the customers by id.
 	Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Customer, error)
 	// AttributeNames are those that some customer has.
 	AttributeNames(ctx context.Context) ([]string, error)
-	// CustomerFaults lists what was kept once and is refused today; judge says what is wrong with an id, "" for nothing.
+	// CustomerFaults lists values that were kept once and are refused today; judge says the fault of an id, "" for none.
 	CustomerFaults(ctx context.Context, most int, judge func(id string) string) ([]notice.CustomerFault, error)
-	// DeleteCustomer erases a customer, also from what was frozen of them.
+	// DeleteCustomer erases a customer, also from the frozen recipients.
 	DeleteCustomer(ctx context.Context, id string) error
 	// ImportCustomers takes in a customer file.
 	ImportCustomers(ctx context.Context, rows ledger.CustomerRows, o notice.ImportOptions) (notice.ImportReport, error)
@@ -137,7 +137,7 @@ type Book interface {
 	Limits(ctx context.Context) ([]notice.DomainLimit, error)
 	SetLimit(ctx context.Context, l notice.DomainLimit, span time.Duration, who string) (notice.DomainLimit, error)
 	ClearLimit(ctx context.Context, domain, who string) (notice.DomainLimit, error)
-	// Acts is a page of the log of who did what, the newest first.
+	// Acts is a page of the log of acts with their actors, the newest first.
 	Acts(ctx context.Context, p notice.ActPage) ([]notice.Act, error)
 }
 
@@ -148,14 +148,14 @@ type Receipt struct {
 	Created bool `json:"created"`
 }
 
-// TestMail is what became of one test mail.
+// TestMail is the result of one test mail.
 type TestMail struct {
 	Language string `json:"language"`
 	Outcome  string `json:"outcome"` // sent, later, never or uncertain
 	Relay    string `json:"relay"`
 	SMTPCode int    `json:"smtp_code"` // 0 = none heard
 	Enhanced string `json:"enhanced_code"`
-	SMTPText string `json:"smtp_text"` // the relay's answer, or what went wrong before there was one
+	SMTPText string `json:"smtp_text"` // the relay's answer, or the fault where there was none
 }
 
 // Format is the media type of a customer file.
@@ -171,7 +171,7 @@ const (
 type CustomerFile struct {
 	Format     Format
 	Encoding   string            // by its name in the Encoding Standard; "": it is recognised
-	Map        map[string]string // the columns whose header does not call them what they are; "" leaves one out
+	Map        map[string]string // the fields of columns with a header of another name; "" leaves one out
 	Attributes []string          // columns that are attributes though their names look like a field's
 	notice.ImportOptions
 }

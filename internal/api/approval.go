@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// approvingBody is notice.Approving, of which only what is meant need be sent.
+// approvingBody is notice.Approving, of which clients may leave out the optional fields.
 type approvingBody struct {
 	Plan     string   `json:"plan" doc:"digest of the plan that was shown: that one goes, or nothing does" maxLength:"64" pattern:"^[0-9a-f]{64}$"`
 	Allow    []string `json:"allow,omitempty" doc:"checks that are overruled, beside those that were when the release was asked for" maxItems:"10"`

@@ -27,7 +27,7 @@ func TestAMailThatCameBackIsHandedIn(t *testing.T) {
 	if err != nil || got.Effect == nil || got.Effect.State != notice.DeliveryBounced || got.MatchedBy != notice.MatchedByToken {
 		t.Errorf("%+v, %v", got, err)
 	}
-	// A mail that is longer than what is looked at is taken all the same.
+	// A mail that is longer than the part that is looked at is taken all the same.
 	if _, err := b.client.TakeBounce(ctx, []byte(mail+strings.Repeat("x", 2*maxReturned))); err != nil {
 		t.Error(err)
 	}

@@ -15,9 +15,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Client speaks to a Tocsin server. What the server refuses comes back as the *notice.Error that it was; other
-// errors say in one line what to do about them. GETs are tried again for ten seconds while the server cannot be
-// reached or answers 502, 503 or 504, everything else only while the connection is refused: nothing has happened then.
+// Client speaks to a Tocsin server. A refusal of the server comes back as the *notice.Error that it was; other
+// errors hold advice in one line. GETs are tried again for ten seconds while the server cannot be reached or answers
+// 502, 503 or 504. Other requests are tried again only while the connection is refused: nothing has happened then.
 // A Client may be used by several goroutines.
 type Client struct {
 	base     string // without a slash at the end
@@ -107,7 +107,7 @@ func (cl *Client) send(ctx context.Context, c call) (*http.Response, error) {
 			return resp, nil
 		}
 		if until.IsZero() {
-			// Counted from the first failure: what was waited for a status before it does not use the time up.
+			// Counted from the first failure: the wait for a status before it does not use the time up.
 			until = time.Now().Add(cl.patience)
 		}
 		if !again(err, status(resp)) || time.Now().Add(pause).After(until) {
@@ -166,7 +166,7 @@ func status(resp *http.Response) int {
 	return resp.StatusCode
 }
 
-// untilReached tries a GET again while the server, or what stands before or behind it, is away.
+// untilReached tries a GET again while the server, a proxy before it or a server behind it is away.
 func untilReached(err error, status int) bool {
 	if err != nil {
 		return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
@@ -174,5 +174,5 @@ func untilReached(err error, status int) bool {
 	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout
 }
 
-// whileRefused tries again what surely has not reached the server.
+// whileRefused tries a request again that surely has not reached the server.
 func whileRefused(err error, _ int) bool { return refused(err) }

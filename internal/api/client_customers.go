@@ -64,7 +64,7 @@ func (cl *Client) PatchCustomer(ctx context.Context, id string, patch map[string
 	return kept, err
 }
 
-// DeleteCustomer erases the customer; what was sent stays counted, without a name or an address.
+// DeleteCustomer erases the customer; mails that were sent stay counted, without a name or an address.
 func (cl *Client) DeleteCustomer(ctx context.Context, id string) error {
 	return cl.do(ctx, call{method: http.MethodDelete, path: customerPath(id, "")}, nil)
 }

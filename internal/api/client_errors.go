@@ -59,7 +59,7 @@ func (cl *Client) unreached(err error) error {
 		return context.Canceled
 	}
 	if file, ok := errors.AsType[*fs.PathError](err); ok {
-		return file // what was to be sent could not be read
+		return file // the file that was to be sent could not be read
 	}
 	cause := err
 	if u, ok := errors.AsType[*url.Error](err); ok {

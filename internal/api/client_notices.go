@@ -70,7 +70,7 @@ func (cl *Client) Approve(ctx context.Context, ref string, a notice.Approving) (
 	return r, err
 }
 
-// Pause stops the sending until Resume; at most what is already marked still leaves.
+// Pause stops the sending until Resume; at most the mails that are already marked still leave.
 func (cl *Client) Pause(ctx context.Context, ref string) (notice.Status, error) {
 	return cl.decide(ctx, ref, "/pause")
 }
@@ -81,7 +81,7 @@ func (cl *Client) Resume(ctx context.Context, ref string, r notice.Resuming) (st
 	return st, err
 }
 
-// Cancel ends the sending for good; at most what is already marked still leaves.
+// Cancel ends the sending for good; at most the mails that are already marked still leave.
 func (cl *Client) Cancel(ctx context.Context, ref string) (notice.Status, error) {
 	return cl.decide(ctx, ref, "/cancel")
 }

@@ -11,7 +11,7 @@ import (
 type Console interface {
 	// Routes are its handlers by pattern.
 	Routes() map[string]http.HandlerFunc
-	// SignedIn is the person whose session r shows, "" where there is none.
+	// SignedIn is the person of the session that r shows, "" where there is none.
 	SignedIn(r *http.Request) (name string, role notice.TokenRole, err error)
 	// With returns r with the one who was admitted.
 	With(r *http.Request, name string, role notice.TokenRole) *http.Request

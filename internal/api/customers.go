@@ -14,7 +14,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// customerBody is notice.Customer, of which only what is known need be sent.
+// customerBody is notice.Customer, of which clients may leave out unknown fields.
 type customerBody struct {
 	ID             string            `json:"id,omitempty" doc:"the one in the path; may be left out"`
 	Name           string            `json:"name,omitempty"`
@@ -103,7 +103,7 @@ type customerPatch struct {
 	Attributes     map[string]*string `json:"attributes,omitempty" doc:"those to change; null or an empty value takes one away"`
 }
 
-// patchInput takes the body as it is: a decoder into a struct could not tell null from what is absent.
+// patchInput takes the body as it is: a decoder into a struct could not tell null from an absent field.
 type patchInput struct {
 	ID      string `path:"id" doc:"the customer's external id"`
 	Type    string `header:"Content-Type" hidden:"true"`
@@ -185,7 +185,7 @@ func (in *importInput) options() (o audience.FileOptions, err error) {
 		return o, unsupported(string(FormatCSV), string(FormatNDJSON))
 	}
 	for _, m := range in.Map {
-		// A column may hold a = itself; what it is can't.
+		// The name of a column may hold a "="; that of its field or attribute can't.
 		i := strings.LastIndexByte(m, '=')
 		if i < 1 {
 			return o, notice.Invalid("map", "must be COLUMN=FIELD or COLUMN=ATTRIBUTE")

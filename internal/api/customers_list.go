@@ -18,7 +18,7 @@ type customerList struct {
 	Next      *string           `json:"next" doc:"after which id the next page begins; null at the end"`
 }
 
-// findBody names what is looked for in the body of a request: a path and a query end in logs.
+// findBody holds the search terms in the body of a request: a path and a query end in logs.
 type findBody struct {
 	Text    string `json:"text,omitempty" maxLength:"1000" doc:"in the id, the name, an address or an attribute, in any case"`
 	Address string `json:"address,omitempty" maxLength:"1000" doc:"the whole address, in any spelling"`
@@ -128,7 +128,7 @@ func (cl *Client) AttributeNames(ctx context.Context) ([]string, error) {
 	return l.Attributes, err
 }
 
-// CustomerFaults lists what was kept once and is refused today.
+// CustomerFaults lists values that were kept once and are refused today.
 func (cl *Client) CustomerFaults(ctx context.Context) ([]notice.CustomerFault, error) {
 	var l faultList
 	err := cl.do(ctx, call{method: http.MethodGet, path: "/v1/customer-faults", again: untilReached}, &l)

@@ -227,7 +227,7 @@ func TestALargeFileIsStreamed(t *testing.T) {
 func TestAFileThatIsRefusedIsReadOn(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	// Larger than what the sockets hold, so that the client is still writing when the header is refused.
+	// Larger than the buffers of the sockets, so that the client is still writing when the header is refused.
 	rows := io.MultiReader(strings.NewReader("name\n"), io.LimitReader(zeros{}, 20<<20))
 	if _, err := b.client.ImportCustomers(context.Background(), rows, CustomerFile{Format: FormatCSV}); notice.CodeOf(err) != notice.CodeInvalid {
 		t.Errorf("got %v", err)

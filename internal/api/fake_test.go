@@ -37,12 +37,12 @@ type fake struct {
 	moved      notice.Moving
 	how        notice.Releasing // of the last release
 	approved   notice.Approving
-	person     string // who approved last
+	person     string // the last person to approve
 	suppressed []notice.Suppression
 	page       notice.CustomerPage      // that Customers was asked for
 	patched    notice.CustomerRow       // by the last PATCH
 	options    notice.ImportOptions     // of the last import
-	fail       error                    // what the next calls return
+	fail       error                    // the error that the next calls return
 	onRow      func(notice.CustomerRow) // hears every imported row
 	keys       []ledger.Key
 	acts       []notice.Act // the newest first

@@ -45,7 +45,7 @@ func (s *Server) describeLimits(api huma.API) {
 		}, 404, 422)
 }
 
-// limits joins what the ledger and the workers know.
+// limits joins the limits of the ledger with those of the workers.
 func (s *Server) limits(ctx context.Context, _ *struct{}) (*answer[LimitList], error) {
 	set, err := s.book.Limits(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Server) setLimit(ctx context.Context, in *struct {
 	return ok(s.book.SetLimit(ctx, l, span, requestOf(ctx).who))
 }
 
-// heard is what the workers say of their pace.
+// heard is the pace that the workers report.
 func (s *Server) heard(ctx context.Context) (*notice.Pace, error) {
 	if s.pace == nil {
 		return &notice.Pace{Unheard: true}, nil

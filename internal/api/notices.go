@@ -19,7 +19,7 @@ const maxWait = 60 * time.Second
 // beat is how often a waited-for notice is looked at: the answer is to come within 100 ms of the change.
 const beat = 50 * time.Millisecond
 
-// answer is what huma writes as JSON, with its status where that is not 200.
+// answer is a body that huma writes as JSON, with its status where that is not 200.
 type answer[T any] struct {
 	Status int
 	Body   T
@@ -240,7 +240,7 @@ func (s *Server) move(ctx context.Context, in *struct {
 	return ok(tidyStatus(st), err)
 }
 
-// unholdingBody is notice.Unholding, of which only what is meant need be sent.
+// unholdingBody is notice.Unholding, of which clients may leave out any field.
 type unholdingBody struct {
 	Send      bool `json:"send,omitempty" doc:"nothing of it left after the backup: what is owed is sent"`
 	Uncertain bool `json:"uncertain,omitempty" doc:"it may have left: what is owed becomes uncertain, which is what happens where neither is said"`
@@ -260,7 +260,7 @@ func (s *Server) unhold(ctx context.Context, in *struct {
 	return ok(tidyStatus(st), err)
 }
 
-// settlementBody is notice.Settlement, of which only what is meant need be sent.
+// settlementBody is notice.Settlement, of which clients may leave out any field.
 type settlementBody struct {
 	Sent         bool   `json:"sent,omitempty" doc:"they arrived: uncertain → sent"`
 	Requeue      bool   `json:"requeue,omitempty" doc:"send (again): uncertain, failed or suppressed → queued"`

@@ -86,8 +86,8 @@ func serveDocument(document []byte) http.HandlerFunc {
 	}
 }
 
-// register adds an operation whose errors become problems. failures are the statuses, beside 401 and 500, that it
-// is documented to refuse with.
+// register adds an operation; its errors become problems. failures are the statuses besides 401 and 500 that the
+// document has for its refusals.
 func register[I, O any](s *Server, api huma.API, op huma.Operation, handle func(context.Context, *I) (*O, error), failures ...int) {
 	if op.MaxBodyBytes == 0 {
 		op.MaxBodyBytes = maxBody
@@ -142,7 +142,7 @@ func schemaName(t reflect.Type, hint string) string {
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
-// refine adds to the schemas what Go's types do not say: closed sets, and that no list is ever null.
+// refine adds two facts to the schemas that Go's types do not say: closed sets, and that no list is ever null.
 func refine(schemas map[string]*huma.Schema) {
 	// Huma describes its own errors, which are never sent.
 	delete(schemas, "ErrorModel")
@@ -194,7 +194,7 @@ func stateNames() (names []string) {
 	return names
 }
 
-// decodeJSON reads a body. Its errors say where it is wrong and never what it says.
+// decodeJSON reads a body. Its errors name the place of a fault and never repeat the body.
 func decodeJSON(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(v); err != nil {

@@ -16,7 +16,7 @@ import (
 	"tocsin/internal/hook"
 )
 
-// described is what the tests look at in the OpenAPI document.
+// described holds the parts of the OpenAPI document that the tests look at.
 type described struct {
 	OpenAPI    string `json:"openapi"`
 	Paths      map[string]map[string]operation

@@ -24,7 +24,7 @@ import (
 // problemType is the media type of RFC 9457.
 const problemType = "application/problem+json"
 
-// statusGone is logged for a request whose client did not wait for the answer.
+// statusGone is logged for a request where the client did not wait for the answer.
 const statusGone = 499
 
 // Problem is an error as the API writes it: an RFC 9457 problem document. None of its members repeats an address.
@@ -41,7 +41,7 @@ type Problem struct {
 	Changed *notice.Drift `json:"changed,omitempty" doc:"how what would go now differs from the plan that was shown"`
 }
 
-// FieldError is what is wrong with one field.
+// FieldError is the fault of one field.
 type FieldError struct {
 	Field   string `json:"field" doc:"such as windows[0].end; empty for the whole"`
 	Message string `json:"message"`
@@ -53,10 +53,10 @@ func (p *Problem) Error() string { return p.Detail }
 // GetStatus is the HTTP status.
 func (p *Problem) GetStatus() int { return p.Status }
 
-// ContentType is what huma labels the document with.
+// ContentType is the media type that huma labels the document with.
 func (p *Problem) ContentType(string) string { return problemType }
 
-// plain is a problem that is about the request rather than what it asks for.
+// plain is a problem with the request rather than with the thing that it asks for.
 func plain(status int, detail string) *Problem {
 	return &Problem{Type: "about:blank", Title: title(status), Status: status, Detail: detail}
 }
@@ -80,7 +80,7 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(p)
 }
 
-// problem is the one place where errors become HTTP. What it does not know is internal, and only logged.
+// problem is the one place where errors become HTTP. An error that it does not know is internal, and only logged.
 func (s *Server) problem(ctx context.Context, err error) *Problem {
 	req := requestOf(ctx)
 	p := s.classify(ctx, err)
@@ -173,8 +173,8 @@ func away(err error) bool {
 	return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "57P")
 }
 
-// invalid is the problem document of what huma found wrong before any handler ran. Huma repeats the values that
-// were sent; this keeps only which fields they stood in.
+// invalid is the problem document of the faults that huma found before any handler ran. Huma repeats the values that
+// were sent; this keeps only the names of their fields.
 func invalid(ctx context.Context, m *huma.ErrorModel) *Problem {
 	if m.Status == http.StatusUnsupportedMediaType {
 		p := unsupported("application/json")
@@ -242,7 +242,7 @@ func fieldName(field string) string {
 
 var address = regexp.MustCompile(`("[^"]*"|[^\s"]+)@[^\s"]+`)
 
-// scrub takes mail addresses out of a text that was made for whoever sent them, but may be logged on its way.
+// scrub takes mail addresses out of a text that was made for their sender, but may be logged on its way.
 func scrub(text string) string { return address.ReplaceAllString(text, "(address)") }
 
 // scrubbed takes ids that are mail addresses out of the examples.

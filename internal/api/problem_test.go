@@ -15,7 +15,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// problemIn decodes a problem document and checks what all of them have in common.
+// problemIn decodes a problem document and checks the members that all of them have in common.
 func problemIn(t *testing.T, resp *http.Response, text string) (p Problem) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &p); err != nil {

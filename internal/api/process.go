@@ -16,7 +16,7 @@ type health struct {
 	Status string `json:"status"`
 }
 
-// describeProcess registers what orchestrators and monitoring ask, and documents what is served beside huma.
+// describeProcess registers the routes for orchestrators and monitoring, and documents those that huma does not serve.
 func (s *Server) describeProcess(api huma.API) {
 	open := []map[string][]string{}
 	register(s, api, huma.Operation{OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Security: open,

@@ -17,7 +17,7 @@ import (
 // maxReconciled is how many deliveries one call can reconcile, each way.
 const maxReconciled = 1000
 
-// uncertainList is a page of what is uncertain.
+// uncertainList is a page of uncertain deliveries.
 type uncertainList struct {
 	Uncertain []ledger.Uncertain `json:"uncertain"`
 	Next      *int               `json:"next" doc:"after which seq the next page begins; null at the end"`
@@ -39,7 +39,7 @@ type evidenceBody struct {
 	At        time.Time `json:"at" doc:"when the relay took it"`
 }
 
-// relayedBody is what a relay's log says about mails.
+// relayedBody holds the lines of a relay's log about mails.
 type relayedBody struct {
 	Mails []relayedWord `json:"mails" minItems:"1" maxItems:"1000"`
 }
@@ -83,7 +83,7 @@ func (s *Server) relayed(ctx context.Context, in *struct{ Body relayedBody }) (*
 	return ok(s.desk.Relayed(ctx, words, requestOf(ctx).who))
 }
 
-// Relayed records what a relay's log says about at most 1,000 mails.
+// Relayed records the lines of a relay's log about at most 1,000 mails.
 func (cl *Client) Relayed(ctx context.Context, words []ledger.Relayed) (done ledger.RelayedResult, err error) {
 	var body relayedBody
 	for _, w := range words {
@@ -135,7 +135,7 @@ func (s *Server) reconcile(ctx context.Context, in *struct {
 	return ok(done, err)
 }
 
-// Uncertain returns all uncertain deliveries of a notice by seq, and what a relay's log must show to tell.
+// Uncertain returns all uncertain deliveries of a notice by seq, each with the time that a relay's log must cover.
 func (cl *Client) Uncertain(ctx context.Context, ref string) (all []ledger.Uncertain, err error) {
 	query := url.Values{"limit": {strconv.Itoa(maxPage)}}
 	for {
@@ -152,15 +152,15 @@ func (cl *Client) Uncertain(ctx context.Context, ref string) (all []ledger.Uncer
 	}
 }
 
-// Reconcile settles uncertain deliveries by what a relay's log shows, as many calls as that takes. After an error
-// it returns what was done before it; giving the same again does no harm.
+// Reconcile settles uncertain deliveries by the evidence of a relay's log, in as many calls as that takes. After an
+// error it returns the result up to then; giving the same again does no harm.
 func (cl *Client) Reconcile(ctx context.Context, ref string, r ledger.Reconciliation) (all ledger.Reconciled, err error) {
 	for len(r.Evidence)+len(r.Requeue) > 0 {
 		body := reconcileBody{LogFrom: inUTC(&r.LogFrom), LogUntil: inUTC(&r.LogUntil)}
 		for len(body.Evidence) < maxReconciled/2 && len(r.Evidence) > 0 {
 			body.Evidence, r.Evidence = append(body.Evidence, evidenceBody(r.Evidence[0])), r.Evidence[1:]
 		}
-		// What the log has comes first: it is certain, and asks for nothing.
+		// The evidence of the log comes first: it is certain, and asks for nothing.
 		for len(r.Evidence) == 0 && len(body.Requeue) < maxReconciled/2 && len(r.Requeue) > 0 {
 			body.Requeue, r.Requeue = append(body.Requeue, missingBody(r.Requeue[0])), r.Requeue[1:]
 		}

@@ -48,7 +48,7 @@ func (s *Server) describeRelays(api huma.API) {
 		}, 404)
 }
 
-// relays joins what the ledger and the workers know.
+// relays joins the relays of the ledger with those of the workers.
 func (s *Server) relays(ctx context.Context, _ *struct{}) (*answer[RelayList], error) {
 	all, err := s.book.Relays(ctx)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// releasingBody is notice.Releasing, of which only what is meant need be sent.
+// releasingBody is notice.Releasing, of which clients may leave out any field.
 type releasingBody struct {
 	Plan   string   `json:"plan,omitempty" doc:"digest of the plan that was shown: that one goes, or nothing does" maxLength:"64" pattern:"^[0-9a-f]{64}$"`
 	Allow  []string `json:"allow,omitempty" doc:"the checks that are overruled, by name, such as past; the log of the notice names them" maxItems:"10"`

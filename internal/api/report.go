@@ -170,7 +170,7 @@ func csvRow(d notice.Delivery) []string {
 	return row
 }
 
-// defuse makes a cell harmless: what a spreadsheet would take for a formula gets an apostrophe before it, which
+// defuse makes a cell harmless. A text that a spreadsheet would take for a formula gets an apostrophe before it, which
 // makes it text there; line ends and other control characters become spaces, so that a row stays a line.
 func defuse(cell string) string {
 	clean := strings.Map(func(r rune) rune {

@@ -19,10 +19,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// request is what the server keeps of a request while it lasts.
+// request holds the facts that the server keeps of a request while it lasts.
 type request struct {
 	id    string
-	who   string // who acts, as the log names them
+	who   string // the actor, as the log names them
 	route string // the pattern that it was routed by, "" for none
 	body  *timedBody
 	end   func(route string, status int) // of its span
@@ -165,7 +165,7 @@ func stringOf(crash any) string {
 // leastRate is how fast a body has to come on average, in bytes a second. Only a file may come as slowly as it likes.
 const leastRate = 1 << 10
 
-// timedBody is a request's body whose reads have deadlines of their own: the handler behind it may take longer.
+// timedBody is a request's body with deadlines for its reads: the handler behind it may take longer.
 type timedBody struct {
 	io.ReadCloser
 	wire     *http.ResponseController
@@ -210,7 +210,7 @@ func (b *timedBody) allow(d time.Duration) bool {
 }
 
 // timedWriter gives each write a deadline, so that a stream may last but a client cannot stall it, and remembers
-// what the log wants.
+// the status and the size for the log.
 type timedWriter struct {
 	http.ResponseWriter
 	wire   *http.ResponseController
@@ -250,7 +250,7 @@ func (w *timedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// refusal hears what the mux says of a request that it has no pattern for.
+// refusal hears the mux's answer to a request that it has no pattern for.
 type refusal struct {
 	header http.Header
 	status int

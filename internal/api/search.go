@@ -70,8 +70,8 @@ func (cl *Client) History(ctx context.Context, idOrAddress string) ([]notice.His
 	return l.Deliveries, err
 }
 
-// Look answers whether they got it, of whom the text is an address, an id, a name, a Message-ID or the id of a relay's queue; of one notice
-// alone where ref is not "".
+// Look answers whether a customer got it. The text is their address, id or name, a Message-ID, or the id of a relay's
+// queue. Where ref is not "", the answer is of that notice alone.
 func (cl *Client) Look(ctx context.Context, text, ref string) (f notice.Found, err error) {
 	err = cl.do(ctx, call{method: http.MethodPost, path: "/v1/search", body: searchBody{text, ref}, again: untilReached}, &f)
 	return f, err

@@ -22,7 +22,7 @@ type Options struct {
 	Desk Desk
 	Book Book
 	Log  *slog.Logger
-	// Pace says what paces the workers; nil, or its error, leaves that out of a status.
+	// Pace returns the pace of the workers; nil, or its error, leaves that out of a status.
 	Pace func(ctx context.Context) (*notice.Pace, error)
 	// Tokens are the bearer tokens of the settings, two while rotating: they may do everything. Keys returns those of the
 	// ledger; nil = there are none. Without any token, requests are answered that name a loopback host and come from no

@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// bundle is a server on a loopback port with what is behind it and a client before it.
+// bundle is a server on a loopback port with a fake desk and book behind it and a client before it.
 type bundle struct {
 	*fake
 	server *Server

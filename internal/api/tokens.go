@@ -29,7 +29,7 @@ type (
 	}
 )
 
-// access is an operation about who may do what.
+// access is an operation about tokens and people, and their roles.
 func access(id, method, path, summary string) huma.Operation {
 	return huma.Operation{OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"access"}}
 }
