@@ -43,6 +43,8 @@ func TestPages(t *testing.T) {
 		{"mails, half way", fmt.Sprintf("/notices/large/mails?state=sent&after=%d", *benchPages/2), ""}, {"mail", fmt.Sprintf("/notices/large/mails/%d", mail.Seq), ""},
 		{"search by address", "/search", "c7@example.com"}, {"search by id", "/search", "c7"}, {"search by name", "/search", "Customer 7"},
 		{"search by Message-ID", "/search", mail.MessageID}, {"log", "/acts", ""}, {"queues", "/queues", ""}, {"access", "/access", ""},
+		{"settings", "/settings", ""}, {"ready texts", "/templates", ""}, {"a ready text", "/templates/example?template=outage&phase=identified&language=nl", ""},
+		{"suppressions", "/suppressions", ""},
 	}
 	for _, page := range pages {
 		if page.name == "notice" || page.name == "incident" { // their tables are counted beside them
