@@ -140,7 +140,7 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// importsOf returns what a package imports, each with a file that does.
+// importsOf returns the imports of a package, each with a file that has it.
 func importsOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join("..", filepath.FromSlash(dir)))

@@ -47,7 +47,7 @@ func TestPages(t *testing.T) {
 		{"suppressions", "/suppressions", ""},
 	}
 	for _, page := range pages {
-		if page.name == "notice" || page.name == "incident" { // their tables are counted beside them
+		if page.name == "notice" || page.name == "incident" { // the server counts their tables apart from them
 			began := time.Now()
 			s.page(page.path, "")
 			s.counted(page.path)

@@ -25,7 +25,7 @@ func postfixProgram(name string) (string, error) {
 	return "", fmt.Errorf("%s is not installed; Debian's package postfix has it", name)
 }
 
-// sourceRun sends a captured mail mails times over sessions connections and returns what that took.
+// sourceRun sends a captured mail mails times over sessions connections and returns the figures of the run.
 func sourceRun(relay, mail string, mails, sessions int) (r figures, err error) {
 	program, err := postfixProgram("smtp-source")
 	if err != nil {

@@ -42,7 +42,7 @@ type benchSystem struct {
 	notices  int            // released so far
 }
 
-// figures are what one run took.
+// figures measure one run.
 type figures struct {
 	mails   int
 	took    time.Duration            // from the press to the last record
@@ -292,7 +292,7 @@ func (s *benchSystem) pause(tier string) (after time.Duration, err error) {
 	return max(0, after), err
 }
 
-// buildBinary builds what make build builds.
+// buildBinary builds the same program as make build.
 func buildBinary(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "tocsin")

@@ -18,7 +18,7 @@ import (
 // kind is a way to break the system.
 type kind struct {
 	name        string
-	on          string // what it breaks; two faults at once break two things
+	on          string // the thing that it breaks; two faults at once break two things
 	least, most time.Duration
 	begin       func(c *chaos) wound
 }
@@ -26,10 +26,10 @@ type kind struct {
 // wound is something broken.
 type wound struct {
 	mend   func()
-	healed func() bool // what must be true beside that mails are sent again; nil: nothing
+	healed func() bool // must be true besides that mails are sent again; nil: nothing must
 }
 
-// alone is on for what comes together with no other fault.
+// alone is the value of on for a fault that comes together with no other.
 const alone = ""
 
 func (k kind) holds(r *rand.Rand) time.Duration {
@@ -59,8 +59,8 @@ func (p chaosPlan) apiKinds() []kind {
 	}
 }
 
-// press is a release in which the API is killed or stopped; what mends it sees the release through. The first is
-// that of the notice to everybody, the others go to a fortieth of them each, as the next word on the same incident.
+// press is a release in which the API is killed or stopped; its mend sees the release through. The first release is
+// that of the notice to everybody. Each later one goes to a fortieth of them, as the next word on the same incident.
 func (c *chaos) press(stop bool) wound {
 	key := fmt.Sprintf("notice-%d", len(c.keys))
 	lines := []string{"incident: chaos"}
@@ -158,7 +158,7 @@ func (c *chaos) busyWorker() int {
 	return first
 }
 
-// holds is what a worker calls itself in its leases.
+// holds is the name of a worker in its leases.
 func holds(p *program) string {
 	host, _, _ := strings.Cut(holder(), "/")
 	return fmt.Sprintf("%s/%d", host, p.Process.Pid)

@@ -14,7 +14,7 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// smallDisk is a file system whose size can be changed.
+// smallDisk is a file system of a size that can be changed.
 type smallDisk struct{ dir string }
 
 // roomyDisk is its size while there is room, in bytes.
@@ -43,7 +43,7 @@ func newSmallDisk(t *testing.T) (*smallDisk, error) {
 // fill leaves no room on the disk.
 func (d *smallDisk) fill() error {
 	var err error
-	for range 100 { // what is written meanwhile can't be left out
+	for range 100 { // a write in between makes the new size too small
 		var s syscall.Statfs_t
 		if err = syscall.Statfs(d.dir, &s); err != nil {
 			return err

@@ -26,7 +26,7 @@ const (
 )
 
 // wire stands between the workers and the sink, as two relays: the first with TLS, the second without. It plays
-// their faults, paces them, and is the witness of what a worker can have heard.
+// their faults, paces them, and is the witness of the answers that a worker can have heard.
 type wire struct {
 	upstream      string
 	plain, secure net.Listener
@@ -284,7 +284,7 @@ func (d *dialogue) message(asked time.Time) bool {
 			d.note(d.cut, id)
 			d.reset()
 		}
-		// What came of the message goes on to the sink, which must not take it.
+		// The part of the message that came goes on to the sink, which must not take it.
 		d.sink.Write(body)
 		return false
 	}

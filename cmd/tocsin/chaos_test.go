@@ -34,8 +34,8 @@ var (
 //
 //	make chaos
 //
-// It is left out unless a seed is given. A seed decides which faults come, in which order and for how long; what
-// the processes do meanwhile no seed decides.
+// It is left out unless a seed is given. A seed decides which faults come, in which order and for how long. It does
+// not decide the moves of the processes meanwhile.
 func TestChaos(t *testing.T) {
 	if *chaosSeeds == "" {
 		t.Skip("make chaos runs it; TestChaosShare is the short share")
@@ -77,7 +77,7 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// TestChaosShare is what of TestChaos is short enough for every day.
+// TestChaosShare is the part of TestChaos that is short enough for every day.
 func TestChaosShare(t *testing.T) {
 	t.Parallel()
 	kinds := []string{"worker-kill", "redis-restart", "postgres-crash", resetAfterDot, hanging}
@@ -112,7 +112,7 @@ func TestASeedDrawsTheSameFaultsAgainAndEveryKindOfThem(t *testing.T) {
 	}
 }
 
-// chaosPlan is what decides a run.
+// chaosPlan decides a run.
 type chaosPlan struct {
 	seed                        uint64
 	recipients, faults, workers int
@@ -179,7 +179,7 @@ func (p chaosPlan) steps(r *rand.Rand) (all []step) {
 	return all
 }
 
-// run sends a notice while it breaks everything, and checks what became of it.
+// run sends a notice while it breaks everything, and checks the outcome.
 func (p chaosPlan) run(t *testing.T) {
 	t.Logf("replay: %s", p.replay())
 	c := newChaos(t, p)

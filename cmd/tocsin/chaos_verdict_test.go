@@ -64,7 +64,7 @@ func (c *chaosTable) String() string {
 	return b.String()
 }
 
-// verdict is what became of a run.
+// verdict is the outcome of a run.
 type verdict struct {
 	recipients, mails, sent, doubles, lost int
 	uncertain, arrived                     int // of the uncertain ones: in the sink
@@ -79,7 +79,7 @@ func (v *verdict) problem(format string, args ...any) {
 	v.problems = append(v.problems, fmt.Sprintf(format, args...))
 }
 
-// check holds what the ledger says of every notice against what the sink has and what the relays have answered.
+// check holds the ledger's account of every notice against the mails in the sink and the answers of the relays.
 func (c *chaos) check() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +126,7 @@ func (c *chaos) check() {
 	}
 }
 
-// checkRow judges one delivery. Whoever holds what it reads has locked it.
+// checkRow judges one delivery. The caller holds the locks of c and of its wire.
 func (c *chaos) checkRow(v *verdict, key string, row notice.Delivery) {
 	got := c.mails[row.MessageID]
 	name := fmt.Sprintf("delivery %d of %s, %s after %d attempts", row.Seq, key, row.State, row.Attempts)
@@ -165,7 +165,7 @@ func (c *chaos) checkRow(v *verdict, key string, row notice.Delivery) {
 	}
 }
 
-// checkMails counts the mails in the sink, by what stands in them.
+// checkMails counts the mails in the sink, by their notice and mailbox.
 func (c *chaos) checkMails(v *verdict, accounted map[string]bool) {
 	per := map[arrival]int{}
 	for id, mails := range c.mails {

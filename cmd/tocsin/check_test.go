@@ -21,8 +21,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// safeServers are set up as production wants them, which those of testkit are not: what was written is on the disk. The
-// tests of this process share them.
+// safeServers are set up as production wants them: each write is on the disk. The servers of testkit are not. The tests
+// of this process share them.
 var safeServers = sync.OnceValues(func() (*local.Services, error) {
 	ctx := context.Background()
 	s, err := local.Start(ctx, local.Options{})
@@ -41,8 +41,8 @@ var safeServers = sync.OnceValues(func() (*local.Services, error) {
 	return s, client.ConfigSet(ctx, "appendonly", "yes").Err()
 })
 
-// inOrder is an installation in which nothing is wrong: its environment but for what changes replaces or, with
-// an empty value, takes out.
+// inOrder is an installation in which nothing is wrong. It returns the environment with the changes, of which an empty
+// value takes a variable out.
 func inOrder(t *testing.T, changes ...string) (env []string) {
 	t.Helper()
 	testkit.NeedsServers(t)

@@ -47,7 +47,7 @@ type composition struct {
 	Networks map[string]struct{ Internal bool }
 }
 
-// readComposition has docker-compose.yml read with these variables, NAME=value, and returns what Compose says against it.
+// readComposition has docker-compose.yml read with these variables, NAME=value, and returns the complaint of Compose.
 func readComposition(t *testing.T, variables ...string) (c composition, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "run", "./compose", "../docker-compose.yml")
@@ -258,7 +258,7 @@ func TestTheCompositionSendsANotice(t *testing.T) {
 	for _, part := range []string{"relay inbox", "relay secured", "redis", "postgres"} {
 		n := 0
 		for _, f := range checked.Findings {
-			// The servers of this test leave out what waits for the disk, which is found.
+			// The servers of this test do not wait for the disk, which is found.
 			if f.Part == part && (f.Level != notice.LevelError || strings.Contains(f.Message, "fsync")) {
 				n++
 			} else if f.Part == part {

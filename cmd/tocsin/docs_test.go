@@ -16,7 +16,7 @@ import (
 )
 
 // TestTheExamplesOfTheAPIDocumentRun runs the commands of docs/api.md in their order, in one directory, and compares
-// what they print with what the document says: all of a text, and of JSON the fields that it shows.
+// their output with that in the document: all of a text, and of JSON the fields that it shows.
 func TestTheExamplesOfTheAPIDocumentRun(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/api.md")

@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// listed writes a notice directory with a list of customers beside it.
+// listed writes a notice directory with a list of customers in it.
 func (s *system) listed(key, audience, list string) string {
 	return s.write(map[string]string{
 		"notice.yaml": "key: " + key + "\nincident: thread\nkind: outage\nphase: identified\naudience: " + audience + "\n",
@@ -21,8 +21,8 @@ func (s *system) listed(key, audience, list string) string {
 	})
 }
 
-// TestAudiencesByListAndByEarlierNotice sends to a list, to whoever got that and has come since, and has the list of
-// suppressions keep some back.
+// TestAudiencesByListAndByEarlierNotice sends to a list, then to those who got that and those who have come since. The
+// list of suppressions keeps some back.
 func TestAudiencesByListAndByEarlierNotice(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -30,7 +30,7 @@ func TestAudiencesByListAndByEarlierNotice(t *testing.T) {
 	s.work()
 	const byList = "{customers: list.csv}"
 
-	// What is wrong is named by line and id, and nothing is sent.
+	// A mistake is named by line and id, and nothing is sent.
 	for _, c := range []struct {
 		audience, list string
 		want           []string

@@ -81,7 +81,7 @@ func TestABounceIsKnownByItsToken(t *testing.T) {
 	changed := from[:len("bounces+")+9] + letter + from[len("bounces+")+10:]
 	take(dsn(changed, "5.1.1", "550 5.1.1 no such user", "Subject: x"), "bounce no_such_mailbox ")
 	take(dsn("status@example.net", "5.1.1", "550 5.1.1 no such user", "To: "+mails[forged].RcptTo[0]), "bounce no_such_mailbox ")
-	// One whose report names the mail and its mailbox is known by these.
+	// A bounce with a report that names the mail and its mailbox is known by these.
 	raw := string(dsn("status@example.net", "5.7.1", "550 5.7.1 blocked by policy", "Message-ID: "+mails[unsaid].MessageID))
 	take([]byte(raw), "bounce policy ")
 	take([]byte(strings.ReplaceAll(raw, "customer@example.com", mails[unsaid].RcptTo[0])), "bounce policy message_id bounced changed=true suppressed=false")

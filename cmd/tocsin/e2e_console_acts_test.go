@@ -66,7 +66,7 @@ func TestSupportSendsToAnotherAddressInABrowser(t *testing.T) {
 	b.fill("#another-address", "no address\r")
 	b.wantText("This is no mail address")
 
-	// A customer without a mailbox, for whom no mail was made, says on the phone where the notice is to go.
+	// A customer without a mailbox got no mail, and says on the phone where the notice is to go.
 	b.open(fmt.Sprintf("/notices/n1/mails/%d", s.search("c5").Deliveries[0].Delivery.Seq))
 	b.wantText("No: the customer has no mailbox")
 	b.wantText("c5")

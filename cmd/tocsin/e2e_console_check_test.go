@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// checked is a system with a notice before, and one whose dry run has something to say of each kind.
+// checked is a system with an earlier notice, and one with a dry run that finds something of each kind.
 func checked(t *testing.T) (s *system, dir string) {
 	t.Helper()
 	s = start(t)
@@ -50,8 +50,8 @@ func TestADryRunSaysWhereTheMailsGo(t *testing.T) {
 	}
 }
 
-// TestACheckIsAPageInABrowser, of a draft notice and of one that is written in the console, with script and without: it says what the command line's
-// dry run does, shows the mail of one customer, and releases the plan that it shows.
+// TestACheckIsAPageInABrowser, of a draft notice and of one that is written in the console, with script and without. The
+// page says the same as the command line's dry run, shows the mail of one customer, and releases the plan that it shows.
 func TestACheckIsAPageInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestADryRunSaysWhereTheMailsGo, and TestEveryExampleIsImportedAndExported")

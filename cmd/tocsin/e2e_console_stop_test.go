@@ -7,8 +7,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// TestAReleaseIsApprovedAndStoppedInABrowser, with script and without: another person releases the plan that was asked for, one press stops the
-// notice, and one sends it on. Who may only look, or wrote on it, has no part in that.
+// TestAReleaseIsApprovedAndStoppedInABrowser, with script and without: another person releases the plan that was asked
+// for, one press stops the notice, and one sends it on. A person who may only look, or wrote on it, has no part in that.
 func TestAReleaseIsApprovedAndStoppedInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser, and TestAnotherPersonApprovesAReleaseToMany")

@@ -22,7 +22,7 @@ func (s *system) importing(text string, args ...string) (r notice.ImportReport, 
 	return r, errs, code
 }
 
-// customerIs compares a customer with what customers show prints.
+// customerIs compares a customer with the output of customers show.
 func (s *system) customerIs(want notice.Customer) {
 	s.t.Helper()
 	var got notice.Customer
@@ -71,7 +71,7 @@ func TestCustomersThroughTheCommands(t *testing.T) {
 	}
 	s.customerIs(notice.Customer{ID: "M1", Email: "m1@example.com", Attributes: map[string]string{"tz": "x"}})
 
-	// What looks the same is the same.
+	// Values that look the same are the same.
 	s.importing("id,name,email,City\nN1,N,n1@example.com,Zürich\n")
 	s.importing("id,name,email,city\nN2,N,n2@example.com,Zu\u0308rich\nN3,N,n3@example.com,Zürich\u200b\nN4,N,n4@example.com,\ufeffZürich\n")
 	if n := s.found("city", "CITY = \"Zu\u0308rich\""); n != 4 {
@@ -124,7 +124,7 @@ func TestCustomersAreListedExportedAndErased(t *testing.T) {
 	if len(list.Customers) != 2 {
 		t.Errorf("found %+v", list)
 	}
-	// What is exported and imported again is unchanged, all of it.
+	// Customers that are exported and imported again are unchanged, all of them.
 	for _, format := range []string{"csv", "ndjson"} {
 		file := filepath.Join(t.TempDir(), "all."+format)
 		s.must(nil, "customers", "export", "--format", format, "--out", file)

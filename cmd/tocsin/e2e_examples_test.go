@@ -34,8 +34,8 @@ func untimed(text string) string {
 	})
 }
 
-// reader is a customer whose mail is held against a golden: the first one of the file that is like this and whose
-// mailbox is his alone.
+// reader is a customer with a mail that is held against a golden: the first one of the file that is like this and
+// shares the mailbox with nobody.
 type reader struct {
 	golden string
 	like   func(notice.CustomerRow) bool
@@ -146,7 +146,7 @@ func exampleEnded(t *testing.T, st notice.Status, code int) {
 // goldenMail is a mail that others are to read too.
 type goldenMail struct{ name, raw string }
 
-// mailsOf returns what the sink has of a notice, by mailbox.
+// mailsOf returns the mails of a notice in the sink, by mailbox.
 func (s *system) mailsOf(key string) map[string]sink.Mail {
 	s.t.Helper()
 	of := map[string]sink.Mail{}

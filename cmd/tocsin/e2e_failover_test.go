@@ -101,7 +101,7 @@ func TestASwitchoverWhileANoticeIsSentNeedsNoHand(t *testing.T) {
 	}
 }
 
-// TestAFailoverThatLosesCommitsIsHeld kills the primary of a pair whose standby lacks the last commits.
+// TestAFailoverThatLosesCommitsIsHeld kills the primary of a pair while the standby lacks the last commits.
 func TestAFailoverThatLosesCommitsIsHeld(t *testing.T) {
 	eachFailover(t, func(t *testing.T) {
 		p, s, came, workers := onPostgresPair(t, false)

@@ -89,8 +89,8 @@ func TestALaterNoticeOvertakesTheEarlier(t *testing.T) {
 	}
 }
 
-// TestALedgerRestoredUnderLivingWorkersIsHeld puts back a copy of the data directory that is older than what was
-// sent, while the workers and Redis live on.
+// TestALedgerRestoredUnderLivingWorkersIsHeld puts back a copy of the data directory that is older than the last
+// mails, while the workers and Redis live on.
 func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	t.Parallel()
 	s := startAlone(t)
@@ -109,7 +109,7 @@ func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	if st.Reason != notice.ReasonRestored {
 		t.Errorf("held as %q", st.Reason)
 	}
-	// What was marked before may still have left; after the grace nothing does.
+	// Mails that were marked before may still have left; after the grace none does.
 	held := s.sink.Count()
 	// A notice that is released now may be one that the backup does not know.
 	if out, _, code := s.run("notice", "send", s.notice("outage-2"), "--yes", "--json"); code != 1 || s.status("outage-2").State != notice.Held {
@@ -133,7 +133,7 @@ func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 }
 
 // TestADumpThatIsRestoredIsHeld moves the ledger by dump and restore into another database while a notice goes out:
-// what left after the dump must not leave again from there.
+// mails that left after the dump must not leave again from there.
 func TestADumpThatIsRestoredIsHeld(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -23,7 +23,7 @@ func documentedCustomers(t *testing.T) (document, csv string) {
 	return document, block[1]
 }
 
-// chosen is how many customers an audience has, by the dry run; errs is what a refusal says.
+// chosen is how many customers an audience has, by the dry run; errs is the text of a refusal.
 func (s *system) chosen(audience string, files ...string) (n int, plan notice.Plan, errs string) {
 	s.t.Helper()
 	all := map[string]string{

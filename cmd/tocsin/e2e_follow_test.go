@@ -7,7 +7,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestALogThatIsFollowedSettlesByItself has a real Postfix take mails whose answers nobody heard, and follows its log.
+// TestALogThatIsFollowedSettlesByItself has a real Postfix take mails. Nobody hears its answers, and its log is followed.
 func TestALogThatIsFollowedSettlesByItself(t *testing.T) {
 	t.Parallel()
 	s := start(t)

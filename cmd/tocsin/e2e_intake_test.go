@@ -27,7 +27,7 @@ func (s *system) bouncesToken() string {
 	return made.Token
 }
 
-// dead imports n customers whose mailboxes are at dead.example, where Postfix takes all mail and has no mailbox.
+// dead imports n customers with addresses at dead.example, where Postfix takes all mail and has no mailbox.
 func (s *system) dead(n int) {
 	s.t.Helper()
 	rows := "id,name,email\n"

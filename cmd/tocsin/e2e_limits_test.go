@@ -9,7 +9,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestALimitThatIsSetBindsAllWorkersAtOnce has two workers whose file lets one mail an hour go to the domain of all customers.
+// TestALimitThatIsSetBindsAllWorkersAtOnce has two workers with a file that lets one mail an hour go to the domain of
+// all customers.
 func TestALimitThatIsSetBindsAllWorkersAtOnce(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -75,10 +75,10 @@ func (l *faultyLine) isSprung() bool {
 
 var dot = []byte("\r\n.\r\n")
 
-// forth copies what the client sends; once sprung and told to keep a dot, up to the first one.
+// forth copies the client's bytes; once sprung and told to keep a dot, up to the first one.
 func (l *faultyLine) forth(client, server net.Conn, keepDot bool) {
 	defer server.Close()
-	var tail []byte // what went before, since a dot may come in parts
+	var tail []byte // the bytes before, since a dot may come in parts
 	b := make([]byte, 1<<15)
 	for {
 		n, err := client.Read(b)
@@ -96,7 +96,7 @@ func (l *faultyLine) forth(client, server net.Conn, keepDot bool) {
 	}
 }
 
-// back copies what the server answers; when sprung all but the answer to a dot, and nothing after it.
+// back copies the server's answers; when sprung all but the answer to a dot, and nothing after it.
 func (l *faultyLine) back(client, server net.Conn, keepDot bool) {
 	b := make([]byte, 1<<15)
 	for {
@@ -161,7 +161,7 @@ func TestReconcileWithPostfix(t *testing.T) {
 	}
 	before := s.messageIDs("outage-1")
 
-	// What Postfix took is found; before the gate nothing else is done.
+	// The mails that Postfix took are found; before the gate nothing else is done.
 	first, code := s.reconcile(relay.log, "--requeue-missing")
 	if code != exitFailed || first.Sent < unheard || first.Requeued != 0 || first.Sent+len(first.Missing) != uncertain || len(first.Missing) < unsent {
 		t.Fatalf("exit code %d, %+v; want at least %d sent and %d missing of %d", code, first, unheard, unsent, uncertain)
@@ -251,7 +251,7 @@ func (s *system) connect() *pgx.Conn {
 	return conn
 }
 
-// passTheGate has 20 minutes go by for what is uncertain.
+// passTheGate has 20 minutes go by for the uncertain mails.
 func (s *system) passTheGate() {
 	s.t.Helper()
 	conn := s.connect()
@@ -278,7 +278,7 @@ func (s *system) withYesterday(log string) string {
 	return filepath.Join(s.write(map[string]string{"mail.log": line + string(text)}), "mail.log")
 }
 
-// logged checks that the ledger says who settled what, by which queue id.
+// logged checks that the ledger names for each settled mail the operator and the queue id.
 func (s *system) logged(taken int) {
 	s.t.Helper()
 	rows := 0

@@ -139,7 +139,7 @@ func TestAReaderUnsubscribesWithOneClick(t *testing.T) {
 			}
 		}
 	}
-	// Neither does one whose notice has its number from a backup, or in a copy: there it is another notice.
+	// Neither does a token when its number is that of another notice, as after a backup was put back, or in a copy.
 	before, _ := s.asked(arabic, nil)
 	s.sql(`UPDATE notice SET message_token = 'other' WHERE key = 'advisory-1' RETURNING ''`)
 	after, text := s.asked(arabic, oneClick)

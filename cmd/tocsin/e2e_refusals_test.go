@@ -68,7 +68,7 @@ func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
 	const text = "---\nsubject: Mail is down\n---\nWe are on it.\n"
 	tests := map[string]struct {
 		files map[string]string
-		want  []string // each stands in what is printed
+		want  []string // each stands in the output
 	}{
 		"unknown key":                            {map[string]string{"notice.yaml": good + "audiance: x\n", "en.md": text}, []string{"notice.yaml:5", "audiance"}},
 		"wrong kind":                             {map[string]string{"notice.yaml": "key: outage-1\nkind: party\nphase: identified\n", "en.md": text}, []string{"kind", "maintenance"}},
@@ -125,7 +125,7 @@ func TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent(t *testing.T) {
 	}
 }
 
-// TestWhatWasReleasedIsNotCheckedAgain presses send again for a notice whose body would be refused today.
+// TestWhatWasReleasedIsNotCheckedAgain presses send again for a notice with a body that would be refused today.
 func TestWhatWasReleasedIsNotCheckedAgain(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -14,11 +14,11 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// keeps has a Postfix keep what it took: one that is killed while it hands a mail on may do so twice.
+// keeps has a Postfix keep the mails that it took: one that is killed while it hands a mail on may do so twice.
 const keeps = "defer_transports = smtp"
 
 // TestTheNextRelayTakesOverFromPostfix kills a real Postfix, the first relay, in the middle of a notice; the sink is
-// the second. What Postfix had taken is in its queue, and is handed on when it runs again.
+// the second. The mails that Postfix had taken are in its queue, and it hands them on when it runs again.
 func TestTheNextRelayTakesOverFromPostfix(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -53,7 +53,7 @@ func TestTheNextRelayTakesOverFromPostfix(t *testing.T) {
 	if n := by["sent first"] + by["sent second"] + by["uncertain first"]; n != recipients || by["sent first"] == 0 || by["sent second"] == 0 || len(uncertain) > 2*16 {
 		t.Errorf("%d of %d are sent or uncertain: %v", n, recipients, by)
 	}
-	// Postfix runs again, and hands on what it had taken: that may be more than it answered.
+	// Postfix runs again, and hands on the mails that it had taken: these may be more than it answered.
 	settings := filepath.Join(first.config, "main.cf")
 	text, err := os.ReadFile(settings)
 	if err != nil {
@@ -104,7 +104,7 @@ func TestARelayThatRestsIsShown(t *testing.T) {
 			t.Fatalf("%+v", row)
 		}
 	}
-	// The relay comes up, is found by a probe, and takes what is sent next.
+	// The relay comes up, is found by a probe, and takes the next mails.
 	startSink(t, nobody, sink.Options{})
 	for n := 3; ; n++ {
 		key := "outage-" + string(rune('0'+n%10)) + strings.Repeat("x", n/10)

@@ -35,7 +35,8 @@ func TestAWorkerReadsItsSettingsAgain(t *testing.T) {
 	if n := locked.Count(); n != 20 {
 		t.Errorf("the relay of the settings that were kept has %d of 20 mails", n)
 	}
-	// Others take the place of the old ones, which are known for a while; what can't change now is named.
+	// Others take the place of the old ones, which are known for a while. The log names the settings that changed, and
+	// those that can't change now.
 	write(t, file, fmt.Sprintf("lease: 9s\nrelays: [{name: spare, url: \"smtp://%s\", connections: 3}]\nlimits: [{domain: a.example, rate: 5/m}]\n"+
 		"holds: [{from: 2099-01-01T00:00, until: 2099-01-02T00:00, reason: far}]\n", s.sink.Addr()))
 	w.Process.Signal(syscall.SIGHUP)

@@ -192,7 +192,7 @@ func TestWhatRelaysAnswerIsWhatTheReportSays(t *testing.T) {
 	if len(history.Deliveries) != 1 || history.Deliveries[0].Delivery.Address != "eight@elsewhere.example" || history.Deliveries[0].Delivery.State != notice.DeliverySent {
 		t.Errorf("history of customer 8: %+v", history)
 	}
-	// What was uncertain can't be requeued yet; an operator can say that it arrived.
+	// An uncertain mail can't be requeued yet; an operator can say that it arrived.
 	out, errs, code := s.run("notice", "settle", "outage-1", "--requeue", "--all-uncertain", "--yes")
 	if code != 1 || !strings.Contains(out, "before 20") {
 		t.Errorf("a requeue before the gate: exit %d, %q, want a refusal that names the time", code, out+errs)

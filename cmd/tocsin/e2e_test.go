@@ -86,9 +86,9 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// start sets up a system without workers. Its leases are a tenth of the usual, so that what a crash leaves is
-// found soon. More variables of the environment may be given. Its servers are shared with other tests: what stops or
-// flushes one wants startAlone.
+// start sets up a system without workers. Its leases are a tenth of the usual, so that the work of a crashed worker is
+// found soon. More variables of the environment may be given. Its servers are shared with other tests: a test that stops
+// or flushes one wants startAlone.
 func start(t *testing.T, more ...string) *system {
 	t.Helper()
 	return startOn(t, sharedServices(t), usualSink, more...)
@@ -375,8 +375,8 @@ func (s *system) report(key string) []notice.Delivery {
 	return doc.Deliveries
 }
 
-// settled checks what must hold after any run: no mailbox got two mails, sent means that the sink has it, what the
-// sink has is sent or uncertain, and the counts add up.
+// settled checks the rules of any run: no mailbox got two mails, each sent mail is in the sink, each mail in the sink is
+// sent or uncertain, and the counts add up.
 func (s *system) settled(key string, mostUncertain int) notice.Status {
 	s.t.Helper()
 	st := s.status(key)

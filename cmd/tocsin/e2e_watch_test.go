@@ -77,7 +77,7 @@ func TestLogsAndMetricsTellNothingOfPersons(t *testing.T) {
 		t.Errorf("standing: %v", standing)
 	}
 
-	// What goes wrong with the servers is logged too.
+	// The failures of servers are logged too.
 	s.must(nil, "notice", "send", s.notice("watched-2"), "--yes")
 	if err := s.services.StopPostgres(true); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// installation stands in for what is behind the API: one notice, released or not.
+// installation stands in for the parts behind the API: one notice, released or not.
 type installation struct {
 	api.Book
 	api.Desk
@@ -31,7 +31,7 @@ type installation struct {
 	releases  int
 	how       []notice.Releasing // each release
 	drift     *notice.Drift      // since a plan was shown
-	atRelease notice.State       // what a release brings it to
+	atRelease notice.State       // its state after a release
 	asked     chan struct{}      // gets an element at each Status, if there is room
 }
 

@@ -9,8 +9,8 @@ import (
 	"tocsin/internal/sink"
 )
 
-// gate is what each of the sink's answers to a dot goes through. A test that shuts it has a notice under way for as long
-// as it likes, with few mails and on any machine.
+// gate holds up the sink's answers to a dot: each goes through it. A test that shuts it has a notice under way for as
+// long as it likes, with few mails and on any machine.
 type gate struct {
 	t *testing.T
 

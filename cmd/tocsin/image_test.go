@@ -16,14 +16,14 @@ import (
 	"testing"
 )
 
-// image is what the Dockerfile makes, as a directory: the last stage is built from it line by line.
+// image is the image of the Dockerfile as a directory: the last stage is built from it line by line.
 type image struct {
-	root string // holds what the image holds, and is not to be written to
+	root string // holds the files of the image, and is not to be written to
 	uid  uint32
 }
 
-// buildImage runs what the Dockerfile runs, without a container engine. What it copies from the system of its first
-// stage is taken from files, by the path in the image.
+// buildImage runs the commands of the Dockerfile without a container engine. The files that the Dockerfile copies from
+// the system of its first stage are taken from files, by the path in the image.
 func buildImage(t *testing.T, files map[string]string) *image {
 	t.Helper()
 	text := string(read(t, "../../Dockerfile"))
@@ -168,7 +168,7 @@ func (i *image) owns(t *testing.T, p *program) {
 	t.Helper()
 	info, err := os.Stat(fmt.Sprintf("/proc/%d", p.Process.Pid))
 	if os.Getuid() != 0 || errors.Is(err, fs.ErrNotExist) {
-		return // it runs as whoever tests, or this system does not tell
+		return // it runs as the user of the test, or this system does not tell
 	}
 	if err != nil {
 		t.Fatal(err)

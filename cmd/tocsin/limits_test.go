@@ -28,7 +28,7 @@ func size[T any](short, long T) T {
 	return short
 }
 
-// alongside lets a test run beside others, unless it measures.
+// alongside lets a test run in parallel with others, unless it measures.
 func alongside(t *testing.T) {
 	if !*limitsAtLength {
 		t.Parallel()
@@ -119,7 +119,7 @@ func startLimitedOn(t *testing.T, services *local.Services, slowBy time.Duration
 	return s, a
 }
 
-// mailboxes imports n customers, whose addresses make says.
+// mailboxes imports n customers with the addresses that make returns.
 func (s *system) mailboxes(n int, make func(i int) string) {
 	s.t.Helper()
 	var b strings.Builder

@@ -18,7 +18,7 @@ func TestExitCodes(t *testing.T) {
 		name string
 		args string
 		want int
-		says string // in what is printed
+		says string // stands in the output
 	}{
 		{"help is no mistake", "--help", 0, "customers import"},
 		{"help of a command is no mistake", "notice send --help", 0, "--wait"},

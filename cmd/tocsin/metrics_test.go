@@ -85,7 +85,7 @@ func TestTheListOfMetricsIsComplete(t *testing.T) {
 
 func TestNoMetricHasALabelForPersons(t *testing.T) {
 	t.Parallel()
-	// A new label is added here after a look at what can stand in it.
+	// A new label is added here after a look at its possible values.
 	harmless := []string{"call", "class", "code", "how", "kind", "limit", "reason", "relay", "result", "route", "source", "state", "version", "webhook"}
 	used := map[string]bool{}
 	for _, labels := range described(t) {

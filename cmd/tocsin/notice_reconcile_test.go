@@ -18,7 +18,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// looked is an installation whose notice has uncertain deliveries, and what it was asked to reconcile.
+// looked is an installation with uncertain deliveries, and the reconciliations that it was asked for.
 type looked struct {
 	*installation
 	all []ledger.Uncertain
@@ -128,7 +128,7 @@ func TestRequeueMissingTakesOnlyWhatTheLogShowsToBeMissing(t *testing.T) {
 			c, l := look(t)
 			args := append([]string{"notice", "reconcile", "feeds.1", "--requeue-missing", "--log-zone", "UTC", "--maillog", c.postfix(t, tt.zone)}, tt.flag...)
 			code, stdout, stderr := c.run(t, args...)
-			// Mail 2 can't be sent again yet, which is what was asked for.
+			// The command asks for mail 2 to be sent again, which can't be yet.
 			if code != exitFailed || !strings.Contains(stdout, tt.says) {
 				t.Errorf("exit code %d:\n%s%s", code, stdout, stderr)
 			}

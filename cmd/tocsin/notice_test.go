@@ -149,7 +149,7 @@ func TestConfirmationOnATerminal(t *testing.T) {
 	}
 }
 
-// typing runs a command at a terminal, types a line when it asks that, and returns what the terminal showed too.
+// typing runs a command at a terminal, types a line when it asks that, and returns the text on the terminal too.
 func (c terminal) typing(t *testing.T, asks, typed string, args ...string) (code int, shown string) {
 	t.Helper()
 	screen, terminal, err := pty.Open()

@@ -145,7 +145,7 @@ func (p postfix) kill(t *testing.T) {
 // saslauthd is the socket that passwords are asked at.
 func (p postfix) saslauthd() string { return filepath.Join(p.config, "sasl", "mux") }
 
-// follow is what Postfix has and has logged of a mail that it answered with "queued as" and the id.
+// follow returns the queue files and log lines of a mail that Postfix answered with "queued as" and the id.
 func (p postfix) follow(answer string) string {
 	id := answer[strings.LastIndex(answer, " ")+1:]
 	found, _ := exec.Command("find", filepath.Join(filepath.Dir(p.config), "queue"), "-name", id+"*", "-ls").CombinedOutput()

@@ -54,7 +54,7 @@ func TestDovecotSubmissionAsARelay(t *testing.T) {
 	s.throughAlone(r, 150)
 }
 
-// dovecotConf is what each Dovecot here is told.
+// dovecotConf is the configuration of each Dovecot here.
 const dovecotConf = `listen = 127.0.0.1
 base_dir = DATA/run
 state_dir = DATA/state

@@ -35,7 +35,7 @@ func recipes(t *testing.T) map[string][]recipeStep {
 	return all
 }
 
-// cook follows a recipe in a directory, and returns what its commands print.
+// cook follows a recipe in a directory, and returns the output of its commands.
 func (s *system) cook(dir string, steps []recipeStep) string {
 	s.t.Helper()
 	var printed strings.Builder

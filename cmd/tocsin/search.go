@@ -65,7 +65,7 @@ func printFound(w io.Writer, f notice.Found) error {
 	return printHistory(w, f.Deliveries[1:])
 }
 
-// eventInWords names the other party of an event, and gives its words.
+// eventInWords names the relay, server or operator of an event, and gives its words.
 func eventInWords(e notice.Event) string {
 	text := e.By
 	if e.SMTPCode != 0 {

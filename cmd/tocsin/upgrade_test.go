@@ -21,7 +21,7 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// beforeBits is the last commit in whose ledger each delivery is a row.
+// beforeBits is the last commit with a ledger in which each delivery is a row.
 const beforeBits = "37a41e14581020069d760cd7da5daf945c7282e7"
 
 // sourceOf returns a directory with the source of an earlier commit; where the clone does not have it, the test is skipped.
