@@ -138,7 +138,7 @@ func sameBut(before, after []byte, name string, there bool) error {
 	return nil
 }
 
-// plainFields returns the fields of a file without what is about their form.
+// plainFields returns the fields of a file without the marks of their form in YAML: comments, quotes, lines.
 func plainFields(text []byte) (map[string]any, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc yaml.Node
