@@ -34,8 +34,8 @@ func (v *values) add(x *expr, at *site) int {
 	return n
 }
 
-// compile makes the mail for a recipient, and all others whose data takes the same decisions. It has sections for
-// customers by number, or none.
+// compile makes the mail for a recipient, and for all others with data that take the same decisions. It has sections
+// for customers by number, or none.
 func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int) (*Mail, error) {
 	m, blocks, err := p.blocksFor(reader, to, sections)
 	if err != nil {

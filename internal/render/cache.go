@@ -9,8 +9,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The most that a program keeps. A program whose recipients differ in more than that starts anew: the mails in between
-// are compiled for one recipient each, at about the cost of rendering them plainly.
+// The most that a program keeps. A program with recipients that differ in more than that starts anew. The mails in
+// between are compiled for one recipient each, at about the cost of rendering them plainly.
 const (
 	maxReaders = 4096
 	maxCached  = 8 << 20 // bytes of mails
@@ -30,12 +30,12 @@ type readerKey struct {
 	newcomer             bool // the text has no old windows
 }
 
-// keyOf returns the key of a recipient whose text is in that language.
+// keyOf returns the key of a recipient with a text in that language.
 func keyOf(r notice.Recipient, text string) readerKey {
 	return readerKey{text, r.Language, r.TimeZone, r.Newcomer}
 }
 
-// mailKey names readers for whom mails are the same: the languages of the texts and how each writes values.
+// mailKey names readers who share their mails: the languages of the texts and how each writes values.
 type mailKey struct{ reader, trace string }
 
 // cached is a mail, or why there is none.
@@ -197,7 +197,7 @@ func (p *Program) trace(buf []byte, reader *reader, to notice.Recipient, taken [
 	return buf, nil
 }
 
-// env returns what the texts of one of a reader's languages are run in.
+// env returns the surroundings in which the texts of one of a reader's languages run.
 func (p *Program) env(reader *reader, i int, to notice.Recipient) env {
 	return env{locale: &reader.locales[i], fixed: reader.fixed, text: reader.texts[i], customers: to.Customers}
 }

@@ -14,9 +14,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// calendar is a file of events (RFC 5545) in the mails of a maintenance: one for each window and account. Besides what
-// calendars show, each event has the properties of the recommendation for maintenance notes that networks read by machine
-// (https://github.com/jda/maintnote-std). It is a part of the encoding of a Mail.
+// calendar is a file of events (RFC 5545) in the mails of a maintenance: one for each window and account. Besides the
+// properties that calendars show, each event has the properties of the recommendation for maintenance notes that
+// networks read by machine (https://github.com/jda/maintnote-std). It is a part of the encoding of a Mail.
 type calendar struct {
 	Method   string   `json:"method,omitempty"` // PUBLISH, REQUEST or CANCEL (RFC 5546); empty = the file is one to look at
 	Sender   string   `json:"sender"`           // address
@@ -29,7 +29,7 @@ type calendar struct {
 	Zone     zone     `json:"zone"`              // the reader's
 	Windows  [][2]int `json:"windows"`           // begin and end in seconds since 1970
 	Dropped  [][2]int `json:"dropped,omitempty"` // that readers were told of, behind those: they take place no more
-	Places   []int    `json:"places,omitempty"`  // of the windows in the announcement, whose events these are; empty = they have the same there
+	Places   []int    `json:"places,omitempty"`  // of the windows in the announcement, which have these events; empty = they have the same there
 }
 
 // maintenanceStatus is the state of a maintenance in each phase of which a calendar tells.
@@ -81,7 +81,7 @@ func (m *Mail) calendarPart() part {
 		body: []piece{{Field: fieldCalendar}}}
 }
 
-// valid reports what a decoded calendar lacks.
+// valid reports whether a decoded calendar has a zone and windows.
 func (c *calendar) valid() error {
 	if c.Zone.Location == nil || len(c.Windows)+len(c.Dropped) == 0 {
 		return errors.New("its calendar is incomplete")
@@ -169,7 +169,8 @@ func (c *calendar) describe(e *ics.VEvent, account *notice.Frozen, address, stat
 	add("STATUS", status)
 }
 
-// objects returns what is maintained of an account: the values of its attribute, which commas separate, or the account.
+// objects returns the objects of an account that are maintained: the values of its attribute, which commas separate, or
+// the account.
 func (c *calendar) objects(account *notice.Frozen) (all []string) {
 	if c.Object != "" {
 		for object := range strings.SplitSeq(account.Attribute(c.Object), ",") {

@@ -11,10 +11,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Check looks through all languages, templates and layouts and returns their mistakes, in the order of their names: a
-// sentence that a language lacks, a language that a phase lacks, a phase without a text, a field that can't exist, a mail that would have a hole in it.
-// Each is an *notice.Error whose Field is a file, with its line if that is at fault. It also returns the number of
-// texts that it looked at.
+// Check looks through all languages, templates and layouts and returns their mistakes, in the order of their names. It
+// finds sentences that a language lacks, languages that a phase lacks, phases without a text, fields that can't exist,
+// and mails that would have a hole. Each is an *notice.Error with a file as its Field, with the line if that is at
+// fault. It also returns the number of texts that it looked at.
 func (s *Set) Check() (texts int, problems []error) {
 	if s.layoutErr != nil {
 		return 0, []error{s.layoutErr} // without a layout there is no mail to try the texts with
@@ -64,7 +64,7 @@ func (s *Set) checkTemplate(from fs.FS, name string) (texts int, problems []erro
 	return texts, append(problems, more...)
 }
 
-// anyPhase is every phase, for a template whose texts are for any of them.
+// anyPhase is every phase, for a template with texts for any of them.
 func anyPhase() []string {
 	return append(slices.Clone(notice.Phases[notice.Maintenance]), notice.Phases[notice.Outage]...)
 }
@@ -121,8 +121,8 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 	return texts, problems
 }
 
-// try makes the mails that a text can become: with and without optional parameters, for a customer of whom nothing is
-// known and for several at one mailbox. It returns the first mistake.
+// try makes the mails that a text can become: with and without optional parameters, for a customer without known data
+// and for several at one mailbox. It returns the first mistake.
 func (s *Set) try(t folder, phase, language string, f textFile) error {
 	few, all := maps.Clone(t.Required), maps.Clone(t.Required)
 	if !t.there {

@@ -20,10 +20,10 @@ const (
 	maxBody    = 256 << 10
 )
 
-// Source is what a Program is compiled from.
+// Source holds all that a Program is compiled from.
 type Source struct {
 	Body        notice.Body
-	Texts       map[string]notice.Text // per language: what Set.Texts returned, then or now
+	Texts       map[string]notice.Text // per language, as Set.Texts returned them, then or now
 	From        string                 // the sender, as in "Name <addr>"
 	ReplyTo     string                 // where answers go if the body does not say; empty = to the sender
 	IncidentKey string
@@ -48,7 +48,7 @@ func SourceOf(b notice.Body, texts map[string]notice.Text, earlier []notice.Earl
 	return Source{Body: b, Texts: texts, Earlier: earlier, From: s.From, ReplyTo: s.ReplyTo, IncidentKey: b.Incident, PublicURL: s.PublicURL}
 }
 
-// Compile checks and parses a notice's texts, each once. Every error is an *notice.Error whose Field names the file
+// Compile checks and parses a notice's texts, each once. Every error is an *notice.Error, and its Field names the file
 // or the text and the line.
 func (s *Set) Compile(src Source) (*Program, error) {
 	if s.layoutErr != nil {
@@ -67,8 +67,8 @@ func (s *Set) Compile(src Source) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A template that has changed or gone since the texts were frozen costs its line numbers, and what it knows of
-	// parameters: then any parameter may be absent, and a hole is found when a mail is written.
+	// A template that has changed or gone since the texts were frozen costs its line numbers, and its list of
+	// parameters. Then any parameter may be absent, and a hole is found when a mail is written.
 	files, ready := map[string]textFile{}, src.Body.Template != ""
 	var optional map[string]string
 	own, err := canonicalKeys("texts", src.Body.Texts)

@@ -42,8 +42,9 @@ type earlierUpdate struct {
 	HTML        htmltemplate.HTML // may be empty
 }
 
-// Summaries returns a summary of a notice per language of its texts, for the mails of later notices: its subject, and the phrases and the paragraph
-// that a notice with a ready text gave. There is none in a language whose text prints what customers have.
+// Summaries returns a summary of a notice per language of its texts, for the mails of later notices. A summary has its
+// subject, and the phrases and the paragraph that a notice with a ready text gave. There is none in a language in which
+// the text prints data of customers.
 func (s *Set) Summaries(b notice.Body, texts map[string]notice.Text) map[string]notice.Text {
 	all := map[string]notice.Text{}
 	for key, t := range texts {

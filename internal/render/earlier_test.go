@@ -9,7 +9,7 @@ import (
 	"tocsin/templates"
 )
 
-// following returns the program of a notice that has an earlier one, whose body is changed first.
+// following returns the program of a notice that has an earlier one. It changes the earlier body first.
 func following(t *testing.T, change func(*notice.Body)) *Program {
 	t.Helper()
 	s := New(templates.FS, nil)
@@ -65,7 +65,8 @@ func TestAMailShowsTheEarlierNoticesOfItsIncident(t *testing.T) {
 	}
 }
 
-// TestAnEarlierNoticeSaysNothingOfACustomer: its subject and its paragraph are left out where they print what customers have.
+// TestAnEarlierNoticeSaysNothingOfACustomer: its subject and its paragraph are left out where they print data of
+// customers.
 func TestAnEarlierNoticeSaysNothingOfACustomer(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*notice.Body){

@@ -28,8 +28,8 @@ func (m *Mail) Encode() []byte {
 	return b.Bytes()
 }
 
-// Decode reads what Encode returned. Its error says that it is not that, or of a version that this program does not
-// know.
+// Decode reads a mail that Encode wrote. Its error says that the bytes are no such mail, or of a version that this
+// program does not know.
 func Decode(encoded []byte) (*Mail, error) {
 	var version struct{ Version int }
 	if err := json.Unmarshal(encoded, &version); err != nil {
@@ -53,7 +53,7 @@ func Decode(encoded []byte) (*Mail, error) {
 	return m, nil
 }
 
-// valid reports what a decoded mail refers to and does not have.
+// valid reports whether a decoded mail has all the parts that it refers to.
 func (m *Mail) valid() error {
 	if len(m.Subjects) == 0 || len(m.Subjects) != len(m.SubjectAt) || len(m.Subjects) != len(m.Locales) {
 		return errors.New("its languages do not fit")

@@ -15,7 +15,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Whatever bytes a ledger gives back, Decode returns, and what it takes can be made a message.
+// FuzzDecode: Decode returns for any bytes that a ledger gives back. A mail that it takes can be made a message.
 func FuzzDecode(f *testing.F) {
 	for _, b := range []notice.Body{outage(), arabic(), own("{{.Customer.Name}}", everything)} {
 		m, err := compile(f, b).Compiled(recipient("Anna", map[string]string{"accounts": "12"}), b.DefaultLanguage)

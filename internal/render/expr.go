@@ -97,7 +97,7 @@ type noticeFields struct{ Key, Phase, Severity, Kind string }
 // env is the surroundings that an expression is evaluated in.
 type env struct {
 	*locale
-	fixed     *fixed // nil in a compiled mail, whose expressions use the recipient alone
+	fixed     *fixed // nil in a compiled mail: its expressions use the recipient alone
 	text      *text  // nil there too
 	customers []notice.Frozen
 	first     int // which of them is .Customer

@@ -7,8 +7,8 @@ import (
 	extast "github.com/yuin/goldmark/extension/ast"
 )
 
-// table is a table of a text part, whose columns are as wide as their cells once the values are known. It is encoded as
-// a part of a Mail.
+// table is a table of a text part. Its columns are as wide as their cells once the values are known. It is encoded as a
+// part of a Mail.
 type table struct {
 	Prefix string      `json:"prefix,omitempty"` // of each line
 	Right  []bool      `json:"right,omitempty"`  // of each column: whether its cells stand at its right side

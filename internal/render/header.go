@@ -196,8 +196,9 @@ func listID(from *mail.Address) string {
 	return strings.Join(strings.FieldsFunc(from.Address, foreign), ".")
 }
 
-// feedbackID returns what Gmail counts complaints by: incident, phase, kind and a name of the sender, 15 characters that stay the same
-// from notice to notice (https://support.google.com/mail/answer/6254652). It tells nothing about the recipient.
+// feedbackID returns the Feedback-ID by which Gmail counts complaints: incident, phase, kind and a name of the sender.
+// The name has 15 characters, and stays the same from notice to notice
+// (https://support.google.com/mail/answer/6254652). It tells nothing about the recipient.
 func (p *Program) feedbackID() string {
 	sum := sha256.Sum256([]byte(strings.ToLower(p.from.Address)))
 	return fmt.Sprintf("%s:%s:%s:tocsin-%x", cmp.Or(p.incident, p.notice.Key), p.notice.Phase, p.notice.Kind, sum[:4])

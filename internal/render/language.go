@@ -43,7 +43,7 @@ func canonicalKeys[V any](field string, values map[string]V) (map[string]V, erro
 	return out, nil
 }
 
-// script returns the ISO 15924 code of what the language is written in.
+// script returns the ISO 15924 code of the script of a language.
 func script(tag language.Tag) string {
 	s, _ := tag.Script()
 	return s.String()
@@ -87,7 +87,8 @@ func newMatcher(texts map[string]language.Tag, fallback string) *matcher {
 	m := &matcher{groups: map[group]*choice{}, fallback: fallback}
 	keys := slices.Collect(maps.Keys(texts))
 	slices.SortFunc(keys, func(a, b string) int {
-		// The first text of a group is the one for readers whose region has none: the default, else the most general.
+		// The first text of a group is the one for readers from regions without a text: the default, else the most
+		// general.
 		switch fallback {
 		case a:
 			return -1

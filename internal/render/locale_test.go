@@ -75,7 +75,7 @@ func TestATextIsWrittenAsTheReadersRegionDoes(t *testing.T) {
 		"de-CH": "1'234'567.89|Montag, 9. November 2026|Montag, 9. November 2026, 21:00–23:30 Uhr (MEZ, UTC+1)",
 		"de":    "1.234.567,89|Montag, 9. November 2026|Montag, 9. November 2026, 21:00–23:30 Uhr (MEZ, UTC+1)",
 		"en-GB": "1,234,567.89|Monday, 9 November 2026|Monday, 9 November 2026, 21:00–23:30 (CET, UTC+1)",
-		// Who reads the default for want of a text of their own gets its language throughout.
+		// A reader of the default, for want of a text of their own, gets its language throughout.
 		"fi": "1,234,567.89|Monday, November 9, 2026|Monday, November 9, 2026, 9:00 – 11:30 PM (Europe/Zurich, UTC+1)",
 	} {
 		r := recipient("A", map[string]string{"n": "1234567.89", "day": "2026-11-09"})

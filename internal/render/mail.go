@@ -11,8 +11,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Mail is a compiled mail: what all recipients of one language, zone and branch of the texts have in common, already
-// encoded, and what is put in for each of them. It is safe for concurrent use. Its exported fields are its encoding.
+// Mail is a compiled mail. It has the text that all recipients of one language, zone and branch of the texts have in
+// common, already encoded. Between it are places for the values of each recipient. It is safe for concurrent use. Its
+// exported fields are its encoding.
 type Mail struct {
 	Version   int       `json:"version"`
 	Locales   []locale  `json:"locales"` // one for each language
@@ -45,7 +46,7 @@ type link struct {
 	At     *site   `json:"at"`
 }
 
-// Stamp is what makes a message the one of its delivery.
+// Stamp holds the values that make a message the one of its delivery.
 type Stamp struct {
 	MessageID string    // with angle brackets; one per delivery, for ever
 	Thread    []string  // Message-IDs of the incident's earlier mails to this mailbox, with angle brackets, the oldest first; empty = none
@@ -114,8 +115,8 @@ func (m *Mail) Append(buf []byte, r notice.Recipient, st Stamp) ([]byte, error) 
 	return buf, nil
 }
 
-// Subject returns the subject of the message to a recipient, without a mark. Where the recipient has no customers any more, …
-// stands for what was theirs.
+// Subject returns the subject of the message to a recipient, without a mark. Where the recipient has no customers any
+// more, … stands for their values.
 func (m *Mail) Subject(r notice.Recipient) (string, error) {
 	f := fillings.Get().(*filling)
 	defer fillings.Put(f)
@@ -209,7 +210,7 @@ func (f *filling) addSubject(pieces []piece, at string) error {
 	return nil
 }
 
-// plain returns what pieces come to.
+// plain returns the text of pieces with their values.
 func (f *filling) plain(pieces []piece) []byte {
 	w := writer{buf: f.writer.scratch[:0], plain: true}
 	w.pieces(pieces, f.values)

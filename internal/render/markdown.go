@@ -18,13 +18,13 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// While Markdown is parsed, a token stands for every value: lower-case letters, which no context of Markdown and of
-// HTML changes and which can end up in a URL or in code as well as in a sentence. What was written cannot hold one,
-// because the token's first letters are chosen not to occur in it; values are never in the Markdown.
+// While Markdown is parsed, a token stands for every value. It has lower-case letters, which no context of Markdown and
+// of HTML changes, in a URL and in code as well as in a sentence. The text as written cannot hold one, because the
+// token's first letters are chosen not to occur in it; values are never in the Markdown.
 type tokens struct {
 	prefix string
 	form   *regexp.Regexp
-	flat   []node // whose actions stand in the text while it is prepared
+	flat   []node // their actions stand in the text while it is prepared
 }
 
 const (
@@ -32,10 +32,10 @@ const (
 	tokenControl = 'c'
 )
 
-// newTokens returns tokens for the actions of flat; what is in other holds none of them either.
+// newTokens returns tokens for the actions of flat. The literal text of other holds none of them either.
 func newTokens(flat, other []node) *tokens {
-	// An entity, an escape or a control character within a word is gone from what Markdown is converted to, so the
-	// letters alone are looked at, before and after entities are resolved.
+	// An entity, an escape or a control character within a word is gone once Markdown is converted. So the letters
+	// alone are looked at, before and after entities are resolved.
 	var all strings.Builder
 	for _, n := range slices.Concat(flat, other) {
 		all.WriteString(letters(n.literal) + " " + letters(stdhtml.UnescapeString(n.literal)) + " ")
@@ -226,7 +226,7 @@ func newConverter() *converter {
 	)}
 }
 
-// convert returns the tree of Markdown whose controls have gone, its HTML, and what both refer to.
+// convert returns the tree of Markdown without controls, its HTML, and the Markdown that both refer to.
 func (c *converter) convert(markdown string) (doc ast.Node, page string, md []byte, err error) {
 	md, soft := soften(markdown)
 	doc = c.markdown.Parser().Parse(mdtext.NewReader(md))

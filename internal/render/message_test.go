@@ -21,7 +21,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// rendered is a message and what a reader sees of it.
+// rendered is a message as a reader sees it, with its bytes.
 type rendered struct {
 	Message
 	Raw []byte
@@ -264,7 +264,7 @@ func TestABoundaryWithinTheTextIsAvoided(t *testing.T) {
 	}
 }
 
-// spaces makes one space of any run of what wrapping and subjects treat as one.
+// spaces makes one space of any run of characters that wrapping and subjects treat as one.
 func spaces(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func TestWhateverCustomersAreCalledTheMessageHolds(t *testing.T) {

@@ -54,7 +54,7 @@ func TestNeedsIsWhatCheckFinds(t *testing.T) {
 	}
 	programs = append(programs, compile(t, own("{{.Customer.Name}}", "{{range .Customers}}{{.Attributes.plan}}{{end}} {{or .Customer.Attributes.server \"x\"}}")))
 	rapid.Check(t, func(t *rapid.T) {
-		p := programs[len(programs)-1] // whose needs are of all kinds
+		p := programs[len(programs)-1] // it has needs of all kinds
 		if rapid.Bool().Draw(t, "another") {
 			p = rapid.SampledFrom(programs).Draw(t, "notice")
 		}

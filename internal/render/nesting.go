@@ -88,7 +88,7 @@ func isolated(t *tokens, md string) string {
 // nesting is the elements and the controls that are open at a point of the HTML.
 type nesting struct {
 	source source
-	block  bool // what comes is controls on a line of their own
+	block  bool // the controls that come are on a line of their own
 	open   []open
 	err    *notice.Error
 }

@@ -21,7 +21,7 @@ type action struct {
 	other   int // and of its else
 }
 
-// build nests flat nodes: each control gets what it governs.
+// build nests flat nodes: each control gets the nodes that it governs.
 func build(flat []node) []node {
 	nodes, _ := nest(flat)
 	return nodes

@@ -14,8 +14,8 @@ import (
 // The forms in which a value is printed, which are added up.
 const (
 	formIsolated = 1 << iota // with marks of direction, where the value would mix with the text around it
-	formURL                  // what would end an address is escaped
-	formQuery                // as a part of a query: what has a meaning in it is escaped as well
+	formURL                  // characters that would end an address are escaped
+	formQuery                // as a part of a query: characters with a meaning in it are escaped as well
 	formHTML                 // as text or attribute of HTML
 )
 
@@ -33,7 +33,7 @@ type piece struct {
 	Base64 []piece `json:"base64,omitempty"` // a part in base64; its text is not encoded
 
 	encoded *[3]string       // Text within Base64, as whole lines: without the first bytes, by their number; nil = it is short
-	grown   *strings.Builder // what add has made Text in; may have grown further since
+	grown   *strings.Builder // add has made Text in it; it may have grown further since
 }
 
 // add appends pieces to others; text that follows text becomes one piece with it.

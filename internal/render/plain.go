@@ -69,7 +69,7 @@ func (w *plainWriter) line(words string, underline byte) {
 	w.text = add(w.text, piece{Text: string(out.buf)})
 }
 
-// begin puts a blank line above where one is wanted, and returns what the next line begins with.
+// begin puts a blank line above where one is wanted, and returns the beginning of the next line.
 func (w *plainWriter) begin() string {
 	if w.blank && len(w.text) > 0 {
 		w.text = add(w.text, piece{Text: strings.TrimRight(w.quote, " ") + "\n"})
@@ -209,7 +209,7 @@ func (w *plainWriter) mark(form rune, s string) string {
 	return w.tokens.form.ReplaceAllString(s, string(form)+"$0")
 }
 
-// marked marks an address: what is printed into its query is escaped as a part of it.
+// marked marks an address: a value in its query is escaped as a part of the query.
 func (w *plainWriter) marked(s string) string {
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
 		return w.mark(markURL, s[:i]) + w.mark(markQuery, s[i:])
@@ -231,8 +231,8 @@ func (w *plainWriter) pieces(s string) (pieces []piece) {
 	}
 }
 
-// unescape resolves backslashes and entities the way the HTML part has them resolved. An entity may stand for what
-// cannot be typed: that becomes a space.
+// unescape resolves backslashes and entities the way the HTML part has them resolved. An entity may stand for a
+// character that cannot be typed: that becomes a space.
 func (w *plainWriter) unescape(s []byte) string {
 	plain := string(s)
 	if bytes.ContainsAny(s, "\\&") {

@@ -83,7 +83,7 @@ func (p *Program) choose(want string) (chosen language.Tag, text string, exact b
 	return language.Und, p.matcher.fallback, false
 }
 
-// Drafts returns the languages whose ready texts nobody who grew up with them has signed.
+// Drafts returns the languages of ready texts that no native speaker has signed.
 func (p *Program) Drafts() []string { return p.drafts }
 
 // Foreign returns in which language the notice's own paragraph stands, per language of a text where that is another.

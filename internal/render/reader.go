@@ -129,13 +129,13 @@ func parseMoment(s string, loc *time.Location) (t time.Time, timed bool, err err
 
 var numeric = regexp.MustCompile(`^[+-]?[0-9]{1,60}(\.[0-9]{1,60})?$`)
 
-// forbidden reports what is kept out of all that is printed: control characters, line and paragraph separators, and
-// the noncharacters that this package uses as marks.
+// forbidden reports characters that are kept out of all that is printed: control characters, line and paragraph
+// separators, and the noncharacters that this package uses as marks.
 func forbidden(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r >= '\uFDD0' && r <= '\uFDEF' || r == utf8.RuneError
 }
 
-// clean makes one line of data: what is forbidden becomes a space, and space around it goes.
+// clean makes one line of data: a forbidden character becomes a space, and space around the line goes.
 func clean(s string) string {
 	if strings.ContainsFunc(s, forbidden) {
 		s = strings.Map(func(r rune) rune {

@@ -157,7 +157,7 @@ func (s *Set) Show(template, phase, want string) (notice.Text, error) {
 		strings.Join(slices.Sorted(maps.Keys(files)), ", "))
 }
 
-// text reads one text of a template in a language, with the parts that it names and what the notice itself says.
+// text reads one text of a template in a language, with the parts that it names and the sentences of the notice itself.
 func (s *Set) text(from fs.FS, name, key string, b notice.Body) (textFile, error) {
 	if err := s.languages.need(key); err != nil {
 		return textFile{}, err

@@ -103,8 +103,8 @@ func TestATemplateSaysWhatItTakes(t *testing.T) {
 	}
 }
 
-// TestFrozenTextsOutliveTheirTemplate renders what was frozen with an optional parameter absent, on a worker that has
-// no such template.
+// TestFrozenTextsOutliveTheirTemplate renders texts that were frozen with an optional parameter absent, on a worker
+// that has no such template.
 func TestFrozenTextsOutliveTheirTemplate(t *testing.T) {
 	t.Parallel()
 	b := outage()
@@ -174,7 +174,7 @@ func TestCheckNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// Whatever stands in a template's files, Check returns, and says what is wrong in terms of them.
+// FuzzCheck: Check returns for any content of a template's files, and its errors name these files.
 func FuzzCheck(f *testing.F) {
 	f.Add("phases: [resolved]\nrequired: {thing: a}\noptional: {more: 1}\n", ready, "Hello {{.Customer.Name}}")
 	f.Add("phases: [[resolved]]\nrequired: [a]\n", "---\nsubject: {{template \"hello\"}}\n---\n{{template \"hello\"}}\r\n{{end}}", "{{if .Windows}}\xff")

@@ -145,7 +145,8 @@ func referenceBlock(p *Program, t *text, e env) (subject, text, page string, err
 	return strings.Join(strings.Fields(subject), " "), text, page, err
 }
 
-// inPath is what is escaped in an address: all but what is unreserved, reserved, or escaped already.
+// inPath finds the characters that are escaped in an address: all but those that are unreserved, reserved, or escaped
+// already.
 var inPath = regexp.MustCompile(`%[0-9a-fA-F]{2}|[^A-Za-z0-9._~!#$&*+,/:;=?@\[\]-]`)
 
 // substitute puts values in the place of tokens in the nodes that a browser's parser makes of HTML.

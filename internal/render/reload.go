@@ -10,7 +10,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// latest holds the set that was made last of an overlay whose files may change.
+// latest holds the set that was made last of an overlay; its files may change.
 type latest struct {
 	mu  sync.Mutex
 	set *Set
@@ -20,8 +20,9 @@ type latest struct {
 // parsedFiles are those of an overlay that a set is made of. All others are read when a notice asks for them.
 var parsedFiles = []string{"layout.*", languagesName + "/*.yaml"}
 
-// Current returns the set of the overlay's files as they are now: s itself, or the one that Current returned last, where none has changed since. Where they
-// don't work, the error says what is wrong with them, and the set is the last one that did; it is never nil.
+// Current returns the set of the overlay's files as they are now. Where none has changed, it is s itself, or the one
+// that Current returned last. Where they don't work, the error names their mistake, and the set is the last one that
+// worked. It is never nil.
 func (s *Set) Current() (*Set, error) {
 	if s.overlay == nil {
 		return s, s.layoutErr

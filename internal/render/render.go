@@ -1,11 +1,11 @@
 // Package render turns a notice's texts, a language and a recipient into a message.
 //
 // A text is Markdown with actions in Go template syntax. Set.Compile vets the actions against the short list of fields
-// and functions that a notice may use. For a recipient the text is run first: what is left is Markdown without controls,
+// and functions that a notice may use. For a recipient the text is run first. The result is Markdown without controls,
 // in which a token stands for each value. Its tree becomes HTML and text, and these, with the layouts and the headers
 // around them, a Mail: text that is encoded already, and places for values. All recipients of one language and zone
-// whose data takes the same decisions share a Mail. A mail in which something would be printed empty is an error, never
-// a message.
+// with data that take the same decisions share a Mail. A mail in which something would be printed empty is an error,
+// never a message.
 //
 // In reading order: vet, run and expr (texts); markdown, nesting and unfold (Markdown); piece, plain and line (parts);
 // assemble, mail, writer and header (messages); cache, encode and pins (mails that are kept).
@@ -18,7 +18,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	_ "time/tzdata" // recipients' zones do not depend on what the machine has installed
+	_ "time/tzdata" // recipients' zones do not depend on the zones that the machine has installed
 
 	"golang.org/x/text/language"
 
@@ -36,8 +36,9 @@ type Set struct {
 	latest           *latest   // nil where there is no overlay
 }
 
-// New returns the set of the built-in templates. What overlay has goes before them: a template's folder as a whole,
-// a part's folder as a whole, layout.html and layout.txt each, and of a language each sentence. A nil overlay has nothing. A layout that does not work is an error of Compile.
+// New returns the set of the built-in templates. Files of overlay go before them: a template's folder as a whole, a
+// part's folder as a whole, layout.html and layout.txt each. Of a language each sentence goes before. A nil overlay has
+// nothing. A layout that does not work is an error of Compile.
 func New(builtin, overlay fs.FS) *Set {
 	s := &Set{builtin: builtin, overlay: overlay, converter: newConverter()}
 	if overlay != nil {

@@ -109,8 +109,8 @@ func preview(t testing.TB, p *Program, r notice.Recipient) Message {
 	return m
 }
 
-// TestReadyTextsReadWell is for whoever reads its goldens: every ready text in five languages, as one customer gets it
-// of whom the name and the zone are known.
+// TestReadyTextsReadWell is for people who read its goldens. They hold every ready text in five languages, as a
+// customer with a known name and zone gets it.
 func TestReadyTextsReadWell(t *testing.T) {
 	t.Parallel()
 	zones := map[string]string{"en": "Europe/London", "nl": "Europe/Amsterdam", "de": "Europe/Zurich", "sv": "Europe/Stockholm", "es": "America/Mexico_City"}

@@ -13,8 +13,8 @@ const (
 	maxMarkdown = 512 << 10
 )
 
-// runner runs a text for a recipient. It notes the decisions that it took, so that all recipients for whom they are
-// the same share a compiled mail.
+// runner runs a text for a recipient. It notes the decisions that it took, so that all recipients with the same
+// decisions share a compiled mail.
 type runner struct {
 	env
 	trace []byte
@@ -60,7 +60,7 @@ func (r *runner) run(nodes []node) error {
 	return nil
 }
 
-// control runs what the value v of a control's expression lets run.
+// control runs the branch of a control that the value v of its expression selects.
 func (r *runner) control(n *node, v value) error {
 	a := n.action
 	dot := r.dot
@@ -162,11 +162,11 @@ type expander struct {
 	vars   []*expr
 }
 
-// print is what a token stands for.
+// print is the value that a token stands for.
 type print struct {
 	value int    // of the mail, and 1 more; 0 = a constant
 	s     string // the constant
-	text  bool   // it is text, whose direction is its own
+	text  bool   // it is text, with a direction of its own
 	at    *site
 }
 
@@ -194,8 +194,8 @@ func (x *expander) print(e *env, a *action) error {
 	return nil
 }
 
-// bind returns an expression that says of the recipient alone what a says here: without dot and variables, and with
-// the constants that the notice has put in.
+// bind returns an expression of the recipient alone that means the same as a does here. It has no dot and no variables,
+// and the constants of the notice are put in.
 func (x *expander) bind(e *env, a *expr) *expr {
 	switch a.Op {
 	case opDot:

@@ -16,9 +16,9 @@ const (
 	maxSectionSteps = 20 * maxSteps // to find the sections
 )
 
-// sections returns which of a mailbox's customers, by number, a section of its mail is for: those whose texts would
-// differ in names and ids alone. It returns nil where one text is for all of them. Its error is an *notice.Error: a mail
-// has no room for the texts of all customers.
+// sections returns the customers of each section of a mailbox's mail, by number. A section is for customers with texts
+// that would differ in names and ids alone. It returns nil where one text is for all of them. Its error is an
+// *notice.Error: a mail has no room for the texts of all customers.
 func (p *Program) sections(reader *reader, to notice.Recipient) ([][]int, error) {
 	if len(to.Customers) < 2 || !slices.ContainsFunc(reader.texts, func(t *text) bool { return t.individual }) {
 		return nil, nil
@@ -50,7 +50,8 @@ func (p *Program) sections(reader *reader, to notice.Recipient) ([][]int, error)
 	return all, nil
 }
 
-// signature is the same for customers whose texts differ in name and id alone. It also returns the steps that it took.
+// signature returns the same for customers with texts that differ in name and id alone. It also returns the steps that
+// it took.
 func (p *Program) signature(reader *reader, to notice.Recipient, customer int) (signature string, steps int, err error) {
 	var s []byte
 	for i, t := range reader.texts {

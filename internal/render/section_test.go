@@ -110,8 +110,8 @@ func TestSectionsAreCompiledOnceForManyMailboxes(t *testing.T) {
 	}
 }
 
-// TestCustomersOfAMailboxStandInATable in each language: columns begin below each other, however wide the letters are. What customers
-// are called is no template, and no table.
+// TestCustomersOfAMailboxStandInATable in each language: columns begin below each other, however wide the letters are.
+// The name of a customer is no template, and no table.
 func TestCustomersOfAMailboxStandInATable(t *testing.T) {
 	t.Parallel()
 	p := compile(t, outage())

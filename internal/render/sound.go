@@ -25,7 +25,8 @@ type Condition struct {
 	Filter notice.Filter // which customers it is about: those who have the attribute, or the value
 }
 
-// Conditions returns what the texts ask of customers. A condition that is about none of them is probably misspelt.
+// Conditions returns the conditions of the texts on customers. A condition that is about none of them is probably
+// misspelt.
 func (p *Program) Conditions() []Condition { return p.conditions }
 
 // partOf reports whether a place is in a part of ready texts. They ask for attributes that customers need not have.

@@ -69,7 +69,7 @@ func readText(name string, file []byte) (t notice.Text, subjectLine, bodyLine in
 
 var singleQuoted = regexp.MustCompile(`^'((?:[^']|'')*)'$`)
 
-// unquote resolves the quotes of a YAML scalar; what is not one as a whole stays as it is.
+// unquote resolves the quotes of a YAML scalar; a text that is not one as a whole stays as it is.
 func unquote(s string) string {
 	if m := singleQuoted.FindStringSubmatch(s); m != nil {
 		return strings.ReplaceAll(m[1], "''", "'")

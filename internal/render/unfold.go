@@ -12,7 +12,7 @@ import (
 //	{{range .Windows}}- {{.}}
 //	{{end}}
 //
-// is what everybody writes, and what Markdown would take for a paragraph in which a range begins and does not end.
+// Everybody writes it like that, and Markdown would take it for a paragraph in which a range begins and does not end.
 // Indentation, the marks of a quotation and that of a list item are kept. md is Markdown with tokens for actions.
 func (t *tokens) unfold(md string) string {
 	lines := strings.Split(md, "\n")
@@ -49,13 +49,13 @@ func (t *tokens) unfold(md string) string {
 	return strings.Join(lines, "\n")
 }
 
-// further is the indentation of what comes below a line, in the same list item.
+// further is the indentation of the lines below a line, in the same list item.
 func further(indent string) string {
 	return bullet.ReplaceAllStringFunc(indent, func(m string) string { return strings.Repeat(" ", len(m)) })
 }
 
-// groups returns the tokens of the groups whose controls can all have a line to themselves, with the indentation
-// that it must have: that of where the group begins. A token stands in the text once.
+// groups returns the tokens of the groups of which each control can have a line to itself. With each stands the
+// indentation that its line must have: that of the group's beginning. A token stands in the text once.
 func (t *tokens) groups(lines []string) map[string]string {
 	type group struct {
 		tokens   []string

@@ -41,7 +41,7 @@ type vetter struct {
 	zone         *time.Location    // of wall-clock times
 	plurals      *cldr.Plurals     // of the text's language
 
-	nodes []node // flat: a control governs what stands between it and its end
+	nodes []node // flat: a control governs the nodes between it and its end
 	slots int    // variables
 	err   *notice.Error
 

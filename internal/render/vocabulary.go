@@ -40,7 +40,7 @@ var fields = map[kind]map[string]kind{
 
 var scalars = []kind{kindText, kindNumber, kindBool}
 
-// function is what may be called in a text.
+// function is a function that a text may call.
 type function struct {
 	least, most int    // arguments
 	takes       []kind // of every argument; nil = any

@@ -31,7 +31,8 @@ var readerWords = []string{leaveWord, "title", "advisory", "postmortem", "on", "
 // leaveWord is the name of the words of that link.
 const leaveWord = "leave"
 
-// standing is the line at the top of a mail: what it is about and how that stands, for readers who see no colours.
+// standing is the line at the top of a mail, for readers who see no colours. It names the kind of notice by its
+// severity, and its phase.
 type standing struct {
 	Text      string
 	Language  string // of Text, BCP 47: English where the mail's has no words

@@ -75,7 +75,7 @@ func (w *writer) string(s string) {
 	}
 }
 
-// bytes writes what is within a line.
+// bytes writes text within a line.
 func (w *writer) bytes(s []byte) {
 	if w.plain {
 		w.buf = append(w.buf, s...)
@@ -184,8 +184,8 @@ func reserved(s string, i int) bool {
 
 func hexadecimal(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
 
-// quoted returns pieces whose text is quoted-printable. After a value a line is broken softly, because the column in
-// which the text stands is not known before.
+// quoted returns pieces with their text in quoted-printable. After a value a line is broken softly, because the column
+// of the text behind it is not known before.
 func quoted(pieces []piece) []piece {
 	out := make([]piece, 0, len(pieces))
 	broken := false
