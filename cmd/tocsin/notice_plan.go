@@ -150,6 +150,9 @@ func printPlan(w io.Writer, dir string, body notice.Body, p notice.Plan) error {
 	if p.Newcomers > 0 {
 		fmt.Fprintf(t, "  as a first announcement\t%s: newcomers, to whom no mail with the old time went\n", count(p.Newcomers))
 	}
+	if p.OwedOld > 0 {
+		fmt.Fprintf(t, "  perhaps as one\t%s: an earlier notice still owes them the old time; they are newcomers unless that leaves before this notice begins\n", count(p.OwedOld))
+	}
 	printRestriction(t, p.OnlyTo)
 	printUnfit(t, p.Unfit)
 	printPlaces(t, p)

@@ -151,14 +151,7 @@ const holesShown, branchesShown = 20, 20
 
 func (i *inspection) see(r notice.Recipient, text string) error {
 	if err := i.program.Check(r, text); err != nil {
-		i.holeCount++
-		h := hole(r, text, err)
-		if len(i.holes) < holesShown {
-			i.holes = append(i.holes, h)
-		}
-		if i.samples.asks(r) {
-			i.samples.tell(r, notice.Asked{Reason: notice.ReasonHole, Hole: &h})
-		}
+		i.miss(r, text, err)
 		return nil
 	}
 	if i.correction != nil {
@@ -178,6 +171,44 @@ func (i *inspection) see(r notice.Recipient, text string) error {
 		return err
 	}
 	return i.count(r, text)
+}
+
+// seeToo looks at the mail that a recipient gets if they turn out to be a newcomer, for a hole that the other mail has not.
+func (i *inspection) seeToo(r notice.Recipient, text string) error {
+	told := r
+	told.Newcomer = false
+	if i.program.Check(told, text) != nil {
+		return nil
+	}
+	if err := i.program.Check(r, text); err != nil {
+		i.miss(r, text, err)
+		return nil
+	}
+	if i.correction != nil {
+		if err := i.correction.seeToo(r, text); err != nil {
+			return err
+		}
+	}
+	if i.samples == nil || i.samples.has(text, true) {
+		return nil
+	}
+	m, err := i.sample(r, text)
+	if err == nil {
+		i.samples.kept = append(i.samples.kept, m)
+	}
+	return err
+}
+
+// miss notes a recipient whose mail would have a hole.
+func (i *inspection) miss(r notice.Recipient, text string, err error) {
+	i.holeCount++
+	h := hole(r, text, err)
+	if len(i.holes) < holesShown {
+		i.holes = append(i.holes, h)
+	}
+	if i.samples.asks(r) {
+		i.samples.tell(r, notice.Asked{Reason: notice.ReasonHole, Hole: &h})
+	}
 }
 
 // leavesOut reports whether the senders are set up to leave a recipient out.

@@ -9,7 +9,7 @@ import (
 )
 
 // moved fills in the fields that the notice of a moved maintenance leaves out: the windows that it had, and its audience. Both come from
-// the notice that announced it last: it goes to those who got, or may have got, the old times, and to those who are new to its audience.
+// the notice that announced it last: it goes to those who got, or may have got, the old times, or whom that notice owed them, and to those who are new to its audience.
 func (d *Desk) moved(ctx context.Context, b notice.Body) (notice.Body, error) {
 	told := b.Audience.Given() || b.Audience.Empty != ""
 	if b.Kind != notice.Maintenance || b.Phase != notice.PhaseRescheduled || !notice.ValidKey(b.Key) || len(b.Was) > 0 && told {
@@ -41,9 +41,20 @@ func (d *Desk) moved(ctx context.Context, b notice.Body) (notice.Body, error) {
 			b.Was = append(b.Was, w)
 		}
 	}
-	if !told {
-		b.Audience = notice.Audience{Notice: before.Key, IncludeNew: before.Body.Audience.Digest == "",
-			State: []notice.DeliveryState{notice.DeliverySent, notice.DeliveryUncertain, notice.DeliveryBounced}}
+	if told {
+		return b, nil
 	}
+	b.Audience = notice.Audience{Notice: before.Key, State: movedFor}
+	for before.Body.Amends != "" { // an amendment has the audience of the notice that it stopped
+		if before, err = d.find(ctx, before.Body.Amends); err != nil {
+			return b, err
+		}
+	}
+	b.Audience.IncludeNew = before.Body.Audience.Digest == ""
 	return b, nil
 }
+
+// movedFor are the states of the mails of an announcement whose readers hear that the maintenance was moved: it arrived, may have, or was owed. Of
+// those who were owed it ledger.DB finds out who has not got it, and they read the plain text.
+var movedFor = []notice.DeliveryState{notice.DeliveryQueued, notice.DeliverySending, notice.DeliverySent, notice.DeliveryDeferred, notice.DeliveryUncertain,
+	notice.DeliveryCancelled, notice.DeliveryBounced}

@@ -100,7 +100,7 @@ func (d *Desk) from() string {
 func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
 		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,
-		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Suppressed: look.pass, Judge: look.judge, Pins: p.pins, Earlier: p.earlier,
+		DefaultLanguage: p.body.DefaultLanguage, Match: p.program.Match, Each: look.see, Also: look.seeToo, Suppressed: look.pass, Judge: look.judge, Pins: p.pins, Earlier: p.earlier,
 		Amends: p.amends.ID,
 	}
 }

@@ -208,11 +208,12 @@ func (db *DB) insertAdded(ctx context.Context, tx pgx.Tx, n Notice, a Addition, 
 	err = tx.QueryRow(ctx, inPlan(n.Plan, `
 		WITH row AS (
 			INSERT INTO recipient (plan_id, seq, address_key, address, role, text, language, time_zone, newcomer, customers, mail)
-			SELECT r.plan_id, c.hi, $3, $4, 'added', r.text, r.language, r.time_zone, r.newcomer,
+			SELECT r.plan_id, c.hi, $3, $4, 'added', r.text, r.language, r.time_zone, r.newcomer OR k.untold,
 				jsonb_path_query_array(r.customers, '$[*] ? (@.id == $id)', jsonb_build_object('id', $5::text)),
-				CASE WHEN jsonb_array_length(r.customers) = 1 THEN r.mail END
+				CASE WHEN jsonb_array_length(r.customers) = 1 AND NOT k.untold THEN r.mail END
 			FROM notice n JOIN recipient r ON r.plan_id = {plan} AND r.seq = $2
 			CROSS JOIN LATERAL (SELECT hi FROM chunk WHERE notice_id = n.id ORDER BY lo DESC LIMIT 1) c
+			CROSS JOIN LATERAL (SELECT coalesce(get_bit(untold, r.seq - lo) = 1, false) AS untold FROM chunk WHERE notice_id = n.id AND lo <= r.seq ORDER BY lo DESC LIMIT 1) k
 			WHERE n.id = $1 RETURNING plan_id, seq, text
 		), added AS (
 			INSERT INTO added (plan_id, seq, customer_id, added_by) SELECT plan_id, seq, $5, $6 FROM row

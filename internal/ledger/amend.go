@@ -114,8 +114,8 @@ func stopAmended(ctx context.Context, tx pgx.Tx, id int64) error {
 // layAmendment makes the chunks of an amendment from those of the notice that it stops.
 func (db *DB) layAmendment(ctx context.Context, tx pgx.Tx, id, plan, amended int64, erased []int32) (chunks []int64, err error) {
 	chunks, err = collect[int64](ctx, tx, named(`
-		INSERT INTO chunk (notice_id, plan_id, lo, hi, open, due_at, dots, sent, stopped, corrects, counts)
-		SELECT $2, $3, c.lo, c.hi, true, clock_timestamp(), z, z, coalesce(e.bits, z), x.corrects, ARRAY[c.hi - c.lo, 0, 0, 0, 0, 0, 0, 0, 0]
+		INSERT INTO chunk (notice_id, plan_id, lo, hi, open, due_at, dots, sent, stopped, corrects, untold, counts)
+		SELECT $2, $3, c.lo, c.hi, true, clock_timestamp(), z, z, coalesce(e.bits, z), x.corrects, c.untold, ARRAY[c.hi - c.lo, 0, 0, 0, 0, 0, 0, 0, 0]
 		FROM (`+correctsSQL+`) x JOIN chunk c ON c.id = x.id
 		CROSS JOIN LATERAL (SELECT (c.dots & ~c.dots)::varbit AS z) z
 		CROSS JOIN LATERAL (SELECT bit_or(set_bit(z, seq - c.lo, 1))::varbit AS bits FROM unnest($4::int[]) seq WHERE seq >= c.lo AND seq < c.hi) e

@@ -80,8 +80,8 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 			stopped = CASE WHEN s.state = 'cancelled' THEN stopped | ~stopped ELSE stopped END,
 			stopped_at = CASE WHEN s.state = 'cancelled' AND bit_count(~stopped) > 0 THEN clock_timestamp() ELSE stopped_at END
 		FROM (SELECT (SELECT state FROM notice WHERE id = $4) AS state) s
-		WHERE id = $1 RETURNING epoch, sent, stopped, coalesce(corrects, '')::varbit, s.state, `+servesSQL("$5"), chunkID, holder, db.opts.Lease, c.NoticeID, db.schema).
-		Scan(&c.Epoch, &p.sent, &p.stopped, &p.corrects, &p.state, &serves)
+		WHERE id = $1 RETURNING epoch, sent, stopped, coalesce(corrects, '')::varbit, coalesce(untold, '')::varbit, s.state, `+servesSQL("$5"), chunkID, holder, db.opts.Lease, c.NoticeID, db.schema).
+		Scan(&c.Epoch, &p.sent, &p.stopped, &p.corrects, &p.untold, &p.state, &serves)
 	if err == nil && !serves { // it was migrated since this process looked
 		err = db.compareSchema(ctx, tx)
 	}
@@ -131,7 +131,11 @@ type claimed struct {
 	owedAt         time.Time
 	sent, stopped  bitmap
 	corrects       bitmap // empty: the notice is no amendment
+	untold         bitmap // empty: nobody turned out to be a newcomer
 }
+
+// amends reports whether the notice is an amendment.
+func (p claimed) amends() bool { return len(p.corrects) > 0 }
 
 // tried describes a delivery that has an outcome.
 type tried struct {
@@ -172,6 +176,12 @@ func (p claimed) due(ctx context.Context, tx pgx.Tx, noticeID int64, onlyTo noti
 			d.Tries, d.Waited, d.Shuns = t.tries, t.waited, t.shuns
 			if !t.due {
 				continue
+			}
+		}
+		if p.untold.has(d.Seq-p.lo) && !d.Recipient.Newcomer {
+			d.Recipient.Newcomer, d.Mail = true, correction
+			if p.amends() { // of such a newcomer no mail is kept
+				d.Mail, correction = 0, 0
 			}
 		}
 		if p.corrects.has(d.Seq - p.lo) {

@@ -35,7 +35,7 @@ const standsSQL = `
 // standsTables are the deliveries of "stands", each looked up by its key.
 const standsTables = `
 	stands JOIN notice n ON n.id = stands.notice_id
-	CROSS JOIN LATERAL (SELECT id, lo, corrects FROM chunk WHERE notice_id = n.id AND lo <= stands.seq ORDER BY lo DESC LIMIT 1) c
+	CROSS JOIN LATERAL (SELECT id, lo, corrects, untold FROM chunk WHERE notice_id = n.id AND lo <= stands.seq ORDER BY lo DESC LIMIT 1) c
 	CROSS JOIN LATERAL (SELECT * FROM delivery WHERE chunk_id = c.id AND seq = stands.seq OFFSET 0) d
 	CROSS JOIN LATERAL recipient_at(n.plan_id, stands.seq) r`
 

@@ -24,14 +24,15 @@ type Kept struct {
 
 // keptSQL reads the deliveries of "stands".
 const keptSQL = `
-	SELECT n.id, r.text, coalesce(CASE WHEN a.corrects THEN r.correction ELSE r.mail END, 0), a.corrects, r.in_reply_to, r.address, r.language, r.time_zone, r.newcomer, r.customers, r.erased,
+	SELECT n.id, r.text, coalesce(a.mail, 0), a.corrects, r.in_reply_to, r.address, r.language, r.time_zone, r.newcomer OR a.untold, r.customers, r.erased,
 		coalesce((SELECT u.digest FROM answer a, unnest(a.seqs, a.digests) AS u(seq, digest)
 			WHERE a.notice_id = n.id AND a.chunk_id = c.id AND r.seq = ANY (a.seqs) AND u.seq = r.seq AND u.digest IS NOT NULL ORDER BY a.at LIMIT 1),
 			(SELECT digest FROM outcome WHERE notice_id = n.id AND seq = r.seq), 0),
 		cardinality(n.only_to) > 0, m.digest, m.encoded, ` + deliveryColumns + `
 	FROM ` + standsTables + `
-	CROSS JOIN LATERAL (SELECT coalesce(get_bit(c.corrects, r.seq - c.lo) = 1, false) AS corrects) a
-	LEFT JOIN LATERAL (SELECT mail.* FROM pin JOIN mail ON mail.digest = pin.digest WHERE pin.plan_id = n.plan_id AND pin.number = CASE WHEN a.corrects THEN r.correction ELSE r.mail END OFFSET 0) m ON true
+	CROSS JOIN LATERAL (SELECT coalesce(get_bit(c.corrects, r.seq - c.lo) = 1, false) AS corrects, coalesce(get_bit(c.untold, r.seq - c.lo) = 1 AND NOT r.newcomer, false) AS untold) b
+	CROSS JOIN LATERAL (SELECT b.*, CASE WHEN b.untold AND c.corrects IS NOT NULL THEN NULL WHEN b.untold OR b.corrects THEN r.correction ELSE r.mail END AS mail) a
+	LEFT JOIN LATERAL (SELECT mail.* FROM pin JOIN mail ON mail.digest = pin.digest WHERE pin.plan_id = n.plan_id AND pin.number = a.mail OFFSET 0) m ON true
 	ORDER BY n.id, r.seq`
 
 // scanKept scans a row of keptSQL. A compiled mail that does not fit its digest is left out.

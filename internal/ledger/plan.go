@@ -24,6 +24,8 @@ type Audience struct {
 	Match func(want string) (text string, exact bool)
 	// Each is called for every recipient to be mailed, in the order of seq. Its error ends the planning.
 	Each func(r notice.Recipient, text string) error
+	// Also, where it is there, is called for a recipient whose mail may be that of a newcomer in the end, as one.
+	Also func(r notice.Recipient, text string) error
 	// Pins, where there are any, number the compiled mails that Freeze keeps with the plan.
 	Pins Pins
 	// Suppressed, where there is one, is called for every recipient that is not to be mailed, before all who are.
@@ -231,8 +233,8 @@ func keepPlan(ctx context.Context, tx pgx.Tx, seen Notice, plan int64, p notice.
 	}
 	return exec(ctx, tx, fmt.Sprintf("keep the plan of notice %d", n.ID), `
 		UPDATE plan SET digest = $2, customers = $3, recipients = $4, by_language = $5, suppressed = $6, canaries = $7,
-			newcomers = $8, fallback = $9, later_choice = coalesce($10, '{}'::jsonb) WHERE id = $1`,
-		plan, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed, canaries, p.Newcomers, p.Fallback, p.LaterChoice)
+			newcomers = $8, fallback = $9, later_choice = coalesce($10, '{}'::jsonb), owed_old = $11 WHERE id = $1`,
+		plan, digest, p.Customers, p.Recipients, p.ByLanguage, p.Suppressed, canaries, p.Newcomers, p.Fallback, p.LaterChoice, p.OwedOld)
 }
 
 // dropPlan drops the plan of a draft, unless it is that one. The draft is locked.

@@ -68,12 +68,13 @@ const correctsSQL = `
 
 // amendedRowsSQL reads the rows of notice $1 and its plan, {plan}, by seq.
 var amendedRowsSQL = named(`
-	SELECT r.seq, coalesce(r.address_key, ''), r.address, r.role, r.reason, r.language, r.time_zone, r.newcomer, r.customers::text,
+	SELECT r.seq, coalesce(r.address_key, ''), r.address, r.role, r.reason, r.language, r.time_zone, r.newcomer OR u.untold, coalesce(r.owed_old, false) AND n.began_at IS NULL, r.customers::text,
 		CASE WHEN d.state = {suppressed} THEN d.reason WHEN r.address_key LIKE 'erased:%' THEN '` + notice.ReasonErased + `' ELSE '' END,
 		get_bit(c.corrects, r.seq - c.lo) = 1
 	FROM notice n CROSS JOIN (` + correctsSQL + `) c
 	CROSS JOIN LATERAL (SELECT seq, state, own_reason AS reason FROM delivery WHERE chunk_id = c.id OFFSET 0) d
 	CROSS JOIN LATERAL (SELECT * FROM recipient WHERE plan_id = {plan} AND seq = d.seq OFFSET 0) r
+	CROSS JOIN LATERAL (SELECT coalesce((SELECT get_bit(untold, r.seq - c.lo) = 1 FROM chunk WHERE id = c.id), false) AS untold) u
 	WHERE n.id = $1 ORDER BY r.seq`)
 
 // readAmended goes through the rows of the notice that is amended: each stays as it was frozen, with its seq.
@@ -91,7 +92,7 @@ func (s *survey) readAmended(ctx context.Context, tx pgx.Tx, batches chan<- func
 		var r recipient
 		var unmailed string
 		var corrects bool
-		err := rows.Scan(&r.seq, &r.mailbox, &r.Address, &r.role, &r.reason, &r.Language, &r.TimeZone, &r.Newcomer, &r.frozen, &unmailed, &corrects)
+		err := rows.Scan(&r.seq, &r.mailbox, &r.Address, &r.role, &r.reason, &r.Language, &r.TimeZone, &r.Newcomer, &r.owedOld, &r.frozen, &unmailed, &corrects)
 		if err == nil {
 			r.Customers, err = s.known.frozen(r.frozen)
 		}

@@ -34,7 +34,7 @@ type frozenRows struct {
 }
 
 func (f *frozenRows) add(r *recipient) {
-	f.rows.begin(13)
+	f.rows.begin(14)
 	f.rows.int64(f.plan)
 	f.rows.int32(r.seq)
 	if r.reason == "" || r.reason == notice.ReasonSuppressionList {
@@ -55,6 +55,7 @@ func (f *frozenRows) add(r *recipient) {
 		}
 	}
 	f.rows.bool(r.Newcomer)
+	f.rows.bool(r.owedOld)
 	if r.role == roleAdded {
 		return
 	}
@@ -70,7 +71,7 @@ func (f *frozenRows) add(r *recipient) {
 func (f *frozenRows) batch() func(context.Context) error {
 	rows, members := f.rows.cut(), f.members.cut()
 	return func(ctx context.Context) error {
-		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers, mail, correction, newcomer)")
+		err := rows.into(ctx, f.tx, "recipient (plan_id, seq, address_key, address, role, reason, text, language, time_zone, customers, mail, correction, newcomer, owed_old)")
 		if err == nil {
 			err = members.into(ctx, f.tx, "member (customer_id, plan_id, seq)")
 		}

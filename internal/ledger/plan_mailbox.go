@@ -114,7 +114,7 @@ func audienceRows(ctx context.Context, tx pgx.Tx, a Audience) (pgx.Rows, error) 
 type placed struct {
 	place, mailbox, reason, role, address, id, language, zone, fault string
 	frozen                                                           []byte // the customer as JSON, until the next row is read
-	newcomer                                                         bool
+	newcomer, owedOld                                                bool
 }
 
 // placed reads the columns of audienceSQL, which are all text.
@@ -128,7 +128,7 @@ func (known interned) placed(v [][]byte) placed {
 	}
 	return placed{mailbox: mailbox, place: shared(v[0]), address: shared(v[4]), id: string(v[5]),
 		reason: known.text(v[2]), role: known.text(v[3]), language: known.text(v[6]), zone: known.text(v[7]), fault: known.text(v[8]), frozen: v[9],
-		newcomer: len(v[10]) > 0}
+		newcomer: string(v[10]) == markNew, owedOld: string(v[10]) == markOwed}
 }
 
 // recipient is a row of a plan.
@@ -137,7 +137,8 @@ type recipient struct {
 	seq                         int
 	mailbox, role, reason, text string
 	frozen                      []byte // the customers as JSON
-	mail, correction            int    // the numbers of its compiled mails; 0: none is kept
+	mail, correction            int    // the numbers of its compiled mails; 0: none is kept. Where the old windows are owed the second is that for newcomers
+	owedOld                     bool   // nothing of the old windows went to it, and something is still owed
 }
 
 // append adds the fields of a row that do not follow from the others to the input of a digest.
@@ -149,6 +150,9 @@ func (r *recipient) append(b []byte) []byte {
 	if r.Newcomer {
 		b = append(b, "newcomer"...)
 	}
+	if r.owedOld {
+		b = append(b, "owed"...)
+	}
 	return b
 }
 
@@ -157,7 +161,8 @@ type sharing struct {
 	first            placed
 	frozen           []byte // a JSON list
 	languages, zones []string
-	told             bool // one of them is no newcomer
+	told             bool // one of them got, or may have got, the old windows
+	owed             bool // one of them is owed these
 }
 
 func (s *sharing) empty() bool { return len(s.languages) == 0 }
@@ -165,9 +170,9 @@ func (s *sharing) empty() bool { return len(s.languages) == 0 }
 func (s *sharing) add(c placed) {
 	separator := ", "
 	if s.empty() {
-		s.first, s.frozen, s.told, separator = c, s.frozen[:0], false, "["
+		s.first, s.frozen, s.told, s.owed, separator = c, s.frozen[:0], false, false, "["
 	}
-	s.told = s.told || !c.newcomer
+	s.told, s.owed = s.told || !c.newcomer && !c.owedOld, s.owed || c.owedOld
 	s.frozen = append(append(s.frozen, separator...), c.frozen...)
 	s.languages, s.zones = append(s.languages, c.language), append(s.zones, c.zone)
 }
@@ -177,7 +182,7 @@ func (s *sharing) add(c placed) {
 func (s *sharing) recipient(known interned) (r recipient, err error) {
 	r.mailbox, r.role, r.reason, r.Address = s.first.mailbox, s.first.role, s.first.reason, s.first.address
 	r.Language, r.TimeZone = elected(s.languages), elected(s.zones)
-	r.Newcomer = !s.told
+	r.Newcomer, r.owedOld = !s.told && !s.owed, !s.told && s.owed
 	s.frozen = append(s.frozen, ']')
 	r.frozen = s.frozen
 	r.Customers, err = known.frozen(r.frozen)

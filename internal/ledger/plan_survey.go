@@ -163,6 +163,9 @@ func (s *survey) add(ctx context.Context, r *recipient, reason string, batches c
 		if r.Newcomer {
 			s.plan.Newcomers++
 		}
+		if r.owedOld {
+			s.plan.OwedOld++
+		}
 		if !want.exact {
 			s.plan.Fallback[r.Language]++
 		}
@@ -178,9 +181,17 @@ func (s *survey) add(ctx context.Context, r *recipient, reason string, batches c
 		if err := s.audience.Each(r.Recipient, want.text); err != nil {
 			return err
 		}
+		if s.audience.Also != nil && r.owedOld {
+			if err := s.audience.Also(asNewcomer(r.Recipient), want.text); err != nil {
+				return err
+			}
+		}
 	}
 	if s.pins != nil && (r.reason == "" || r.reason == notice.ReasonSuppressionList) {
 		r.mail, r.correction = s.pins.Number(r.Recipient, r.text), s.pins.Correction(r.Recipient, r.text)
+		if r.owedOld && s.amended.id == 0 {
+			r.correction = s.pins.Number(asNewcomer(r.Recipient), r.text)
+		}
 	}
 	if s.rows.add(r); s.plan.Recipients%surveyBatch != 0 {
 		return nil

@@ -47,7 +47,10 @@ func (db *DB) begin(ctx context.Context, tx pgx.Tx, id int64) error {
 	if err != nil {
 		return err
 	}
-	return overtake(ctx, tx, n, ended, db.opts.DotGrace)
+	if err := overtake(ctx, tx, n, ended, db.opts.DotGrace); err != nil {
+		return err
+	}
+	return markUntold(ctx, tx, n)
 }
 
 // overtake has a notice that begins supersede earlier ones, and end reminders. It may be late itself: later ones that have begun
