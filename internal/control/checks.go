@@ -21,7 +21,7 @@ var checks = []struct {
 	{notice.CheckCorrection, func(p prepared, _ time.Time) *notice.Error { return p.alone() }},
 }
 
-// refusals are what the checks say against a release.
+// refusals are the objections of the checks to a release.
 func refusals(p prepared, now time.Time) []notice.Refusal {
 	all := []notice.Refusal{}
 	for _, c := range checks {
@@ -101,7 +101,7 @@ func leftOver(found []notice.Placeholder) *notice.Error {
 const justPast = time.Hour
 
 // past says which time of a notice is over so that it must not be announced any more; nil where none is. The windows of an
-// outage, and of what is completed, cancelled or looked back at, are those of something that is over.
+// outage, and of a phase that ends an incident or looks back at it, are those of a time that is over.
 func past(b notice.Body, zone string, now time.Time) *notice.Error {
 	sendAt, expiresAt, err := b.Schedule()
 	if err != nil {
@@ -140,7 +140,7 @@ func past(b notice.Body, zone string, now time.Time) *notice.Error {
 	return nil
 }
 
-// late says that a notice whose send_at has just gone by goes out at once; "" for any other.
+// late says that a notice goes out at once where its send_at has just gone by; "" for any other.
 func late(b notice.Body, now time.Time) string {
 	sendAt, _, err := b.Schedule()
 	if err != nil || sendAt == nil || sendAt.After(now) || sendAt.Before(now.Add(-justPast)) {

@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// normalAudience checks what of an audience can be checked without the ledger.
+// normalAudience checks the parts of an audience that need no look into the ledger.
 func normalAudience(key string, a notice.Audience) (notice.Audience, error) {
 	a.Filter, a.Notice = strings.TrimSpace(a.Filter), strings.TrimSpace(a.Notice)
 	switch {
@@ -48,7 +48,7 @@ func normalAudience(key string, a notice.Audience) (notice.Audience, error) {
 	return a, nil
 }
 
-// choose checks a normal audience against the ledger and returns whom it chooses. Its filter is read by the rules of the
+// choose checks a normal audience against the ledger and returns its choice of customers. Its filter is read by the rules of the
 // draft that it is kept in, and its list is the draft's.
 func (d *Desk) choose(ctx context.Context, a notice.Audience, kept ledger.Notice) (c ledger.Choice, err error) {
 	if c.Filter, err = audience.ParseKept(a.Filter, kept.FilterRules); err != nil {
@@ -110,8 +110,8 @@ func (d *Desk) checkListed(ctx context.Context, ids []string) error {
 // farBack is over how many notices an audience may go back.
 const farBack = 20
 
-// goBack resolves an audience that names an earlier notice. Who is new to that one is chosen by its own audience,
-// which may name a still earlier one.
+// goBack resolves an audience that names an earlier notice. The customers who are new to that one are chosen by its own
+// audience, which may name a still earlier one.
 func (d *Desk) goBack(ctx context.Context, a notice.Audience, c *ledger.Choice) error {
 	for range farBack {
 		id, err := d.Ledger.Find(ctx, a.Notice)

@@ -16,7 +16,7 @@ import (
 	"tocsin/internal/render"
 )
 
-// Register is what a Desk needs of package ledger.
+// Register holds the methods of package ledger that a Desk needs.
 type Register interface {
 	Sweep(ctx context.Context) (ledger.Work, error)
 	Reconcile(ctx context.Context, id int64, r ledger.Reconciliation, who string) (ledger.Reconciled, error)
@@ -128,7 +128,7 @@ func (d *Desk) Draft(ctx context.Context, b notice.Body, who string) (st notice.
 	if err != nil {
 		return st, false, err
 	}
-	// What was released is not checked again: a template or an attribute that has gone since changes nothing.
+	// A released body is not checked again: a template or an attribute that has gone since changes nothing.
 	if !released || !same {
 		if err := unambiguous(b, d.Zone); err != nil {
 			return st, false, err
@@ -155,7 +155,7 @@ func (d *Desk) senders(ctx context.Context) (notice.Senders, error) {
 	return s, err
 }
 
-// Pause stops a notice until it is resumed; at most what was marked before may still leave.
+// Pause stops a notice until it is resumed; at most the mails that were marked before may still leave.
 func (d *Desk) Pause(ctx context.Context, ref, who string) (notice.Status, error) {
 	return d.change(ctx, ref, who, d.Ledger.Pause)
 }
@@ -167,7 +167,7 @@ func (d *Desk) Resume(ctx context.Context, ref string, r notice.Resuming, who st
 	})
 }
 
-// Cancel stops a notice for good; at most what was marked before may still leave.
+// Cancel stops a notice for good; at most the mails that were marked before may still leave.
 func (d *Desk) Cancel(ctx context.Context, ref, who string) (notice.Status, error) {
 	return d.change(ctx, ref, who, d.Ledger.Cancel)
 }
@@ -213,7 +213,7 @@ func (d *Desk) Unhold(ctx context.Context, ref string, u notice.Unholding, who s
 	})
 }
 
-// Settle carries out what an operator decided about deliveries that are uncertain, failed or suppressed.
+// Settle carries out an operator's decision about deliveries that are uncertain, failed or suppressed.
 func (d *Desk) Settle(ctx context.Context, ref string, s notice.Settlement, who string) (done notice.Settled, err error) {
 	if err := s.Check(); err != nil {
 		return done, err
@@ -253,7 +253,7 @@ func (d *Desk) sweep(ctx context.Context) {
 	}
 }
 
-// domain is what the Message-IDs of a notice end in.
+// domain is the end of the Message-IDs of a notice, behind the @.
 func (d *Desk) domain() string {
 	if from, err := mail.ParseAddress(d.From); err == nil {
 		if a, err := audience.ParseAddress(from.Address); err == nil {

@@ -71,7 +71,7 @@ func (d *Desk) glance(ctx context.Context, b notice.Body) (p prepared, err error
 	return d.compile(b, texts, earlier)
 }
 
-// sampled is the customer for whom a sample is made. Where nobody of the audience reads its language, anybody does.
+// sampled is the customer that a sample is made for. Where nobody of the audience reads its language, anybody does.
 func (d *Desk) sampled(ctx context.Context, choice ledger.Choice, s notice.Sampling) (c notice.Customer, err error) {
 	if named := strings.TrimSpace(s.Customer); named != "" {
 		if c, err = d.Ledger.Customer(ctx, named); notice.CodeOf(err) != notice.CodeNotFound {

@@ -27,7 +27,8 @@ type prepared struct {
 	begun      []notice.Step // of its incident
 }
 
-// compile makes what a body says; its texts are resolved already, and so are the earlier notices of its incident.
+// compile makes the program of a body's texts. The texts are resolved already, and so are the earlier notices of its
+// incident.
 func (d *Desk) compile(b notice.Body, texts map[string]notice.Text, earlier []notice.Earlier) (p prepared, err error) {
 	p = prepared{body: b, texts: texts, earlier: earlier, zone: cmp.Or(b.Zone, d.Zone)}
 	settings := render.Settings{From: d.from(), ReplyTo: d.ReplyTo, Zone: d.Zone, PublicURL: d.PublicURL}
@@ -47,7 +48,7 @@ func (d *Desk) compile(b notice.Body, texts map[string]notice.Text, earlier []no
 }
 
 // prepare checks a normal body. kept is the draft that it stands in, with the texts that were frozen with it; or unkept,
-// for a body that is new, whose texts are resolved now.
+// for a new body: its texts are resolved now.
 func (d *Desk) prepare(ctx context.Context, b notice.Body, kept ledger.Notice) (p prepared, err error) {
 	texts := kept.Texts
 	if texts == nil {
@@ -96,7 +97,7 @@ func (d *Desk) from() string {
 	return d.From
 }
 
-// audience returns whom a body is for; look sees each of them.
+// audience returns the audience of a body; look sees each of its recipients.
 func (p prepared) audience(look *inspection) ledger.Audience {
 	return ledger.Audience{
 		Body: p.body, Choice: p.choice, FilterText: audience.Format(p.choice.Filter), Broken: p.broken,

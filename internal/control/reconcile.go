@@ -7,8 +7,8 @@ import (
 	"tocsin/internal/ledger"
 )
 
-// Reconcile settles uncertain deliveries of a notice by what a relay's log shows: what it took is sent, what it
-// never had is sent again.
+// Reconcile settles uncertain deliveries of a notice by the evidence of a relay's log. A mail that the relay took is
+// sent, and one that it never had is sent again.
 func (d *Desk) Reconcile(ctx context.Context, ref string, r ledger.Reconciliation, who string) (done ledger.Reconciled, err error) {
 	id, err := d.Ledger.Find(ctx, ref)
 	if err != nil {
@@ -25,7 +25,7 @@ func (d *Desk) Reconcile(ctx context.Context, ref string, r ledger.Reconciliatio
 	return done, nil
 }
 
-// Relayed records what a relay's log says about mails as it is written.
+// Relayed records the lines of a relay's log about mails as the relay writes them.
 func (d *Desk) Relayed(ctx context.Context, words []ledger.Relayed, who string) (done ledger.RelayedResult, err error) {
 	if done, err = d.Ledger.Relayed(ctx, words, who); err == nil && done.Settled > 0 {
 		d.Logger.Info("a relay's log settled deliveries", slog.String("who", who), slog.Int("sent", done.Settled))

@@ -18,8 +18,8 @@ import (
 	"tocsin/internal/render"
 )
 
-// Preview is the dry run of a body: what a release would do, with a mail in each language. Where the body is that of a draft,
-// it is PreviewDraft; of any other nothing is kept. It shows what v asks for too.
+// Preview is the dry run of a body: the effect of a release, with a mail in each language. Where the body is that of a
+// draft, it is PreviewDraft; of any other nothing is kept. It shows the extras that v asks for, too.
 func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) (plan notice.Plan, err error) {
 	if v, err = normalPreviewing(v); err != nil {
 		return plan, err
@@ -44,7 +44,7 @@ func (d *Desk) Preview(ctx context.Context, b notice.Body, v notice.Previewing) 
 	return d.look(ctx, p, v, func(a ledger.Audience) (notice.Plan, error) { return d.Ledger.Plan(ctx, a) })
 }
 
-// normalPreviewing checks what a dry run is to show.
+// normalPreviewing checks the customer that a dry run is to show.
 func normalPreviewing(v notice.Previewing) (notice.Previewing, error) {
 	if v.Customer == "" {
 		return v, nil
@@ -133,7 +133,7 @@ func (d *Desk) watch(id int64, a *ledger.Audience) (done func()) {
 // Release lets a draft go: to the plan with the digest of r, as it was shown, or where there is none, to one that is made now.
 // released is false where that had been done before, and where the draft waits for approval now. It is refused when a mail would have a
 // hole in it, or nobody would get one.
-// A notice.Error of class plan_changed says how what would go now differs from what was shown.
+// A notice.Error of class plan_changed counts how the mails that would go now differ from those that were shown.
 func (d *Desk) Release(ctx context.Context, ref string, r notice.Releasing, who string) (st notice.Status, released bool, err error) {
 	n, err := d.find(ctx, ref)
 	if err != nil {

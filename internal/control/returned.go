@@ -14,7 +14,7 @@ import (
 
 // TakeReturned reads a mail that came back, given with its header as it came, and records it with the attempt that it
 // names. A mail that names none changes nothing: an address alone is no proof. One that names an attempt of a notice
-// whose rows were dropped changes nothing either.
+// with dropped rows changes nothing either.
 func (d *Desk) TakeReturned(ctx context.Context, raw []byte) (r notice.BounceReceipt, err error) {
 	m := bounce.Read(raw)
 	r.Kind = m.Kind
@@ -112,7 +112,7 @@ func (d *Desk) answered(ctx context.Context, of ledger.Returned) error {
 	}
 }
 
-// worst returns the recipient that decides what a mail is: one that failed before one that waits. A mail of ours has one
+// worst returns the recipient that decides the kind of a mail: one that failed before one that waits. A mail of ours has one
 // recipient; a report names more where that is a list.
 func worst(all []bounce.Recipient) (r bounce.Recipient) {
 	for _, action := range []bounce.Action{bounce.Failed, bounce.Delayed, bounce.Delivered} {

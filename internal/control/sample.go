@@ -10,7 +10,7 @@ import (
 
 // samples are the mails that a dry run shows.
 type samples struct {
-	asked string              // external id of the customer whose mail is to be shown, "" = none
+	asked string              // external id of the customer for one more mail, "" = none
 	stamp func() render.Stamp // nil: without the source of the mails
 	first *notice.Recipient   // of all to be mailed
 	kept  []notice.Sample     // one per language
@@ -24,7 +24,7 @@ func (s *samples) asks(r notice.Recipient) bool {
 	return s != nil && s.asked != "" && slices.ContainsFunc(r.Customers, func(c notice.Frozen) bool { return c.ID == s.asked })
 }
 
-// tell keeps the answer about the customer asked for, whose recipient r is.
+// tell keeps the answer about the customer asked for, who stands on recipient r.
 func (s *samples) tell(r notice.Recipient, a notice.Asked) {
 	a.ID = s.asked
 	for _, c := range r.Customers {

@@ -213,7 +213,7 @@ func (l *look) answer(ctx context.Context, f *notice.Found) (err error) {
 	return nil
 }
 
-// outside says why a customer is on no row of a notice, by what the ledger has of them today.
+// outside says why a customer is on no row of a notice, by today's data of them in the ledger.
 func (d *Desk) outside(ctx context.Context, n ledger.Notice, c notice.Customer) (o notice.Outside, err error) {
 	a := n.Body.Audience
 	switch {
