@@ -52,8 +52,8 @@ func keyOf(files directory.Files) string {
 	return ""
 }
 
-// beginDraft makes a draft of a new incident of a kind, of an update that follows a notice, or of a notice to those whom one did not
-// reach, and shows it.
+// beginDraft makes a draft and shows it: of a new incident of a kind, of an update that follows a notice, or of a notice
+// to the customers that one did not reach.
 func (c *Console) beginDraft(w http.ResponseWriter, r *http.Request) {
 	if before := r.PostFormValue("after"); before != "" {
 		c.beginUpdate(w, r, before)

@@ -44,7 +44,7 @@ func formOn(t *testing.T, files directory.Files) (v *composeView, form url.Value
 	return v, form
 }
 
-// send adds a field of a page to what a browser sends.
+// send adds a field of a page to the form that a browser sends.
 func send(form url.Values, n *html.Node) {
 	a := map[string]string{}
 	for _, attribute := range n.Attr {
@@ -206,7 +206,7 @@ func TestAFaultIsSaidInTheReadersWords(t *testing.T) {
 	}
 }
 
-// TestAFormChangesOneField alone, and what follows from it.
+// TestAFormChangesOneField alone, and the fields that follow from it.
 func TestAFormChangesOneField(t *testing.T) {
 	t.Parallel()
 	files := directory.Files{directory.Manifest: []byte("key: a.investigating # for ever\nincident: a\nkind: outage\nphase: investigating\n\n# readers\naudience: all\nother: [1]\n"), "en.md": joinText("", "")}

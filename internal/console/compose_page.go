@@ -195,7 +195,7 @@ func (c *Console) check(w http.ResponseWriter, r *http.Request, s notice.SavedDr
 	c.render(w, r, status, "compose", v)
 }
 
-// customerIn is the id of the customer whose mail a check is to show. An address is for the preview alone.
+// customerIn is the id of the customer for the mail that a check is to show. An address is for the preview alone.
 func customerIn(r *http.Request) string {
 	if named := strings.TrimSpace(r.PostFormValue("customer")); !strings.Contains(named, "@") {
 		return named

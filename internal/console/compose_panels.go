@@ -167,7 +167,7 @@ func without(p notice.Parameter, tag string) notice.Parameter {
 	return notice.Parameter{Text: p.Text, ByLanguage: kept}
 }
 
-// textOf returns the language of a text by the name of its file, "" for another file, and what comes before.
+// textOf returns the language of a text by the name of its file, "" for another file, and the part of the name before it.
 func textOf(name string) (tag, prefix string) {
 	base, ok := strings.CutSuffix(name, ".md")
 	if !ok {

@@ -43,7 +43,7 @@ type numbered struct {
 // branchRow is a part of a text that some recipients get.
 type branchRow struct {
 	notice.Branch
-	Share float64 // of those whose mail has the text, in percent
+	Share float64 // of the recipients who get the text, in percent
 }
 
 // zonesShown is how many time zones a check lists, those of the most recipients.
@@ -188,7 +188,7 @@ func (p planPart) Refused() (all []string) {
 // Releasable reports whether the plan that is shown can be released.
 func (p planPart) Releasable() bool { return p.Plan.Digest != "" && len(p.Refused()) == 0 }
 
-// Notes are what an author should look at again, in words.
+// Notes are the points that an author should look at again, in words.
 func (p planPart) Notes() (all []string) {
 	plan := p.Plan
 	if plan.Alternates > 0 {

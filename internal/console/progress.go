@@ -12,7 +12,8 @@ import (
 // domainsOfProgress is how many recipient domains the page of a notice names.
 const domainsOfProgress = 12
 
-// progresses counts beside pages how fast mails leave, and to which domains: each on its own, since the latter reads every recipient.
+// progresses counts, apart from pages, how fast mails leave, and to which domains. Each is counted on its own, since the
+// latter reads every recipient.
 type progresses struct {
 	over    *beside[notice.Progress]
 	domains *beside[[]notice.DomainProgress]

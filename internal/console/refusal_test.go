@@ -21,7 +21,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// metByForms are the files whose refusals a page or a form of the console can meet: all of them but unmet.
+// metByForms are the files with refusals that a page or a form of the console can meet: all of them but unmet.
 var metByForms = []string{"*.go", "../ledger/user.go", "../ledger/user_session.go", "../ledger/token.go", "../ledger/added.go", "../ledger/approve.go", "../ledger/kept.go",
 	"../ledger/brake.go", "../ledger/summary.go", "../ledger/status.go", "../control/added.go", "../control/suppressing.go", "../notice/user.go", "../notice/token.go", "../notice/approval.go"}
 

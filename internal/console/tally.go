@@ -12,7 +12,7 @@ import (
 // tallyAtOnce is how many recipients are counted while the reader of a page waits.
 const tallyAtOnce = 10_000
 
-// tallies counts large reports beside their pages. A page shows the last count, with its own time.
+// tallies counts large reports apart from their pages. A page shows the last count, with its own time.
 type tallies struct{ *beside[notice.Report] }
 
 func newTallies(log *slog.Logger) *tallies { return &tallies{newBeside[notice.Report](log)} }
