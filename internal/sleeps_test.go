@@ -11,7 +11,8 @@ import (
 )
 
 // TestNoTestSleeps has tests wait for the events that they want to see. Where time.Sleep is called the clock must be
-// that of testing/synctest, which is simulated: sleeping takes no time. Benchmarks, in bench_*_test.go, measure real time.
+// that of testing/synctest, which is simulated: sleeping takes no time. Benchmarks, in bench_*_test.go, measure real
+// time.
 func TestNoTestSleeps(t *testing.T) {
 	t.Parallel()
 	err := filepath.WalkDir("..", func(file string, _ fs.DirEntry, err error) error {

@@ -21,8 +21,9 @@ import (
 
 var benchPages = flag.Int("bench.pages", 2_000, "deliveries of the ledger in TestPages")
 
-// TestPages prints, for each page of the console over a ledger of -bench.pages deliveries, the time until it is there at the server and the
-// plans of its queries. It asserts that each is there, and no time: a machine is as fast as it is.
+// TestPages opens each page of the console over a ledger of -bench.pages deliveries. It prints the time until the page
+// is there at the server, and the plans of its queries. It asserts that each is there, and no time: a machine is as fast
+// as it is.
 func TestPages(t *testing.T) {
 	testkit.Large(t, "TestTheConsoleInABrowser")
 	s := startOn(t, testkit.OwnServices(t), sink.Options{Discard: true})
@@ -76,8 +77,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestACanaryOfMany prints how long a canary of 200 takes on an audience of -bench.pages: from the release to its hold, and from the resume to the first
-// mail of the rest. It asserts that the rest waits, and no time.
+// TestACanaryOfMany prints how long a canary of 200 takes on an audience of -bench.pages: from the release to its hold,
+// and from the resume to the first mail of the rest. It asserts that the rest waits, and no time.
 func TestACanaryOfMany(t *testing.T) {
 	testkit.Large(t, "TestACleanCanaryIsHeldAndGoesOn")
 	s := startOn(t, testkit.OwnServices(t), sink.Options{Discard: true})

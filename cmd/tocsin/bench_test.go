@@ -29,8 +29,8 @@ const (
 	benchRoundTrip   = 20 * time.Millisecond
 )
 
-// BenchmarkSystem compares the system as it is shipped with Postfix's smtp-source, which sends one fixed mail and keeps
-// no account of it, on the same machine in the same minutes:
+// BenchmarkSystem compares the system as it is shipped with Postfix's smtp-source on the same machine in the same
+// minutes. smtp-source sends one fixed mail and keeps no account of it. Start it with:
 //
 //	make bench
 //

@@ -72,7 +72,7 @@ func (c *bouncesCmd) Run(ctx context.Context, a *app) error {
 	return all.Wait()
 }
 
-// mailboxes are the Maildir and the IMAP mailbox of the settings.
+// mailboxes returns the Maildir and the IMAP mailbox of the settings.
 func mailboxes(in *intake.Intake, set config.Bounces) (boxes []keeper, err error) {
 	if set.Maildir != "" {
 		m, err := in.NewMaildir(set.Maildir)
@@ -91,7 +91,7 @@ func mailboxes(in *intake.Intake, set config.Bounces) (boxes []keeper, err error
 	return boxes, nil
 }
 
-// listeners are the servers of the settings.
+// listeners returns the servers of the settings.
 func listeners(in *intake.Intake, set config.Bounces) (sources []source, err error) {
 	for _, l := range []intake.Listening{{Addr: set.Listen}, {Addr: set.LMTP, LMTP: true}} {
 		if l.Addr == "" {

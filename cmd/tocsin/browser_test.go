@@ -20,7 +20,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// browser is a Chromium of its own, with its complaints: requests that the policy of a page (CSP) blocked, and errors of scripts.
+// browser is a Chromium of its own, with its complaints: requests that the policy of a page (CSP) blocked, and errors
+// of scripts.
 type browser struct {
 	t    *testing.T
 	ctx  context.Context
@@ -36,7 +37,8 @@ type browser struct {
 // browsing lets one browser run at a time: each wants all of a small machine.
 var browsing sync.Mutex
 
-// browse starts a browser of a reader in Amsterdam, who prefers a language. Where there is no Chromium, make test goes without.
+// browse starts a browser of a reader in Amsterdam, who prefers a language. Where there is no Chromium, make test goes
+// without.
 func (s *system) browse(lang string) *browser {
 	t := s.t
 	t.Helper()
@@ -182,8 +184,8 @@ func (b *browser) scheme(name string) chromedp.Action {
 	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
 }
 
-// accessible reports violations of WCAG 2.2 AA that axe-core finds on the page, light and dark. The debugger brings axe into the page: the
-// page's policy stays as it is. make test-all fetches axe, and names its file.
+// accessible reports violations of WCAG 2.2 AA that axe-core finds on the page, light and dark. The debugger brings axe
+// into the page: the page's policy stays as it is. make test-all fetches axe, and names its file.
 func (b *browser) accessible(page string) {
 	b.t.Helper()
 	axe, err := os.ReadFile(os.Getenv("TOCSIN_TEST_AXE"))

@@ -47,7 +47,7 @@ func firstTo(mailboxes int) string {
 	return ", first to " + mailboxCount(mailboxes)
 }
 
-// trialOf says in a list how many of its canary have the mail while the rest waits; "-" where nothing waits.
+// trialOf says in a list how many mailboxes of its canary have the mail while the rest waits; "-" where nothing waits.
 func trialOf(st notice.Status) string {
 	if st.Canary == nil || !st.Canary.Waits {
 		return "-"

@@ -174,8 +174,8 @@ func (c *chaos) redis(do func(context.Context, redis.UniversalClient) error) {
 	}
 }
 
-// freeze stops processes that are not ours to reap, and returns the function that lets them go on. Should this process die
-// before that, a shell does it.
+// freeze stops processes that are not ours to reap, and returns the function that lets them go on. Should this process
+// die before that, a shell does it.
 func (c *chaos) freeze(pids ...int) (thaw func()) {
 	c.t.Helper()
 	args := []string{"-c", `cat >/dev/null; kill -CONT "$@"`, "thaw"}

@@ -63,8 +63,8 @@ func messageID(body []byte) string {
 	return m.Header.Get("Message-Id")
 }
 
-// oldNews counts the mails that a worker began to hand over after the same mailbox had been sent a later word on the incident. A
-// dot goes out behind the relay's 354, so that one which had come before is no proof.
+// oldNews counts the mails that a worker began to hand over after the same mailbox had been sent a later word on the
+// incident. A dot goes out behind the relay's 354, so that one which had come before is no proof.
 func (c *chaos) oldNews(reports [][]notice.Delivery) (old int) {
 	later := map[string]time.Time{} // by address: the first dot of a later notice
 	for _, rows := range slices.Backward(reports) {

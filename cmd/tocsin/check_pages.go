@@ -14,10 +14,10 @@ import (
 // pagesWait is how long a page may take to come.
 const pagesWait = 5 * time.Second
 
-// leastLinks is how long a link by which a reader stops mails should lead somewhere.
+// leastLinks is the least time for which the link that stops a reader's mails should lead to its page.
 const leastLinks = 60 * 24 * time.Hour
 
-// checkPages tries where advisories and post-mortems say that their readers can stop them.
+// checkPages tries the address of the pages on which readers stop advisories and post-mortems.
 func checkPages(ctx context.Context, set config.Serve) (f notice.Findings) {
 	base := set.Mail.PublicURL
 	if base == "" {

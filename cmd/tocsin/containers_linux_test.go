@@ -31,8 +31,8 @@ type containers struct {
 	env     []string // of docker
 }
 
-// TestContainersSendAndAreUpgraded builds the image of the last version behind a proxy, has four workers send with it, kills one,
-// upgrades to today's image in the middle of the notice, and takes all of it down.
+// TestContainersSendAndAreUpgraded builds the image of the last version behind a proxy, has four workers send with it,
+// and kills one. In the middle of the notice it upgrades to today's image. At the end it takes all of it down.
 func TestContainersSendAndAreUpgraded(t *testing.T) {
 	testkit.Large(t, "TestTheCompositionSendsANotice")
 	_, commit := lastVersion(t)

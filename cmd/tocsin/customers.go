@@ -164,7 +164,7 @@ func clearedValues(n int, field string) string {
 	return many(n, strings.ReplaceAll(field, "_", " "))
 }
 
-// printRejections shows why rows were rejected, and the first of them: a file with thousands has one mistake.
+// printRejections counts rejected rows by reason, with the first line of each: a file with thousands has one mistake.
 func printRejections(w io.Writer, r notice.ImportReport, o notice.ImportOptions) error {
 	switch {
 	case r.Kept || o.DryRun && !o.KeepsNothing(r):

@@ -30,8 +30,8 @@ type debianRelay struct {
 // host is the name of a debianRelay, as its certificate has it.
 const host = "relay.test"
 
-// apartWith has a test go on in a process of its own, to run a server from these Debian packages there. Elsewhere it returns
-// nil: the test is over. It is skipped where the packages can't be had or there can be no such process.
+// apartWith has a test go on in a process of its own, to run a server from these Debian packages there. Elsewhere it
+// returns nil: the test is over. It is skipped where the packages can't be had or there can be no such process.
 func apartWith(t *testing.T, packages ...string) *debianRelay {
 	t.Helper()
 	testkit.Large(t, "TestAPostfixThatIsParticular")
@@ -69,8 +69,8 @@ func (r *debianRelay) file(name, text string) {
 	}
 }
 
-// run starts the server, by these arguments, for these users of its own, the first of which owns its data. It returns when
-// the server listens.
+// run starts the server, by these arguments, for these users of its own, the first of which owns its data. It returns
+// when the server listens.
 func (r *debianRelay) run(users []string, args ...string) {
 	r.Helper()
 	passwd, groups := string(read(r.T, "/etc/passwd")), string(read(r.T, "/etc/group"))
@@ -142,8 +142,8 @@ func (s *system) arrive(n int) {
 	}
 }
 
-// throughAlone sends a notice to so many customers with the program itself, through a relay that hands its mails on to the
-// sink and is the only one.
+// throughAlone sends a notice to so many customers with the program itself, through a relay that hands its mails on to
+// the sink and is the only one.
 func (s *system) throughAlone(r *debianRelay, customers int) {
 	s.t.Helper()
 	before := s.sink.Count()

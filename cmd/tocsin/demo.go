@@ -23,7 +23,7 @@ const (
 const (
 	demoNotice  = "mail-outage"
 	demoPatient = 2 * time.Minute        // with the sending, which takes a quarter of a minute
-	demoAnswer  = 150 * time.Millisecond // how long the inbox thinks about a mail: a relay that is some way off
+	demoAnswer  = 150 * time.Millisecond // how long the inbox takes for a mail, as a relay that is some way off
 	demoKillAt  = 40                     // per cent
 	demoFrom    = "Saltmarsh Hosting Status <status@saltmarsh.example>"
 )
@@ -147,7 +147,7 @@ func (s *stage) send(ctx context.Context, a *app, body notice.Body) (st notice.S
 	return s.follow(ctx, progress, st, func(st notice.Status) bool { return st.State.Finished() })
 }
 
-// follow shows progress until enough says so.
+// follow shows progress until enough returns true.
 func (s *stage) follow(ctx context.Context, progress *sending, st notice.Status, enough func(notice.Status) bool) (notice.Status, error) {
 	for {
 		progress.show(st, time.Now())

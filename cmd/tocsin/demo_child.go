@@ -52,7 +52,7 @@ func (c *child) kill() {
 	<-c.ended
 }
 
-// stop asks the process to end, and kills it when it takes its time.
+// stop asks the process to end, and kills it when it takes too long.
 func (c *child) stop() {
 	c.asked.Store(true)
 	c.cmd.Process.Signal(syscall.SIGTERM)

@@ -19,7 +19,8 @@ import (
 const noticeDocument = "../../docs/notice.md"
 
 // fieldsOf lists the fields of a notice as JSON and notice.yaml name them: audience.filter. A field of a list or a map
-// of structs is named without its place in it: windows.start. Parameters and phrases are written otherwise than they are kept.
+// of structs is named without its place in it: windows.start. Parameters and phrases are written otherwise than they
+// are kept.
 func fieldsOf(t reflect.Type, above string) (all []string) {
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -24,7 +24,8 @@ func (s *system) addAddress(key, customer, address string) (a added) {
 	return a
 }
 
-// TestANoticeIsSentToAnotherAddress of a customer, after it has finished: once, in their language, however many press at once.
+// TestANoticeIsSentToAnotherAddress of a customer, after it has finished: once, in their language, however many press
+// at once.
 func TestANoticeIsSentToAnotherAddress(t *testing.T) {
 	t.Parallel()
 	s := start(t)

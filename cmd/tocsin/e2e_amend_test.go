@@ -49,8 +49,8 @@ func (s *system) wantAmended(key string) {
 	}
 }
 
-// TestANoticeIsAmendedInFlight stops a notice while answers to its dots are held up, which come late, or never since the worker is killed. Then the
-// amendment is amended.
+// TestANoticeIsAmendedInFlight stops a notice while answers to its dots are held up, which come late, or never since
+// the worker is killed. Then the amendment is amended.
 func TestANoticeIsAmendedInFlight(t *testing.T) {
 	t.Parallel()
 	for name, crash := range map[string]bool{"late answers": false, "a crash": true} {

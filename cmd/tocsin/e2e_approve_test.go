@@ -32,8 +32,8 @@ func (s *system) wantRun(code int, says []string, args ...string) string {
 	return out
 }
 
-// TestAnotherPersonApprovesAReleaseToMany: the author asks, a second person sees the mails and releases the plan that was asked for, though
-// customers have come since. Nobody gets round that, and an override stands out.
+// TestAnotherPersonApprovesAReleaseToMany: the author asks, a second person sees the mails and releases the plan that
+// was asked for, though customers have come since. Nobody gets round that, and an override stands out.
 func TestAnotherPersonApprovesAReleaseToMany(t *testing.T) {
 	t.Parallel()
 	s := start(t, "TOCSIN_APPROVALS=3")

@@ -30,8 +30,8 @@ func (b *turns) RoundTrip(r *http.Request) (answer *http.Response, err error) {
 	return answer, err
 }
 
-// TestServersBehindABalancer has each request of a notice answered by another server, both show its progress live, and one is killed
-// while it goes out.
+// TestServersBehindABalancer has each request of a notice answered by another server, both show its progress live, and
+// one is killed while it goes out.
 func TestServersBehindABalancer(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -11,8 +11,8 @@ import (
 	"tocsin/internal/sink"
 )
 
-// TestACanaryStopsByItselfOnABadRelay: the relay refuses everybody, which few mails find out. It is mended, the notice goes on, and everybody has
-// one mail.
+// TestACanaryStopsByItselfOnABadRelay: the relay refuses everybody, which few mails find out. It is mended, the notice
+// goes on, and everybody has one mail.
 func TestACanaryStopsByItselfOnABadRelay(t *testing.T) {
 	t.Parallel()
 	r := refusing("RCPT", 554, smtp.EnhancedCode{5, 7, 1}, "Relay access denied")

@@ -11,8 +11,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// TestSupportSendsToAnotherAddressInABrowser, with script and without: the page says first what will be done, three presses at once make one
-// mail, and a mailbox that has one gets no other.
+// TestSupportSendsToAnotherAddressInABrowser, with script and without: the page says first what will be done, three
+// presses at once make one mail, and a mailbox that has one gets no other.
 func TestSupportSendsToAnotherAddressInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser")
@@ -97,8 +97,8 @@ func (b *browser) find(text string) {
 	b.wait("document.getElementById('mail') !== null")
 }
 
-// TestTokensAreMadeAndRevokedInABrowser: a token is shown once, works at once in its role, is listed without its secret, and works no more once
-// it is revoked.
+// TestTokensAreMadeAndRevokedInABrowser: a token is shown once, works at once in its role, is listed without its
+// secret, and works no more once it is revoked.
 func TestTokensAreMadeAndRevokedInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser")

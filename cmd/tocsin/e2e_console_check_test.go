@@ -21,7 +21,8 @@ func checked(t *testing.T) (s *system, dir string) {
 	return s, dir
 }
 
-// TestADryRunSaysWhereTheMailsGo, to which domains and zones, and when the last one leaves; the limits are those of the moment.
+// TestADryRunSaysWhereTheMailsGo, to which domains and zones, and when the last one leaves; the limits are those of the
+// moment.
 func TestADryRunSaysWhereTheMailsGo(t *testing.T) {
 	t.Parallel()
 	s, dir := checked(t)

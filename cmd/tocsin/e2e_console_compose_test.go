@@ -168,7 +168,8 @@ func (s *system) pressed(page, button string) (status int, text string) {
 	return status, text
 }
 
-// TestEveryExampleIsImportedAndExported byte for byte, also after a browser has saved it. Its plan is the one that the command line shows of the export.
+// TestEveryExampleIsImportedAndExported byte for byte, also after a browser has saved it. Its plan is the one that the
+// command line shows of the export.
 func TestEveryExampleIsImportedAndExported(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -248,8 +249,9 @@ func (b *browser) wantPreview(tag, customer, text string) {
 	}
 }
 
-// TestANoticeIsComposedInABrowser from nothing, in two languages, by the form, with script and without: it keeps itself, faults stand at their fields, the
-// release waits for another person, who releases the plan that was shown, and the mails arrive once.
+// TestANoticeIsComposedInABrowser from nothing, in two languages, by the form, with script and without: it keeps
+// itself, faults stand at their fields, the release waits for another person, who releases the plan that was shown, and
+// the mails arrive once.
 func TestANoticeIsComposedInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser, TestEveryExampleIsImportedAndExported, and TestTheFormSaysAllThatADirectoryCan")

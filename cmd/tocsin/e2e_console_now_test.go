@@ -7,7 +7,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// TestTheNowPageInABrowser follows a notice from no worker to the mails that nobody can tell about, without loading the page again.
+// TestTheNowPageInABrowser follows a notice from no worker to the mails that nobody can tell about, without loading the
+// page again.
 func TestTheNowPageInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser")

@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// TestSupportFindsAMailInABrowser has support find a customer by each kind of key, with script and without, read the answer in the first
-// line, and see the mail byte for byte as the relay got it.
+// TestSupportFindsAMailInABrowser has support find a customer by each kind of key, with script and without. Support
+// reads the answer in the first line, and sees the mail byte for byte as the relay got it.
 func TestSupportFindsAMailInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser")
@@ -68,7 +68,8 @@ func TestSupportFindsAMailInABrowser(t *testing.T) {
 	}
 }
 
-// TestTheConsoleReportsInABrowser reads the report of a notice and of its incident, exports it, and takes those not reached for a next one.
+// TestTheConsoleReportsInABrowser reads the report of a notice and of its incident, exports it, and takes those not
+// reached for a next one.
 func TestTheConsoleReportsInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser")
@@ -111,8 +112,8 @@ func TestTheConsoleReportsInABrowser(t *testing.T) {
 	}
 }
 
-// TestTheConsolesPages opens each page in English and in German, has axe-core look at it, light and dark, and keeps pictures of it where
-// TOCSIN_TEST_PICTURES says.
+// TestTheConsolesPages opens each page in English and in German, has axe-core look at it, light and dark, and keeps
+// pictures of it where TOCSIN_TEST_PICTURES says.
 func TestTheConsolesPages(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser")

@@ -6,8 +6,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// TestSettingsAreLookedAtInABrowser, with script and without: relays and limits, a ready text as a mail in a language, and the list of suppressions, to
-// which a sender adds and from which an approver takes.
+// TestSettingsAreLookedAtInABrowser, with script and without: relays and limits, a ready text as a mail in a language,
+// and the list of suppressions, to which a sender adds and from which an approver takes.
 func TestSettingsAreLookedAtInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser, and TestARouteIsForItsRolesAlone")

@@ -23,8 +23,8 @@ func (b *browser) letIn(s *system, name, role string) {
 	b.press("main button.main", "#password")
 }
 
-// TestTheConsoleInABrowser has a person let in by a link, who sets a password, signs in again with it, and sees how a notice is sent
-// without loading its page again; then without script.
+// TestTheConsoleInABrowser has a person let in by a link. The person sets a password, signs in again with it, and sees
+// how a notice is sent without loading its page again; then without script.
 func TestTheConsoleInABrowser(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -55,8 +55,8 @@ func verified(t *testing.T, mails []sink.Mail, records map[string]string) []stri
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-// TestMailsAreSigned sends with an RSA and an Ed25519 key, and has somebody else's program verify all mails; with the record
-// of another key none verifies.
+// TestMailsAreSigned sends with an RSA and an Ed25519 key, and has somebody else's program verify all mails; with the
+// record of another key none verifies.
 func TestMailsAreSigned(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

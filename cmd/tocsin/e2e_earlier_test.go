@@ -8,8 +8,8 @@ import (
 	"tocsin/internal/render"
 )
 
-// TestAMailShowsWhatItsReadersWereToldBefore, of the same incident and to the same audience; notice show has the same bytes later, when more has been
-// told.
+// TestAMailShowsWhatItsReadersWereToldBefore, of the same incident and to the same audience; notice show has the same
+// bytes later, when more has been told.
 func TestAMailShowsWhatItsReadersWereToldBefore(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -60,7 +60,8 @@ func (s *system) wantNowhere(words ...string) {
 	}
 }
 
-// comesBack takes in reports about each mail: it was delivered, its reader complains, it bounced. All of them name the address, and a server of its domain.
+// comesBack takes in reports about each mail: it was delivered, its reader complains, it bounced. All of them name the
+// address, and a server of its domain.
 func (s *system) comesBack(mails ...sink.Mail) {
 	s.t.Helper()
 	for _, m := range mails {
@@ -76,9 +77,10 @@ func (s *system) comesBack(mails ...sink.Mail) {
 	}
 }
 
-// TestAnErasedCustomerIsInNoTable although they stood in each that can hold them: plans that were shown, taken and scheduled, a list, an added row, an
-// amendment, a reminder, the words of relays and of reports that came back, a draft that somebody writes, the list of suppressions, the log of acts and the samples of Postgres.
-// Reports that come back later bring nothing with them.
+// TestAnErasedCustomerIsInNoTable although they stood in each that can hold them. These are plans that were shown, taken
+// and scheduled, a list, an added row, an amendment and a reminder. They are also the words of relays and of reports
+// that came back, and a draft that somebody writes. The last are the list of suppressions, the log of acts and the
+// samples of Postgres. Reports that come back later bring nothing with them.
 func TestAnErasedCustomerIsInNoTable(t *testing.T) {
 	t.Parallel()
 	s := start(t, "TOCSIN_RETURN_PATH=bounces@returns.example.net")

@@ -23,10 +23,12 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// earlierNotice is an item of the list of earlier notices, which goes on in indented lines at most: when, and the state then.
+// earlierNotice is an item of the list of earlier notices, which goes on in indented lines at most: when, and the state
+// then.
 var earlierNotice = regexp.MustCompile(`(?m)^- (?:[^·\n]|\n  )*·(?:[^\n]|\n  )*`)
 
-// untimed is a mail without the times at which its earlier notices were sent, which is now. Their lines end elsewhere for other times.
+// untimed is a mail without the times at which its earlier notices were sent, which is now. Their lines end elsewhere
+// for other times.
 func untimed(text string) string {
 	return earlierNotice.ReplaceAllStringFunc(text, func(item string) string {
 		_, state, _ := strings.Cut(item, "·")
@@ -129,8 +131,8 @@ func TestTheExamplesAreSentAsTheyAre(t *testing.T) {
 	t.Run("SpamAssassin", func(t *testing.T) { judge(t, read) })
 }
 
-// exampleEnded checks how a wait for an example ended. The sink hangs up on one of the customers just before the dot: on a
-// busy machine that is seen only after the dot.
+// exampleEnded checks how a wait for an example ended. The sink hangs up on one of the customers just before the dot:
+// on a busy machine that is seen only after the dot.
 func exampleEnded(t *testing.T, st notice.Status, code int) {
 	t.Helper()
 	c, want := st.Counts, exitDone

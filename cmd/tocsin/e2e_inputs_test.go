@@ -11,10 +11,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The inputs of these tests once led to wrong mails, or to none, without a word. Each is one of a kind; "also" says which
-// others of its kind are treated alike, and are gone through by the tests of the packages. Some have tests of their own:
-// A5 TestTheWaitFailsWhereNobodyWasReached, E9 TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent, H1 TestNoticesComeInPages
-// and H4 TestADraftIsDeletedAndANoticeIsNot.
+// The inputs of these tests once led to wrong mails, or to none, without a word. Each is one of a kind; "also" says
+// which others of its kind are treated alike, and are gone through by the tests of the packages. Some have tests of
+// their own: A5 TestTheWaitFailsWhereNobodyWasReached, E9 TestABadNoticeIsRefusedAtItsPlaceAndNothingIsSent, H1
+// TestNoticesComeInPages and H4 TestADraftIsDeletedAndANoticeIsNot.
 
 // TestFilesThatWentWrong imports customers.
 func TestFilesThatWentWrong(t *testing.T) {

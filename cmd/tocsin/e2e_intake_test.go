@@ -37,8 +37,8 @@ func (s *system) dead(n int) {
 	s.must(nil, "customers", "import", filepath.Join(s.write(map[string]string{"dead.csv": rows}), "dead.csv"))
 }
 
-// TestPostfixBouncesComeBack has Postfix take mails for mailboxes that it does not have, and return them to their envelope
-// senders, by SMTP and by LMTP.
+// TestPostfixBouncesComeBack has Postfix take mails for mailboxes that it does not have, and return them to their
+// envelope senders, by SMTP and by LMTP.
 func TestPostfixBouncesComeBack(t *testing.T) {
 	t.Parallel()
 	for _, lmtp := range []bool{false, true} {

@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestLanguagesThatACustomerWantsAreCounted: a country's code that is a language too is imported with a warning, and the dry run, the status and the report
-// count who gets a later language of their list, and who the default one.
+// TestLanguagesThatACustomerWantsAreCounted: a country's code that is a language too is imported with a warning. The dry
+// run, the status and the report count the readers of a later language of their list, and those of the default one.
 func TestLanguagesThatACustomerWantsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -107,7 +107,8 @@ func TestAMaintenanceThatIsCancelledRemindsNobody(t *testing.T) {
 	s.wantGot("permfail@c.example")
 }
 
-// TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted: each mailbox gets each step once, and no reminder of the old windows.
+// TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted: each mailbox gets each step once, and no reminder of the
+// old windows.
 func TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -160,7 +161,8 @@ func TestAMaintenanceIsAnnouncedMovedRemindedOfBegunAndCompleted(t *testing.T) {
 	s.must(nil, "notice", "send", back, "--yes", "--force")
 }
 
-// TestAWindowKeepsItsEventInANoticeThatNamesItAlone: of two windows the second begins, and its mail changes the event of that one.
+// TestAWindowKeepsItsEventInANoticeThatNamesItAlone: of two windows the second begins, and its mail changes the event
+// of that one.
 func TestAWindowKeepsItsEventInANoticeThatNamesItAlone(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -191,7 +193,8 @@ func TestAWindowKeepsItsEventInANoticeThatNamesItAlone(t *testing.T) {
 	}
 }
 
-// wantMoved checks that the mail to the one who is new announces the maintenance, and that the other one says that it was moved; and that both are shown so.
+// wantMoved checks that the mail to the one who is new announces the maintenance, and that the other one says that it
+// was moved; and that both are shown so.
 func (s *system) wantMoved() {
 	s.t.Helper()
 	for address, newcomer := range map[string]bool{"a@a.example": false, "new@d.example": true} {

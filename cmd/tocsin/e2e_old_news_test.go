@@ -14,8 +14,8 @@ import (
 	"tocsin/internal/sink"
 )
 
-// crossing is a sink in which a later notice crosses an earlier one: by the local part of the recipient it holds up the answer to the
-// first dot until the test says so, refuses the first mail, or takes it and cuts the line.
+// crossing is a sink in which a later notice crosses an earlier one. The local part of the recipient decides: it holds
+// up the answer to the first dot until the test says so, refuses the first mail, or takes it and cuts the line.
 type crossing struct {
 	mu    sync.Mutex
 	first map[string]bool // recipients that had their first mail
@@ -127,8 +127,8 @@ func noticeOf(m sink.Mail) string {
 	return key
 }
 
-// TestANoticeThatLeavesLateIsOldNews: it was released before a later phase, and is due after it; with an audience of its release, and with one
-// that is resolved only when it leaves.
+// TestANoticeThatLeavesLateIsOldNews: it was released before a later phase, and is due after it; with an audience of
+// its release, and with one that is resolved only when it leaves.
 func TestANoticeThatLeavesLateIsOldNews(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -141,7 +141,8 @@ func TestANoticeThatLeavesLateIsOldNews(t *testing.T) {
 	s.await("outage-1.resolved", "finished", finished)
 	for _, key := range []string{"outage-1.a", "outage-1.b"} {
 		s.must(nil, "notice", "send-now", key)
-		// The mailbox that the later notice could not reach is owed nothing of the first either: it was stopped while the later was owed.
+		// The mailbox that the later notice could not reach is owed nothing of the first either: it was stopped while the
+		// later was owed.
 		st := s.await(key, "finished", finished)
 		want := map[string]int{"outage-1.a": 3, "outage-1.b": 2}[key]
 		if st.Counts["cancelled"] != want {

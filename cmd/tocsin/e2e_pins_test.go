@@ -13,8 +13,8 @@ import (
 	"tocsin/templates"
 )
 
-// otherWorker starts a worker with another sender, reply address and layout than the API has: as one of another version would
-// have.
+// otherWorker starts a worker with another sender, reply address and layout than the API has: as one of another version
+// would have.
 func (s *system) otherWorker() *program {
 	s.t.Helper()
 	layouts := map[string]string{}
@@ -31,8 +31,8 @@ func (s *system) otherWorker() *program {
 // others is found in each mail of such a worker's own.
 var others = regexp.MustCompile(`of another version|Other Status|<other\.example|Reply-To`)
 
-// TestAWorkerOfAnotherVersionSendsTheMailsOfThePlan, as the dry run showed them. Where the API knows no sender nothing was
-// kept, and the worker compiles the mails: that it is another one shows then.
+// TestAWorkerOfAnotherVersionSendsTheMailsOfThePlan, as the dry run showed them. Where the API knows no sender nothing
+// was kept, and the worker compiles the mails: that it is another one shows then.
 func TestAWorkerOfAnotherVersionSendsTheMailsOfThePlan(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -42,8 +42,9 @@ func outOfOffice(to string) []byte {
 	return []byte("From: c1@example.com\r\nTo: " + to + "\r\nSubject: Out of office\r\nAuto-Submitted: auto-replied\r\n\r\nI am away: 550 5.1.1 is my room.\r\n")
 }
 
-// TestADomainRefusesByPolicyAndReadersComplain says so in log, status, report and metrics, counts each report once, and suppresses
-// nobody for a refusal by policy. An automatic reply, a forged token and a complaint that names no mail change nothing.
+// TestADomainRefusesByPolicyAndReadersComplain says so in log, status, report and metrics, counts each report once, and
+// suppresses nobody for a refusal by policy. An automatic reply, a forged token and a complaint that names no mail
+// change nothing.
 func TestADomainRefusesByPolicyAndReadersComplain(t *testing.T) {
 	t.Parallel()
 	s := start(t, "TOCSIN_RETURN_PATH=bounces@returns.example.net")

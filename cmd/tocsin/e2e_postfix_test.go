@@ -19,8 +19,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// faultyLine stands between a worker and Postfix. Once sprung, of its connections by turns one lets a mail through
-// and keeps the answer to its dot to itself, and the next lets a mail through up to the dot.
+// faultyLine stands between a worker and Postfix. Once sprung, its connections take turns. One lets a mail through and
+// keeps the answer to its dot to itself; the next lets a mail through up to the dot.
 type faultyLine struct {
 	net.Listener
 	to     string

@@ -29,7 +29,8 @@ func (s *system) awaitUsedUp(key string) notice.Status {
 	})
 }
 
-// The first relay gets its quota from two workers, and the second one the rest; neither new workers nor a lost Redis change that.
+// The first relay gets its quota from two workers, and the second one the rest; neither new workers nor a lost Redis
+// change that.
 func TestTheNextRelayTakesOverAtTheEndOfAQuota(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -99,7 +99,8 @@ func onceEach(t *testing.T, came *arrivals, n int) {
 	}
 }
 
-// TestAClusterNodeDiesWhileANoticeIsSent kills the node that has the queue, then the one that has the limits. Their replicas take over.
+// TestAClusterNodeDiesWhileANoticeIsSent kills the node that has the queue, then the one that has the limits. Their
+// replicas take over.
 func TestAClusterNodeDiesWhileANoticeIsSent(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestANoticeThroughARedisCluster")
@@ -130,8 +131,8 @@ func TestSentinelsFailOverWhileANoticeIsSent(t *testing.T) {
 	whileSending(t, r, []string{env}, func(*arrivals) string { return r.Addrs[0] }, func(*arrivals) string { return r.Addrs[1] })
 }
 
-// TestAFailoverThatLosesWritesDoublesNothing has a replica take over that has not followed its primary for some seconds: tasks
-// that were done come back, others are lost.
+// TestAFailoverThatLosesWritesDoublesNothing has a replica take over that has not followed its primary for some
+// seconds: tasks that were done come back, others are lost.
 func TestAFailoverThatLosesWritesDoublesNothing(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestANoticeThroughSentinel")

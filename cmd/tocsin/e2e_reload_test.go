@@ -10,7 +10,8 @@ import (
 	"tocsin/internal/sink"
 )
 
-// TestAWorkerReadsItsSettingsAgain has a worker with a wrong password, which is mended in its file; then its relays are others.
+// TestAWorkerReadsItsSettingsAgain has a worker with a wrong password, which is mended in its file; then its relays are
+// others.
 func TestAWorkerReadsItsSettingsAgain(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -13,8 +13,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// returns is a mail system that takes every mail, and sends back those to some mailboxes: to their envelope senders, by SMTP,
-// each fourth one twice.
+// returns is a mail system that takes every mail, and sends back those to some mailboxes: to their envelope senders, by
+// SMTP, each fourth one twice.
 type returns struct {
 	*testing.T
 	dead    func(mailbox string) bool
@@ -73,7 +73,8 @@ func (r *returns) report(address string, m sink.Mail) {
 	}
 }
 
-// TestCountsAddUpWhileMailsComeBack has many mails come back while their notice is being sent, and looks at it all the time.
+// TestCountsAddUpWhileMailsComeBack has many mails come back while their notice is being sent, and looks at it all the
+// time.
 func TestCountsAddUpWhileMailsComeBack(t *testing.T) {
 	t.Parallel()
 	n := testkit.Size(1_200, 12_000)

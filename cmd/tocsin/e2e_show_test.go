@@ -8,8 +8,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestAMailIsShownAsItWasSent, byte for byte with its signatures, though a worker with other templates sent it, and though it refers
-// to an earlier mail.
+// TestAMailIsShownAsItWasSent, byte for byte with its signatures, though a worker with other templates sent it, and
+// though it refers to an earlier mail.
 func TestAMailIsShownAsItWasSent(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -70,7 +70,8 @@ func TestTheNextRelayHasTheMailsWhileTheFirstSwallowsThem(t *testing.T) {
 	})
 }
 
-// With one relay the mails wait, one a connection is marked, and a worker that is stopped leaves no more than those uncertain.
+// With one relay the mails wait, one a connection is marked, and a worker that is stopped leaves no more than those
+// uncertain.
 func TestMailsWaitForTheOnlyRelayThatSwallowsThem(t *testing.T) {
 	t.Parallel()
 	w := swallowing(t)

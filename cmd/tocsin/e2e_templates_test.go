@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestTemplatesAreReadAgainWhenADraftIsMade changes the directory of templates while the API runs. A broken file refuses a new notice, and nothing else: one that is
-// drafted goes out as its draft was, and one that is released as it was at its release.
+// TestTemplatesAreReadAgainWhenADraftIsMade changes the directory of templates while the API runs. A broken file
+// refuses a new notice, and nothing else: one that is drafted goes out as its draft was, and one that is released as it
+// was at its release.
 func TestTemplatesAreReadAgainWhenADraftIsMade(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

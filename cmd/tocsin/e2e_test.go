@@ -160,7 +160,8 @@ func (s *system) with(env ...string) *system {
 	return &other
 }
 
-// freeAddress is one that nothing listens at, and nobody else is given: below the ports that systems give to those who ask for any.
+// freeAddress is one that nothing listens at, and nobody else is given: below the ports that systems give to those who
+// ask for any.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 1000 {

@@ -88,7 +88,8 @@ func value(s *otlp.Span, key string) string {
 	return ""
 }
 
-// TestATraceFollowsANotice has a collector hear of a notice's request, release, chunk and attempts, and of nobody's address.
+// TestATraceFollowsANotice has a collector hear of a notice's request, release, chunk and attempts, and of nobody's
+// address.
 func TestATraceFollowsANotice(t *testing.T) {
 	t.Parallel()
 	c := collect(t)

@@ -10,7 +10,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// TestNothingIsMarkedWhileRedisEvicts has a worker start at a Redis that would throw tasks away, and that is mended later.
+// TestNothingIsMarkedWhileRedisEvicts has a worker start at a Redis that would throw tasks away, and that is mended
+// later.
 func TestNothingIsMarkedWhileRedisEvicts(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestARedisThatWaitingDoesNotMend")

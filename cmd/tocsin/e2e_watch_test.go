@@ -14,8 +14,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestLogsAndMetricsTellNothingOfPersons sends with every fault that writes a log line, and then looks for every
-// address, every name and every sentence of the mails in all that was logged and measured.
+// TestLogsAndMetricsTellNothingOfPersons sends with every fault that writes a log line. Then it looks for every address,
+// every name and every sentence of the mails in all that was logged and measured.
 func TestLogsAndMetricsTellNothingOfPersons(t *testing.T) {
 	t.Parallel()
 	s := startAlone(t, "TOCSIN_LOG=json")

@@ -128,8 +128,8 @@ func verifiedAll(t *testing.T, all []told) {
 	}
 }
 
-// TestReceiversAreTold of a notice by two servers: each message comes once, signed, and one that fails comes again with its id, also from
-// a server that was started anew.
+// TestReceiversAreTold of a notice by two servers: each message comes once, signed, and one that fails comes again with
+// its id, also from a server that was started anew.
 func TestReceiversAreTold(t *testing.T) {
 	t.Parallel()
 	l := listen(t)

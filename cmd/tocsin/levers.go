@@ -20,8 +20,8 @@ type levers struct {
 	relays *send.Pool
 	pacer  *pace.Pacer    // nil: nothing is limited here
 	sends  bool           // the process is a worker, and tells which relays it has
-	told   time.Time      // it did so last,
-	names  map[string]int // of these, with their quotas
+	told   time.Time      // when it last told of its relays
+	names  map[string]int // the relays that it told of, with their quotas
 	rests  []notice.Rest
 	limits []notice.DomainLimit
 }

@@ -208,8 +208,8 @@ func steady(t *testing.T, what string, at []time.Time, rate float64) {
 	}
 }
 
-// TestLimitsOfOneDomainHoldUpNoOther sends to a fast domain, to one that answers nothing until the fast one has all of its mails,
-// and to one with a low rate. At length, the second answers late, without a limit.
+// TestLimitsOfOneDomainHoldUpNoOther sends to a fast domain, to one that answers nothing until the fast one has all of
+// its mails, and to one with a low rate. At length, the second answers late, without a limit.
 func TestLimitsOfOneDomainHoldUpNoOther(t *testing.T) {
 	alongside(t)
 	fast, slow, limited := size(500, 20_000), size(400, 1000), size(300, 600)
@@ -253,8 +253,8 @@ func TestLimitsOfOneDomainHoldUpNoOther(t *testing.T) {
 	}
 }
 
-// printBeside prints how long fast mails took, alone and then among others. It fails if the mails with a rate took longer or
-// shorter than the rate explains.
+// printBeside prints how long fast mails took, alone and then among others. It fails if the mails with a rate took
+// longer or shorter than the rate explains.
 func printBeside(t *testing.T, came *arrivals, fast int) {
 	t.Helper()
 	took := func(at []time.Time) float64 { return at[len(at)-1].Sub(at[0]).Seconds() }

@@ -222,7 +222,7 @@ func throttled(s notice.Throttled) string {
 	return shown(s.Domain) + " through " + shown(s.Relay)
 }
 
-// printUncertain says first of a notice that somebody must decide something.
+// printUncertain starts a status with the decision that uncertain mails wait for, and the commands for it.
 func printUncertain(w io.Writer, st notice.Status) {
 	n := st.Counts[notice.DeliveryUncertain.String()]
 	if n == 0 || st.RowsDroppedAt != nil {

@@ -16,8 +16,8 @@ type amendCmd struct {
 	sendCmd
 }
 
-// Run makes the draft of the amendment, pauses the notice with the wrong text, and sends the amendment as a notice is sent. Without a
-// confirmation the notice stays paused.
+// Run makes the draft of the amendment, pauses the notice with the wrong text, and sends the amendment like any notice.
+// Without a confirmation the notice stays paused.
 func (c *amendCmd) Run(ctx context.Context, a *app) error {
 	body, client, err := open(a, c.Dir)
 	if err != nil {

@@ -328,8 +328,8 @@ func textOf(s notice.Sample) string {
 	return s.Language
 }
 
-// printEnvelope writes the headers that a reader sees before the text of the mail, its windows, and the times at which
-// the notice goes out and expires.
+// printEnvelope writes the headers that a reader sees before the text of the mail. It adds the windows, and the times
+// at which the notice goes out and expires.
 func printEnvelope(w io.Writer, body notice.Body, p notice.Plan) {
 	for _, s := range p.Samples {
 		fmt.Fprintf(w, "Subject (%s)\t%s\n", textOf(s), shown(s.Subject))

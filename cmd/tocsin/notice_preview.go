@@ -21,7 +21,7 @@ type previewCmd struct {
 	JSON     bool   `name:"json" help:"Print the dry run as JSON."`
 }
 
-// Run fails when the notice could not be sent as it is, and when the customer that it is to show would get no mail.
+// Run fails when the notice could not be sent as it is. It also fails when the customer asked for would get no mail.
 func (c *previewCmd) Run(ctx context.Context, a *app) error {
 	body, client, err := open(a, c.Dir)
 	if err != nil {

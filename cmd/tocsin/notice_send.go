@@ -141,7 +141,8 @@ func (c *sendCmd) release(ctx context.Context, a *app, client *api.Client, body 
 	return done, nil
 }
 
-// confirm asks for the last word: for the number of recipients where every customer is meant, or more than the setting says.
+// confirm asks for the last word. It asks for the number of recipients where every customer is meant, or more than the
+// setting says.
 func (c *sendCmd) confirm(ctx context.Context, a *app, body notice.Body, p notice.Plan) error {
 	set, err := a.settings.Client()
 	if err != nil {

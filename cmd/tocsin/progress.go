@@ -24,8 +24,8 @@ type sending struct {
 	first   int // delivered when it started
 	said    time.Time
 	state   notice.State
-	done    int    // that was said last
-	why     string // it stands still, as was said last
+	done    int    // the count that was last printed
+	why     string // the reason last printed for a standstill
 }
 
 func newSending(w io.Writer) *sending { return &sending{w: w} }

@@ -16,8 +16,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// TestDovecotHasAMailboxOfBounces has mails come back into a mailbox of a Dovecot, which tocsin bounces drains once, then
-// follows over a lost connection, and can't open with a wrong password.
+// TestDovecotHasAMailboxOfBounces has mails come back into a mailbox of a Dovecot. tocsin bounces drains it once, then
+// follows it over a lost connection, and can't open it with a wrong password.
 func TestDovecotHasAMailboxOfBounces(t *testing.T) {
 	testkit.Large(t, "TestAnIMAPMailboxIsDrained")
 	r := apartWith(t, "dovecot-imapd")

@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/sink"
 )
 
-// TestEximAsARelay has an Exim that takes passwords under TLS alone, three connections at once, ten mails on each, small
-// mails without SMTPUTF8, and only so many a second for example.com.
+// TestEximAsARelay has an Exim that takes passwords under TLS alone, three connections at once and ten mails on each. It
+// takes small mails without SMTPUTF8, and only so many a second for example.com.
 func TestEximAsARelay(t *testing.T) {
 	r := apartWith(t, "exim4-daemon-light")
 	if r == nil {
@@ -32,7 +32,8 @@ func TestEximAsARelay(t *testing.T) {
 	}
 	found(t, exim, notice.LevelOK, "it takes the user and password")
 
-	// Refused for good are mailboxes, among others that are not; Exim counts the commands of a connection that carries no mail.
+	// Refused for good are mailboxes, among others that are not; Exim counts the commands of a connection that carries
+	// no mail.
 	all(t, through(t, parcel{"n%d@gone.example", 60, 1000}, exim, next), notice.OutcomeNever, "exim", "Unrouteable address")
 	all(t, through(t, parcel{"n%d@example.org", 10, 1000}, exim, next), notice.OutcomeSent, "exim", "OK id=")
 	s.arrive(70)

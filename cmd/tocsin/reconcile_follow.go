@@ -58,8 +58,8 @@ type follower struct {
 	client *api.Client
 	logger *slog.Logger
 	late   map[string]lateWord // by Message-ID
-	next   time.Time           // when they are said again
-	away   bool                // the API is
+	next   time.Time           // when the late words are repeated
+	away   bool                // whether the API is away
 }
 
 // lateWord is a word about a mail that has no recorded answer yet.
@@ -92,7 +92,8 @@ func (f *follower) take(ctx context.Context, events []maillog.Event) error {
 	return nil
 }
 
-// tell tells of some mails, as often as it takes; its error is one that no waiting mends, or the end of ctx.
+// tell reports some mails to the API, and tries again while the API is away. It returns an error where no waiting helps,
+// or at the end of ctx.
 func (f *follower) tell(ctx context.Context, words []ledger.Relayed) error {
 	done, err := f.client.Relayed(ctx, words)
 	for err != nil && notice.CodeOf(err) == "" {

@@ -52,7 +52,7 @@ func (c *relayListCmd) Run(ctx context.Context, a *app) error {
 	return t.Flush()
 }
 
-// relayState says how a relay is.
+// relayState describes the state of a relay. A rest and a used-up quota go before the health that workers see.
 func relayState(r notice.Relay, unheard bool) string {
 	switch {
 	case r.Rest != nil:
@@ -67,12 +67,12 @@ func relayState(r notice.Relay, unheard bool) string {
 	return healthOf(r.Workers)
 }
 
-// healthOf says how workers find a relay.
+// healthOf sums up the health of a relay as its workers see it.
 func healthOf(workers []notice.RelayHealth) string {
 	down, silent, why := 0, 0, ""
 	for _, h := range workers {
 		switch h.State {
-		case notice.RelayUp, notice.RelayAtRest, notice.RelayUsedUp: // of a rest and a quota the ledger knows better
+		case notice.RelayUp, notice.RelayAtRest, notice.RelayUsedUp: // the ledger knows rests and quotas better
 			continue
 		case notice.RelaySilent:
 			silent++

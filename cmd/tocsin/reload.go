@@ -43,8 +43,8 @@ func (r *reloader) watch(ctx context.Context, hangups <-chan os.Signal, logins <
 	}
 }
 
-// read takes over the settings as they are now; where something is wrong with them it takes over nothing. The level is that of the
-// news that nothing has changed.
+// read takes over the settings as they are now, and none of them where one is wrong. Where nothing has changed it logs
+// that at the level.
 func (r *reloader) read(ctx context.Context, cause string, level slog.Level) {
 	set, relays, err := r.again()
 	if err != nil {

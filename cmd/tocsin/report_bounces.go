@@ -25,7 +25,7 @@ func printBounces(t *grid, b notice.Bounces) {
 	}
 }
 
-// came leaves out the classes of which there are none.
+// came leaves out the classes without mails.
 func came(byClass map[string]int) map[string]int {
 	some := maps.Clone(byClass)
 	maps.DeleteFunc(some, func(_ string, n int) bool { return n == 0 })

@@ -16,8 +16,8 @@ type counted struct {
 	counts map[string]int
 }
 
-// printCounts writes the counts of the mails of a notice, or of an incident's notices, per language and state. It adds the
-// reasons of the mails that were not simply sent.
+// printCounts writes the counts of the mails of a notice, or of an incident's notices, per language and state. It adds
+// the reasons of the mails that were not simply sent.
 func printCounts(w io.Writer, r notice.Report) error {
 	var languages []counted
 	for _, language := range slices.Sorted(maps.Keys(r.ByLanguage)) {

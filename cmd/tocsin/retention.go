@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// How often old rows and plans are looked for, and the pause after each slice of them, which leaves Postgres to the sending.
+// The intervals at which old rows and plans are looked for, and the pause after each slice of them. The pause leaves
+// Postgres to the sending.
 const (
 	retentionEvery = time.Hour
 	plansEvery     = time.Minute

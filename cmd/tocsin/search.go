@@ -17,7 +17,7 @@ type searchCmd struct {
 	JSON   bool   `name:"json" help:"Print all of it as JSON."`
 }
 
-// Run answers in its first line whether they got it.
+// Run says in its first line whether the mail arrived.
 func (c *searchCmd) Run(ctx context.Context, a *app) error {
 	client, err := a.client()
 	if err != nil {

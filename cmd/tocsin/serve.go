@@ -110,7 +110,8 @@ func keepHouse(ctx context.Context, db *ledger.DB, set config.Serve, logger *slo
 	go drop(ctx, "plans", set.PlanKeep, plansEvery, db.DropOldPlans, logger)
 }
 
-// giveRelays lets a desk send the mails that need no worker, over the relays of the settings. Without relays it sends none.
+// giveRelays lets a desk send the mails that need no worker, over the relays of the settings. Without relays it sends
+// none.
 func giveRelays(ctx context.Context, desk *control.Desk, db *ledger.DB, mail config.Mail, logger *slog.Logger) (stop func(), err error) {
 	if len(mail.Relays) == 0 {
 		return func() {}, nil
@@ -141,7 +142,7 @@ func reckoning(set config.Serve) metrics.Reckoning {
 	return r
 }
 
-// issuer is where people sign in, nil for none.
+// issuer returns the client of the OpenID Connect issuer at which people sign in, nil for none.
 func issuer(set config.Serve) *oidc.Client {
 	if set.OIDC.Issuer == "" {
 		return nil
@@ -184,7 +185,8 @@ func deskOf(db *ledger.DB, tasks *queue.Queue, mail config.Mail, logger *slog.Lo
 		Logger: logger}
 }
 
-// sayAtHangup says at each SIGHUP, which would end the process else, that serve has to be started anew for other settings.
+// sayAtHangup logs at each SIGHUP that serve has to be started anew for other settings. Unheard, the signal would end
+// the process.
 func sayAtHangup(ctx context.Context, logger *slog.Logger) {
 	hangups := hangups()
 	for {

@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/config"
 )
 
-// Which settings a command uses: each is a flag of it, unless it is a secret or stands in the file alone.
+// The settings that each command uses: each is a flag of it, unless it is a secret or stands in the file alone.
 
 func (*commands) uses() []config.Setting          { return []config.Setting{config.Named("TOCSIN_CONFIG")} }
 func (*serveCmd) uses() []config.Setting          { return config.Used(config.Serve{}) }

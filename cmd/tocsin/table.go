@@ -12,7 +12,8 @@ import (
 // columns is how wide help, tables and sentences are at most, unless a single word is wider: a terminal has as many.
 const columns = 80
 
-// fewest is the least width in which the last cell of a row is wrapped in the line of the others, and not below them.
+// fewest is the least width for wrapping the last cell of a row next to the others. With less room, a last cell that
+// does not fit goes below them.
 const fewest = 25
 
 // underneath is how far a last cell that stands below the others is indented.
@@ -122,8 +123,8 @@ func hang(text string, indent, width int) string {
 	return b.String()
 }
 
-// split splits a text behind its blanks. A word that is wider than a line, in a script that has no blanks, is split where
-// a line of it may end (UAX #14).
+// split splits a text behind its blanks. A word that is wider than a line, as in a script without blanks, is split
+// where a line of it may end (UAX #14).
 func split(text string, line int) (all []string) {
 	for _, word := range strings.SplitAfter(text, " ") {
 		if uniseg.StringWidth(word) <= line || uniseg.StringWidth(word) == len([]rune(word)) {
@@ -138,7 +139,8 @@ func split(text string, line int) (all []string) {
 	return all
 }
 
-// fit breaks a text that begins so far from the left where w is a terminal. Elsewhere, in a log or for grep, it stays a line.
+// fit breaks a text into lines where w is a terminal; the first begins indent columns from the left. Elsewhere, in a
+// log or for grep, the text stays one line.
 func fit(w io.Writer, text string, indent int) string {
 	if isTerminal(w) {
 		return hang(text, indent, columns)

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestTheTutorialRuns types the commands of docs/tutorial.md, from its second step on: the first is the demo, which has tests.
+// TestTheTutorialRuns types the commands of docs/tutorial.md, from its second step on: the first is the demo, which has
+// tests.
 func TestTheTutorialRuns(t *testing.T) {
 	t.Parallel()
 	s := start(t)

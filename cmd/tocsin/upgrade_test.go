@@ -24,7 +24,8 @@ import (
 // beforeBits is the last commit with a ledger in which each delivery is a row.
 const beforeBits = "37a41e14581020069d760cd7da5daf945c7282e7"
 
-// sourceOf returns a directory with the source of an earlier commit; where the clone does not have it, the test is skipped.
+// sourceOf returns a directory with the source of an earlier commit; where the clone does not have it, the test is
+// skipped.
 func sourceOf(t *testing.T, commit string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -71,7 +72,7 @@ func (k *taken) take(m sink.Mail) {
 }
 
 // TestAnUpgradeUnderAWorkerOfTheVersionBefore migrates 100,000 deliveries in all nine states, while a worker of the
-// version before runs, which sent a part of them and goes on trying until the end.
+// version before runs. The worker sent a part of them and goes on trying until the end.
 func TestAnUpgradeUnderAWorkerOfTheVersionBefore(t *testing.T) {
 	testkit.Large(t, "TestTheUpgradeCarriesEveryRowOver")
 	old := buildOf(t, beforeBits)
@@ -176,8 +177,8 @@ func lastVersion(t *testing.T) (version, commit string) {
 	return string(m[1]), string(m[2])
 }
 
-// TestAWorkerOfTheLastVersionMeetsTodaysSchema in the middle of a notice. Where today's migrations let it go on, it sends the rest
-// alone; where they stop it, they are refused under its lease, and it claims nothing afterwards.
+// TestAWorkerOfTheLastVersionMeetsTodaysSchema in the middle of a notice. Where today's migrations let it go on, it
+// sends the rest alone; where they stop it, they are refused under its lease, and it claims nothing afterwards.
 func TestAWorkerOfTheLastVersionMeetsTodaysSchema(t *testing.T) {
 	testkit.Large(t, "TestEachMigrationSaysWhoMayGoOn")
 	version, commit := lastVersion(t)

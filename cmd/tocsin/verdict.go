@@ -32,8 +32,8 @@ func delivered(st notice.Status) int {
 	return st.Counts[notice.DeliverySent.String()] + st.Counts[notice.DeliveryBounced.String()]
 }
 
-// judged is the error with which the wait for a notice ends, nil where it went well: of those to be mailed, no more than
-// the tolerated share has failed, and nothing waits for a person. It names the next command.
+// judged returns the error with which the wait for a notice ends; it names the next command. The error is nil where
+// nothing waits for a person, and no more than the tolerated share of the mails has failed.
 func judged(st notice.Status, tolerate percent) error {
 	if err := stopped(st); err != nil {
 		return err

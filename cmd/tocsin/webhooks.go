@@ -73,13 +73,15 @@ type webhooksTestCmd struct {
 	JSON bool   `name:"json" help:"Print the message as JSON."`
 }
 
-// How long a test waits to hear whether a receiver took it, which is longer than serve waits for an answer, and how often it asks.
+// The time for which a test waits for the receiver's answer, and the interval at which it asks. serve gives up an answer
+// sooner.
 const (
 	testPatience = 30 * time.Second
 	testEvery    = 200 * time.Millisecond
 )
 
-// Run sends a test event, and succeeds when the receiver took it. Until then the message stays, and is tried again as others are.
+// Run sends a test event, and succeeds when the receiver took it. Until then the message stays, and is tried again like
+// others.
 func (c *webhooksTestCmd) Run(ctx context.Context, a *app) error {
 	client, err := a.client()
 	if err != nil {
@@ -149,7 +151,8 @@ func receivers(set []config.Webhook) (all []*webhook.Receiver, err error) {
 	return all, nil
 }
 
-// tell has the receivers of the settings told of changes of notices until ctx ends; wait returns when nothing is under way any more.
+// tell has the receivers of the settings told of changes of notices until ctx ends. wait returns when nothing is under
+// way any more.
 func tell(ctx context.Context, db *ledger.DB, set config.Serve, reg prometheus.Registerer, logger *slog.Logger) (wait func(), err error) {
 	all, err := receivers(set.Webhooks)
 	if err != nil {

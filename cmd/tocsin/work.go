@@ -89,14 +89,14 @@ func (*workCmd) Run(ctx context.Context, a *app) error {
 	}
 	defer stop()
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // a worker holds little, and makes a mail after the other
+		debug.SetGCPercent(400) // a worker holds little, and makes one mail after the other
 	}
 	err = worker.Run(ctx)
 	resign(ctx, db, logger)
 	return err
 }
 
-// workerOptions are those that the settings have.
+// workerOptions returns the options of a worker by the settings.
 func workerOptions(set config.Work, logger *slog.Logger) delivery.Options {
 	return delivery.Options{
 		Name:       holder(),
@@ -111,7 +111,7 @@ func workerOptions(set config.Work, logger *slog.Logger) delivery.Options {
 	}
 }
 
-// nudge wakes who waits for it, now or when it waits next.
+// nudge wakes the goroutine that receives from c, now or when it next does.
 func nudge(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -145,7 +145,7 @@ func pacing(set config.Work, relays *send.Pool, logger *slog.Logger) (*pace.Pace
 	return pace.New(set.RedisURL, o)
 }
 
-// paceOptions are those that the settings have.
+// paceOptions returns the options of a pacer by the settings.
 func paceOptions(set config.Work, relays *send.Pool) pace.Options {
 	o := pace.Options{Version: version(), Relays: map[string]notice.Rate{}, Connections: relays.Connections()}
 	for i, r := range relays.Relays() {
@@ -157,7 +157,7 @@ func paceOptions(set config.Work, relays *send.Pool) pace.Options {
 	return o
 }
 
-// hangups is told of each SIGHUP from now on.
+// hangups returns a channel that gets each SIGHUP from now on.
 func hangups() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
