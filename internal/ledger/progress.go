@@ -37,8 +37,8 @@ func (db *DB) DomainProgress(ctx context.Context, noticeID int64, most int) ([]n
 		FROM (SELECT id, plan_id, notice_id, lo, hi, sent FROM chunk WHERE notice_id = $1 OFFSET 0) c
 		CROSS JOIN LATERAL (SELECT ARRAY(SELECT seq FROM outcome
 			WHERE notice_id = c.notice_id AND seq >= c.lo AND seq < c.hi AND state IN ({sent}, {uncertain}, {bounced})) AS gone) o
-		CROSS JOIN LATERAL (SELECT seq, CASE WHEN address_key LIKE '%@%' THEN split_part(address_key, '@', -1) ELSE '' END AS domain FROM recipient
-			WHERE plan_id = c.plan_id AND seq >= c.lo AND seq < c.hi AND reason = '' OFFSET 0) r
+		CROSS JOIN LATERAL (SELECT seq, CASE WHEN address_key LIKE '%@%' THEN split_part(address_key, '@', -1) ELSE '' END AS domain
+			FROM recipients_in(c.plan_id, c.lo, c.hi) WHERE reason = '' OFFSET 0) r
 		GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $2`), noticeID, most)
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d notice.DomainProgress, err error) {
 		return d, row.Scan(&d.Domain, &d.Mails, &d.Left)
