@@ -255,7 +255,8 @@ func (p chaosPlan) postgresKinds() []kind {
 	}
 }
 
-// postgresSilent is when the connections to Postgres stand and carry nothing; those that there were never do again.
+// postgresSilent is the fault in which the connections to Postgres stand and carry nothing. After it only new
+// connections do.
 const postgresSilent = "postgres-silent"
 
 func (c *chaos) startPostgres() { c.no(c.services.StartPostgres(c.t.Context())) }

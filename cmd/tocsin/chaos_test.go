@@ -237,8 +237,8 @@ func (c *chaos) play(s step) {
 	c.table.recovered(s, time.Since(mended))
 }
 
-// well reports whether a delivery that was begun after the faults were mended is sent, or nothing is left to be
-// sent, and every wound is healed.
+// well reports whether every wound is healed and mails leave again: a delivery that was begun after the faults were
+// mended is sent, or nothing is left to be sent.
 func (c *chaos) well(mended time.Time, wounds []wound) (well bool) {
 	err := c.withLedger(c.t.Context(), func(ctx context.Context, conn *pgx.Conn) error {
 		grace := c.lease / 3 // after its mark a dot may be written for so long

@@ -142,8 +142,8 @@ func (s *system) arrive(n int) {
 	}
 }
 
-// throughAlone sends a notice to so many customers with the program itself, through a relay that hands its mails on to
-// the sink and is the only one.
+// throughAlone sends a notice to so many customers with the program itself, through this relay alone. The relay hands
+// its mails on to the sink.
 func (s *system) throughAlone(r *debianRelay, customers int) {
 	s.t.Helper()
 	before := s.sink.Count()

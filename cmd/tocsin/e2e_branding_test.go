@@ -26,8 +26,8 @@ func (s *system) brandOf(name, link string) (config string, logo []byte) {
 	return "TOCSIN_CONFIG=" + filepath.Join(dir, "tocsin.yaml"), b.Bytes()
 }
 
-// TestMailsHaveTheBrandingOfTheirPlan, as the preview shows it: whether the plan kept them, so that a worker with
-// another branding sends them as they were, or a worker with the same one compiles them.
+// TestMailsHaveTheBrandingOfTheirPlan, as the preview shows it. Where the plan kept the mails, a worker with another
+// branding sends them as they were. Where it did not, a worker with the same branding compiles them.
 func TestMailsHaveTheBrandingOfTheirPlan(t *testing.T) {
 	t.Parallel()
 	for name, kept := range map[string]bool{"kept": true, "compiled by a worker": false} {

@@ -249,9 +249,9 @@ func (b *browser) wantPreview(tag, customer, text string) {
 	}
 }
 
-// TestANoticeIsComposedInABrowser from nothing, in two languages, by the form, with script and without: it keeps
-// itself, faults stand at their fields, the release waits for another person, who releases the plan that was shown, and
-// the mails arrive once.
+// TestANoticeIsComposedInABrowser from nothing, in two languages, by the form, with script and without. It keeps itself,
+// and faults stand at their fields. The release waits for another person, who releases the plan that was shown, and the
+// mails arrive once.
 func TestANoticeIsComposedInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser, TestEveryExampleIsImportedAndExported, and TestTheFormSaysAllThatADirectoryCan")

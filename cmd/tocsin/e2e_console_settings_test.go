@@ -7,7 +7,7 @@ import (
 )
 
 // TestSettingsAreLookedAtInABrowser, with script and without: relays and limits, a ready text as a mail in a language,
-// and the list of suppressions, to which a sender adds and from which an approver takes.
+// and the list of suppressions. A sender adds to the list, and an approver takes from it.
 func TestSettingsAreLookedAtInABrowser(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestTheConsoleInABrowser, and TestARouteIsForItsRolesAlone")

@@ -29,8 +29,8 @@ func (s *system) awaitUsedUp(key string) notice.Status {
 	})
 }
 
-// The first relay gets its quota from two workers, and the second one the rest; neither new workers nor a lost Redis
-// change that.
+// TestTheNextRelayTakesOverAtTheEndOfAQuota has two workers send the first relay's quota, and the rest to the second.
+// Neither new workers nor a lost Redis change that.
 func TestTheNextRelayTakesOverAtTheEndOfAQuota(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -63,7 +63,8 @@ func TestTheNextRelayTakesOverAtTheEndOfAQuota(t *testing.T) {
 	}
 }
 
-// With one relay the mails wait, untried, and status says until when. They go on when the ledger has room.
+// TestMailsWaitAtTheEndOfTheOnlyQuota has one relay: the mails wait, untried, and status says until when. They go on
+// when the ledger has room.
 func TestMailsWaitAtTheEndOfTheOnlyQuota(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -88,7 +89,8 @@ func TestMailsWaitAtTheEndOfTheOnlyQuota(t *testing.T) {
 	}
 }
 
-// A part of which a worker was killed counts as used: its mails may have left.
+// TestAWorkerThatIsKilledLetsNoMoreThanTheQuotaLeave: a killed worker's part of the quota counts as used, since its
+// mails may have left.
 func TestAWorkerThatIsKilledLetsNoMoreThanTheQuotaLeave(t *testing.T) {
 	t.Parallel()
 	s := start(t)

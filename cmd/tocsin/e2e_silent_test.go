@@ -70,8 +70,8 @@ func TestTheNextRelayHasTheMailsWhileTheFirstSwallowsThem(t *testing.T) {
 	})
 }
 
-// With one relay the mails wait, one a connection is marked, and a worker that is stopped leaves no more than those
-// uncertain.
+// TestMailsWaitForTheOnlyRelayThatSwallowsThem: only one mail a connection is marked, and the others wait. A worker
+// that is stopped leaves no more than the marked ones uncertain.
 func TestMailsWaitForTheOnlyRelayThatSwallowsThem(t *testing.T) {
 	t.Parallel()
 	w := swallowing(t)

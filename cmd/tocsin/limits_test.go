@@ -208,8 +208,8 @@ func steady(t *testing.T, what string, at []time.Time, rate float64) {
 	}
 }
 
-// TestLimitsOfOneDomainHoldUpNoOther sends to a fast domain, to one that answers nothing until the fast one has all of
-// its mails, and to one with a low rate. At length, the second answers late, without a limit.
+// TestLimitsOfOneDomainHoldUpNoOther sends to a fast domain, to a slow one, and to one with a low rate. The slow one
+// answers nothing until the fast one has all of its mails. At length, it answers late, without a limit.
 func TestLimitsOfOneDomainHoldUpNoOther(t *testing.T) {
 	alongside(t)
 	fast, slow, limited := size(500, 20_000), size(400, 1000), size(300, 600)

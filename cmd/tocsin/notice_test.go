@@ -52,7 +52,7 @@ func TestSendTwice(t *testing.T) {
 	}
 }
 
-// Three of the mails are uncertain, which a person has to decide about.
+// TestSendAndWaitTellsWhatBecameOfIt with three uncertain mails, about which a person has to decide.
 func TestSendAndWaitTellsWhatBecameOfIt(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -143,8 +143,8 @@ func passwords(t *testing.T, socket string) {
 	}()
 }
 
-// TestAPostfixThatIsParticular wants a full name in EHLO, offers every mechanism of its library and can check passwords
-// alone, takes small mails, and does not know SMTPUTF8.
+// TestAPostfixThatIsParticular wants a full name in EHLO, takes small mails, and does not know SMTPUTF8. It offers every
+// mechanism of its library, and can check passwords alone.
 func TestAPostfixThatIsParticular(t *testing.T) {
 	t.Parallel()
 	behind, second := startSink(t, "127.0.0.1:0", sink.Options{}), startSink(t, "127.0.0.1:0", sink.Options{})
@@ -186,8 +186,8 @@ func TestAPostfixThatIsParticular(t *testing.T) {
 	}
 }
 
-// TestAPostfixThatLimitsItsClients is the only relay, and takes three connections, so many new ones, so many mails and so
-// many recipients of a client in two seconds.
+// TestAPostfixThatLimitsItsClients is the only relay, and takes three connections. In two seconds it takes so many new
+// connections, mails and recipients of a client.
 func TestAPostfixThatLimitsItsClients(t *testing.T) {
 	t.Parallel()
 	testkit.Large(t, "TestAPostfixThatIsParticular")
