@@ -87,7 +87,7 @@ func TestACheckIsAPageInABrowser(t *testing.T) {
 		b.wantText("To be mailed 1")
 		b.fill("#customer", "c1\r")
 		b.wait("document.querySelectorAll('#plan iframe').length === 2")
-		b.press("#write", "#f-notice-yaml")
+		b.press("#write", "#save")
 	}
 	b.open("/notices/power.monitoring")
 	b.press("#to-check", "#release")
