@@ -6,7 +6,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// command is one whose reply is awaited.
+// command is a command that gets a reply.
 type command uint8
 
 const (
@@ -33,7 +33,7 @@ type burst struct {
 
 	answer  reply   // to the dot
 	refused reply   // the first refusal in the envelope; code 0: none
-	refuser command // what it refused
+	refuser command // the command that it refused
 	granted bool    // 354
 	misfit  string  // why the replies don't fit; "" = they do
 }
@@ -89,7 +89,7 @@ func (b *burst) fits(c command, r reply) bool {
 	return refusal
 }
 
-// verdict is what the dot came to. Where the burst is not done the relay said nothing more, because of err.
+// verdict is the answer to the dot. Where the burst is not done the relay said nothing more, because of err.
 func (b *burst) verdict(err error) notice.Answer {
 	text := b.misfit
 	switch r := b.answer; {

@@ -74,7 +74,7 @@ func (c *conn) envelope(p *Pool, t *task) {
 	c.enveloped(p, t, &b, err)
 }
 
-// enveloped goes by what the relay said to the envelope of t.
+// enveloped acts on the relay's replies to the envelope of t.
 func (c *conn) enveloped(p *Pool, t *task, b *burst, err error) {
 	c.dirty = false
 	switch {
@@ -131,7 +131,7 @@ func (c *conn) refuse(p *Pool, t *task, cmd command, r reply) {
 }
 
 // loneDot ends the message for nobody that a relay asks for though it refused the recipient (RFC 2920 §3.1). A relay
-// that takes it is one whose replies mean something else.
+// that takes it means something else by its replies.
 func (c *conn) loneDot(p *Pool, t *task, b *burst) {
 	var end burst
 	end.expect(cmdDot)
@@ -241,8 +241,8 @@ func leave(p *Pool, t *task) (until time.Time, err error) {
 	}
 }
 
-// overlap takes the job whose envelope goes out with the dot. Where the relay took its time for the last answer there is
-// none: what waits behind a slow one goes sooner on another connection.
+// overlap takes the next job: its envelope goes out with the dot. Where the relay took its time for the last answer
+// there is none: a mail behind a slow answer goes sooner on another connection.
 func (c *conn) overlap(p *Pool) *task {
 	if !c.pipelining || !c.swift || c.apart || !p.mayOverlap(c.relay) {
 		return nil
@@ -257,15 +257,15 @@ func (c *conn) overlap(p *Pool) *task {
 	return next
 }
 
-// putBack lets another connection have the job whose envelope went, or was to go, out with the dot.
+// putBack lets another connection have the next job. Its envelope went, or was to go, out with the dot.
 func (c *conn) putBack(p *Pool) {
 	if next := c.detach(); next != nil {
 		p.requeue(next)
 	}
 }
 
-// dot writes c.out, whose first bytes, so many, end a message, if that may still be done. Where the dot was not, or perhaps not,
-// written, it returns false and what that comes to.
+// dot writes c.out, if that may still be done. The first dotted bytes of it end a message. Where the dot was not, or
+// perhaps not, written, it returns false and the answer that follows from it.
 func (c *conn) dot(until time.Time, dotted int) (notice.Answer, bool) {
 	if err := c.beginDot(until); err != nil {
 		c.broken = true
@@ -282,7 +282,7 @@ func (c *conn) dot(until time.Time, dotted int) (notice.Answer, bool) {
 	}
 	c.broken = true
 	text := "the end of the message could not be written: " + explain(err)
-	// On plain TCP what was not counted is what the kernel did not take; TLS keeps no such account.
+	// On plain TCP the kernel did not take the bytes that were not counted; TLS keeps no such account.
 	if !c.secure {
 		return noDot(text), false
 	}
@@ -318,8 +318,8 @@ func (c *conn) hear(p *Pool, b *burst) error {
 	return nil
 }
 
-// await waits for the first byte of the next reply, as long as it may take. A job whose envelope went out with a dot
-// does not wait long for the answer to that: another connection takes it.
+// await waits for the first byte of the next reply, as long as it may take. A job does not wait long for the answer to
+// a dot with which its envelope went out: another connection takes it.
 func (c *conn) await(p *Pool, b *burst) error {
 	if c.text.R.Buffered() > 0 {
 		return nil
@@ -338,7 +338,7 @@ func (c *conn) await(p *Pool, b *burst) error {
 	return c.allow(limit)
 }
 
-// end tells a job what became of it, and the pool what that says of the relay.
+// end gives a job its answer, and the pool the news of the relay that are in it.
 func (c *conn) end(p *Pool, t *task, a notice.Answer) {
 	a.Relay = c.relay.Name
 	stopped := c.leaveDot()
@@ -347,7 +347,7 @@ func (c *conn) end(p *Pool, t *task, a notice.Answer) {
 	t.Done(a, nil)
 }
 
-// noDot is what an attempt comes to when something went wrong before the dot.
+// noDot is the answer of an attempt that failed before the dot.
 func noDot(text string) notice.Answer {
 	return notice.Answer{Outcome: notice.OutcomeLater, NoDot: true, Text: printable(text)}
 }

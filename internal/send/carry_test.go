@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// ring is a batch of jobs to one relay, and what became of them.
+// ring is a batch of jobs to one relay, with their answers.
 type ring struct {
 	mu      sync.Mutex
 	answers map[string]notice.Answer
@@ -195,7 +195,7 @@ func TestARefusedRecipientCostsNobodyElse(t *testing.T) {
 	}
 }
 
-// A mail whose answer takes its time holds up no other: what went out behind its dot goes to another connection.
+// A mail that is answered late holds up no other: the mail behind its dot goes to another connection.
 func TestASlowAnswerHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	answer := make(chan struct{})
@@ -261,7 +261,7 @@ func TestALargeMessageGoesBeforeItsMark(t *testing.T) {
 	}
 }
 
-// What is said of a mail must be true, whatever a relay says to commands that came together, and in whatever pieces.
+// The answer of each mail must be true, whatever a relay says to commands that came together, and in whatever pieces.
 func TestNoOverlappedMailIsClaimedWrongly(t *testing.T) {
 	t.Parallel()
 	o := usual

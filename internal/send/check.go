@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// What a relay is warned about.
+// Below these a relay gets a warning.
 const (
 	leastValidity = 14 * 24 * time.Hour // of its certificate
 	leastSize     = 1 << 20             // of the largest mail that it takes: our mails are far below, logos are not

@@ -12,9 +12,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// CheckSender looks up what receivers ask about the domain of a sender's address: whether it takes mail (RFC 5321
-// §5.1), who may send for it (SPF, RFC 7208) and what is to be done with the rest (DMARC, RFC 7489). The domain is
-// an A-label. Where the DNS does not answer, nothing is known, which is no error.
+// CheckSender looks up the records that receivers ask for of the domain of a sender's address: where it takes mail (RFC
+// 5321 §5.1), who may send for it (SPF, RFC 7208) and how receivers should treat the rest (DMARC, RFC 7489). The domain
+// is an A-label. Where the DNS does not answer, nothing is known, which is no error.
 func CheckSender(ctx context.Context, domain string, dns *net.Resolver) (f notice.Findings) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()

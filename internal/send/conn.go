@@ -12,7 +12,7 @@ import (
 )
 
 // conn is one connection to a relay, past EHLO, TLS and AUTH, and the jobs that it has in hand. One goroutine uses it;
-// what the mutex guards others may look at.
+// others may look at the fields that the mutex guards.
 type conn struct {
 	relay      *relayState
 	address    netip.Addr
@@ -20,7 +20,7 @@ type conn struct {
 	raw        net.Conn        // the socket: its deadlines hold for TLS too
 	wire       net.Conn        // the socket, or TLS above it
 	socket     syscall.RawConn // to look at it without reading
-	text       *textproto.Conn // what is read and written, above TLS where there is any
+	text       *textproto.Conn // the commands and replies, above TLS where there is any
 	secure     bool            // under TLS
 	declined   *refusal        // of STARTTLS, though it was offered
 	unverified error           // why the certificate does not verify, where that is overlooked
@@ -35,7 +35,7 @@ type conn struct {
 	size       int               // bytes of the largest mail that it takes; 0 = it names none
 
 	ready    *task  // its envelope was accepted: the relay waits for its message
-	out      []byte // what is written next
+	out      []byte // the bytes to write next
 	used     bool   // a transaction went well on it
 	dirty    bool   // there is a transaction to be reset
 	swift    bool   // the last dot was answered soon
@@ -45,7 +45,7 @@ type conn struct {
 	ours     bool   // we broke the last transaction off
 
 	mu    sync.Mutex
-	next  *task // whose envelope went out with the dot that is being answered
+	next  *task // its envelope went out with the dot that is being answered
 	atDot bool  // a dot may have been written that is not answered: nothing cuts the wait for that short
 	cut   bool  // it was stopped: no dot is written any more,
 	moves bool  // and its job goes to another connection
@@ -80,7 +80,7 @@ func (c *conn) quiet() bool {
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// allow has what follows take so long at most, unless the connection was stopped.
+// allow gives the reads and writes that follow so much time, unless the connection was stopped.
 func (c *conn) allow(d time.Duration) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,7 +129,7 @@ func (c *conn) leaveDot() (stopped bool) {
 	return c.cut
 }
 
-// stop ends what goes on before a dot, and takes back the job that waits behind one.
+// stop ends a transaction before its dot, and takes back the job that waits behind a dot.
 func (c *conn) stop() (next *task) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,7 +147,7 @@ func (c *conn) holdsNext() bool {
 	return c.next != nil
 }
 
-// stopped reports whether somebody stopped what goes on before a dot.
+// stopped reports whether somebody stopped the transaction before its dot.
 func (c *conn) stopped() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,7 +161,8 @@ func (c *conn) answering() bool {
 	return c.atDot
 }
 
-// detach takes back the job whose envelope went out with the dot, unless somebody has taken it away meanwhile.
+// detach takes back the job that went out with its envelope behind the dot, unless somebody has taken it away
+// meanwhile.
 func (c *conn) detach() *task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,8 +171,8 @@ func (c *conn) detach() *task {
 	return next
 }
 
-// quit takes leave and closes the connection, TLS with its close_notify: without, the relay can't tell the end from a cut
-// (RFC 8446 §6.1). A connection whose state is not known has neither.
+// quit takes leave and closes the connection, TLS with its close_notify: without, the relay can't tell the end from a
+// cut (RFC 8446 §6.1). A connection in an unknown state gets neither.
 func (c *conn) quit() {
 	defer c.raw.Close()
 	c.raw.SetDeadline(time.Now().Add(2 * time.Second))

@@ -33,7 +33,7 @@ func (c *conn) carries(m notice.Mail) error {
 }
 
 // reversePath is the reverse-path of a mail on its way through r. With a token it is the mail's own (VERP), so that a
-// bounce tells what it is about.
+// bounce tells of which mail it is.
 func (r *Relay) reversePath(from, token string) string {
 	local, domain, ok := strings.Cut(r.ReturnPath, "@")
 	switch {
@@ -104,9 +104,9 @@ func sevenBit(raw []byte) bool {
 	return ascii(raw)
 }
 
-// stuff returns the message as it goes over the wire before the final dot: lines that begin with a dot get a second
-// one (RFC 5321 §4.5.2), and the last line has its end. A line end that is not CRLF is refused: relays disagree on
-// what it means, and a dot between two of them can end the message for one and not for another.
+// stuff returns the message as it goes over the wire before the final dot: lines that begin with a dot get a second one
+// (RFC 5321 §4.5.2), and the last line has its end. A line end that is not CRLF is refused: relays disagree on its
+// meaning. A dot between two of them can end the message for one relay and not for another.
 func stuff(raw []byte) ([]byte, error) {
 	foreign := bytes.Count(raw, []byte("\r")) != bytes.Count(raw, []byte("\n"))
 	dots, rest := 0, raw

@@ -38,7 +38,7 @@ type relayState struct {
 	rest      *notice.Rest // an operator lets it rest: it gets no mails, and no connection
 	retired   bool         // the settings have another in its place, or none: so does it
 	quota     quota        // where the relay has one
-	before    *relayState  // whose place it took, and whose connections count as its own
+	before    *relayState  // it took the place of this one, and the connections of that count as its own
 	doubted   bool         // it refuses everybody's mail, as it seems, or is silent: one mail at a time, until it takes one
 	silent    bool         // it takes mails and does not answer them
 	stuck     int          // jobs in hand that it was found not to answer
@@ -182,7 +182,7 @@ func (p *Pool) abandon(t *task, why error) {
 	}
 }
 
-// stop ends what c does before a dot.
+// stop ends the transaction of c before its dot.
 func (p *Pool) stop(c *conn) {
 	if next := c.stop(); next != nil {
 		p.finished(next)

@@ -128,8 +128,8 @@ func TestAConnectionLostAtMAILHurtsNoMail(t *testing.T) {
 	mustSend(t, p)
 }
 
-// TestAMailThatWasTakenIsNotSentAgainOnAnotherConnection has a relay that hangs up after every mail: whoever takes the
-// connection next finds it dead, while the one before has hardly heard its answer.
+// TestAMailThatWasTakenIsNotSentAgainOnAnotherConnection has a relay that hangs up after every mail. The mail that
+// takes the connection next finds it dead, while the one before has hardly heard its answer.
 func TestAMailThatWasTakenIsNotSentAgainOnAnotherConnection(t *testing.T) {
 	t.Parallel()
 	s := serve(t, map[string]act{atDot: {say: "250 taken", hangUp: true}})
@@ -230,7 +230,7 @@ func TestARelayThatTakesFewerConnectionsServesOnThose(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)
 	var once sync.Once
-	// The first connection is served; those beside it are refused as long as it is there.
+	// The first connection is served; others are refused as long as it is there.
 	s.script = map[string]act{atEHLO: {say: "250 test", then: func() {
 		once.Do(func() {
 			s.mu.Lock()

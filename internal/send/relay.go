@@ -131,7 +131,7 @@ func (r Relay) GoString() string { return r.String() }
 
 func (r Relay) address() string { return net.JoinHostPort(r.Host, strconv.Itoa(r.Port)) }
 
-// loopback reports whether what is sent to host stays on this machine.
+// loopback reports whether mails to host stay on this machine.
 func loopback(host string) bool {
 	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
 		return true

@@ -14,20 +14,20 @@ import (
 	"tocsin/internal/notice"
 )
 
-// What a reply may measure: more of it is no reply. A line fits the buffer of the reader, 4 KiB.
+// The limits of a reply: anything longer is no reply. A line fits the buffer of the reader, 4 KiB.
 const (
 	maxLines = 100
 	maxText  = 500 // bytes of its text that are kept
 )
 
-// reply is what a relay answered to one command (RFC 5321 §4.2).
+// reply is a relay's answer to one command (RFC 5321 §4.2).
 type reply struct {
 	code     int
 	enhanced string // RFC 3463 status code, "" if none
 	text     string // of all lines, without codes; safe to print
 }
 
-// errMalformed says that what was read is no SMTP reply.
+// errMalformed says that the bytes of an answer are no SMTP reply.
 var errMalformed = errors.New("the relay's answer is no SMTP reply")
 
 // readReply reads one reply, all lines of it, and nothing beyond.

@@ -45,7 +45,7 @@ func TestARelayAtRestGetsNoMailAndNoConnection(t *testing.T) {
 	}
 }
 
-// The answer to a dot that was written counts; the mail whose envelope went out with that dot goes to the next relay.
+// The answer to a dot that was written counts; the mail with its envelope behind that dot goes to the next relay.
 func TestARestWaitsForTheDotAndNoMailFollowsIt(t *testing.T) {
 	t.Parallel()
 	answers := make(chan struct{})

@@ -1,9 +1,9 @@
-// Package send hands messages to SMTP relays and says what became of them: sent, later, never or uncertain.
+// Package send hands messages to SMTP relays and reports the outcome of each: sent, later, never or uncertain.
 //
 // A connection carries one mail after the other. Where the relay offers PIPELINING (RFC 2920) a mail's message, its dot
 // and the envelope of the next go out in one write; elsewhere it is one command at a time. The dot waits for the permit
-// and for the other conditions that docs/guarantees.md lists. Whatever goes wrong before the dot is safe to try again;
-// what goes wrong after it is uncertain.
+// and for the other conditions that docs/guarantees.md lists. A mail that fails before the dot is safe to try again;
+// one that fails after it is uncertain.
 package send
 
 import (
@@ -28,7 +28,7 @@ var ErrNoRelay = errors.New("no relay can be reached")
 
 var errClosed = errors.New("the pool is closed")
 
-// Options are the settings of a Pool; the zero value of each stands for what its comment says.
+// Options are the settings of a Pool; the zero value of each stands for the value in its comment.
 type Options struct {
 	Logger         *slog.Logger  // nothing is logged
 	Hello          string        // the name in EHLO of relays that have none of their own: the address of the connection
@@ -141,7 +141,7 @@ func (p *Pool) Connections() (n int) {
 	return n
 }
 
-// Send takes m to the first relay that can be reached and returns what became of it.
+// Send takes m to the first relay that can be reached and returns the answer.
 //
 // An error wraps ErrNoRelay: no connection was to be had before ctx or the AcquireTimeout ended, so nothing was tried.
 // The end of ctx stops a transaction as long as the dot has not been written; after it, nothing cuts the wait for the

@@ -32,7 +32,7 @@ const (
 	atQUIT     = "QUIT"
 )
 
-// act is what the scripted server does at a stage instead of what it should.
+// act is the way in which the scripted server departs from SMTP at a stage.
 type act struct {
 	say    string // this, as it stands; CRLF is added where it lacks
 	hangUp bool   // and then close the connection
@@ -54,7 +54,7 @@ type server struct {
 	tls      *tls.Config
 	implicit bool   // TLS from the first byte
 	refuses  string // recipients that begin so
-	// What it says to DATA though there is no recipient; "" = it refuses.
+	// forNobody is its reply to DATA though there is no recipient; "" = it refuses.
 	forNobody string
 	crowded   string // at this stage it refuses connections beyond room
 	room      int32
@@ -148,7 +148,7 @@ func (s *server) relay() Relay {
 	return Relay{Name: "test", Host: host, Port: n, TLS: TLSOpportunistic, Connections: 2}
 }
 
-// at does what the script says of the stage, or says usual. It reports whether the conversation goes on, and whether the
+// at follows the script of the stage, or says usual. It reports whether the conversation goes on, and whether the
 // command was taken.
 func (s *server) at(c net.Conn, stage, usual string) (ok, taken bool) {
 	s.mu.Lock()
@@ -349,7 +349,7 @@ func (b *bursting) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// permit is a notice.Permit that says what it is told.
+// permit is a notice.Permit with answers as its fields have them.
 type permit struct {
 	asked  atomic.Int32
 	called chan struct{} // closed by the first Wait, may be nil
@@ -386,10 +386,10 @@ var (
 	mail       = notice.Mail{From: "status@example.net", To: "ada@example.org", Raw: []byte("Subject: x\r\n\r\nhello\r\n")}
 )
 
-// usual are options whose timeouts no test waits for: whatever answers at all answers long before them.
+// usual are options with timeouts that no test waits for: all servers that answer at all answer long before them.
 var usual = Options{Hello: "client.example", AcquireTimeout: 20 * time.Second}
 
-// hasty are options for what never answers.
+// hasty are options for servers that never answer.
 var hasty = Options{Hello: "client.example", StepTimeout: 500 * time.Millisecond, AnswerTimeout: 500 * time.Millisecond}
 
 func pool(t *testing.T, o Options, relays ...Relay) *Pool {

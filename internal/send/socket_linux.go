@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// userTimeout is how long what was written may stay unacknowledged before the kernel gives the connection up
-// (TCP_USER_TIMEOUT, RFC 5482).
+// userTimeout is how long bytes may stay unacknowledged before the kernel gives the connection up (TCP_USER_TIMEOUT,
+// RFC 5482).
 const userTimeout = 30 * time.Second
 
 func limitUnacknowledged(_, _ string, raw syscall.RawConn) error {

@@ -319,7 +319,7 @@ func TestBothClocksEndAPermit(t *testing.T) {
 	}
 }
 
-// What must hold whatever fails, wherever, and whatever a relay says before its turn.
+// This must hold whatever fails, wherever, and whatever a relay says before its turn.
 func TestSentAndNoDotAreNeverClaimedWrongly(t *testing.T) {
 	t.Parallel()
 	o := usual
@@ -340,7 +340,7 @@ func TestSentAndNoDotAreNeverClaimedWrongly(t *testing.T) {
 		}
 		b := &bundle{permit: &permit{}, script: script}
 		if a, scripted := script[inBody]; scripted {
-			// What a relay says at the very instant of the dot cannot be told from an answer to it.
+			// A reply at the very instant of the dot cannot be told from an answer to it.
 			b.whileWaiting(a)
 		}
 		leave := b.permit
@@ -355,7 +355,7 @@ func TestSentAndNoDotAreNeverClaimedWrongly(t *testing.T) {
 		s := newServer(t, script)
 		s.start()
 		p := New([]Relay{s.relay()}, o)
-		// A server that is out of step may never come to what the permit waits for.
+		// A server that is out of step may never come to the event that the permit waits for.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		a, err := p.Send(ctx, mail, leave)
 		cancel()
