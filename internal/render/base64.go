@@ -85,8 +85,8 @@ func (p *piece) encode(last bool) {
 	}
 }
 
-// textPart returns a part of text: quoted-printable, or base64 where that is smaller, as it is of a script with letters that are
-// each several bytes.
+// textPart returns a part of text: quoted-printable, or base64 where that is smaller. It is for scripts with letters of
+// several bytes each.
 func textPart(kind string, pieces []piece) part {
 	lines := make([]piece, len(pieces))
 	copy(lines, pieces)

@@ -13,8 +13,8 @@ type Branch struct {
 	Condition string // as it is written, such as "if .Customer.Attributes.rebate"
 }
 
-// Branches returns the branches of all texts, in their order, other than those of ready texts' parts and those for which
-// it counts how many customers share the mailbox.
+// Branches returns the branches of all texts, in their order. It leaves out those of ready texts' parts, and those that
+// depend on how many customers share the mailbox.
 func (p *Program) Branches() []Branch { return p.branches }
 
 // number finds the branches of nodes.

@@ -139,8 +139,8 @@ type footer struct {
 	Direction string // ltr or rtl; "" = that of the mail
 }
 
-// footer returns the footer for the readers of a text: its language's, without its region where need be, or the one for all
-// others; nil where there is none.
+// footer returns the footer for the readers of a text: its language's, without its region where need be, or the one for
+// all others. It returns nil where there is none.
 func (b Branding) footer(of *text) *footer {
 	for tag := language.Make(of.key); tag != language.Und; tag = tag.Parent() {
 		if said, ok := b.Footer[tag.String()]; ok {

@@ -15,8 +15,8 @@ import (
 )
 
 // calendar is a file of events (RFC 5545) in the mails of a maintenance: one for each window and account. Besides the
-// properties that calendars show, each event has the properties of the recommendation for maintenance notes that
-// networks read by machine (https://github.com/jda/maintnote-std). It is a part of the encoding of a Mail.
+// properties that calendars show, each event has the properties by which networks read notes of maintenance by machine
+// (a recommendation, https://github.com/jda/maintnote-std). It is a part of the encoding of a Mail.
 type calendar struct {
 	Method   string   `json:"method,omitempty"` // PUBLISH, REQUEST or CANCEL (RFC 5546); empty = the file is one to look at
 	Sender   string   `json:"sender"`           // address
@@ -92,8 +92,9 @@ func (c *calendar) valid() error {
 // sequenceEpoch is where the numbers of revisions begin, so that they fit 31 bits (RFC 5545 §3.3.8).
 var sequenceEpoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// text returns the file for a recipient, with \n at the end of each line. summary is that of its events. Where a method is asked for, events of dropped windows
-// go with it, though RFC 5546 has a message of their own for them: a mail has one calendar, and programs go by the status of the event.
+// text returns the file for a recipient, with \n at the end of each line. summary is that of its events. Where a method
+// is asked for, events of dropped windows go with it, though RFC 5546 has a message of their own for them. A mail has
+// one calendar, and programs go by the status of the event.
 func (c *calendar) text(r notice.Recipient, summary string, st *Stamp) string {
 	cal := ics.NewCalendarFor("Tocsin")
 	cal.SetProductId("-//Tocsin//Tocsin//EN")

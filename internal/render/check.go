@@ -121,8 +121,8 @@ func (s *Set) checkPhases(t folder, phases []string) (texts int, problems []erro
 	return texts, problems
 }
 
-// try makes the mails that a text can become: with and without optional parameters, for a customer without known data
-// and for several at one mailbox. It returns the first mistake.
+// try makes the mails that a text can become, with and without optional parameters. Some are for a customer without
+// known data, some for several at one mailbox. It returns the first mistake.
 func (s *Set) try(t folder, phase, language string, f textFile) error {
 	few, all := maps.Clone(t.Required), maps.Clone(t.Required)
 	if !t.there {

@@ -25,8 +25,8 @@ func (s *Set) checkLanguages() (problems []error) {
 	return problems
 }
 
-// checkLanguage looks for a sentence that is missing, and one that English does not have, that lost a slot, is English, has a
-// wrong direction mark, or a word that its language avoids.
+// checkLanguage looks for a sentence that is missing, and one that English does not have. It also finds one that lost a
+// slot, is English, has a wrong direction mark, or a word that its language avoids.
 func (s *Set) checkLanguage(key string) (problems []error) {
 	want, c := s.languages.all[english].sentences, s.languages.all[key]
 	for _, name := range slices.Sorted(maps.Keys(want)) {

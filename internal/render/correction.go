@@ -44,8 +44,9 @@ func CorrectionOf(b notice.Body, earlier []notice.Earlier, s Settings) Source {
 	return src
 }
 
-// Alone says of an amendment which correction does not make sense alone, as far as that can be told: it says no more than the plain text, or leaves out
-// the times that the plain text gives; nil where none does.
+// Alone says of an amendment which correction does not make sense alone, as far as that can be told. Such a correction
+// says no more than the plain text, or leaves out the times that the plain text gives. It returns nil where there is
+// none.
 func Alone(plain, correction *Program) *notice.Error {
 	for _, key := range slices.Sorted(maps.Keys(plain.texts)) {
 		p, c := plain.texts[key], correction.texts[key]

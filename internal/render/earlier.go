@@ -142,7 +142,8 @@ func (p *Program) summary(key readerKey) (htmltemplate.HTML, error) {
 	return htmltemplate.HTML(html.String()), nil
 }
 
-// earlierFor returns the earlier notices below a text for a reader, nil where there are none, or no words for them, or the reader is new to the incident.
+// earlierFor returns the earlier notices below a text for a reader. It returns nil where there are none, or no words
+// for them, or the reader is new to the incident.
 func (p *Program) earlierFor(t *text, key readerKey, l *locale) *earlierBlock {
 	labels, tag := p.languages.layoutWordsFor(t.key)
 	phases, _ := p.languages.wordsFor(tag.String())

@@ -126,8 +126,8 @@ func encodeHeader(s string) string {
 	return string(words)
 }
 
-// nameAddr writes an address with its name so that it can be folded: a name with a word longer than a line should be is
-// encoded as a whole, since a line may have 998 bytes at most (RFC 5322 §2.1.1).
+// nameAddr writes an address with its name so that it can be folded. A name with a word longer than a line should be is
+// encoded as a whole: a line may have 998 bytes at most (RFC 5322 §2.1.1).
 func nameAddr(a *mail.Address) string {
 	if !slices.ContainsFunc(strings.Fields(a.Name), func(word string) bool { return len(word) > 60 }) {
 		return a.String()
@@ -187,8 +187,8 @@ func parseMailbox(s string) (*mail.Address, error) {
 	return &mail.Address{Name: strings.Join(strings.Fields(clean(a.Name)), " "), Address: local + "@" + domain}, nil
 }
 
-// listID returns the list-id of all mails from a sender (RFC 2919), labels of atext with a dot between each two: receivers
-// filter by it, so that it stays the same from notice to notice. A local part may hold dots where no label is.
+// listID returns the list-id of all mails from a sender (RFC 2919), labels of atext with a dot between each two.
+// Receivers filter by it, so it stays the same from notice to notice. A local part may hold dots where no label is.
 func listID(from *mail.Address) string {
 	foreign := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)

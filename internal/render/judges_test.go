@@ -101,8 +101,9 @@ func output(t *testing.T, input []byte, variable, program string, args ...string
 
 var spamStatus = regexp.MustCompile(`(?m)^X-Spam-Status: \w+, score=(-?[0-9.]+) .*(?:\r?\n\s.*)*`)
 
-// spamAssassinReads has SpamAssassin judge all mails in one run, without the network. A mail with a score of 5 is spam. MIXED_ES counts
-// the Latin letters e within Cyrillic text, which addresses and zones such as Europe/Amsterdam have: any such mail gets it.
+// spamAssassinReads has SpamAssassin judge all mails in one run, without the network. A mail with a score of 5 is spam.
+// MIXED_ES counts the Latin letters e within Cyrillic text. Addresses and zones such as Europe/Amsterdam have them: any
+// such mail gets it.
 func spamAssassinReads(t *testing.T, mails []usualMail) {
 	program, home := testkit.Program(t, "spamassassin"), t.TempDir()
 	args := []string{"--local", "--test-mode", "--nocreate-prefs", "--cf=score MIXED_ES 0"}

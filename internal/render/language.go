@@ -59,7 +59,7 @@ func direction(tag language.Tag) string {
 }
 
 // group is a language as people read it: its base, with macrolanguages folded ("no" and "nb" are one), and its script.
-// A text in one member of a group is a text for all of them, so that de-CH is served by de, and zh-Hant never by zh.
+// A text in one member of a group is a text for all of them: de serves de-CH, and zh never zh-Hant.
 type group struct{ base, script string }
 
 func groupOf(tag language.Tag) group {
@@ -112,9 +112,9 @@ func newMatcher(texts map[string]language.Tag, fallback string) *matcher {
 	return m
 }
 
-// match returns the key of the text for a language, and whether it is a text in that language rather than the
-// fallback. The matcher of x/text chooses among texts of one language only: across languages it calls Dutch a good
-// match for Frisian, and Brazilian Portuguese one for nothing at all.
+// match returns the key of the text for a language, and whether it is a text in that language rather than the fallback.
+// The matcher of x/text chooses among texts of one language only. Across languages it calls Dutch a good match for
+// Frisian, and Brazilian Portuguese one for nothing at all.
 func (m *matcher) match(tag language.Tag) (key string, exact bool) {
 	c := m.groups[groupOf(tag)]
 	if c == nil {

@@ -90,7 +90,7 @@ func (t *tokens) keyword(token string) string { return t.flat[t.number(token)].a
 const markSoft = "\uFDD0"
 
 // prepare returns the nodes of a body. It refuses an if that begins in one element and ends in another, or begins
-// within a sentence and ends on a line of its own: half of a list item or of bold text would be left where the
+// within a sentence and ends on a line of its own. Half of a list item or of bold text would be left where the
 // condition does not hold.
 func (p *Program) prepare(src source, text *text) ([]node, error) {
 	t := text.tokens

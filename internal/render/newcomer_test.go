@@ -7,8 +7,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestANewcomerReadsAnAnnouncement where others read that a maintenance was moved: in the subject, in the text, in the line at the top, in the list of earlier
-// notices and in the calendar nothing is left of the windows that it had.
+// TestANewcomerReadsAnAnnouncement where others read that a maintenance was moved. Nothing is left of the windows that
+// it had: in the subject, the text, the line at the top, the list of earlier notices and the calendar.
 func TestANewcomerReadsAnAnnouncement(t *testing.T) {
 	t.Parallel()
 	b := maintained()

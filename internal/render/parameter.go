@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// in returns the value of a parameter in a language: that of the language, of one that it is a form of, of the notice's
-// default language, of English, or the first that there is.
+// in returns the value of a parameter in a language. It is the first that there is: of the language, of one that it is
+// a form of, of the notice's default language, of English, of any.
 func in(p notice.Parameter, tag language.Tag, fallback string) string {
 	if p.ByLanguage == nil {
 		return p.Text

@@ -8,8 +8,8 @@ const (
 	maxPinned = 8 << 20 // bytes, encoded
 )
 
-// Pins numbers the compiled mails of a plan. Each row of the plan names its mail by number, so that the mail is the same
-// whichever version of the program sends it. A Pins is not safe for concurrent use.
+// Pins numbers the compiled mails of a plan. Each row of the plan names its mail by number. So the mail is the same
+// from any version of the program. A Pins is not safe for concurrent use.
 type Pins struct {
 	plain, correction numbered // correction.program is nil where there is no correction
 	encoded           [][]byte

@@ -60,10 +60,10 @@ type nodes struct {
 	slots     int    // variables
 }
 
-// Match returns the language of the text for a reader of the languages want, a list with commas, and whether that is a text in
-// one of the reader's own languages: the first of them that there is one for. It is if the base language and the script are the
-// same, whatever the region: de serves de-CH, zh-Hant never a reader of zh-Hans, nl never one of fy. Without such a text it is
-// the default language.
+// Match returns the language of the text for a reader of the languages want, a list with commas: the first of them with
+// a text. It also reports whether that is a text in one of the reader's own languages. It is if base language and
+// script are the same, whatever the region: de serves de-CH, zh-Hant never a reader of zh-Hans, nl never one of fy.
+// Without such a text it is the default language.
 func (p *Program) Match(want string) (text string, exact bool) {
 	_, text, exact = p.choose(want)
 	return text, exact
@@ -149,8 +149,8 @@ func (p *Program) blocks(want, key string) ([]*text, error) {
 	return []*text{first, p.texts[second]}, nil
 }
 
-// writing returns how dates and numbers are written in the text t for a reader of the language want: as want says
-// where t is a text in that language (a de text for de-CH), else as the text's own language says.
+// writing returns how dates and numbers are written in the text t for a reader of the language want. They follow want
+// where t is a text in that language (a de text for de-CH), else the text's own language.
 func (p *Program) writing(want string, t *text) *cldr.Locale {
 	if tag, key, exact := p.choose(want); exact && key == t.key {
 		return cldr.Find(tag)

@@ -148,8 +148,8 @@ func clean(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// mixes reports whether a value would mix with the text around it (UAX #9) and has to be isolated: a Latin name within
-// Arabic, a Hebrew one within English, and any that brings controls of its own.
+// mixes reports whether a value would mix with the text around it (UAX #9) and has to be isolated. Such are a Latin
+// name within Arabic, a Hebrew one within English, and any that brings controls of its own.
 func mixes(s string, rtl bool) bool {
 	return strings.ContainsFunc(s, func(r rune) bool {
 		if r < utf8.RuneSelf && !rtl {

@@ -44,9 +44,9 @@ type textFile struct {
 	foreign string   // the language of the notice's own paragraph, where that is another
 }
 
-// template finds the texts of a template for a phase: those of the folder that it has for the phase, else its own.
-// A template that has none for the phase leaves it to the template that is called like the phase, as outage and
-// maintenance do with the post-mortem.
+// template finds the texts of a template for a phase: those of the folder that it has for the phase, else its own. A
+// template without any leaves the phase to the template of that name, as outage and maintenance do with the
+// post-mortem.
 func (s *Set) template(name, phase string) (folder, error) {
 	if name == "" {
 		return folder{}, notice.Invalid("texts", "the notice has neither texts nor a template")

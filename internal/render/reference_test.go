@@ -23,7 +23,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// reference renders a mail without compiling it: all values are put into the texts of this one recipient, the layouts
+// reference renders a mail without compiling it. All values are put into the texts of this one recipient, the layouts
 // are executed around them, and go-mail builds the message.
 func reference(p *Program, r notice.Recipient, key string, st Stamp) ([]byte, error) {
 	reader, err := p.reader(keyOf(r, key))

@@ -2,8 +2,8 @@
 //
 // A text is Markdown with actions in Go template syntax. Set.Compile vets the actions against the short list of fields
 // and functions that a notice may use. For a recipient the text is run first. The result is Markdown without controls,
-// in which a token stands for each value. Its tree becomes HTML and text, and these, with the layouts and the headers
-// around them, a Mail: text that is encoded already, and places for values. All recipients of one language and zone
+// in which a token stands for each value. Its tree becomes HTML and text. With the layouts and the headers around them,
+// these become a Mail: text that is encoded already, and places for values. All recipients of one language and zone
 // with data that take the same decisions share a Mail. A mail in which something would be printed empty is an error,
 // never a message.
 //

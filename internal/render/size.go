@@ -2,8 +2,8 @@ package render
 
 import "tocsin/internal/notice"
 
-// How many bytes a value may come to for each of its own, escaped for HTML (&#34;) in quoted-printable; and how many it has
-// beyond them, as a date or a number in words.
+// mostGrowth is how many bytes a value may come to for each of its own, escaped for HTML (&#34;) in quoted-printable.
+// mostOfItsOwn is how many it may have beyond them, as a date or a number in words.
 const (
 	mostGrowth   = 15
 	mostOfItsOwn = 500

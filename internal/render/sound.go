@@ -8,9 +8,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Sound returns the *notice.Error for which a new notice with these texts is refused though they can be rendered: a
-// comparison that does not compare as it reads, a link that leads nowhere. A notice that is kept keeps its meaning,
-// so it is not asked.
+// Sound returns the *notice.Error for which a new notice with these texts is refused though they can be rendered. It is
+// about a comparison that does not compare as it reads, or a link that leads nowhere. A notice that is kept keeps its
+// meaning, so it is not asked.
 func (p *Program) Sound() error {
 	if len(p.doubts) > 0 {
 		return p.doubts[0]

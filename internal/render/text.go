@@ -10,9 +10,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// ReadText reads a text from the file of one language: front matter between two lines of "---", in which "subject:"
-// stands on a line, then the Markdown body. A byte order mark and CRLF are tolerated. The subject may be quoted as in
-// YAML and need not be, whatever it holds. Its error is an *notice.Error with name and line.
+// ReadText reads a text from the file of one language: front matter between two lines of "---", then the Markdown body.
+// In the front matter "subject:" stands on a line. A byte order mark and CRLF are tolerated. The subject may be quoted
+// as in YAML and need not be, whatever it holds. Its error is an *notice.Error with name and line.
 func ReadText(name string, file []byte) (notice.Text, error) {
 	t, _, _, err := readText(name, file)
 	return t, err

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// unfold gives the controls of every group that runs over several lines ({{if}}, {{else}} and {{end}}, say) lines of
-// their own, where each of them stands at the beginning or at the end of a line:
+// unfold gives the controls of groups that run over several lines ({{if}}, {{else}} and {{end}}, say) lines of their
+// own. It does so where each of them stands at the beginning or at the end of a line:
 //
 //	{{range .Windows}}- {{.}}
 //	{{end}}
