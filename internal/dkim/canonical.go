@@ -27,8 +27,8 @@ func appendField(out, field []byte) []byte {
 	return out
 }
 
-// hashBody returns the SHA-256 of a body in the relaxed form (RFC 6376 §3.4.4): blanks at the end of lines and empty lines
-// at the end of the body don't count, and several blanks are one.
+// hashBody returns the SHA-256 of a body in the relaxed form (RFC 6376 §3.4.4). Blanks at the end of lines and empty
+// lines at the end of the body don't count, and several blanks are one.
 func hashBody(body []byte) []byte {
 	h := sha256.New()
 	var line []byte

@@ -1,7 +1,7 @@
 // Package dkim signs mails (RFC 6376, RFC 8463), makes keys, and compares them with the DNS.
 //
-// A mail is signed with one or two keys: relaxed/relaxed, over the whole body, with t= an instant that the caller gives,
-// so that a mail that is made again has the same signature. github.com/emersion/go-msgauth can't do that, and starts a
+// A mail is signed with one or two keys: relaxed/relaxed, over the whole body. The caller gives the instant for t=, so
+// that a mail that is made again has the same signature. github.com/emersion/go-msgauth can't do that, and starts a
 // goroutine for each mail; the tests verify with it.
 package dkim
 

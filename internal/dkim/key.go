@@ -31,7 +31,7 @@ type Key struct {
 	signer    crypto.Signer
 }
 
-// rsaBits is the length of new keys: longer ones don't fit the DNS answers that some receivers take, and many refuse
+// rsaBits is the length of new keys. Longer ones don't fit the DNS answers that some receivers take, and many refuse
 // keys below 1024 bits (RFC 8301).
 const (
 	rsaBits  = 2048

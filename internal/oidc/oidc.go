@@ -1,7 +1,7 @@
 // Package oidc lets people sign in at an OpenID Connect issuer, with the code flow and PKCE (RFC 7636).
 //
-// A Client begins a sign-in and finishes it: it exchanges the code, verifies the ID token, and takes the person's name and role
-// from claims. It keeps nothing; the caller holds a Try in a cookie between the two steps.
+// A Client begins a sign-in and finishes it. It exchanges the code, verifies the ID token, and takes the person's name
+// and role from claims. It keeps nothing; the caller holds a Try in a cookie between the two steps.
 package oidc
 
 import (

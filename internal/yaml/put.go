@@ -14,9 +14,9 @@ import (
 // errUnput says that a file is written in a form of YAML in which Put can't change one field alone.
 var errUnput = errors.New("the fields of the file do not each begin a line of their own")
 
-// Put returns a file with one field of its mapping written anew, as lines that end with line feeds; no lines take the field away. All else
-// stays as it is, byte for byte. order has the names of fields: a new one goes behind those that stand before it there. Its error says that the
-// file is in a form in which that can't be done, such as a mapping in braces.
+// Put returns a file with one field of its mapping written anew, as lines that end with line feeds; no lines take the
+// field away. All else stays as it is, byte for byte. order has the names of fields: a new one goes behind those that
+// stand before it there. Its error says that the form of the file does not allow it, such as a mapping in braces.
 func Put(text []byte, name, lines string, order []string) ([]byte, error) {
 	fields, err := spans(text)
 	if err != nil {
@@ -115,8 +115,8 @@ func indented(lines string, fields []span, crlf bool) string {
 	return lines
 }
 
-// sameBut refuses a change by which a file has other values in other fields, as where one named a value that another one repeats; or by which
-// the field itself is not there as it should be.
+// sameBut refuses a change by which a file has other values in other fields, as where one named a value that another
+// one repeats. It also refuses one by which the field itself is not there as it should be.
 func sameBut(before, after []byte, name string, there bool) error {
 	was, err := plainFields(before)
 	if err != nil {

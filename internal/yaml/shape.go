@@ -17,8 +17,8 @@ type Fields map[string]func(Value) error
 // Names returns the names of the fields, sorted.
 func (f Fields) Names() []string { return slices.Sorted(maps.Keys(f)) }
 
-// Fields hands each value of a mapping to the reader of its field, and joins their errors. Noun is the kind of a key, such
-// as "field of a relay", and like gives an example, such as "a relay such as {url: smtp://smtp.example.net}".
+// Fields hands each value of a mapping to the reader of its field, and joins their errors. Noun is the kind of a key,
+// such as "field of a relay". Like gives an example, such as "a relay such as {url: smtp://smtp.example.net}".
 func (v Value) Fields(noun, like string, known Fields) error {
 	return v.Each(like, func(key, val Value) error {
 		if read, ok := known[val.name]; ok {
@@ -33,8 +33,8 @@ func (v Value) Fields(noun, like string, known Fields) error {
 	})
 }
 
-// Each hands each key of a mapping with its value, which bears the key's name, to visit, and joins its errors with those
-// about keys that are no names or stand there twice. Like is as in Fields.
+// Each hands each key of a mapping to visit, with its value, which bears the key's name. It joins the errors of visit
+// with those about keys that are no names or stand there twice. Like is as in Fields.
 func (v Value) Each(like string, visit func(key, val Value) error) error {
 	if v.Empty() {
 		return nil

@@ -107,8 +107,8 @@ func place(file string, line int) string { return fmt.Sprintf("%s:%d", file, lin
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// Find returns the value that a path of fields such as audience.notice leads to, empty where there is none, and the line
-// of the last field on the way that is there, 0 for none.
+// Find returns the value that a path of fields such as audience.notice leads to, empty where there is none. It also
+// returns the line of the last field on the way that is there, 0 for none.
 func (v Value) Find(path string) (found Value, line int) {
 	n := v.node
 	for name := range strings.SplitSeq(path, ".") {
