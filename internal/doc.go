@@ -32,4 +32,32 @@
 //	testkit    fresh databases and relays for tests
 //
 // cmd/tocsin joins them. docs/guarantees.md states the delivery protocol that ledger and delivery implement.
+//
+// # Glossary
+//
+//   - customer: an account with an id, a name, a language, a time zone, attributes and contacts.
+//   - contact: an address of a customer, the primary or the alternate one.
+//   - mailbox: the place that an address leads to. All spellings of the address have one key.
+//   - incident: the thread of all notices about one outage, maintenance or advisory.
+//   - notice: an announcement with texts, an audience, a phase and a schedule.
+//   - audience: the customers to be told, by a filter, a list or an earlier notice.
+//   - plan: the frozen result of a dry run: recipients, texts and counts.
+//   - release: the act of an operator from which on the mails of a plan are owed.
+//   - recipient: one mailbox of a plan, with all customers that share it.
+//   - delivery: the obligation to send one notice to one recipient. It has one of nine states.
+//   - chunk: up to 256 deliveries of one notice, which one task of the queue covers.
+//   - lease: the time for which a worker holds a chunk. The worker renews it.
+//   - epoch: the number of a claim of a chunk, larger than every earlier one.
+//   - attempt: one SMTP transaction for a delivery.
+//   - dot: the final <CRLF>.<CRLF> of a message, which hands it over.
+//   - mark: the record in the ledger that a dot may go out. It is durable before the dot is written.
+//   - gate: the time before which nobody can have an uncertain delivery sent again.
+//   - relay: an SMTP server that workers hand mails to.
+//   - sweep: the search of the ledger for chunks that are due. It puts back the tasks that Redis lost.
+//   - hold: a time that an operator sets, in which no mail leaves.
+//   - fence: the guard against a restored backup. Where it is raised, every unfinished notice is held.
+//   - brake: the guard against a relay that refuses everybody. It holds the notice.
+//   - canary: the mailboxes to which a notice goes first. The others wait until an operator resumes the notice.
+//   - hole: a place in a text without a value for its recipient. No mail leaves with one.
+//   - reader: the person who gets a mail.
 package internal
