@@ -53,8 +53,8 @@ func (e *authFailure) refused(codes ...int) (code int, ok bool) {
 	return 0, false
 }
 
-// authenticate logs in where the relay has a user. It tries the strongest mechanism first, and the next where the relay
-// offers one that it can't use: many list all that their library knows.
+// authenticate logs in where the relay has a user. It tries the strongest mechanism first. It goes on to the next where
+// the relay offers one that it can't use: many list all that their library knows.
 func (c *conn) authenticate(ctx context.Context) error {
 	r := c.relay
 	if r.User == "" {
@@ -85,8 +85,8 @@ func (c *conn) authenticate(ctx context.Context) error {
 	return failure
 }
 
-// exposed says why a password must not be sent to a relay: nobody else gets it only under TLS with a certificate that
-// verifies, or on this machine.
+// exposed says why a password must not be sent to a relay. It is safe only under TLS with a certificate that verifies,
+// or on this machine.
 func exposed(relay net.Addr, secure bool, unverified error) error {
 	if tcp, ok := relay.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		return nil
@@ -156,8 +156,9 @@ func (c *conn) login(auth smtp.Auth) error {
 	}
 }
 
-// another reports whether, after a mechanism has failed, the next may do: the relay can't use it just now (454), does not
-// know it (501, 504), finds it too weak (534), or has no such password for it (535), which may be kept for others alone.
+// another reports whether, after a mechanism has failed, the next may do. The relay can't use it just now (454), does
+// not know it (501, 504), finds it too weak (534), or has no such password for it (535). That may be kept for others
+// alone.
 func another(err error) bool {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return slices.Contains([]int{454, 501, 504, 534, 535}, r.code)

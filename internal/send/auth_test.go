@@ -18,8 +18,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// auth answers AUTH with a mechanism, as the script of "AUTH " and its name says, else as a relay that knows the user ada
-// with the password secret, or the token t0ken.
+// auth answers AUTH with a mechanism, as the script of "AUTH " and its name says. Without a script it answers as a
+// relay that knows the user ada with the password secret, or the token t0ken.
 func (s *server) auth(c net.Conn, r *bufio.Reader, args []string) (ok bool) {
 	name := args[0]
 	s.mu.Lock()

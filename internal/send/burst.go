@@ -21,12 +21,12 @@ func (c command) String() string {
 	return [...]string{"RSET", "MAIL", "RCPT", "DATA", "the end of the message"}[c]
 }
 
-// burst matches a relay's replies with the commands that went out together (RFC 2920): the end of one message, if there
-// is one, and the envelope of the next. It does no I/O and knows no time.
+// burst matches a relay's replies with the commands that went out together (RFC 2920). These are the end of one
+// message, if there is one, and the envelope of the next. It does no I/O and knows no time.
 //
-// Replies are matched, not counted: one reply too many or too few moves all that follow by one place, and a 250 to MAIL
-// must not pass for one to the dot. So the answer to the dot counts only if all replies of its burst fit their commands,
-// or if the relay said nothing after it.
+// Replies are matched, not counted. One reply too many or too few moves all that follow by one place, and a 250 to MAIL
+// must not pass for one to the dot. So the answer to the dot counts only if all replies of its burst fit their
+// commands, or if the relay said nothing after it.
 type burst struct {
 	commands [5]command
 	n, heard int // commands given, and replies to them

@@ -90,7 +90,8 @@ func TestNoWrongStreamOfRepliesIsTakenForSent(t *testing.T) {
 						if i == 0 && a.Outcome == notice.OutcomeUncertain {
 							t.Errorf("%v is uncertain", codes)
 						}
-						// A stream that lacks its end may be one that lacks its beginning: that the relay broke off is all that is seen.
+						// A stream that lacks its end may be one that lacks its beginning: one sees only that the relay
+						// broke off.
 						if a.Outcome == notice.OutcomeSent && dot != 250 && len(codes) >= len(honest) {
 							t.Errorf("%v is taken for sent, and the dot was answered %d", codes, dot)
 						}

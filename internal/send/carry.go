@@ -241,8 +241,8 @@ func leave(p *Pool, t *task) (until time.Time, err error) {
 	}
 }
 
-// overlap takes the next job: its envelope goes out with the dot. Where the relay took its time for the last answer
-// there is none: a mail behind a slow answer goes sooner on another connection.
+// overlap takes the next job: its envelope goes out with the dot. It takes none where the relay was slow with the last
+// answer. A mail behind a slow answer goes sooner on another connection.
 func (c *conn) overlap(p *Pool) *task {
 	if !c.pipelining || !c.swift || c.apart || !p.mayOverlap(c.relay) {
 		return nil

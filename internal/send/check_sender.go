@@ -12,9 +12,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// CheckSender looks up the records that receivers ask for of the domain of a sender's address: where it takes mail (RFC
-// 5321 §5.1), who may send for it (SPF, RFC 7208) and how receivers should treat the rest (DMARC, RFC 7489). The domain
-// is an A-label. Where the DNS does not answer, nothing is known, which is no error.
+// CheckSender looks up the records by which receivers judge the domain of a sender's address. They say where it takes
+// mail (RFC 5321 §5.1), who may send for it (SPF, RFC 7208) and how to treat the rest (DMARC, RFC 7489). The domain is
+// an A-label. Where the DNS does not answer, nothing is known, which is no error.
 func CheckSender(ctx context.Context, domain string, dns *net.Resolver) (f notice.Findings) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
@@ -26,8 +26,8 @@ func CheckSender(ctx context.Context, domain string, dns *net.Resolver) (f notic
 	return f
 }
 
-// CheckReturnPath looks up whether bounces reach the domain of a reverse-path, and who may send under it: receivers ask for
-// the SPF of that domain.
+// CheckReturnPath looks up whether bounces reach the domain of a reverse-path, and who may send under it. Receivers ask
+// for the SPF of that domain.
 func CheckReturnPath(ctx context.Context, domain string, dns *net.Resolver) (f notice.Findings) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()

@@ -108,8 +108,8 @@ func (c *conn) put(b []byte) (n int, err error) {
 	return n, err
 }
 
-// beginDot notes that a dot may be written from now on, which has to be done by until; the end of the connection's life
-// no longer stops it.
+// beginDot notes that a dot may be written from now on, and has to be by until. The end of the connection's life no
+// longer stops it.
 func (c *conn) beginDot(until time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -161,8 +161,7 @@ func (c *conn) answering() bool {
 	return c.atDot
 }
 
-// detach takes back the job that went out with its envelope behind the dot, unless somebody has taken it away
-// meanwhile.
+// detach takes back the next job, unless somebody has taken it away meanwhile.
 func (c *conn) detach() *task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,7 +170,7 @@ func (c *conn) detach() *task {
 	return next
 }
 
-// quit takes leave and closes the connection, TLS with its close_notify: without, the relay can't tell the end from a
+// quit takes leave and closes the connection, TLS with its close_notify. Without, the relay can't tell the end from a
 // cut (RFC 8446 §6.1). A connection in an unknown state gets neither.
 func (c *conn) quit() {
 	defer c.raw.Close()

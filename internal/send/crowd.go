@@ -26,8 +26,8 @@ func isCrowded(err error) bool {
 	return ok && r.step == "greeting" && r.crowded()
 }
 
-// crowd has a relay get no more connections than it has now or is about to have, without those that it refused, and then
-// one more each minute. The caller holds the mutex.
+// crowd has a relay get no more connections than it has now or is about to have, without those that it refused. After
+// that it gets one more each minute. The caller holds the mutex.
 func (p *Pool) crowd(r *relayState, refused int) {
 	r.most, r.crowdedAt = max(1, r.busy-refused), time.Now()
 	p.o.Logger.LogAttrs(context.Background(), slog.LevelInfo, "relay takes fewer connections",
@@ -42,8 +42,8 @@ func (r *relayState) limit() int {
 	return min(r.Connections, r.most+int(time.Since(r.crowdedAt)/roomier))
 }
 
-// tooMany closes a connection that the relay says is one too many, gives its mail to another, and reports whether it did so:
-// a mail that has moved often stays where there is no other.
+// tooMany closes a connection that the relay says is one too many, gives its mail to another, and reports whether it
+// did so. A mail that has moved often stays where there is no other.
 func (c *conn) tooMany(p *Pool, t *task) bool {
 	p.mu.Lock()
 	others := c.relay.busy - c.relay.opening - 1

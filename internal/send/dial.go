@@ -15,8 +15,8 @@ import (
 const (
 	// A probe waits so long for the greeting (RFC 5321 §4.5.3.2.1); no mail does.
 	greetingTimeout = 5 * time.Minute
-	// The next address of a relay is tried while one has not come as far as a login within this time, or within
-	// its share of the time that there is.
+	// The next address of a relay is tried while one has not come as far as a login within this time. Its share of the
+	// time that there is may end sooner.
 	nextAddress = 3 * time.Second
 	// An address that failed is tried behind the others for so long.
 	badFor = time.Minute
@@ -30,8 +30,8 @@ type attempt struct {
 }
 
 // dial connects to a relay, secures and authenticates the connection. Where the relay's name has several addresses each
-// is tried, along with those that keep it waiting; the first through which a login is possible is taken. On failure nothing
-// stays open.
+// is tried, along with those that keep it waiting. The first through which a login is possible is taken. On failure
+// nothing stays open.
 func (p *Pool) dial(ctx context.Context, r *relayState) (*conn, error) {
 	addresses, err := p.addresses(ctx, r)
 	if err != nil {
@@ -136,8 +136,9 @@ func (p *Pool) addresses(ctx context.Context, r *relayState) ([]netip.Addr, erro
 	return slices.Compact(found), nil
 }
 
-// spread puts the addresses of a relay into the order in which they are tried, and notes that a connection to the first
-// is aimed at: those that did not fail lately, and of these the one with the fewest connections, which is returned.
+// spread puts the addresses of a relay into the order in which they are tried. First are those that did not fail
+// lately, and of these the one with the fewest connections. It returns that one, and notes that a connection to it is
+// aimed at.
 func (p *Pool) spread(r *relayState, addresses []netip.Addr) (first netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 
 const twoAddresses = "relay.tocsin.org" // 127.0.0.1 and 127.0.0.2
 
-// twins are two servers on one port of two addresses, as shape makes them. The name of the relay has both.
+// twins are two servers on one port of two addresses, as shape makes them, and a relay with a name that has both.
 func twins(t *testing.T, o *Options, shape func(a, b *server)) (a, b *server, r Relay) {
 	t.Helper()
 	for try := 0; ; try++ {

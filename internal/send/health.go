@@ -155,8 +155,8 @@ func (p *Pool) Relays() (relays []Relay) {
 	return relays
 }
 
-// Next names the relay that the next mail goes to: the first that is up, or serves on a connection that it has;
-// where there is none, the first that is not at rest, and has quota left; "" = there is none.
+// Next names the relay that the next mail goes to: the first that is up, or serves on a connection that it has. Where
+// there is none, it is the first that is not at rest, and has quota left; "" = there is none.
 func (p *Pool) Next() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// HelloName returns the name under which this host greets relays where none is set: the host's full name, else the
-// domain of the sender, which may be "" (RFC 5321 §4.1.4). It asks the DNS for two seconds at most.
+// HelloName returns the name under which this host greets relays where none is set (RFC 5321 §4.1.4). It is the host's
+// full name, else the domain of the sender, which may be "". It asks the DNS for two seconds at most.
 func HelloName(ctx context.Context, sender string) string {
 	host, _ := os.Hostname()
 	return helloName(ctx, host, sender, net.DefaultResolver.LookupCNAME)

@@ -71,8 +71,8 @@ func (r reply) class() class {
 	return lasting
 }
 
-// suspicious reports whether a refusal reads as one that everybody's mail would meet: of the protocol, a policy, the
-// sender, or the relay's own state.
+// suspicious reports whether a refusal reads as one that everybody's mail would meet. It is about the protocol, a
+// policy, the sender, or the relay's own state.
 func (r reply) suspicious(detail string) bool {
 	switch r.code {
 	case 500, 502, 503, 504:

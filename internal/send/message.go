@@ -104,7 +104,7 @@ func sevenBit(raw []byte) bool {
 	return ascii(raw)
 }
 
-// stuff returns the message as it goes over the wire before the final dot: lines that begin with a dot get a second one
+// stuff returns the message as it goes over the wire before the final dot. Lines that begin with a dot get a second one
 // (RFC 5321 §4.5.2), and the last line has its end. A line end that is not CRLF is refused: relays disagree on its
 // meaning. A dot between two of them can end the message for one relay and not for another.
 func stuff(raw []byte) ([]byte, error) {

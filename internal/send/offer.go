@@ -13,8 +13,8 @@ const (
 	offerWithin = 3 * time.Second // how long it has to answer
 )
 
-// Offers returns the extensions of the relays by which they take some mails and not others: as they were told within the last
-// minute, or are told now. A relay that can't be asked has its last offer, or none.
+// Offers returns the extensions of the relays by which they take some mails and not others. The relays told them within
+// the last minute, or tell them now. A relay that can't be asked has its last offer, or none.
 func (p *Pool) Offers(ctx context.Context) []notice.Offer {
 	all := make([]notice.Offer, len(p.relays))
 	var asking sync.WaitGroup

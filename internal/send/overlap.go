@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Some relays offer PIPELINING and break off when the envelope of the next mail comes with a dot. Dovecot 2.3 is one: it hands the
-// mail on, aborts, and never answers, so that each mail would be uncertain. A relay has to show that it can: first one such dot is
-// under way, and more with the number of those that were answered.
+// Some relays offer PIPELINING and break off when the envelope of the next mail comes with a dot. Dovecot 2.3 is one:
+// it hands the mail on, aborts, and never answers, so that each mail would be uncertain. A relay has to show that it
+// can. First one such dot is under way, and more with the number of those that were answered.
 const (
 	eachMore   = 8         // answered dots for one more at once
 	proven     = 100       // answered dots after which one that is lost says nothing

@@ -132,8 +132,8 @@ func (p *Pool) open(r *relayState, within time.Duration) *conn {
 	return nil
 }
 
-// share is how long one attempt to connect may take: the ConnectTimeout, or less where a relay after this one
-// must be tried as well before a job gives up.
+// share is how long one attempt to connect may take: the ConnectTimeout, or less. It is less where a relay after this
+// one must be tried as well before a job gives up.
 func (p *Pool) share(r *relayState) time.Duration {
 	left := len(p.relays) - slices.Index(p.relays, r)
 	return min(p.o.ConnectTimeout, p.o.AcquireTimeout/time.Duration(left))

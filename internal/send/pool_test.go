@@ -252,7 +252,7 @@ func TestARelayThatTakesFewerConnectionsServesOnThose(t *testing.T) {
 	senders.Wait()
 }
 
-// TestAMailCountsAgainstTheRelayThatItGoesTo has a first relay that serves on one connection and refuses all others: a
+// TestAMailCountsAgainstTheRelayThatItGoesTo has a first relay that serves on one connection and refuses all others. A
 // mail that was counted as the second's does not slip through to it.
 func TestAMailCountsAgainstTheRelayThatItGoesTo(t *testing.T) {
 	t.Parallel()

@@ -12,8 +12,8 @@ import (
 // maxMoves is how often a job goes to another connection because of the answer to the mail before it.
 const maxMoves = 3
 
-// Ring is for how many waiting jobs a connection has the permit asked ahead, so that it is there when their turn comes: 8, or more where so
-// many mails may be under way that 16 connections would not have them all.
+// Ring is for how many waiting jobs a connection has the permit asked ahead, so that it is there when their turn comes.
+// It is 8, or more where so many mails may be under way that 16 connections would not have them all.
 func Ring(openMarks int) int { return max(8, openMarks/16) }
 
 // task is a job, as the pool knows it. The connection that has it in hand uses it alone.
@@ -171,8 +171,9 @@ func (p *Pool) pop(c *conn) *task {
 	return nil
 }
 
-// serves reports whether a relay takes a job that no healthy one before it takes. One that takes no more connections may
-// well serve on those that it has: mails that count against its rate go there, others don't. The caller holds the mutex.
+// serves reports whether a relay takes a job that no healthy one before it takes. One that takes no more connections
+// may well serve on those that it has. Mails that count against its rate go there, others don't. The caller holds the
+// mutex.
 func (p *Pool) serves(r *relayState, t *task) bool {
 	shuns := len(t.refused) > 0 && p.another(t)
 	if r.shut() || shuns && slices.Contains(t.refused, r) {
@@ -269,9 +270,9 @@ func (p *Pool) askAhead() {
 	}
 }
 
-// match gives waiting jobs to idle connections, by the order of the relays, and opens others where there are not enough.
-// A healthy relay that is busy is worth waiting for: the next one is for when it is down, or has refused a mail. The caller
-// holds the mutex.
+// match gives waiting jobs to idle connections, by the order of the relays, and opens others where there are not
+// enough. A healthy relay that is busy is worth waiting for. The next one is for when it is down, or has refused a
+// mail. The caller holds the mutex.
 func (p *Pool) match() {
 	for _, r := range p.relays {
 		for n := len(r.idle); n > 0; n = len(r.idle) {

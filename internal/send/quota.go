@@ -90,8 +90,9 @@ func (part *quotaPart) idle(now time.Time) bool {
 // Wanting is told that a job waits for a part of a quota.
 func (p *Pool) Wanting() <-chan struct{} { return p.wanting }
 
-// Allow has so many more mails go to a relay, which the ledger counts in a bucket of its quota. With 0 mails all of the quota is
-// taken until then: the next relay gets the mails, and where there is none, they end with an error that wraps ErrNoRelay.
+// Allow has so many more mails go to a relay, which the ledger counts in a bucket of its quota. With 0 mails all of the
+// quota is taken until then. The next relay gets the mails, and where there is none, they end with an error that wraps
+// ErrNoRelay.
 func (p *Pool) Allow(relay string, mails int, bucket, until time.Time) {
 	p.mu.Lock()
 	named := p.named(relay)
@@ -163,7 +164,7 @@ func (p *Pool) want(r *relayState) {
 	}
 }
 
-// pay takes one mail of a relay's quota for a job; the caller holds the pool's mutex, and has seen that there is one.
+// pay takes one mail of a relay's quota for a job. The caller holds the pool's mutex, and has seen that there is one.
 func (t *task) pay(r *relayState) {
 	if r.Quota == 0 {
 		return
@@ -175,7 +176,8 @@ func (t *task) pay(r *relayState) {
 	t.paid, t.dotted = part, false
 }
 
-// refund gives back the mail of a quota that a job has, unless its dot may have been written; the caller holds the pool's mutex.
+// refund gives back the mail of a quota that a job has, unless its dot may have been written. The caller holds the
+// pool's mutex.
 func (t *task) refund() {
 	if t.paid == nil {
 		return

@@ -49,10 +49,10 @@ type Relay struct {
 	TokenCommand []string
 }
 
-// ParseRelay reads a relay's URL: smtp://user:password@host:port or smtps://…. The port is 25 for smtp and
-// 465 for smtps where none is given. An smtp relay must offer STARTTLS with a certificate that verifies, unless
-// it is on a loopback address or the URL says ?tls=opportunistic. ?name=… names the relay.
-// The error is a *notice.Error that repeats nothing of the URL, which may hold a password.
+// ParseRelay reads a relay's URL: smtp://user:password@host:port or smtps://…. The port is 25 for smtp and 465 for
+// smtps where none is given. An smtp relay must offer STARTTLS with a certificate that verifies. It need not on a
+// loopback address, or where the URL says ?tls=opportunistic. ?name=… names the relay. The error is a *notice.Error
+// that repeats nothing of the URL, which may hold a password.
 func ParseRelay(raw string) (Relay, error) {
 	u, err := url.Parse(raw)
 	if err != nil {

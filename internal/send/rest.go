@@ -10,9 +10,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Rest has the relays of these rests get no mails, and all others get mails again. Answers to dots that were written are waited
-// for; after that, and at once where they are idle, a resting relay's connections are closed. Its mails go to the next relay. Where
-// there is none left, they end with an error that wraps ErrNoRelay.
+// Rest has the relays of these rests get no mails, and all others get mails again. Answers to dots that were written
+// are waited for. After that, and at once where they are idle, a resting relay's connections are closed. Its mails go
+// to the next relay. Where there is none left, they end with an error that wraps ErrNoRelay.
 func (p *Pool) Rest(rests []notice.Rest) {
 	p.mu.Lock()
 	p.rests = rests
@@ -27,8 +27,8 @@ func (p *Pool) Rest(rests []notice.Rest) {
 	end()
 }
 
-// rematch matches jobs and relays after a change of these. It returns a function that ends the jobs for which there is no relay any
-// more; the caller holds the mutex, and not when it calls that.
+// rematch matches jobs and relays after a change of these. It returns a function that ends the jobs for which there is
+// no relay any more. The caller holds the mutex, and not when it calls that.
 func (p *Pool) rematch() (end func()) {
 	p.match()
 	why := p.allShut()
@@ -86,8 +86,8 @@ func (p *Pool) bars(r *relayState) bool {
 	return r.barred()
 }
 
-// allShut is the error of a mail while operators let all relays rest, or their quotas are used up, else nil; the caller holds the
-// mutex.
+// allShut is the error of a mail while operators let all relays rest, or their quotas are used up, else nil. The caller
+// holds the mutex.
 func (p *Pool) allShut() error {
 	for _, r := range p.relays {
 		if !r.shut() {

@@ -1,7 +1,7 @@
 // Package send hands messages to SMTP relays and reports the outcome of each: sent, later, never or uncertain.
 //
 // A connection carries one mail after the other. Where the relay offers PIPELINING (RFC 2920) a mail's message, its dot
-// and the envelope of the next go out in one write; elsewhere it is one command at a time. The dot waits for the permit
+// and the envelope of the next go out in one write. Elsewhere it is one command at a time. The dot waits for the permit
 // and for the other conditions that docs/guarantees.md lists. A mail that fails before the dot is safe to try again;
 // one that fails after it is uncertain.
 package send
@@ -144,7 +144,7 @@ func (p *Pool) Connections() (n int) {
 // Send takes m to the first relay that can be reached and returns the answer.
 //
 // An error wraps ErrNoRelay: no connection was to be had before ctx or the AcquireTimeout ended, so nothing was tried.
-// The end of ctx stops a transaction as long as the dot has not been written; after it, nothing cuts the wait for the
+// The end of ctx stops a transaction as long as the dot has not been written. After it, nothing cuts the wait for the
 // answer short.
 func (p *Pool) Send(ctx context.Context, m notice.Mail, permit notice.Permit) (notice.Answer, error) {
 	j := &single{Permit: permit, ctx: ctx, mail: m, done: make(chan struct{})}
@@ -215,7 +215,7 @@ func (p *Pool) Halt() {
 	}
 }
 
-// Close halts, and takes leave of the relays on connections that wait for no answer; those that do are closed when it
+// Close halts, and takes leave of the relays on connections that wait for no answer. Those that do are closed when it
 // has come.
 func (p *Pool) Close() {
 	p.Halt()

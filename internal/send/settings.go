@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// SetRelays has the pool use these relays from now on, the most wanted first. A relay that stays as it is keeps its connections and
-// its health. The connections of one that was changed, or is not there any more, are closed when the answer to the dot that is under
-// way has come; until then they count for the relay of the same name.
+// SetRelays has the pool use these relays from now on, the most wanted first. A relay that stays as it is keeps its
+// connections and its health. The connections of one that was changed, or is not there any more, are closed when the
+// answer to the dot under way has come. Until then they count for the relay of the same name.
 func (p *Pool) SetRelays(relays []Relay) {
 	p.mu.Lock()
 	old := p.relays

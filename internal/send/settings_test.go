@@ -8,7 +8,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// A relay that stays keeps its connection, one that is changed gets a new one, and one that is not there any more gets nothing.
+// A relay that stays keeps its connection, and one that is changed gets a new one. One that is not there any more gets
+// nothing.
 func TestRelaysOfSettingsThatAreReadAgain(t *testing.T) {
 	t.Parallel()
 	first, second, a, b := twoRelays(t, nil)

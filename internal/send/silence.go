@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// manyWait is how many connections have to wait for an answer before their relay is taken for silent; all of them where
-// it may have fewer.
+// manyWait is how many connections have to wait for an answer before their relay is taken for silent. Where it may have
+// fewer, all have to.
 const manyWait = 4
 
 // waits notes that c waits from now for the answer to a mail, and has its relay watched.
@@ -45,8 +45,9 @@ func (p *Pool) watch(r *relayState, after time.Duration) {
 	r.watched = true
 }
 
-// look finds out whether a relay is silent, or a mail with which that was tried out has met with silence too. Mails that
-// wait for its answer go on waiting, and count against no limit any more; those before their dot go to another relay.
+// look finds out whether a relay is silent, or a mail with which that was tried out has met with silence too. Mails
+// that wait for its answer go on waiting, and count against no limit any more. Those before their dot go to another
+// relay.
 func (p *Pool) look(r *relayState) {
 	p.mu.Lock()
 	r.watched = false
@@ -95,8 +96,8 @@ func (p *Pool) look(r *relayState) {
 // inVain is the end of an attempt before the dot because no relay answers.
 var inVain = notice.Answer{Outcome: notice.OutcomeLater, NoDot: true, OfRelay: true, Text: "no relay answers the mails that it was given"}
 
-// waitingAt returns the connections that wait for an answer to a mail, and those of them that have done so for too long; the
-// caller holds the mutex.
+// waitingAt returns the connections that wait for an answer to a mail, and those of them that have done so for too
+// long. The caller holds the mutex.
 func (p *Pool) waitingAt(r *relayState, now time.Time) (waiting, late []*conn) {
 	for c := range p.conns {
 		if c.relay != r || c.waiting == nil {
@@ -121,7 +122,7 @@ func (p *Pool) answersTooFew(r *relayState, late []*conn) bool {
 	return len(late) >= min(manyWait, limit) && !r.answers.since(least, time.Now().Add(-p.o.Silence))
 }
 
-// silence has a relay get no mails but one at a time, to find out whether it answers again; the caller holds the mutex.
+// silence has a relay get no mails but one at a time, to find out whether it answers again. The caller holds the mutex.
 func (p *Pool) silence(r *relayState, mails int) {
 	r.silent, r.doubted, r.resting, r.hushes = true, true, false, 1
 	r.since, r.error = time.Now(), "it takes mails and answers none"
@@ -141,7 +142,7 @@ func (r *relayState) stick(conns []*conn) (news []*task) {
 	return news
 }
 
-// shed takes the jobs with an open mark out of the queue while no relay would have them; the caller holds the mutex.
+// shed takes the jobs with an open mark out of the queue while no relay would have them. The caller holds the mutex.
 func (p *Pool) shed() (shed []*task) {
 	if !p.mute() {
 		return nil
@@ -162,7 +163,8 @@ func (p *Pool) mute() bool {
 
 func (p *Pool) anyUp() bool { return slices.ContainsFunc(p.relays, (*relayState).up) }
 
-// watchNext has a relay looked at when the next of its connections will have waited for too long; the caller holds the mutex.
+// watchNext has a relay looked at when the next of its connections will have waited for too long. The caller holds the
+// mutex.
 func (p *Pool) watchNext(r *relayState, waiting []*conn) {
 	if len(waiting) == 0 {
 		return
@@ -176,8 +178,8 @@ func (p *Pool) watchNext(r *relayState, waiting []*conn) {
 	p.watch(r, max(next, p.o.Silence/8))
 }
 
-// heard notes that a relay answered a dot. One that was silent gets one mail after the other; all of them as soon as it has
-// answered as many as it still leaves waiting. The caller holds the mutex.
+// heard notes that a relay answered a dot. One that was silent gets one mail after the other. It gets all of them as
+// soon as it has answered as many as it still leaves waiting. The caller holds the mutex.
 func (p *Pool) heard(r *relayState) {
 	now := time.Now()
 	r.answers.add(now, r.Connections)
@@ -192,8 +194,8 @@ func (p *Pool) heard(r *relayState) {
 	p.match()
 }
 
-// unheard notes that a silent relay did not answer a mail at all: one that was stuck makes room for another try, and one
-// with which it was tried does not. The caller holds the mutex.
+// unheard notes that a silent relay did not answer a mail at all. A mail that was stuck makes room for another try, and
+// one with which the relay was tried does not. The caller holds the mutex.
 func (p *Pool) unheard(r *relayState, stuck bool) {
 	switch {
 	case !r.silent:
@@ -206,7 +208,7 @@ func (p *Pool) unheard(r *relayState, stuck bool) {
 }
 
 // timeout is how long a job waits for a connection. One of a worker goes on waiting while a relay has its mails in
-// hand, however long the answers take: nothing else would come of it sooner. The caller holds the mutex.
+// hand, however long the answers take. It would go no sooner otherwise. The caller holds the mutex.
 func (p *Pool) timeout(t *task) time.Duration {
 	_, alone := t.Job.(*single)
 	busy := func(r *relayState) bool { return r.busy > r.opening && (!r.resting || r.silent) }
