@@ -25,7 +25,8 @@ func (atOnce) Wait(context.Context) (time.Time, error) {
 	return time.Now().Add(time.Minute), nil
 }
 
-// anyAddress draws what may be one: of all kinds of characters, in quotes and not, with all kinds of domains.
+// anyAddress draws texts that may be addresses: of all kinds of characters, in quotes and not, with all kinds of
+// domains.
 var anyAddress = rapid.Custom(func(t *rapid.T) string {
 	local := rapid.OneOf(
 		rapid.StringMatching(`[a-zA-Z0-9!#$%&'*+/=?^_{|}~.-]{1,12}`),

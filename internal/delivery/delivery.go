@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Ledger is what a Worker needs of package ledger.
+// Ledger has the methods of package ledger that a Worker needs.
 type Ledger interface {
 	Sweeper
 	Notice(ctx context.Context, id int64) (ledger.Notice, error)
@@ -26,7 +26,7 @@ type Ledger interface {
 	DotGrace() time.Duration
 }
 
-// Sweeper knows what is due.
+// Sweeper knows the work that is due.
 type Sweeper interface {
 	Sweep(ctx context.Context) (ledger.Work, error)
 }
@@ -37,8 +37,8 @@ type Sender interface {
 	Halt()             // ends every job of which no dot was written
 }
 
-// sweep puts what Postgres says is due into the queue, and returns when something more falls due (below zero:
-// nothing is known to). What Redis does not take now the next sweep brings again.
+// sweep puts the work that is due by Postgres into the queue, and returns when something more falls due (below zero:
+// nothing is known to). The next sweep brings again all that Redis does not take now.
 func sweep(ctx context.Context, l Sweeper, q ledger.Queue, logger *slog.Logger) (next time.Duration, err error) {
 	asking, asked := context.WithTimeout(ctx, 2*askTimeout)
 	work, err := l.Sweep(asking)

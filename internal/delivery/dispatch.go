@@ -28,7 +28,8 @@ func (w *Worker) dispatch(life context.Context) {
 	}
 }
 
-// step does what the dispatcher says, and returns how long there is nothing to do; below zero: until something changes.
+// step carries out the next step of the dispatcher, and returns how long there is nothing to do; below zero: until
+// something changes.
 func (w *Worker) step() (wait time.Duration) {
 	w.mu.Lock()
 	now := time.Now()

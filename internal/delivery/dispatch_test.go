@@ -167,7 +167,8 @@ type bench struct {
 	pacing *pacing
 }
 
-// workChunk has a worker's one chunk worked, and waits until it was given back; beside runs while it is.
+// workChunk has a worker's one chunk worked, and waits until it was given back. The function that it is given runs
+// meanwhile.
 func workChunk(t *testing.T, l *oneClaim, takes, every map[string]time.Duration, o Options, beside func(b *bench)) *bench {
 	b := &bench{ledger: l, relays: &relays{takes: takes, began: map[string][]time.Duration{}}, pacing: &pacing{every: every, next: map[string]time.Time{}}}
 	stage := newStage(t)
@@ -208,7 +209,7 @@ func addresses(n int, domain string) (all []string) {
 	return all
 }
 
-// An outage whose only mails left wait for their own domain stops nobody, though most places are in use.
+// An outage stops nobody while its only mails left wait for their own domain, though most places are in use.
 func TestWhatWaitsForItsDomainStopsNobody(t *testing.T) {
 	t.Parallel()
 	l := owing(addresses(40, "limited.example")...)
@@ -234,7 +235,7 @@ func TestWhatWaitsForItsDomainStopsNobody(t *testing.T) {
 	}
 }
 
-// What has no limit of its own is waited for while it wants places.
+// Urgent mails without a limit of their own are waited for while they want places.
 func TestWhatIsUrgentHasOthersMakeRoom(t *testing.T) {
 	t.Parallel()
 	b := workChunk(t, owing(addresses(3, "example.com")...), map[string]time.Duration{"m0": time.Second, "m1": time.Second}, nil, Options{OpenMarks: 1}, nil)
@@ -243,8 +244,8 @@ func TestWhatIsUrgentHasOthersMakeRoom(t *testing.T) {
 	}
 }
 
-// A mail whose answer takes ten minutes does not hold up those that had to rest in its chunk, nor is the chunk given
-// back before it has that answer.
+// A mail that is answered after ten minutes does not hold up those that had to rest in its chunk. Nor is the chunk
+// given back before that answer.
 func TestWhatRestsIsBegunBesideATarpit(t *testing.T) {
 	t.Parallel()
 	l := owing(append([]string{"tar@pit.example"}, addresses(20, "limited.example")...)...)
@@ -262,7 +263,7 @@ func TestWhatRestsIsBegunBesideATarpit(t *testing.T) {
 	}
 }
 
-// Once all answers are there the rest is given back, to be claimed by whoever has time.
+// Once all answers are there the rest is given back, to be claimed by any worker that has time.
 func TestARestEndsWithTheLastAnswer(t *testing.T) {
 	t.Parallel()
 	l := owing(append([]string{"slow@pit.example"}, addresses(200, "limited.example")...)...)
@@ -275,7 +276,7 @@ func TestARestEndsWithTheLastAnswer(t *testing.T) {
 	}
 }
 
-// A worker that is told to stop begins nothing that rests, and waits for what is under way.
+// A worker that is told to stop begins nothing that rests, and waits for the mails under way.
 func TestADrainBeginsNothingThatRests(t *testing.T) {
 	t.Parallel()
 	l := owing(append([]string{"tar@pit.example"}, addresses(20, "limited.example")...)...)
@@ -291,7 +292,7 @@ type noTasks struct{ Tasks }
 
 func (noTasks) EnqueueChunk(context.Context, int64, string, bool) error { return nil }
 
-// A run whose lease is lost while it waits for a place begins nothing with it.
+// A run that loses its lease while it waits for a place begins nothing with it.
 func TestALostLeaseBeginsNothingMore(t *testing.T) {
 	t.Parallel()
 	l := owing(addresses(2, "example.com")...)
@@ -302,7 +303,7 @@ func TestALostLeaseBeginsNothingMore(t *testing.T) {
 	}
 }
 
-// A chunk whose place nobody wants rests no longer than its limit asks.
+// A chunk rests no longer than its limit asks, if nobody wants its place.
 func TestALoneChunkRestsAsLongAsItsLimitAsks(t *testing.T) {
 	t.Parallel()
 	l := owing(addresses(20, "limited.example")...)

@@ -16,7 +16,7 @@ type Pacer interface {
 	// Urgent: so many more, or fewer, runs have urgent mails that could go if others made room; soon: such mails may
 	// come again at once.
 	Urgent(runs int, soon bool)
-	Yield() bool   // what is not urgent has to wait for such mails
+	Yield() bool   // mails that are not urgent have to wait for such mails
 	NoRelay() bool // no mail can go: operators let all relays rest, or their quotas are used up
 }
 
@@ -41,7 +41,7 @@ const (
 	restsLeast, restsMost = 5 * time.Second, 30 * time.Second
 	// And after so long where no relay takes mails.
 	restsWithoutRelay = time.Second
-	// How soon what makes room for urgent mails looks again.
+	// How soon a line that makes room for urgent mails looks again.
 	yieldFor = 20 * time.Millisecond
 	// How long after its domains' limits have held it up an urgent run waits like any other: its mails go no sooner for
 	// others' waiting.
@@ -50,14 +50,14 @@ const (
 	inARow = 16
 )
 
-// pending is a delivery that was not begun, with its parsed address or what is wrong with that.
+// pending is a delivery that was not begun, with its parsed address or the error of parsing it.
 type pending struct {
 	ledger.Due
 	to    audience.Address
 	wrong error
 }
 
-// lane is what a run has for one domain.
+// lane has the deliveries of a run for one domain.
 type lane struct {
 	domain string
 	due    []pending
@@ -113,7 +113,7 @@ type dispatcher struct {
 	lines  [2][]*line // in turn; those that are not urgent, and those that are
 }
 
-// step is what is to be done next.
+// step is the next thing to do.
 type step struct {
 	line  *line
 	due   pending
@@ -149,7 +149,7 @@ func (d *dispatcher) remove(l *line) {
 	}
 }
 
-// next says what is to be done. free: a delivery could be begun.
+// next returns the next step. free: a delivery could be begun.
 func (d *dispatcher) next(now time.Time, free bool) step {
 	wait := time.Duration(-1)
 	for urgent := 1; urgent >= 0; urgent-- {
@@ -277,7 +277,7 @@ func (d *dispatcher) yield(l *line, now time.Time) step {
 	return step{wait: yieldFor}
 }
 
-// standInLine has a line wait until a delivery can be begun. What is urgent has others make room when that takes long.
+// standInLine has a line wait until a delivery can be begun. An urgent line has others make room when that takes long.
 func (d *dispatcher) standInLine(l *line, now time.Time) (wait time.Duration) {
 	if !l.urgent || l.hungry {
 		return -1
@@ -320,8 +320,8 @@ func (d *dispatcher) count(urgent bool, s standing) (n int) {
 	return n
 }
 
-// patience is how long a line may wait for domains while other chunks may wait for its place: the longer the more time
-// it took, as long as most places are put to use, since what it leaves has to be claimed again.
+// patience is how long a line may wait for domains while other chunks may wait for its place. It is the longer the more
+// time the line took, as long as most places are put to use: the mails that it leaves have to be claimed again.
 func (d *dispatcher) patience(l *line, now time.Time) time.Duration {
 	held := 0
 	for _, lines := range d.lines {
@@ -351,7 +351,7 @@ func (d *dispatcher) makeWay(l *line, please, soon bool) {
 }
 
 // restOf is how long a chunk rests where many may wait for the same domain: as long as its next mail has to, or a few
-// times what its mails would take if it had the domain to itself.
+// times as long as its mails would take if it had the domain to itself.
 func restOf(lanes []*lane, refusal pace.Refusal) time.Duration {
 	left := 0
 	for _, l := range lanes {

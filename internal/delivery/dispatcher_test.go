@@ -127,7 +127,7 @@ func TestDomainsAndChunksTakeTurns(t *testing.T) {
 	}
 }
 
-// What yields for longer than it may keep a task's place is put back.
+// A line that yields for longer than it may keep a task's place is put back.
 func TestWhatYieldsForLongIsPutBack(t *testing.T) {
 	t.Parallel()
 	p := &refusing{yield: true}

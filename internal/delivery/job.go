@@ -15,7 +15,7 @@ import (
 )
 
 // job is one attempt of one delivery, which holds one of the worker's open marks' places until its outcome is
-// acknowledged. It is what package send carries.
+// acknowledged. Package send carries it.
 type job struct {
 	mark
 	worker *Worker
@@ -38,7 +38,7 @@ func (j *job) Via() string { return j.leave.Relay() }
 // Shuns names the relay that refused the mail at the last attempt, though another may take it.
 func (j *job) Shuns() string { return j.due.Shuns }
 
-// Mail renders what is sent.
+// Mail renders the mail that is sent.
 func (j *job) Mail() (notice.Mail, bool) {
 	if j.made != nil {
 		return *j.made, true
@@ -60,7 +60,7 @@ func (j *job) Mail() (notice.Mail, bool) {
 	return notice.Mail{}, false
 }
 
-// Done records what became of the attempt.
+// Done records the outcome of the attempt.
 func (j *job) Done(a notice.Answer, err error) {
 	w := j.worker
 	j.giveBack(a)
@@ -90,7 +90,7 @@ func (j *job) Done(a notice.Answer, err error) {
 // Unanswered has the mail count against no limit any more, though it is under way.
 func (j *job) Unanswered() { j.giveBack(notice.Answer{}) }
 
-// giveBack gives back the leave to send, with what became of the mail, if it was not given back before.
+// giveBack gives back the leave to send, with the answer, if it was not given back before.
 func (j *job) giveBack(a notice.Answer) {
 	j.paced.Do(func() { j.worker.Pacer.Done(j.leave, a) })
 }
@@ -98,7 +98,7 @@ func (j *job) giveBack(a notice.Answer) {
 // acknowledged notes that the outcome is durable.
 func (j *job) acknowledged() { j.worker.settled(j.run) }
 
-// mail renders what a delivery sends: the same bytes each time.
+// mail renders the mail of a delivery: the same bytes each time.
 func (w *Worker) mail(r *run, due pending) (notice.Mail, error) {
 	if due.wrong != nil {
 		return notice.Mail{}, notice.Invalid("address", "%v", due.wrong)
@@ -134,7 +134,7 @@ func unmade(err error) string {
 // hold or a relay that was away is no fault of its mailbox.
 const leastTries = 8
 
-// outcome judges an answer: what state the delivery goes to, and when it is tried again. Where no relay or no mark was
+// outcome judges an answer: to which state the delivery goes, and when it is tried again. Where no relay or no mark was
 // to be had it is due at once.
 func (w *Worker) outcome(at ledger.Attempt, p *program, due ledger.Due, a notice.Answer, atOnce bool) ledger.Outcome {
 	o := ledger.Outcome{Attempt: at, NoDot: a.NoDot, Answer: a, Heard: time.Now()}
@@ -160,7 +160,7 @@ func (w *Worker) outcome(at ledger.Attempt, p *program, due ledger.Due, a notice
 	return o
 }
 
-// mark is the permit for one attempt's dot, asked of the writer. The writer's mutex guards what changes.
+// mark is the permit for one attempt's dot, asked of the writer. The writer's mutex guards the fields that change.
 type mark struct {
 	w       *writer
 	at      ledger.Attempt
@@ -172,7 +172,7 @@ type mark struct {
 	ended   bool // its attempt is over: it is not asked for any more
 }
 
-// Ask puts the mark before the writer. What is answered to an earlier ask no longer counts.
+// Ask puts the mark before the writer. The answer to an earlier ask no longer counts.
 func (m *mark) Ask() {
 	m.w.mu.Lock()
 	defer m.w.mu.Unlock()

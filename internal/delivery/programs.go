@@ -16,7 +16,7 @@ import (
 type program struct {
 	ledger.Notice
 	keys    bounce.Keys                     // that sign the tokens of its attempts; none: they have no token
-	compile func() (*render.Program, error) // its texts, for recipients whose compiled mail was not kept
+	compile func() (*render.Program, error) // its texts, for recipients of whom no compiled mail was kept
 	correct func() (*render.Program, error) // likewise its corrections
 	largest atomic.Int64                    // bytes of a mail so far
 
@@ -144,7 +144,7 @@ func (p *program) keep(mails map[int]*render.Mail) {
 	maps.Copy(p.mails, mails)
 }
 
-// token names an attempt to those to whom its bounces come back.
+// token names an attempt, for the bounces that come back.
 func (p *program) token(at ledger.Attempt) string {
 	if len(p.keys) == 0 {
 		return ""

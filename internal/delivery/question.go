@@ -12,8 +12,8 @@ type question struct {
 	ask   func(context.Context) error
 }
 
-// askEvery bounds how long an operator's word takes to reach a worker, and what a copy of the ledger can miss without being
-// recognised.
+// askEvery bounds how long an operator's word takes to reach a worker, and how much a copy of the ledger can miss
+// without being recognised.
 const askEvery = 500 * time.Millisecond
 
 // questions are those that the options name.

@@ -7,7 +7,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// view is what a commit sees of a chunk and its notice: as they are, because it holds the chunk's lock.
+// oldView is a chunk and its notice as a commit sees them: as they are, because it holds the chunk's lock.
 type oldView struct {
 	epoch      int64
 	leaseUntil time.Time
@@ -16,7 +16,7 @@ type oldView struct {
 	reason     string
 }
 
-// look reads what a commit depends on.
+// look reads the chunks and notices that a commit depends on.
 func (m *rowMemory) look(marks []ledger.Attempt, outcomes []ledger.Outcome) map[int64]oldView {
 	seen := map[int64]oldView{}
 	see := func(id int64) {
@@ -33,7 +33,8 @@ func (m *rowMemory) look(marks []ledger.Attempt, outcomes []ledger.Outcome) map[
 	return seen
 }
 
-// commit is the one transaction of marks and outcomes; what it does not record is to be recorded the late way.
+// commit is the one transaction of marks and outcomes; outcomes that it does not record are to be recorded the late
+// way.
 func (m *rowMemory) commit(seen map[int64]oldView, marks []ledger.Attempt, outcomes []ledger.Outcome) (granted []bool, late []ledger.Outcome) {
 	recorded, touched := map[ledger.Attempt]bool{}, map[*oldDelivery]bool{}
 	for i := range outcomes {
@@ -133,7 +134,7 @@ func (m *rowMemory) settleBy(d *oldDelivery, v oldView, o ledger.Outcome) bool {
 	return true
 }
 
-// settle carries out what an operator decided.
+// settle carries out an operator's decision.
 func (m *rowMemory) settle(id int64, s notice.Settlement, key, who string) (done notice.Settled, err error) {
 	n, now := m.notice(id), m.now()
 	switch {

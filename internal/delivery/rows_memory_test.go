@@ -10,8 +10,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// rowMemory is the tables of package ledger and its statements, each transaction a method: what Postgres does, in
-// memory, small enough to be read beside the SQL. TestTheSimulatedLedgerAnswersAsPostgresDoes holds the two together.
+// rowMemory is the tables of package ledger and its statements, each transaction a method. It does in memory as
+// Postgres does, and is small enough to be read next to the SQL. TestTheSimulatedLedgerAnswersAsPostgresDoes holds the
+// two together.
 type rowMemory struct {
 	now       func() time.Time
 	opts      ledger.Options
@@ -281,7 +282,7 @@ func (m *rowMemory) advance() (done []int64) {
 	return done
 }
 
-// due is the part of a sweep that reads what is due.
+// due is the part of a sweep that reads the chunks that are due.
 func (m *rowMemory) due() ledger.Work {
 	var open, swept []*leaseRow
 	for _, c := range m.chunks {

@@ -26,7 +26,7 @@ func (m *rowMemory) barrier(id int64, to notice.State) {
 	}
 }
 
-// cancelNow cancels what a cancelled notice owes.
+// cancelNow cancels the deliveries that a cancelled notice owes.
 func (m *rowMemory) cancelNow(n *oldNotice) {
 	for _, c := range m.chunksOf(n) {
 		if c.open {

@@ -21,7 +21,7 @@ func (s *rowSession) Release(ctx context.Context, id int64, a ledger.Audience, p
 	released := false
 	err := s.tx(ctx, "release", id, 0, func() (err error) {
 		released, err = s.memory.release(id, a, press.Domain)
-		if released { // what is left of a notice the migration carries over
+		if released { // the migration carries over the rest of a notice
 			s.memory.expand(id)
 		}
 		return err

@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/render"
 )
 
-// run is one claim being worked. The worker's mutex guards what changes.
+// run is one claim being worked. The worker's mutex guards the fields that change.
 type run struct {
 	claim   ledger.Claim
 	program *program
@@ -29,9 +29,9 @@ type run struct {
 // waits for, the answer to its dot included.
 const stalls = 20 * time.Minute
 
-// chunk works one chunk: claims it, and returns when all that may be attempted in it was begun, or put back. What is
-// under way then is waited for, recorded and given back beside the next task: a mailbox that takes its time holds up
-// nobody else's, nor those of its own chunk that had to wait.
+// chunk works one chunk: claims it, and returns when all that may be attempted in it was begun, or put back. The
+// answers under way then are waited for, recorded and given back while the next task runs: a slow mailbox holds up no
+// other, nor those of its own chunk that had to wait.
 func (w *Worker) chunk(life context.Context, id int64) error {
 	if !w.begin() {
 		return errDraining
@@ -94,7 +94,7 @@ func (w *Worker) look(r *run) {
 		return
 	}
 	r.over = true
-	if r.lined { // it rests, and nothing is under way beside
+	if r.lined { // it rests, and nothing is under way meanwhile
 		r.claim.Rest = max(0, time.Until(r.line.until))
 		w.dispatcher.remove(&r.line)
 		delete(w.runs, &r.line)

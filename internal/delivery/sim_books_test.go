@@ -28,7 +28,7 @@ type books interface {
 
 // clerk is the simulated ledger as one process uses it, as far as both forms are the same.
 type clerk struct {
-	control.Register // what a schedule does not use
+	control.Register // the methods that a schedule does not use
 	books
 	opts ledger.Options
 	pins simPins

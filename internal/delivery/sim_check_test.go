@@ -23,10 +23,10 @@ import (
 //	            one's mark; a stopped delivery is not owed unless a dot may still come (marked, dotted, stopped rows)
 //	reminded    no mark of a reminder commits after a notice that ends it has begun, or its window has (remindedOf)
 //	amended     an amendment has the rows of the notice that it stops, of which no mark commits any more; the correction goes to all who got
-//	            an earlier version, and to nobody of whom none was marked (amended, fits)
+//	            an earlier version, and to nobody without a mark of one (amended, fits)
 //	tried       the rest of a notice with a canary is marked only after an operator has had it go on (tried)
 //	planned     a release takes the plan that was shown, and it alone: nobody is added, and nobody lost (taken, planned)
-//	erased      no plan holds a customer whose erasure has returned (planned)
+//	erased      no plan holds a customer after their erasure has returned (planned)
 //	returned    a bounce of the last attempt ends a delivery that was sent, or is uncertain; no other report changes one (returned)
 //	listed      nobody is put on the list of suppressions for a refusal by policy, nor left out by a narrower entry (listedWell, left)
 //	words       each state is true: sent by a 250 or an operator, failed by a 5xx, uncertain only where a dot was
@@ -37,7 +37,7 @@ type checker struct {
 	world    *world
 	before   map[int64]chunkSeen // per chunk
 	asked    map[mailbox]int     // further copies that an operator asked for, not knowing
-	requeues map[mailbox]int     // and all requeues of what was uncertain
+	requeues map[mailbox]int     // and all requeues of uncertain deliveries
 	order    int                 // of marks
 	marks    map[ledger.Attempt]int
 	inARow   map[[2]int64]int     // refusals of a notice that a worker heard without a 250 between

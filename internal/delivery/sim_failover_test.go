@@ -30,7 +30,7 @@ func losing(change func(m *memory, b *tables)) func(p *script) {
 		m.failOver(&b)
 		p.checker.forget()
 		c, ok, _ := p.s.Claim(context.Background(), 1, "x")
-		if ok { // what the mutant holds is marked by nobody
+		if ok { // nobody marks a notice that the mutant holds
 			granted, _ := p.s.Commit(context.Background(), []ledger.Attempt{{NoticeID: 1, ChunkID: c.ChunkID, Epoch: c.Epoch}}, nil)
 			ok = granted != nil && granted[0]
 		}

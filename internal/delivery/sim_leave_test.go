@@ -7,7 +7,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// approve releases a notice whose audience is resolved when it leaves: it takes no plan yet.
+// approve releases a notice with an audience that is resolved when it leaves: it takes no plan yet.
 func (m *memory) approve(p *planRow) {
 	n, at := p.notice, m.now()
 	p.state = planDropped

@@ -147,7 +147,7 @@ func (w *world) replaceOld() error {
 	return nil
 }
 
-// requeued counts what an operator requeued in the earlier form.
+// requeued counts the deliveries that an operator requeued in the earlier form.
 func (c *checker) requeued() error {
 	for _, n := range c.world.rows.notices {
 		for seq, d := range n.deliveries {

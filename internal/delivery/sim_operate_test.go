@@ -35,7 +35,7 @@ func (m *memory) barrier(id int64, to notice.State) {
 	}
 }
 
-// stopAll is what follows a cancel or an expiry, chunk by chunk: all bits, X, due at once, K.
+// stopAll follows a cancel or an expiry, chunk by chunk: all bits, X, due at once, K.
 func (m *memory) stopAll(n *noticeRow) {
 	for _, c := range m.chunksOf(n) {
 		if !c.open || m.mutant == cancelWithoutStop {
@@ -50,8 +50,8 @@ func (m *memory) stopAll(n *noticeRow) {
 	}
 }
 
-// settle carries out what an operator decided. Where they looked at the relay's log first, seen names the attempts that
-// they looked at; nil: whatever there is.
+// settle carries out an operator's decision. Where they looked at the relay's log first, seen names the attempts that
+// they looked at; nil: all that there are.
 func (m *memory) settle(id int64, s notice.Settlement, key, who string, seen map[int]int64) (done notice.Settled, err error) {
 	n := m.notice(id)
 	switch {
@@ -137,7 +137,8 @@ func (m *memory) superseded(c *chunkRow, seq int) bool {
 	return c.view(seq).state == notice.DeliveryCancelled && why == notice.ReasonSuperseded
 }
 
-// requeue has a delivery owed again, which supersedes what came before, whatever became of that.
+// requeue has a delivery owed again. It supersedes the deliveries of earlier notices to its mailbox, whatever their
+// outcome.
 func (m *memory) requeue(c *chunkRow, seq int, s notice.Settlement, who string, done *notice.Settled) {
 	if s.Force {
 		m.watch.forced(c.notice, c.notice.plan.recipients[seq].key)

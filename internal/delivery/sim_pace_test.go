@@ -8,10 +8,10 @@ import (
 	"tocsin/internal/pace"
 )
 
-// simPacer lets nothing leave for some spans of time, or nothing to one domain, which the seed and the clock alone
-// decide, and has what is not urgent wait in others. Where runs compete for one connection it does none of that, since
-// they would wake at the same instant; and a domain has to wait for so long that a run leaves it: whether it makes room
-// sooner depends on how many others there are at that instant.
+// simPacer lets nothing leave for some spans of time, or nothing to one domain, and has mails that are not urgent wait
+// in others. The seed and the clock alone decide the spans. Where runs compete for one connection it does none of that,
+// since they would wake at the same instant. A domain has to wait for so long that a run leaves it: whether a run makes
+// room sooner depends on how many others there are at that instant.
 type simPacer struct {
 	world   *world
 	refused atomic.Int64

@@ -28,7 +28,7 @@ type planRow struct {
 	state      planState
 	recipients []recipientRow // by seq
 	customers  int
-	amends     int64 // the plan whose rows it took over; 0: it is no amendment's
+	amends     int64 // the plan that it took its rows over from; 0: it is no amendment's
 	unlisted   bool  // its customers are not written down yet; only where a mutant freezes in two transactions
 }
 
@@ -38,7 +38,7 @@ type recipientRow struct {
 	key      string // of the address; with a tab where there is none
 	reason   string
 	erased   bool
-	addedFor string          // the customer for whom an operator added the row; empty: it was planned, or the customer was erased
+	addedFor string          // an operator added the row for this customer; empty: it was planned, or the customer was erased
 	mail     int             // the number of its compiled mail; 0: none is kept
 	joins    []notice.Frozen // slices by customer alone: who joins with a later slice
 }
@@ -341,8 +341,8 @@ func (m *memory) leaveOut(c *chunkRow, seq int) {
 // owedBefore reports whether no operator had the delivery owed again at a later time.
 func (o *outcomeRow) owedBefore(t time.Time) bool { return o == nil || !o.owedAt.After(t) }
 
-// leaveOutListed is C3: what was put on the list while the notice was released, or after it was finished, unless an
-// operator had it owed again since.
+// leaveOutListed is C3: it leaves out mailboxes put on the list while the notice was released, or after it was
+// finished, unless an operator had them owed again since.
 func (m *memory) leaveOutListed(c *chunkRow) {
 	for seq := c.lo; seq < c.hi && m.mutant != claimForgetsList; seq++ {
 		r, o := &c.notice.plan.recipients[seq], c.row(seq)

@@ -31,7 +31,7 @@ func (p *pair) act() error {
 	return op.do(n)
 }
 
-// note adds to what the last act did.
+// note adds to the text of the last act.
 func (p *pair) note(format string, args ...any) {
 	p.did[len(p.did)-1] += " " + fmt.Sprintf(format, args...)
 }
@@ -173,7 +173,7 @@ func (p *pair) close(int64) error {
 	return refusedOr(err, "something is owed", m, pg)
 }
 
-// commit marks some of what a claim has, or asks again, and answers some of what was asked before.
+// commit marks some of the deliveries of a claim, or asks again, and answers some that were asked for before.
 func (p *pair) commit(int64) error {
 	var marks [2][]ledger.Attempt
 	var outcomes [2][]ledger.Outcome

@@ -40,7 +40,7 @@ type pair struct {
 type twoClaims struct{ m, p ledger.Claim }
 type twoAttempts struct{ m, p ledger.Attempt }
 
-// everyLedger is a Postgres in which pairs stand beside each other.
+// everyLedger is a Postgres in which pairs stand next to each other.
 type everyLedger struct {
 	db   *ledger.DB
 	pool *pgxpool.Pool
@@ -86,7 +86,7 @@ func (e everyLedger) compare(ctx context.Context, acts int, broken mutant, draw 
 // pairPins stand for compiled mails, which nobody reads here. Mailboxes of three customers and more have none.
 var pairPins = simPins{[]byte("to one"), []byte("to two")}
 
-// begin has customers, two of whom share a mailbox and one has none, and drafts of one incident.
+// begin has customers and drafts of one incident. Two customers share a mailbox, and one has none.
 func (p *pair) begin() error {
 	if _, err := p.pool.Exec(p.ctx, `DELETE FROM hold`); err != nil { // of a pair that was not the same
 		return err
@@ -164,7 +164,7 @@ func (p *pair) same() error {
 	return both("the ledgers", want, have)
 }
 
-// stands tells what stands in Postgres, in the words of the memory.
+// stands returns the rows of Postgres, in the words of the memory.
 func (p *pair) stands() (have []string, err error) {
 	rows, err := p.pool.Query(p.ctx, `
 		SELECT c.id, c.open, c.epoch, CASE WHEN c.lease_until IS NULL THEN c.counts END, d.seq, d.state,

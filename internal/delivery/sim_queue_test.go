@@ -15,13 +15,13 @@ import (
 // simQueue is the queue: it promises nothing.
 type simQueue struct {
 	world *world
-	tasks map[string]*simTask // all of this is the schedule's alone, but for what follows
+	tasks map[string]*simTask // these fields are the schedule's alone, unlike those below
 
 	mu      sync.Mutex
 	away    bool
 	serving []server   // since everybody last waited: who began to take tasks,
-	came    []*simTask // what was enqueued,
-	done    []doneTask // and what was done
+	came    []*simTask // the tasks that were enqueued,
+	done    []doneTask // and those that were done
 }
 
 // server is a worker that takes tasks.
@@ -31,7 +31,7 @@ type server struct {
 	capacity int
 }
 
-// doneTask is what a handler has returned.
+// doneTask is a task of which the handler has returned.
 type doneTask struct {
 	task *simTask
 	by   *actor
@@ -66,8 +66,8 @@ func (q *simQueue) enqueue(t *simTask) error {
 	return nil
 }
 
-// catchUp takes in what came, and then what was done, since everybody last waited: in which order they did, among
-// themselves, is not for the seed to say.
+// catchUp takes in the tasks that came, and then those that were done, since everybody last waited. Their order among
+// themselves is not for the seed to say.
 func (q *simQueue) catchUp() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

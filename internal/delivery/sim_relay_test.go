@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// simRelay takes mails, or does not, and says so, or does not. What it has taken is what a mailbox gets.
+// simRelay takes mails, or does not, and says so, or does not. A mailbox gets the mails that it has taken.
 type simRelay struct {
 	world  *world
 	copies map[mailbox]int
@@ -27,7 +27,7 @@ type simRelay struct {
 	wrong    error                   // the first thing that may not happen here
 }
 
-// mailbox names what a notice may reach once.
+// mailbox names a notice and an address, which the notice may reach once.
 type mailbox struct{ notice, address string }
 
 func (r *simRelay) has(n *noticeRow, key string) bool { return r.copies[mailbox{n.Key, key}] > 0 }
@@ -42,7 +42,7 @@ func (r *simRelay) fail(format string, args ...any) {
 type exchange struct {
 	sender    *simSender
 	job       notice.Job
-	next      *exchange // whose envelope went out with the dot
+	next      *exchange // its envelope went out with the dot
 	lost      bool      // the connection is
 	relay     string
 	elsewhere bool // it goes to a second relay, under the same mark
@@ -71,7 +71,7 @@ func noDot(text string) notice.Answer {
 	return notice.Answer{Outcome: notice.OutcomeLater, NoDot: true, Text: text}
 }
 
-// exchange takes one step of a transaction, and returns what its sender is told.
+// exchange takes one step of a transaction, and returns the error for its sender.
 func (r *simRelay) exchange(kind string, x *exchange) error {
 	w := r.world
 	switch kind {
@@ -181,7 +181,7 @@ func (r *simRelay) readable() []*exchange {
 	return r.buffer
 }
 
-// take has the relay take a mail whose dot arrived, and reports whether it did.
+// take has the relay take a mail after its dot arrived, and reports whether it did.
 func (r *simRelay) take(x *exchange) bool {
 	if x.taken {
 		return true

@@ -13,7 +13,7 @@ func (m *memory) tooLate(n *noticeRow) bool {
 	return n.ExpiresAt != nil && !n.ExpiresAt.After(m.now()) && (n.plan == nil || !m.finished(n))
 }
 
-// remind makes the reminders of a notice in the transaction of its release: those whose time comes after it leaves.
+// remind makes the reminders of a notice in the transaction of its release: those with a time after it leaves.
 func (m *memory) remind(n *noticeRow) {
 	for _, r := range n.Body.Reminders("") {
 		if leaves := n.owedSince(); !r.At.After(m.now()) || !r.At.After(leaves) {
@@ -165,7 +165,8 @@ func (w *world) plan(b *notice.Body, i int) {
 	}
 }
 
-// announce releases a maintenance whose window begins in two days, with a reminder one day before, and makes the second notice its end.
+// announce releases a maintenance with a window in two days and a reminder one day before, and makes the second notice
+// its end.
 func (p *script) announce() {
 	start := p.memory.now().Add(48 * time.Hour).UTC()
 	for i, phase := range []string{notice.PhaseScheduled, notice.PhaseCancelled} {

@@ -92,8 +92,9 @@ func (m *memory) mayFollow() bool {
 		(m.number >= m.known || m.mutant == followsLessMarks)
 }
 
-// checkFence is what every new connection does first: a ledger that finds itself in another database than its own was
-// restored, and holds all unfinished notices and all releases to come, unless it fell over to a standby that has all of it.
+// checkFence is the first act of every new connection. A ledger that finds itself in another database than its own was
+// restored. It holds all unfinished notices and all releases to come, unless it fell over to a standby that has all of
+// it.
 func (m *memory) checkFence() {
 	if m.home == m.database.Load() {
 		return

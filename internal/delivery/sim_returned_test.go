@@ -99,7 +99,7 @@ func (m *memory) comeBack(c *chunkRow, r ledger.Returned, d delivery) (e notice.
 	return e
 }
 
-// bounces reports whether a bounce of one attempt ends a delivery whose last attempt is given.
+// bounces reports whether a bounce of the attempt of ends a delivery; last is its last attempt.
 func (m *memory) bounces(s notice.DeliveryState, of, last int64) bool {
 	switch m.mutant {
 	case bounceOfAnyAttempt:
@@ -112,7 +112,7 @@ func (m *memory) bounces(s notice.DeliveryState, of, last int64) bool {
 	return s == notice.DeliverySent && of >= last || s == notice.DeliveryUncertain && of == last
 }
 
-// bounce has a delivery bounced. Its row stands beside the bit of the 250.
+// bounce has a delivery bounced. Its row joins the bit of the 250.
 func (m *memory) bounce(c *chunkRow, r ledger.Returned, d delivery) {
 	o := c.outcome(r.Seq)
 	o.state, o.tries, o.epoch = notice.DeliveryBounced, d.tries, max(d.epoch, r.Epoch)
@@ -129,7 +129,8 @@ func (m *memory) bounce(c *chunkRow, r ledger.Returned, d delivery) {
 	}
 }
 
-// takenByServer notes that the recipient's server took a mail: a row beside the bit of the 250, of the attempt that it answers.
+// takenByServer notes that the recipient's server took a mail: a row next to the bit of the 250, of the attempt that it
+// answers.
 func (m *memory) takenByServer(c *chunkRow, seq int, d delivery) {
 	switch o := c.row(seq); {
 	case o != nil:
@@ -260,7 +261,7 @@ func (c *checker) beforeReturn(chunk *chunkRow, r ledger.Returned) (s beheld) {
 	return s
 }
 
-// returned judges what a report has changed.
+// returned judges the change by a report.
 func (c *checker) returned(chunk *chunkRow, r ledger.Returned, e notice.BounceEffect, was beheld) {
 	if c == nil || c.restored {
 		return

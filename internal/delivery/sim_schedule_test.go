@@ -14,24 +14,24 @@ import (
 	"tocsin/templates"
 )
 
-// tally counts what schedules went through.
+// tally counts the steps and faults of schedules.
 type tally struct {
 	steps  int
 	faults map[string]int
 }
 
-// result is what became of a schedule.
+// result is the result of a schedule.
 type result struct {
 	tally
 	hash uint64
-	err  error // what was violated
+	err  error // the promise that was broken
 }
 
 var simTexts = map[string]notice.Text{"en": {Subject: "Outage", Body: "{{range .Customers}}{{.ID}} {{end}}"}}
 
 var simCorrections = map[string]notice.Text{"en": {Subject: "Correction", Body: simTexts["en"].Body}}
 
-// stage is what all schedules share.
+// stage has the parts that all schedules share.
 type stage struct {
 	set     *render.Set
 	program *render.Program
@@ -89,8 +89,8 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	w.memory.database.Store(1)
 	w.relay = &simRelay{world: w, copies: map[mailbox]int{}, possible: map[mailbox]int{}, said: map[mailbox]bool{}, dots: map[ledger.Attempt]bool{}, never: map[ledger.Attempt]bool{}}
 	w.queue = &simQueue{world: w, tasks: map[string]*simTask{}}
-	// Either as many connections and marks as there is work, or one connection: what several goroutines compete for
-	// would go to whichever the Go scheduler runs first.
+	// Either as many connections and marks as there is work, or one connection: a thing that several goroutines compete
+	// for would go to the first that the Go scheduler runs.
 	w.options = Options{Chunks: 1 + rng.IntN(2)}
 	if rng.IntN(3) == 0 {
 		w.options.Connections, w.options.OpenMarks = 1, 1+rng.IntN(2)
@@ -293,7 +293,7 @@ func (w *world) hang(c *simCall) error {
 	return w.settle(c.kind, int64(c.actor.n), c.a, c.b, 4+how)
 }
 
-// withdraw has what waits behind a dot go to another connection.
+// withdraw has the mail that waits behind a dot go to another connection.
 func (w *world) withdraw() {
 	w.mu.Lock()
 	waiting := slices.DeleteFunc(slices.Clone(w.parked), func(c *simCall) bool { return c.left || c.kind != "answer" })

@@ -85,7 +85,7 @@ func (s *simSender) match() {
 	})
 }
 
-// Halt ends what waits; a transaction under way ends when the seed says so.
+// Halt ends the jobs that wait; a transaction under way ends when the seed says so.
 func (s *simSender) Halt() {
 	s.mu.Lock()
 	s.halted = true

@@ -21,7 +21,7 @@ func (m *memory) expire() (expired []int64) {
 	return expired
 }
 
-// start is the part that begins what was scheduled, and says which notices owe nothing any more.
+// start is the part of a sweep that begins scheduled notices, and says which notices owe nothing any more.
 func (m *memory) start() (done []int64) {
 	for _, n := range m.notices {
 		if n.State == notice.Scheduled && n.plan != nil && !n.SendAt.After(m.now()) && !m.tooLate(n) {

@@ -199,7 +199,7 @@ func (c *checker) taken(p *planRow) {
 	}
 }
 
-// forget is a restore: what the ledger says is compared with nothing that was before.
+// forget is a restore: the ledger is compared with nothing that was before.
 func (c *checker) forget() {
 	c.restored = true
 	clear(c.before)

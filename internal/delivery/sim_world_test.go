@@ -19,7 +19,7 @@ import (
 )
 
 // The protocol's times in the simulation, and how the relay keeps to B: it drops a connection that is silent for its
-// idle time-out, and takes what it was sent within five minutes of that.
+// idle time-out, and takes the bytes that it was sent within five minutes of that.
 const (
 	simLease = 60 * time.Second
 	simGrace = 20 * time.Second
@@ -27,12 +27,12 @@ const (
 	simIdle  = 10 * time.Minute
 )
 
-// simTarries is after how many steps a commit arrives whose sender has given it up.
+// simTarries is after how many steps a commit arrives that its sender has given up.
 const simTarries = 24
 
-// world is one schedule: workers and operators, which run the real code, over a ledger, a queue and a relay that
-// obey a seed. Whatever an actor asks of those is parked until the seed lets it go on, one call at a time, and only
-// when everybody waits; so nothing that happens depends on how goroutines are scheduled.
+// world is one schedule: workers and operators, which run the real code, over a ledger, a queue and a relay that obey a
+// seed. Each call of an actor to those is parked until the seed lets it go on, one call at a time, and only when
+// everybody waits. So nothing depends on how goroutines are scheduled.
 type world struct {
 	rng        *rand.Rand
 	seed       uint64
@@ -50,7 +50,7 @@ type world struct {
 	operators  []*actor
 	informed   bool          // the operator who acts now has looked at the relay's log
 	thorough   bool          // operators release through the Desk
-	profile    profile       // what operators do most
+	profile    profile       // which acts of operators are the most
 	backup     tables        // the last; none while home is 0
 	imported   int           // customers who came with an import
 	amendments int           // notices that an operator drafted to amend others
@@ -68,7 +68,7 @@ type world struct {
 	down       time.Time // until then the ledger is away
 	tally      tally
 	hash       uint64
-	tell       func(string) // what happens, for people; nil in most runs
+	tell       func(string) // is given each event, for people; nil in most runs
 
 	mu     sync.Mutex
 	parked []*simCall
@@ -87,7 +87,7 @@ type actor struct {
 	old      bool // a worker of the version before
 	informed bool // an operator who looks at the relay's log first
 
-	// Of a worker: what it does with tasks, how many at once, and how many it has now.
+	// Of a worker: its handlers of tasks, how many at once, and how many it has now.
 	handlers queue.Handlers
 	capacity int
 	tasks    int
@@ -103,7 +103,7 @@ type simCall struct {
 	do      func() error // a transaction
 	attempt *exchange    // a step at the relay
 	reply   chan error
-	left    bool // its ctx ended, guarded by world.mu: nobody waits, but what was sent may still arrive
+	left    bool // its ctx ended, guarded by world.mu: nobody waits, but the call may still arrive
 	hangs   bool // it is never answered
 }
 
@@ -249,7 +249,7 @@ func (w *world) backoff(base, ceiling time.Duration, failures int) time.Duration
 	return d/2 + d/4*w.jitter
 }
 
-// crash kills a worker: nothing that it asked for is answered, and what it sent may still arrive.
+// crash kills a worker: nothing that it asked for is answered, and the calls that it sent may still arrive.
 func (w *world) crash(a *actor) {
 	w.mu.Lock()
 	a.dead = true
@@ -343,6 +343,6 @@ func (w *world) operate(what string, informed bool, do func(ctx context.Context,
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 		defer cancel()
-		_ = do(ctx, d) // what is refused, or fails, an operator may try again
+		_ = do(ctx, d) // an operator may try an act again that is refused, or fails
 	}()
 }

@@ -31,7 +31,7 @@ type Options struct {
 	ReplyTo     string        // where a notice has none; may be empty
 	Zone        string        // IANA, where a notice has none; empty = UTC
 	PublicURL   string        // where readers stop mails; empty: they can't
-	Chunks      int           // chunks at once whose mails are being begun, of those that are urgent and of the others; 4
+	Chunks      int           // chunks at once with mails being begun, of those that are urgent and of the others; 4
 	Connections int           // deliveries under way at once: the connections of all relays; 16
 	OpenMarks   int           // deliveries marked and not yet recorded, the most that a crash leaves uncertain; 64
 	SweepEvery  time.Duration // 10 s
@@ -42,11 +42,11 @@ type Options struct {
 	// Sign returns a message with its signature; at is the instant of the signature. Nil: mails are not signed here.
 	Sign   func(message []byte, at time.Time) ([]byte, error)
 	Logger *slog.Logger
-	// Levers takes over what operators have set at run time, and reports whether that has changed. Nothing is sent before it
-	// succeeded once, and then it is asked twice a second. Nil: nothing can be set.
+	// Levers takes over the settings of operators at run time, and reports whether they have changed. Nothing is sent
+	// before it succeeded once, and then it is asked twice a second. Nil: nothing can be set.
 	Levers func(ctx context.Context) (changed bool, err error)
-	// Compare compares what the ledger knows with what is known outside of it, so that a restored one is recognised;
-	// nothing is sent before it succeeded once. Nil: there is nothing to compare with.
+	// Compare compares the ledger with the knowledge outside of it, so that a restored one is recognised; nothing is
+	// sent before it succeeded once. Nil: there is nothing to compare with.
 	Compare func(ctx context.Context) error
 	backoff func(base, ceiling time.Duration, failures int) time.Duration // the simulation's is not random
 }
@@ -69,7 +69,7 @@ func (o Options) placesOf(connections int) int {
 	return min(o.OpenMarks, send.Ring(o.OpenMarks)*connections)
 }
 
-// Worker carries out what the ledger says is owed.
+// Worker carries out the deliveries that are owed by the ledger.
 type Worker struct {
 	Options
 	ledger     Ledger
@@ -88,7 +88,7 @@ type Worker struct {
 	mu         sync.Mutex
 	draining   bool // nothing more is begun
 	dispatcher dispatcher
-	runs       map[*line]*run // whose lines the dispatcher has
+	runs       map[*line]*run // by their lines, which the dispatcher has
 	open       int            // deliveries that were begun, and have no acknowledged outcome
 }
 
@@ -128,8 +128,8 @@ func (w *Worker) SetConnections(n int) {
 	w.wake()
 }
 
-// Run works until ctx ends, then drains: no attempt is begun any more, answers are waited for as long as
-// Options.Drain, and what is under way is recorded and given back.
+// Run works until ctx ends, then drains: no attempt is begun any more, answers are waited for as long as Options.Drain,
+// and all that is under way is recorded and given back.
 func (w *Worker) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()

@@ -17,7 +17,7 @@ const commitTimeout = 10 * time.Second
 // maxBatch is how many outcomes one transaction records at most; marks are bounded by the open marks.
 const maxBatch = 256
 
-// gathers is how long what comes is gathered before a commit, unless enough has come.
+// gathers is how long marks and outcomes are gathered before a commit, unless enough have come.
 const gathers = time.Millisecond
 
 var (
@@ -25,14 +25,14 @@ var (
 	errTooLate = errors.New("the mark was not acknowledged in time")
 )
 
-// writer is a worker's only writer of marks and outcomes. What comes while a transaction is under way goes into
-// the next one together. Nothing is dropped: an outcome is given to the ledger until it is acknowledged.
+// writer is a worker's only writer of marks and outcomes. Those that come while a transaction is under way go into the
+// next one together. Nothing is dropped: an outcome is given to the ledger until it is acknowledged.
 type writer struct {
 	ledger Ledger
 	logger *slog.Logger
 	grace  time.Duration
-	enough int // marks and outcomes beside which no more come: each delivery under way waits for one of them at most
-	// What the simulation has its own way of: to wait for more before a commit, after one that took so long, and how
+	enough int // no more marks and outcomes than that come at once: each delivery under way waits for one of them at most
+	// The simulation has its own: gather waits for more before a commit, after one that took so long; backoff is how
 	// long to wait after so many failures.
 	gather  func(ctx context.Context, cost time.Duration)
 	backoff func(base, ceiling time.Duration, failures int) time.Duration
@@ -145,7 +145,7 @@ func (w *writer) waiting() int {
 	return len(w.marks) + len(w.outcomes)
 }
 
-// take returns what is to be written, and fails the marks whose time is over.
+// take returns the marks and outcomes to write, and fails the marks that are out of time.
 func (w *writer) take() (marks []ask, outcomes []recording) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -62,7 +62,7 @@ func late(m []ledger.Attempt, o []ledger.Outcome) ([]bool, error) {
 	return grant(m, o)
 }
 
-// writing runs f beside a writer on a ledger that answers so, on a simulated clock.
+// writing runs f along with a writer on a ledger that answers so, on a simulated clock.
 func writing(t *testing.T, s *scripted, f func(t *testing.T, w *writer)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
@@ -122,7 +122,7 @@ func TestADotIsPermittedOnlyByAnAcknowledgedMark(t *testing.T) {
 	}
 }
 
-// A mark that is asked for anew lasts from then on; what is answered to the earlier ask would not cover that.
+// A mark that is asked for anew lasts from then on; the answer to the earlier ask would not cover that.
 func TestAMarkThatIsAskedForAnewWaitsForItsOwnAnswer(t *testing.T) {
 	t.Parallel()
 	s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){late, grant}}
@@ -219,7 +219,7 @@ func TestWhatComesWhileACommitIsUnderWayGoesIntoTheNext(t *testing.T) {
 	})
 }
 
-// Where a commit costs something, what comes within a millisecond shares one.
+// Where a commit costs something, outcomes within a millisecond share one.
 func TestWhatComesCloseTogetherSharesACommit(t *testing.T) {
 	t.Parallel()
 	s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){func(m []ledger.Attempt, o []ledger.Outcome) ([]bool, error) {
