@@ -10,7 +10,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// How many equal refusals in a row hold a notice. Lists have dead mailboxes: refusals of those need more, and so do
+// How many equal refusals in a row hold a notice. Lists have dead mailboxes: refusals of those need more. So do
 // refusals by few domains, which hold a notice only if nothing of it was ever sent.
 const (
 	brakeAfter  = 20

@@ -37,7 +37,7 @@ type Sender interface {
 	Halt()             // ends every job of which no dot was written
 }
 
-// sweep puts the work that is due by Postgres into the queue, and returns when something more falls due (below zero:
+// sweep puts the work that is due by Postgres into the queue, and returns in how long more falls due (below zero:
 // nothing is known to). The next sweep brings again all that Redis does not take now.
 func sweep(ctx context.Context, l Sweeper, q ledger.Queue, logger *slog.Logger) (next time.Duration, err error) {
 	asking, asked := context.WithTimeout(ctx, 2*askTimeout)

@@ -55,8 +55,8 @@ func (w *Worker) step() (wait time.Duration) {
 	return 0
 }
 
-// submit hands a job to the sender. A signature takes up to a millisecond of a core: all cores make them, and the mark of
-// a mail is not asked for before its mail is signed, so that none waits for one. There are at most as many as places.
+// submit hands a job to the sender. A signature takes up to a millisecond of a core: all cores make them. The mark of a
+// mail is not asked for before its mail is signed, so that none waits for one. There are at most as many as places.
 func (w *Worker) submit(j *job) {
 	if w.Sign == nil {
 		w.sender.Submit(j)

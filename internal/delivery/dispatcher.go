@@ -13,7 +13,7 @@ import (
 type Pacer interface {
 	Ask(domain string) (*pace.Leave, pace.Refusal)
 	Done(*pace.Leave, notice.Answer)
-	// Urgent: so many more, or fewer, runs have urgent mails that could go if others made room; soon: such mails may
+	// Urgent: so many more, or fewer, runs have urgent mails that could go if others made room. soon: such mails may
 	// come again at once.
 	Urgent(runs int, soon bool)
 	Yield() bool   // mails that are not urgent have to wait for such mails
@@ -34,8 +34,8 @@ const (
 	// other chunks may wait for it.
 	lingers   = 5 * time.Second
 	makesRoom = 200 * time.Millisecond
-	// asides is the most lines that wait for their domains without a task's place. Together they have mails for as long as others
-	// rest: a domain at its limit never waits for a chunk to come again.
+	// asides is the most lines that wait for their domains without a task's place. Together they have mails for as long
+	// as others rest. So a domain at its limit never waits for a chunk to come again.
 	asides = 64
 	// A chunk that was given back comes again after so long.
 	restsLeast, restsMost = 5 * time.Second, 30 * time.Second
@@ -337,7 +337,7 @@ func (d *dispatcher) patience(l *line, now time.Time) time.Duration {
 	return max(makesRoom, now.Sub(l.since)/5)
 }
 
-// makeWay says whether a line, if it is urgent, has mails that everything else is to make room for, and if not, whether
+// makeWay tells the pacer whether an urgent line has mails that all others should make room for, and if not, whether
 // such may come soon.
 func (d *dispatcher) makeWay(l *line, please, soon bool) {
 	if !l.urgent || l.hungry == please {

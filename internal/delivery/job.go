@@ -32,7 +32,7 @@ func newJob(w *Worker, r *run, due pending, leave *pace.Leave) *job {
 	return &job{mark: w.writer.mark(at), worker: w, run: r, due: due, leave: leave}
 }
 
-// Via names the relay whose rate the mail was counted against.
+// Via names the relay that the mail was counted against, by its rate.
 func (j *job) Via() string { return j.leave.Relay() }
 
 // Shuns names the relay that refused the mail at the last attempt, though another may take it.
@@ -130,8 +130,8 @@ func unmade(err error) string {
 	return notice.ReasonUnsendable
 }
 
-// leastTries is how often a delivery is tried before it is given up for having been owed for too long: a pause, a
-// hold or a relay that was away is no fault of its mailbox.
+// leastTries is how often a delivery is tried before it is given up for having been owed for too long. A pause, a hold
+// or a relay that was away is no fault of its mailbox.
 const leastTries = 8
 
 // outcome judges an answer: to which state the delivery goes, and when it is tried again. Where no relay or no mark was

@@ -85,9 +85,9 @@ func (p *program) texts(d ledger.Due) (*render.Program, error) {
 	return p.compile()
 }
 
-// prepare returns the compiled mails that a claim's plan has kept for its deliveries, by number, and compiles the texts if
-// there is a delivery without one. A mail of a version that this program does not know is an error: it is left to a worker
-// that does.
+// prepare returns the compiled mails that a claim's plan has kept for its deliveries, by number. It compiles the texts
+// if there is a delivery without one. A mail of a version that this program does not know is an error: it is left to a
+// worker that does.
 func (w *Worker) prepare(ctx context.Context, c ledger.Claim) (p *program, mails map[int]*render.Mail, err error) {
 	if p, err = w.notices.get(ctx, c.NoticeID); err != nil {
 		return nil, nil, err

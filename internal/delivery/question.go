@@ -73,8 +73,8 @@ func (w *Worker) keepAsking(ctx context.Context, q question) {
 	}
 }
 
-// givesWay is how long a task waits for a relay: so long its chunk is not claimed, and another worker may have a relay. awaits
-// is how often it looks.
+// givesWay is how long a task waits for a relay. So long its chunk is not claimed, and another worker may have a relay.
+// awaits is how often it looks.
 const (
 	givesWay = 5 * time.Second
 	awaits   = 50 * time.Millisecond

@@ -25,13 +25,13 @@ type run struct {
 	progress time.Time
 }
 
-// stalls is how long a claim may show no progress before its lease is left to run out: longer than all that a delivery
-// waits for, the answer to its dot included.
+// stalls is how long a claim may show no progress before its lease is left to run out. It is longer than all that a
+// delivery waits for, the answer to its dot included.
 const stalls = 20 * time.Minute
 
-// chunk works one chunk: claims it, and returns when all that may be attempted in it was begun, or put back. The
-// answers under way then are waited for, recorded and given back while the next task runs: a slow mailbox holds up no
-// other, nor those of its own chunk that had to wait.
+// chunk works one chunk. It claims it, and returns when all that may be attempted in it was begun, or put back. The
+// answers under way then are waited for, recorded and given back while the next task runs. So a slow mailbox holds up
+// no other, nor those of its own chunk that had to wait.
 func (w *Worker) chunk(life context.Context, id int64) error {
 	if !w.begin() {
 		return errDraining
@@ -75,7 +75,7 @@ func (w *Worker) enter(r *run) {
 	w.wake()
 }
 
-// look goes by how far a run has come: it gives back its task's place, and the claim, when they are not needed any more.
+// look checks how far a run has come. It gives back its task's place, and the claim, when they are not needed any more.
 // The caller holds the mutex.
 func (w *Worker) look(r *run) {
 	if r.lined && (r.stopped || w.draining || len(r.line.lanes) == 0) {
@@ -162,8 +162,8 @@ func (w *Worker) renew(working context.Context, r *run) {
 	}
 }
 
-// giveBack closes the chunk. A sweep follows where the chunk still owes something, and where the worker has fewer chunks
-// than it has places: a sweep brings a few chunks of each notice, and the queue may hold no more of them.
+// giveBack closes the chunk. A sweep follows where the chunk still owes something, and where the worker has fewer
+// chunks than places. A sweep brings a few chunks of each notice, and the queue may hold no more of them.
 func (w *Worker) giveBack(life context.Context, r *run) {
 	owed := w.closeChunk(life, r.claim)
 	w.mu.Lock()

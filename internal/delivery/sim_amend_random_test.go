@@ -17,8 +17,8 @@ const mostAmendments = 4
 // amends reports whether operators of this schedule amend notices.
 func (w *world) amends() bool { return w.seed%13 < 2 && w.profile != migrating }
 
-// amend has an operator amend a notice: at once, or only after a look at the plan, which may go stale, or with a directory that was pressed
-// before. The notice may be an amendment itself, and be amended already.
+// amend has an operator amend a notice. They do so at once, only after a look at the plan, which may go stale, or with
+// a directory that was pressed before. The notice may be an amendment itself, and be amended already.
 func (w *world) amend(n *noticeRow) {
 	var drafted []*noticeRow
 	for _, a := range w.memory.notices {
@@ -51,7 +51,8 @@ func (w *world) amend(n *noticeRow) {
 	})
 }
 
-// idleAmendment reports whether a notice is the draft of an amendment that is refused: the notice that it names was stopped by another, say.
+// idleAmendment reports whether a notice is the draft of an amendment that is refused. Another one has stopped the
+// notice that it names, say.
 func (m *memory) idleAmendment(n *noticeRow) bool {
 	a := m.amended(n)
 	return a != nil && n.State == notice.Draft && m.mayAmend(n, a) != nil

@@ -81,7 +81,8 @@ func (m *memory) putBack(id int64, who string) {
 	}
 }
 
-// resume has a notice sent again that is paused, that the brake holds, or that is held after its canary: that one goes to the rest now.
+// resume has a notice sent again that is paused, that the brake holds, or that is held after its canary. That last one
+// goes to the rest now.
 func (m *memory) resume(id int64) error {
 	from := []notice.State{notice.Paused}
 	n := m.notice(id)
@@ -166,8 +167,9 @@ func (c *checker) braked(id int64) {
 	c.most[id] = 0
 }
 
-// putBack judges the ledger after the row of refusals for which the brake holds a notice was put back: nothing of it is
-// failed, but where a later notice goes, for mailboxes on the list of suppressions, and for deliveries stopped in a chunk that is being sent: a settlement leaves these too.
+// putBack judges the ledger after the row of refusals for which the brake holds a notice was put back. Nothing of it is
+// failed, but for mailboxes to which a later notice goes, those on the list of suppressions, and deliveries stopped in
+// a chunk that is being sent. A settlement leaves these too.
 func (c *checker) putBack(n *noticeRow) {
 	if c == nil || n == nil || !n.braked() {
 		return

@@ -172,8 +172,8 @@ func (w *world) backUp(n *noticeRow) {
 	}
 }
 
-// failOver has a standby take over: one that commits wait for, as the ledger notes, with all of them; or, since the primary
-// stopped waiting, one with those of the last backup.
+// failOver has a standby take over. It is one that commits wait for, as the ledger notes, with all of them. Or, since
+// the primary stopped waiting, it is one with those of the last backup.
 func (w *world) failOver() {
 	m := w.memory
 	if m.home == m.database.Load() && !m.note {
@@ -190,8 +190,8 @@ func (w *world) failOver() {
 	m.failOver(nil)
 }
 
-// release has an operator release a notice. It is not always the Desk that does: to compile the texts each time would
-// cost as much as all the rest of a schedule.
+// release has an operator release a notice, not always by the Desk. To compile the texts each time would cost as much
+// as all the rest of a schedule.
 func (w *world) release(n *noticeRow) {
 	if w.thorough && n.Body.Amends == "" {
 		w.operate("release", false, func(ctx context.Context, d *control.Desk) error {

@@ -16,8 +16,8 @@ var failoverScripts = map[mutant]func(p *script){
 	followsLessMarks:     losing(func(m *memory, b *tables) { m.known++ }), // the worker lives
 }
 
-// losing has a mail leave under a mark that the standby lacks; its worker dies with the primary, and nobody knows of that mark. All
-// else speaks for the standby, but for one thing.
+// losing has a mail leave under a mark that the standby lacks. Its worker dies with the primary, and nobody knows of
+// that mark. All else speaks for the standby, but for one thing.
 func losing(change func(m *memory, b *tables)) func(p *script) {
 	return func(p *script) {
 		m := p.memory

@@ -12,8 +12,8 @@ import (
 )
 
 // memory is the ledger in memory: the tables of the delivery protocol, and each of its transactions as one method. A
-// fact is written once: the mark and the 250 of a delivery are bits of its chunk's row, and so is that it is not to be
-// sent any more; every other outcome is a narrow row. Its mutant, if it has one, leaves one rule out.
+// fact is written once. The mark and the 250 of a delivery are bits of its chunk's row, and so is its stop. Every other
+// outcome is a narrow row. Its mutant, if it has one, leaves one rule out.
 type memory struct {
 	now       func() time.Time
 	opts      ledger.Options
@@ -234,8 +234,8 @@ func (m *memory) takeOver(c *chunkRow) {
 	}
 }
 
-// cancelStopped is X: rows that are owed and stopped are cancelled, unless a dot may still come; one with an
-// unresolved attempt can't be said to be unsent.
+// cancelStopped is X: rows that are owed and stopped are cancelled, unless a dot may still come. One with an unresolved
+// attempt can't be said to be unsent.
 func (m *memory) cancelStopped(c *chunkRow) {
 	for seq := c.lo; seq < c.hi; seq++ {
 		o, b := c.row(seq), c.bit(seq)

@@ -15,7 +15,7 @@ import (
 var errRenamed = errors.New("the tables have other names now")
 
 // migrate carries the rows of the earlier form over; ok is false while a worker holds a lease. A delivery that is
-// queued needs no row only if nothing was ever tried and nothing is unresolved: one that was requeued after a restore
+// queued needs no row only if nothing was ever tried and nothing is unresolved. One that was requeued after a restore
 // has no epoch either. Deliveries that were not expanded yet get their chunks.
 func migrate(old *rowMemory, into *memory) (ok bool) {
 	now := old.now()

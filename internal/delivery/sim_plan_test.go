@@ -261,7 +261,8 @@ func (p *planRow) seqOf(id string) int {
 	})
 }
 
-// erase takes a customer out of a plan, under the plan's lock and then the chunks', if there are any; c is that of their own row.
+// erase takes a customer out of a plan, under the plan's lock and then the chunks', if there are any. c is the chunk of
+// their own row.
 func (m *memory) erase(p *planRow, c *chunkRow, id string) {
 	for seq := p.seqOf(id); seq >= 0; seq = p.seqOf(id) {
 		m.eraseRow(p, c, seq, id)

@@ -6,8 +6,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// In some schedules there are two relays, which take each other's place: a mail that one refuses for a reason of its own goes
-// to the other, and one that it was given and did not answer for does not.
+// In some schedules there are two relays, which take each other's place. A mail that one refuses for a reason of its
+// own goes to the other. A mail that it was given and did not answer for does not.
 
 // relays are the names of the relays of a schedule.
 func (w *world) relays() []string {

@@ -108,8 +108,8 @@ func (c *checker) remindedOf(a ledger.Attempt, n *noticeRow) {
 	}
 }
 
-// reminders are schedules about reminders, by the mutant that each catches. The first notice is announced with a reminder a day before
-// its window, which is number 4 once the first is released; the second cancels the maintenance.
+// reminders are schedules about reminders, by the mutant that each catches. The first notice is announced with a
+// reminder a day before its window, which is number 4 once the first is released. The second cancels the maintenance.
 var reminders = map[mutant]func(p *script){
 	remindersOutliveTheEnd: func(p *script) {
 		p.announce()
@@ -149,8 +149,8 @@ var reminders = map[mutant]func(p *script){
 	},
 }
 
-// plan makes notice i of a schedule one of a maintenance that begins in 25 minutes: it is announced, with reminders, and then it
-// begins, is completed or cancelled, each some time later.
+// plan makes notice i of a schedule one of a maintenance that begins in 25 minutes. The maintenance is announced, with
+// reminders, and then it begins, is completed or cancelled, each some time later.
 func (w *world) plan(b *notice.Body, i int) {
 	start := time.Now().Add(25 * time.Minute).UTC()
 	b.Kind, b.Incident, b.Phase, b.ExpiresAt = notice.Maintenance, "i", notice.PhaseScheduled, ""

@@ -7,9 +7,9 @@ import "testing"
 // simShare is how many schedules every run of the tests goes through.
 const simShare = 1000
 
-// TestASeedReplaysExactly stands apart since the race detector shuffles the goroutines: under it a seed still
-// shows the fault, but not in which order two of them pass a line. A machine that is busy shuffles them now and then too,
-// when it takes the processor from a goroutine for ten milliseconds, but not three times in a row.
+// TestASeedReplaysExactly stands apart since the race detector shuffles the goroutines. Under it a seed still shows the
+// fault, but not in which order two of them pass a line. A busy machine shuffles them now and then too, when it takes
+// the processor from a goroutine for ten milliseconds, but not three times in a row.
 func TestASeedReplaysExactly(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

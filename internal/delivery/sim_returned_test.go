@@ -54,8 +54,8 @@ func (m *memory) reported(r ledger.Returned) *chunkRow {
 	return nil
 }
 
-// lastAttempt is the epoch of the last attempt of a delivery, as far as a trace of it is left: also one that was marked, or
-// answered, after the 250 to an earlier one was heard.
+// lastAttempt is the epoch of the last attempt of a delivery, as far as a trace of it is left. It may be one that was
+// marked, or answered, after the 250 to an earlier one was heard.
 func (c *chunkRow) lastAttempt(seq int) int64 {
 	last := c.view(seq).epoch
 	for _, a := range c.answers {

@@ -280,7 +280,7 @@ func (w *world) answer(c *simCall) error {
 	return w.settle(c.kind, int64(c.actor.n), c.a, c.b, how)
 }
 
-// hang never answers a call of the ledger, which is done or not: who waits for it gives it up when its time is over.
+// hang never answers a call of the ledger, which is done or not. The caller gives it up when its time is over.
 func (w *world) hang(c *simCall) error {
 	w.fault("ledger: a call never returned")
 	c.hangs = true

@@ -12,8 +12,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// script plays a schedule that is written by hand, one call after another, on a ledger with one mailbox: those that
-// random ones come by too seldom. It looks for the promise after each call, like them.
+// script plays a schedule that is written by hand, one call after another, on a ledger with one mailbox. Random
+// schedules come by these too seldom. It looks for the promise after each call, like them.
 type script struct {
 	*world
 	s       *session

@@ -10,7 +10,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// simSender is package send as the protocol sees it: connections that take jobs from a queue, send the envelope of the
+// simSender is package send as the protocol sees it. Its connections take jobs from a queue, send the envelope of the
 // next along with a dot, and follow the rules of when the dot may be written.
 type simSender struct {
 	world *world

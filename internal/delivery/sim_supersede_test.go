@@ -7,9 +7,9 @@ import (
 	"tocsin/internal/notice"
 )
 
-// begin has a notice sent. The first time, in the same transaction, it takes its place among the news of its incident: not at its
-// release, since one that is scheduled for tomorrow must not cancel today's. It supersedes the mails that earlier notices owe,
-// and where it is late itself those that have begun since its release supersede its own.
+// begin has a notice sent. The first time, in the same transaction, it takes its place among the news of its incident.
+// It does not at its release, since one that is scheduled for tomorrow must not cancel today's. It supersedes the mails
+// that earlier notices owe. Where it is late itself, those that have begun since its release supersede its own.
 func (m *memory) begin(n *noticeRow) {
 	n.State, n.reason = notice.Sending, ""
 	if !n.beganAt.IsZero() {
@@ -41,10 +41,9 @@ func (m *memory) earlier(a, b *noticeRow) bool {
 	return cmp.Or(a.owedSince().Compare(b.owedSince()), cmp.Compare(a.ID, b.ID)) < 0
 }
 
-// supersede stops the deliveries of earlier notices to mailboxes that a notice owes, or may have sent: all of them, or the one
-// of a key.
-// Every one that was released counts, also one that was cancelled or has nothing owed any more: a mark of it may
-// still be open, and then the notice waits until its dot can't come.
+// supersede stops the deliveries of earlier notices to mailboxes that a notice owes, or may have sent: all of them, or
+// the one of a key. Every one that was released counts, also one that was cancelled or has nothing owed any more. A
+// mark of it may still be open, and then the notice waits until its dot can't come.
 func (m *memory) supersede(n *noticeRow, only string) {
 	for _, c := range m.chunks {
 		if m.earlier(c.notice, n) && (c.notice.State != notice.Cancelled || m.mutant != cancelledNotSuperseded) {
@@ -115,7 +114,7 @@ func (m *memory) waitFor(c *chunkRow, seq int, n *noticeRow, by int) {
 	m.recount(later)
 }
 
-// laterOwes reports whether a later notice that has begun owes a delivery to a mailbox, or may have sent one: then none
+// laterOwes reports whether a later notice that has begun owes a delivery to a mailbox, or may have sent one. Then none
 // of an earlier one is owed again.
 func (m *memory) laterOwes(n *noticeRow, key string) bool {
 	for _, c := range m.chunks {

@@ -19,8 +19,8 @@ var (
 	simFor  = flag.Duration("simulate", 0, "simulate schedules for so long, each new; 0: a fixed share of them")
 )
 
-// TestSimulation runs the real Worker and Desk through schedules full of faults, and looks after every step whether
-// the promise still holds: nothing twice, nothing lost, no word in the report that is not true.
+// TestSimulation runs the real Worker and Desk through schedules full of faults. After every step it looks whether the
+// promise still holds: nothing twice, nothing lost, no word in the report that is not true.
 func TestSimulation(t *testing.T) {
 	s := newStage(t)
 	if *simSeed >= 0 {

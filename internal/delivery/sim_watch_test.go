@@ -50,8 +50,8 @@ func (c *checker) marked(a ledger.Attempt) {
 	c.until = append(slices.DeleteFunc(c.until, func(t time.Time) bool { return t.Before(now) }), now.Add(simGrace))
 }
 
-// knows reports whether the ledger still knows that a notice was for a mailbox: an erasure takes the address out, and then an
-// operator's requeue of an earlier notice is not refused any more.
+// knows reports whether the ledger still knows that a notice was for a mailbox. An erasure takes the address out, and
+// then an operator's requeue of an earlier notice is not refused any more.
 func (w *world) knows(box mailbox) bool {
 	for _, n := range w.memory.notices {
 		if n.Key == box.notice {

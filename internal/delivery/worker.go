@@ -128,7 +128,7 @@ func (w *Worker) SetConnections(n int) {
 	w.wake()
 }
 
-// Run works until ctx ends, then drains: no attempt is begun any more, answers are waited for as long as Options.Drain,
+// Run works until ctx ends, then drains. No attempt is begun any more, answers are waited for as long as Options.Drain,
 // and all that is under way is recorded and given back.
 func (w *Worker) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))

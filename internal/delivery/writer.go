@@ -76,8 +76,8 @@ func (w *writer) record(o ledger.Outcome, by interface{ acknowledged() }) {
 	w.came()
 }
 
-// came wakes the writer where that has it do something: for the first that there is to write, and when enough has come. The caller
-// holds the mutex.
+// came wakes the writer where that has it do something: for the first thing to write, and when enough have come. The
+// caller holds the mutex.
 func (w *writer) came() {
 	if n := len(w.marks) + len(w.outcomes); n == 1 || n >= w.enough {
 		w.signal()
@@ -214,8 +214,8 @@ func (w *writer) answered(marks []ask, granted []bool, outcomes []recording, err
 	}
 }
 
-// inTime reports whether until is still to come, by the monotonic and by the wall clock: the monotonic one stands
-// still while the machine is suspended.
+// inTime reports whether until is still to come, by the monotonic and by the wall clock. The monotonic one stands still
+// while the machine is suspended.
 func inTime(until time.Time) bool {
 	now := time.Now()
 	return now.Before(until) && now.Round(0).Before(until.Round(0))

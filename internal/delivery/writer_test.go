@@ -13,8 +13,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// scripted is a ledger of which only Commit is asked; each call is answered by the next of its steps, the last
-// of them for ever.
+// scripted is a ledger of which only Commit is asked. The next of its steps answers each call, the last of them for
+// ever.
 type scripted struct {
 	Ledger
 	mu    sync.Mutex
