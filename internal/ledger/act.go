@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// recordAct keeps who did what about a notice, in the transaction that does it, and from where; who is a notice.Actor. The detail
-// names customers and mailboxes by numbers, so that an erasure has nothing to change in the log.
+// recordAct keeps an act about a notice with its actor and its origin, in the transaction that does it; who is a
+// notice.Actor. The detail names customers and mailboxes by numbers, so that an erasure has nothing to change in the log.
 func recordAct(ctx context.Context, tx pgx.Tx, id int64, who, what, detail string) error {
 	name, note := notice.SplitActor(who)
 	return exec(ctx, tx, fmt.Sprintf("record who did %q", what),

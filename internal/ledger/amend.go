@@ -58,10 +58,11 @@ func lockAmended(ctx context.Context, tx pgx.Tx, n Notice) (a Notice, reminders 
 		SELECT c.id FROM chunk c JOIN notice o ON o.id = c.notice_id JOIN incident i ON i.id = o.incident_id WHERE i.key = $1 ORDER BY c.id FOR UPDATE OF c`, n.Incident)
 }
 
-// amend stops the notice that a draft amends, and lays the chunks of the draft over the same rows, all in the transaction of the release. The
-// stopped mails end cancelled: amended. A row is a correction if an earlier version arrived, or may have; an answer that comes later changes the
-// stopped notice alone. Suppressed rows stay so, and rows whose customers were erased are stopped from the start. Where a mark of the stopped notice
-// is open, the amendment waits for its dot, as a later phase does. It brings the counts of the plan up to date.
+// amend stops the notice that a draft amends, and lays the chunks of the draft over the same rows, all in the transaction of the
+// release. The stopped mails end cancelled: amended. A row is a correction if an earlier version arrived, or may have; an answer
+// that comes later changes the stopped notice alone. Suppressed rows stay so, and rows with customers who were all erased are
+// stopped from the start. Where a mark of the stopped notice is open, the amendment waits for its dot, as a later phase does.
+// It brings the counts of the plan up to date.
 func (db *DB) amend(ctx context.Context, tx pgx.Tx, n Notice, p *frozenPlan, press Press) (noCanary int, err error) {
 	rows, err := p.look(ctx, tx)
 	if err != nil {

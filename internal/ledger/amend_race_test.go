@@ -150,7 +150,7 @@ func TestAmendmentsWhileWorkersAndOperatorsAreAtWork(t *testing.T) {
 	d.wantCounted(r)
 }
 
-// operate is what operators do meanwhile, to whatever notice is the last that was released. Nothing is requeued that the relay has.
+// operate does one act of an operator meanwhile, to the notice that was released last. It requeues nothing that the relay has.
 func (d *desk) operate(ctx context.Context, r *relay, rng *rand.Rand, rows int) {
 	var id int64
 	if err := d.pool.QueryRow(ctx, `SELECT id FROM notice WHERE released_at IS NOT NULL ORDER BY released_at DESC LIMIT 1`).Scan(&id); err != nil {

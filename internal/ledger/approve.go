@@ -112,7 +112,7 @@ func widen(ctx context.Context, tx pgx.Tx, n Notice, most int, a Allowance, who 
 	return recordAct(ctx, tx, n.ID, who, "approve", fmt.Sprintf("at most %d recipients", most))
 }
 
-// grows refuses one more row of a notice whose release wanted no approval, where it would have wanted one with that row.
+// grows refuses one more row of a notice that was released without an approval, where it would have wanted one with that row.
 func grows(ctx context.Context, tx pgx.Tx, n Notice, from int) error {
 	if from == 0 {
 		return nil

@@ -20,8 +20,8 @@ func (db *DB) BounceKeys(ctx context.Context) ([][]byte, error) {
 	return keys, wrap(err, "read the keys of bounces")
 }
 
-// FindMessage returns the delivery whose mails have that Message-ID, in angle brackets, and the key of its mailbox; 0 for one that
-// is not known.
+// FindMessage returns the delivery of the mails with that Message-ID, in angle brackets, and the key of its mailbox; 0 for
+// one that is not known.
 func (db *DB) FindMessage(ctx context.Context, messageID string) (noticeID int64, seq int, addressKey string, err error) {
 	token, number, domain, ok := cutMessageID(messageID)
 	if !ok {
@@ -65,11 +65,11 @@ type Returned struct {
 // delivery bounced: it proves that the relay took the mail. One of an older attempt changes nothing that is owed or was sent
 // since, and nothing makes a bounced delivery owed again. A report that came before does nothing.
 //
-// A notice of which too many mails come back while it is being sent is held, as by the brake. A mailbox whose last notices
-// all came back is put on the list of suppressions: after one if there is no such mailbox, after hardBounces if it failed
-// for another reason that lies with it. Of a domain that refuses too many by policy the log says so. The mailbox of a reader
-// who complains is suppressed for notices that are not urgent. A notice.Error of class not_found says that there is no such
-// attempt.
+// Where too many mails of a notice come back while it is being sent, it is held, as by the brake. A mailbox is put on the
+// list of suppressions where its last notices all came back. One is enough if there is no such mailbox; hardBounces are if
+// it failed for another reason that lies with it. Where a domain refuses too many by policy, the log says so. The mailbox of
+// a reader who complains is suppressed for notices that are not urgent. A notice.Error of class not_found says that there is
+// no such attempt.
 func (db *DB) Return(ctx context.Context, r Returned) (e notice.BounceEffect, err error) {
 	var key string
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
@@ -180,7 +180,7 @@ func recordReturn(ctx context.Context, tx pgx.Tx, r Returned) (e notice.BounceEf
 const lastAttemptSQL = `greatest(d.epoch, CASE WHEN get_bit(c.dots, d.seq - c.lo) = 1 THEN c.epoch END,
 			(SELECT max(epoch) FROM answer WHERE notice_id = c.notice_id AND chunk_id = c.id AND d.seq = ANY (seqs)))`
 
-// bounces reports whether a bounce of one attempt ends a delivery whose last attempt is given.
+// bounces reports whether a bounce of one attempt ends a delivery with that last attempt.
 func bounces(s notice.DeliveryState, of, last int64) bool {
 	return s == notice.DeliverySent && of >= last || s == notice.DeliveryUncertain && of == last
 }
@@ -247,8 +247,8 @@ func suppressBy(ctx context.Context, tx pgx.Tx, row notice.SuppressionRow) (supp
 	return err == nil, err
 }
 
-// isDead judges a mailbox by what became of its notices, the newest first: the class of a bounce, "" for a mail that did not
-// come back.
+// isDead judges a mailbox by the fates of its notices, the newest first: the class of a bounce, "" for a mail that did
+// not come back.
 func isDead(last []string) bool {
 	n := 0
 	for _, class := range last {

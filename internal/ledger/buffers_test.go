@@ -28,7 +28,7 @@ func (d *desk) blocksOf(which, what string, o ledger.Options, do func(db *ledger
 		d.must(d.pool.QueryRow(ctx, `SELECT coalesce(sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit), 0)::int FROM pg_statio_user_tables WHERE `+which).Scan(&n))
 		return n
 	}
-	// What our other sessions did is counted before, not in between.
+	// The work of our other sessions is counted before, not in between.
 	d.exec(`SELECT pg_stat_force_next_flush()`)
 	before := read()
 	db, err := ledger.Open(ctx, u.String(), o)

@@ -101,7 +101,7 @@ func (db *DB) holdAtCanary(ctx context.Context, id int64) error {
 	return wrap(err, "hold notice %d after its canary", id)
 }
 
-// putBackCanary requeues what failed of a canary that was stopped: what was wrong is mended.
+// putBackCanary requeues the failed deliveries of a canary that was stopped: the fault is mended.
 func (db *DB) putBackCanary(ctx context.Context, tx pgx.Tx, id int64, who string) error {
 	n, err := readNotice(ctx, tx, id, "")
 	if err != nil || n.State != notice.Held || !notice.StoppedCanary(n.Reason) {

@@ -123,7 +123,7 @@ func TestTheRestOfANoticeWaitsForItsCanary(t *testing.T) {
 	d.wantCounts(map[string]int{"sent": 600})
 }
 
-// TestASweepHoldsANoticeAfterItsCanary, whose worker was lost before it could, and again after a planned hold.
+// TestASweepHoldsANoticeAfterItsCanary where the worker was lost before it could, and again after a planned hold.
 func TestASweepHoldsANoticeAfterItsCanary(t *testing.T) {
 	t.Parallel()
 	d, first, _ := canary(t, 20, notice.Body{Key: "n1", Canary: 2})

@@ -40,7 +40,7 @@ func Check(ctx context.Context, url string) (f notice.Findings) {
 	defer conn.Close(context.WithoutCancel(ctx))
 	f.OK("reached %s as user %q in %s", place(cfg), cfg.User, time.Since(began).Round(time.Millisecond))
 	if !checkVersion(&f, conn.PgConn().ParameterStatus("server_version")) {
-		return f // what else is asked may not exist there
+		return f // the other questions may not exist there
 	}
 	if err := refusePooling(ctx, conn); err != nil {
 		f.Error("name Postgres itself in DATABASE_URL, or another port of the pooler", "%v", err)
@@ -107,7 +107,7 @@ func cause(err error) string {
 	}
 }
 
-// checkVersion judges what a server calls its version: "15.8 (Debian 15.8-1)", "9.6.24", "18beta1".
+// checkVersion judges the version that a server gives: "15.8 (Debian 15.8-1)", "9.6.24", "18beta1".
 func checkVersion(f *notice.Findings, version string) bool {
 	major, err := majorVersion(version)
 	version, _, _ = strings.Cut(version, " ")

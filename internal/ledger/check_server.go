@@ -20,7 +20,7 @@ const (
 	clockError   = time.Minute
 )
 
-// server is how a Postgres is set up, and what the user may do in it.
+// server is how a Postgres is set up, with the rights of the user in it.
 type server struct {
 	Replica, ReadOnly  bool
 	Fsync              string

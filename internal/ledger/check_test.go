@@ -20,7 +20,7 @@ func TestWhatAPostgresLacksIsNamed(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*server)
-		want   string // what is not well: level and a part of the message
+		want   string // the fault: level and a part of the message
 	}{
 		{"nothing", func(*server) {}, ""},
 		{"a replica", func(s *server) { s.Replica, s.ReadOnly = true, true }, "error a replica"},

@@ -19,8 +19,8 @@ type Choice struct {
 	New       *Choice                // besides those, the customers that this chooses who stood on no row of it; nil: nobody
 }
 
-// layOutStood fills "stood", which the conditions of c read, with who stood on the notices that it goes back to. A
-// table with a key is what keeps the conditions fast: no plan was good for 200,000 ids out of jsonb.
+// layOutStood fills "stood", which the conditions of c read, with the customers on the notices that it goes back to. A
+// table with a key keeps the conditions fast: no plan was good for 200,000 ids out of jsonb.
 func layOutStood(ctx context.Context, tx pgx.Tx, c Choice) error {
 	if c.Notice == 0 {
 		return nil
@@ -153,9 +153,8 @@ func (db *DB) UnknownCustomers(ctx context.Context, ids []string) (first, n int,
 	return first, n, wrap(err, "look for unknown customers")
 }
 
-// Listed returns the list of customers that a draft goes to, or a notice that has not begun, by id; never nil. A customer
-// who was erased since the draft was
-// made is not on it.
+// Listed returns the list of customers that a draft goes to, or a notice that has not begun, by id; never nil. It leaves
+// out customers that were erased since the draft was made.
 func (db *DB) Listed(ctx context.Context, id int64) ([]string, error) {
 	rows, _ := db.pool.Query(ctx, `SELECT customer_id FROM listed WHERE notice_id = $1 ORDER BY customer_id`, id)
 	ids, err := pgx.AppendRows([]string{}, rows, pgx.RowTo[string])

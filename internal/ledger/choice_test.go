@@ -42,7 +42,7 @@ func TestAChoiceIsAListOrAnEarlierNotice(t *testing.T) {
 	if got := d.told(); got != "c2 c4 c6" {
 		t.Fatalf("the filter chose %s", got)
 	}
-	// c2 leaves the plan, c4 has no address any more, c7 and c8 come, of whom c8 takes the plan.
+	// c2 leaves the plan, c4 has no address any more, c7 and c8 come, and c8 takes the plan.
 	d.exec(`UPDATE customer SET attributes = '{}' WHERE id = 'c2'`)
 	d.exec(`UPDATE customer SET email = '', email_key = '' WHERE id = 'c4'`)
 	d.exec(`INSERT INTO customer (id, email, email_key, attributes) VALUES ('c7', '7@example.com', '7@example.com', '{}'), ('c8', '8@example.com', '8@example.com', '{"plan": "gold"}')`)
@@ -76,7 +76,7 @@ func TestAnEarlierNoticeIsItsWholeAudience(t *testing.T) {
 	d.exec(`UPDATE customer SET email = '', email_key = '' WHERE id = 'c4'`)
 	d.send(notice.Body{Key: "first"})
 	c := d.claim("w")
-	d.mark(attempt(c, 1)) // who has no mailbox stands first
+	d.mark(attempt(c, 1)) // the customer without a mailbox stands first
 	d.answer(attempt(c, 1), notice.DeliveryFailed, 550)
 	d.closeChunk(c)
 	d.must(d.Cancel(t.Context(), d.id, "test"))

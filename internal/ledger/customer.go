@@ -70,8 +70,8 @@ func upsert(ctx context.Context, tx pgx.Tx, row notice.CustomerRow) (created boo
 	return created, err
 }
 
-// PatchCustomer changes what the row gives of the customer with its id, and returns the customer as kept; a notice.Error
-// of class not_found where there is none.
+// PatchCustomer changes the fields that the row gives of the customer with its id, and returns the customer as kept. It
+// returns a notice.Error of class not_found where there is none.
 func (db *DB) PatchCustomer(ctx context.Context, row notice.CustomerRow) (kept notice.Customer, err error) {
 	if column, reason := unfit(row.Customer); reason != "" {
 		return kept, notice.Invalid(column, "%s", reason)
@@ -210,10 +210,10 @@ func (db *DB) UnknownDomain(ctx context.Context, domains []string) (missing, clo
 	return missing, notice.Closest(missing, all), nil
 }
 
-// noCustomer does not repeat the id: whoever asked knows it, and an id may be a name.
+// noCustomer does not repeat the id: the caller knows it, and an id may be a name.
 func noCustomer() error { return notice.NotFound("there is no such customer") }
 
-// storable reports whether Postgres can hold s as text: what it can't hold stands nowhere in the ledger.
+// storable reports whether Postgres can hold s as text: a text that it can't hold stands nowhere in the ledger.
 func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // maxID keeps an id well below the third of a page, 2,704 bytes, that an index entry can take.

@@ -20,7 +20,7 @@ type CustomerRows interface {
 	Next() (notice.CustomerRow, *notice.Rejection, error)
 }
 
-// ImportCustomers keeps the customers of a file in one transaction: what a row does not give stays as it is. Of rows with
+// ImportCustomers keeps the customers of a file in one transaction: a field that a row leaves out stays as it is. Of rows with
 // the same id the first good one is kept and the others are rejected. After an error nothing is kept. Neither memory nor
 // the report grows with the file.
 func (db *DB) ImportCustomers(ctx context.Context, rows CustomerRows, o notice.ImportOptions) (report notice.ImportReport, err error) {
@@ -40,7 +40,7 @@ func (db *DB) ImportCustomers(ctx context.Context, rows CustomerRows, o notice.I
 	return report, err
 }
 
-// aboutImport says for the log what became of the rows of a file.
+// aboutImport counts the rows of a file by their fate, for the log.
 func aboutImport(r notice.ImportReport) string {
 	text := fmt.Sprintf("%d rows: %d inserted, %d updated, %d rejected", r.Read, r.Inserted, r.Updated, r.RejectedCount)
 	if r.Retired > 0 {
@@ -64,8 +64,8 @@ func importCustomers(ctx context.Context, tx pgx.Tx, rows CustomerRows, o notice
 	if o.KeepsNothing(report) {
 		return report, nil
 	}
-	// Other files, and whoever changes a single customer, wait until this one is in: what it does not give is read here.
-	// Releases and everybody else who reads do not wait.
+	// Other files, and changes of a single customer, wait until this one is in: the fields that it leaves out are read here.
+	// Releases and all other readers do not wait.
 	if _, err := tx.Exec(ctx, `LOCK TABLE customer IN SHARE ROW EXCLUSIVE MODE`); err != nil {
 		return report, fmt.Errorf("wait for other changes of customers: %w", err)
 	}
@@ -85,7 +85,7 @@ func importCustomers(ctx context.Context, tx pgx.Tx, rows CustomerRows, o notice
 	return report, nil
 }
 
-// emptyReport is one whose lists are no null in JSON.
+// emptyReport is a report with lists that are no null in JSON.
 func emptyReport() notice.ImportReport {
 	return notice.ImportReport{Rejected: []notice.Rejection{}, Reasons: []notice.RejectionReason{}, Cleared: map[string]int{}}
 }
@@ -109,8 +109,8 @@ type incoming struct {
 
 var errFile = errors.New("the file could not be read to its end")
 
-// copyTo streams the file into the temporary table incoming, and returns how many rows that holds. NULL is what a row
-// does not give, and a null among the attributes is one that is to be emptied.
+// copyTo streams the file into the temporary table incoming, and returns how many rows that holds. NULL stands
+// for a field that a row leaves out, and a null among the attributes for one that is to be emptied.
 func (in *incoming) copyTo(ctx context.Context, tx pgx.Tx) (int, error) {
 	_, err := tx.Exec(ctx, `
 		CREATE TEMPORARY TABLE incoming (
@@ -212,7 +212,7 @@ func (in *incoming) spell(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// rejectTwins rejects the rows whose id stands on an earlier line too, and returns how many they are.
+// rejectTwins rejects the rows with an id that stands on an earlier line too, and returns how many they are.
 func rejectTwins(ctx context.Context, tx pgx.Tx, report *notice.ImportReport) (n int, err error) {
 	rows, _ := tx.Query(ctx, `
 		SELECT line, first, count(*) OVER () FROM (SELECT line, min(line) OVER (PARTITION BY id) AS first FROM incoming) i
@@ -232,7 +232,7 @@ func rejectTwins(ctx context.Context, tx pgx.Tx, report *notice.ImportReport) (n
 	return n, nil
 }
 
-// mergeCustomers moves incoming into customer. What it takes away is counted in the report, by field.
+// mergeCustomers moves incoming into customer. The report counts the values that it takes away, by field.
 func mergeCustomers(ctx context.Context, tx pgx.Tx, report *notice.ImportReport) error {
 	_, err := tx.Exec(ctx, `
 		CREATE TEMPORARY TABLE merged ON COMMIT DROP AS
@@ -291,7 +291,7 @@ func countCleared(ctx context.Context, tx pgx.Tx, report *notice.ImportReport) e
 	return wrap(err, "count what a customer file takes away")
 }
 
-// retire deletes the customers who are not in the file; what they were told stays. Its error is a notice.Error where
+// retire deletes the customers who are not in the file; the notices that they were told stay. Its error is a notice.Error where
 // that would be more than most percent of all.
 func retire(ctx context.Context, tx pgx.Tx, most float64, report *notice.ImportReport) error {
 	var all, gone int

@@ -50,7 +50,7 @@ func TestImportAgainstAModel(t *testing.T) {
 	})
 }
 
-// importIntoMap does what ImportCustomers is to do with a file without malformed rows.
+// importIntoMap does the work of ImportCustomers on a map, for a file without malformed rows.
 func importIntoMap(kept map[string]notice.Customer, content []notice.CustomerRow, strict bool) notice.ImportReport {
 	r := report(notice.ImportReport{Read: len(content)})
 	changed, lines := map[string]notice.Customer{}, map[string]int{}
@@ -83,7 +83,7 @@ func importIntoMap(kept map[string]notice.Customer, content []notice.CustomerRow
 	return r
 }
 
-// apply is a customer after a row, and counts what that takes away.
+// apply is a customer after a row, and counts the values that the row takes away.
 func apply(before notice.Customer, row notice.CustomerRow, cleared map[string]int) notice.Customer {
 	c := before
 	c.ID, c.Attributes = row.Customer.ID, map[string]string{}

@@ -146,7 +146,7 @@ func TestAFileWithFewColumnsLeavesTheOthersAsTheyAre(t *testing.T) {
 	db.is(t, full)
 }
 
-// is compares a customer with what is kept.
+// is compares a customer with the one that is kept.
 func (s store) is(t *testing.T, want notice.Customer) {
 	t.Helper()
 	got, err := s.Customer(t.Context(), want.ID)

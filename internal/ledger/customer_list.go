@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Customers returns a page of the customers by id, or of those whom the page asks for; empty, never nil, where there is
+// Customers returns a page of the customers by id, or of those that the page asks for; empty, never nil, where there is
 // none.
 func (db *DB) Customers(ctx context.Context, p notice.CustomerPage) ([]notice.Customer, error) {
 	if !storable(p.After) || !storable(p.Text) {

@@ -66,8 +66,8 @@ func sameStored(a, b notice.StoredCustomer) bool {
 		a.AlternateEmailFault == b.AlternateEmailFault && maps.Equal(a.Attributes, b.Attributes)
 }
 
-// CustomerFaults lists what earlier versions kept and today's rules refuse, most of each kind at most: addresses, ids
-// with which judge finds fault, and notices' keys that differ by case alone.
+// CustomerFaults lists values that earlier versions kept and today's rules refuse, most of each kind at most. They are
+// addresses, ids with a fault by judge, and notices' keys that differ by case alone.
 func (db *DB) CustomerFaults(ctx context.Context, most int, judge func(id string) string) ([]notice.CustomerFault, error) {
 	rows, _ := db.pool.Query(ctx, `
 		SELECT id, field, fault FROM customer CROSS JOIN LATERAL (

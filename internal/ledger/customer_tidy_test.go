@@ -52,7 +52,7 @@ func TestCustomersOfAnEarlierVersionAreBroughtUpToDate(t *testing.T) {
 	if diff := cmp.Diff(want, faults); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	// Whoever corrects the address has a mailbox again.
+	// A customer with a corrected address has a mailbox again.
 	row := notice.CustomerRow{Given: notice.GivenEmail, Customer: notice.Customer{ID: "a", Email: "a@x.example"}, EmailKey: "a@x.example"}
 	if _, err := d.PatchCustomer(t.Context(), row); err != nil {
 		t.Fatal(err)

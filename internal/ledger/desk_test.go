@@ -12,7 +12,7 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// desk is a ledger with a released notice, and a second connection for what only a test may do to it.
+// desk is a ledger with a released notice, and a second connection for changes that only a test may make.
 type desk struct {
 	*ledger.DB
 	t    *testing.T
@@ -78,7 +78,7 @@ func (d *desk) send(b notice.Body) {
 	d.sendTo(b, ledger.Choice{})
 }
 
-// sendTo releases and expands a notice to whom a choice chooses.
+// sendTo releases and expands a notice to the customers of a choice.
 func (d *desk) sendTo(b notice.Body, c ledger.Choice) {
 	d.t.Helper()
 	d.sendThrough(d.DB, b, c)

@@ -21,8 +21,8 @@ import (
 //   - the note of standbys, as the promoted server has it, names that server, and was renewed within noteLasts: a backup of a standby
 //     has a note too, and its mirrors may be as old, or lost;
 //   - a living process or a mirror knows of a note;
-//   - no number of marks that a living process or a mirror knows is above the ledger's. A process whose Postgres is away tells the
-//     mirrors its own, so they are looked at followAfter after the promotion was first seen.
+//   - no number of marks that a living process or a mirror knows is above the ledger's. A process that can't reach Postgres tells
+//     the mirrors its own, so they are looked at followAfter after the promotion was first seen.
 const (
 	followAfter = 2 * time.Second
 	noteLasts   = 10 * time.Minute

@@ -33,7 +33,7 @@ type Mirror interface {
 
 // fence is the knowledge that one process has of it.
 type fence struct {
-	worker  string // who marks in this process; "" = nobody
+	worker  string // the worker that marks in this process; "" = none
 	mirrors []Mirror
 	logger  *slog.Logger
 	before  atomic.Int64 // marks that the worker had made when it was pruned, as far as it had to know

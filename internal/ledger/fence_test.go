@@ -142,7 +142,7 @@ func TestARestoredLedgerIsRecognised(t *testing.T) {
 		d := release(t, 3)
 		m := &mirror{}
 		d.must(d.worker("a", m).CompareMarks(t.Context()))
-		m.numbers = nil // a mirror that lost what it held
+		m.numbers = nil // a mirror that lost its numbers
 		w := d.worker("a", m)
 		d.must(w.CompareMarks(t.Context()))
 		d.wantNotice(notice.Sending)
@@ -271,7 +271,7 @@ func TestWhoWasConnectedBeforeTheTablesWereThereCanRelease(t *testing.T) {
 	}
 }
 
-// TestALateRefusalAfterAnUnholdHasNothingSentAgain: what left before the backup was restored is still not known.
+// TestALateRefusalAfterAnUnholdHasNothingSentAgain: the mails that left before the backup was restored are still not known.
 func TestALateRefusalAfterAnUnholdHasNothingSentAgain(t *testing.T) {
 	t.Parallel()
 	d := release(t, 2)

@@ -11,8 +11,8 @@ import (
 )
 
 // filterSQL turns a filter into a condition over "customer c" that is true or false, never NULL, for every customer.
-// The names and values of the filter are bound, never spelled out: they are appended to args, whose entries so far
-// are taken for $1 and on. Its error is a notice.Error.
+// The names and values of the filter are bound, never spelled out: they are appended to args. The entries of args so far
+// are taken for $1 and on. The error is a notice.Error.
 //
 // An absent attribute, or an empty column, is the empty text:
 //
@@ -21,10 +21,10 @@ import (
 //	language = "de" de and whatever begins with de- (RFC 4647 §3.3.1), of a list the first
 //	plan == "x"     the same bytes, whatever they are
 //	plan IN (…)     plan = holds for one of the values
-//	plan != "x"     whoever plan = "x" does not hold for, those who have none included
+//	plan != "x"     everybody that plan = "x" does not hold for, those who have none included
 //	plan < "x"      by bytes; it holds for nobody who has none, and so do <=, > and >=
-//	seats < 5       by number; it holds for nobody whose value is not a plain decimal number
-//	seats != 5      whoever seats = 5 does not hold for, those without a number included
+//	seats < 5       by number; it holds for nobody with another value than a plain decimal number
+//	seats != 5      everybody that seats = 5 does not hold for, those without a number included
 //	plan:*          has a value
 //	plan:"x"        the value contains x, letter for letter
 func filterSQL(f notice.Filter, args *[]any) (string, error) {
@@ -213,7 +213,7 @@ func numberSQL(f notice.Filter, value string, args *[]any) (string, error) {
 	} else {
 		compared += " " + bind(args, f.Value) + "::text::numeric"
 	}
-	// CASE is what keeps the cast away from other values: AND promises no order.
+	// CASE keeps the cast away from other values: AND promises no order.
 	return "(CASE WHEN " + value + " ~ '" + plainNumber + "' THEN (" + value + ")::numeric " + compared + " ELSE " + otherwise + " END)", nil
 }
 

@@ -1,6 +1,6 @@
 package ledger
 
-// What the tests look at from inside.
+// FilterSQL and HistorySQL are inner parts that the tests look at.
 var FilterSQL = filterSQL
 
 const HistorySQL = historySQL

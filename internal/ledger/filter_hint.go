@@ -18,8 +18,8 @@ const (
 	hintsChoice = 500
 )
 
-// FilterHints says of filters what is probably not meant: values that no customer has, and numbers that are compared
-// with values which are none. It is asked for a dry run.
+// FilterHints names the parts of filters that are probably not meant: values that no customer has, and numbers that are
+// compared with values which are none. It is asked for a dry run.
 func (db *DB) FilterHints(ctx context.Context, filters ...notice.Filter) ([]string, error) {
 	h := hinter{db: db, values: map[string]*notice.Filter{}, numbers: map[string]notice.Filter{}}
 	for _, f := range filters {

@@ -244,7 +244,7 @@ func drawFilter(t *rapid.T, values, attributes *rapid.Generator[string], depth i
 
 var decimal = regexp.MustCompile(`\A-?\d+(\.\d+)?\z`)
 
-// holds is what a filter means, told a second time.
+// holds is the meaning of a filter, told a second time.
 func holds(f notice.Filter, c notice.Customer) bool {
 	switch f.Op {
 	case notice.FilterAll:

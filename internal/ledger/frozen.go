@@ -24,7 +24,7 @@ func (known interned) text(b []byte) string {
 	return s
 }
 
-// frozen reads the customers of a recipient. Postgres prints jsonb in one form, so that what freeze writes can be read
+// frozen reads the customers of a recipient. Postgres prints jsonb in one form, so that the rows of freeze can be read
 // piece by piece, without reflection; a string with an escape is left to encoding/json.
 func (known interned) frozen(text []byte) ([]notice.Frozen, error) {
 	s := scanner{rest: text, known: known}

@@ -8,9 +8,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// standsSQL finds the rows (notice_id, seq) on which customer $1 stands, and those that belong to the mailbox whose
-// address key is $2; of notice $3 alone, or of all for 0. To the mailbox belong the mails to it, and the rows of those
-// whose primary it is that went to an alternate, to an address that was added, or nowhere: customers ask support about the mail that did not come.
+// standsSQL finds the rows (notice_id, seq) on which customer $1 stands, and those that belong to the mailbox with the
+// address key $2; of notice $3 alone, or of all for 0. The mails to a mailbox belong to it. So do the rows of customers
+// with this primary mailbox that went to an alternate, to an address that was added, or nowhere: customers ask support
+// about the mail that did not come.
 //
 // members_of and mails_of look into those plans alone that may have the customer or the mailbox. A plan that no notice has taken is
 // left out.
@@ -50,7 +51,7 @@ const entriesSQL = `
 const historySQL = `WITH stands AS (` + standsSQL + `)` + entriesSQL
 
 // History returns, newest first, every notice on which the customer with that external id stands, or that belongs to
-// the mailbox with that address key ("" where what was asked for is no address). It is empty, never nil, where there
+// the mailbox with that address key ("" where idOrAddress is no address). It is empty, never nil, where there
 // is none, and includes customers that have been deleted since.
 func (db *DB) History(ctx context.Context, idOrAddress string, addressKey string) ([]notice.HistoryEntry, error) {
 	return db.HistoryOf(ctx, 0, idOrAddress, addressKey)

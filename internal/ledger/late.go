@@ -8,7 +8,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// recordLate records outcomes of attempts whose lease is over. An answer that was recorded before, or that a newer
+// recordLate records outcomes of attempts after the end of their lease. An answer that was recorded before, or that a newer
 // attempt has overtaken, changes nothing; a late 250 counts in any case.
 func (db *DB) recordLate(ctx context.Context, outcomes []Outcome) error {
 	chunks := chunksOf(nil, outcomes)

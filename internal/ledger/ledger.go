@@ -34,7 +34,7 @@ type Options struct {
 	OwnRows  int           // a plan that is expected to have so many recipients has tables of its own; 100,000
 	MaxConns int32         // connections to Postgres; 8, and 2 at least: planning takes two
 
-	Worker  string        // who marks in this process; empty where nobody does
+	Worker  string        // the worker that marks in this process; empty where none does
 	Process string        // its name among the processes that are alive, which no earlier one had
 	OnlyTo  notice.OnlyTo // mailboxes that this process sends to alone
 	Mirrors []Mirror      // of the marks that workers made, outside of Postgres
@@ -101,7 +101,8 @@ func Open(ctx context.Context, url string, opts Options) (*DB, error) {
 	return db, nil
 }
 
-// Suspend has this process claim and mark nothing, or lets it again: what else it needs can't be used as it is set up.
+// Suspend has this process claim and mark nothing, or lets it again: another server that it needs can't be used as it is
+// set up.
 func (db *DB) Suspend(yes bool) { db.suspended.Store(yes) }
 
 // mayWork reports whether this process may claim and mark.
@@ -154,13 +155,13 @@ func deadlocked(err error) bool {
 	return ok && e.Code == "40P01"
 }
 
-// exec executes a statement; does says what that does, for an error.
+// exec executes a statement; does names its purpose, for an error.
 func exec(ctx context.Context, tx pgx.Tx, does, sql string, args ...any) error {
 	_, err := tx.Exec(ctx, sql, args...)
 	return wrap(err, "%s", does)
 }
 
-// wrap adds to an error, if it is one, what was being done.
+// wrap adds to an error, if it is one, the act that failed.
 func wrap(err error, does string, args ...any) error {
 	if err == nil {
 		return nil

@@ -91,8 +91,8 @@ func TestAChunkWithAMarkIsOpen(t *testing.T) {
 	d.wantNotice(notice.Sent)
 }
 
-// TestAnOutcomeAfterTheChunkWasGivenBackIsCounted is a worker whose drain is over while its answer is being written:
-// the epoch is still its own, the lease is not.
+// TestAnOutcomeAfterTheChunkWasGivenBackIsCounted is a worker with a drain that ends while its answer is being
+// written: the epoch is still its own, the lease is not.
 func TestAnOutcomeAfterTheChunkWasGivenBackIsCounted(t *testing.T) {
 	t.Parallel()
 	d := release(t, 1)
@@ -119,7 +119,7 @@ func TestWhatACancelledNoticeOwesIsFoundWheneverItIsDue(t *testing.T) {
 	d.wantCounts(map[string]int{"cancelled": 1})
 }
 
-// TestChunksOfANoticeAreClosedAtOnce is what a worker does after a pause: it gives back all that it holds.
+// TestChunksOfANoticeAreClosedAtOnce as by a worker after a pause: it gives back all that it holds.
 func TestChunksOfANoticeAreClosedAtOnce(t *testing.T) {
 	t.Parallel()
 	const chunks = 12
@@ -184,8 +184,8 @@ func TestADraftIsPutByManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestNoticesOfAnIncidentAreReleasedWhileTheyAreExpanded has each release supersede what the others owe, while workers
-// make their deliveries and give chunks back.
+// TestNoticesOfAnIncidentAreReleasedWhileTheyAreExpanded has each release supersede the deliveries that the others owe,
+// while workers make theirs and give chunks back.
 func TestNoticesOfAnIncidentAreReleasedWhileTheyAreExpanded(t *testing.T) {
 	t.Parallel()
 	d := open(t)
@@ -262,7 +262,7 @@ func TestALaterNoticeBeginsWhileOthersChangeBoth(t *testing.T) {
 	}
 }
 
-// waiting waits until so many sessions wait for a lock, or something is done, whose error stays to be read.
+// waiting waits until so many sessions wait for a lock, or something is done; its error stays to be read.
 func (d *desk) waiting(n int, done chan error) {
 	d.t.Helper()
 	for have := 0; have < n; {

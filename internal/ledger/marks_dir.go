@@ -40,7 +40,7 @@ func (d MarksDir) Marks(_ context.Context, ledger string) (map[string]int64, err
 			return nil, fmt.Errorf("read the marks: %w", err)
 		}
 		if len(text) == 0 {
-			continue // what a power cut can leave of a file that was being made
+			continue // a power cut can leave this of a file that was being made
 		}
 		if numbers[worker], err = strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err != nil {
 			return nil, fmt.Errorf("%s holds no number: %w", e.Name(), err)

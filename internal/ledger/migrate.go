@@ -130,7 +130,7 @@ func Migrate(ctx context.Context, url string) (applied int, err error) {
 			return len(done), err
 		}
 	}
-	// Whoever was connected before the tables were there has not done this.
+	// Processes that connected before the tables were there have not done this.
 	if _, err := conn.ExecContext(ctx, identifySQL); err != nil {
 		return len(done), fmt.Errorf("note the database that the ledger stands in: %w", err)
 	}

@@ -112,7 +112,7 @@ func (p *partBench) send(key string, c ledger.Choice, measured bool) {
 	p.last = id
 }
 
-// deliver does what four workers of the queue do, and the writer with them.
+// deliver does the work of four workers of the queue, and of the writer with them.
 func (p *partBench) deliver(ctx context.Context, id int64) error {
 	rows, _ := p.pool.Query(ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY lo`, id)
 	var chunk int64
@@ -162,7 +162,7 @@ func (p *partBench) deliverChunk(ctx context.Context, chunk int64) error {
 	return err
 }
 
-// look asks what operators ask, of the notice that was sent last; each is the median of nine.
+// look asks the questions of operators, about the notice that was sent last; each is the median of nine.
 func (p *partBench) look(nth int) {
 	ctx := p.b.Context()
 	middle := *benchRows / 2

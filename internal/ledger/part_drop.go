@@ -28,7 +28,7 @@ func letGo(ctx context.Context, tx pgx.Tx, plan int64) (going bool, err error) {
 }
 
 // dropParts drops the parts that go: their tables are detached, which no reader or writer of others waits for, and dropped. It can be
-// repeated after a break. One whose rows somebody still reads is left to a later call, and so is all of it while another process does it.
+// repeated after a break. A part that somebody still reads is left to a later call, and so is all of it while another process does it.
 func (db *DB) dropParts(ctx context.Context) (dropped int, err error) {
 	// The last part says where the next one begins.
 	if err := db.inTx(ctx, func(tx pgx.Tx) error { return followLastPart(ctx, tx) }); err != nil {
@@ -65,7 +65,7 @@ func (db *DB) dropParts(ctx context.Context) (dropped int, err error) {
 	return dropped, nil
 }
 
-// releaseLocks lets go of what a session has locked, or ends the session.
+// releaseLocks lets go of all locks of a session, or ends the session.
 func releaseLocks(ctx context.Context, conn *pgxpool.Conn) {
 	if _, err := conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock_all()`); err != nil {
 		_ = conn.Conn().Close(context.WithoutCancel(ctx))

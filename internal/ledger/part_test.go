@@ -14,7 +14,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// inParts is a desk whose plans of five recipients and more have tables of their own.
+// inParts is a desk where plans of five recipients and more have tables of their own.
 func inParts(t *testing.T, customers int) *desk {
 	t.Helper()
 	d := open(t)

@@ -13,7 +13,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Audience says who is to be told, and how what is found is judged.
+// Audience says who is to be told, and how the recipients that are found are judged.
 type Audience struct {
 	Body            notice.Body // that of the draft which was looked at
 	Choice          Choice
@@ -24,7 +24,7 @@ type Audience struct {
 	Match func(want string) (text string, exact bool)
 	// Each is called for every recipient to be mailed, in the order of seq. Its error ends the planning.
 	Each func(r notice.Recipient, text string) error
-	// Also, where it is there, is called for a recipient whose mail may be that of a newcomer in the end, as one.
+	// Also, where it is there, is called for a recipient who may get the mail of a newcomer in the end, as one.
 	Also func(r notice.Recipient, text string) error
 	// Pins, where there are any, number the compiled mails that Freeze keeps with the plan.
 	Pins Pins
@@ -36,13 +36,13 @@ type Audience struct {
 	Earlier []notice.Earlier
 	// Amends is the number of the notice that the draft is to stop: the plan has its rows. 0: the draft is no amendment.
 	Amends int64
-	// Unseen says that nobody will look at the plan: what it is compared with is left out.
+	// Unseen says that nobody will look at the plan: its comparison with an earlier notice is left out.
 	Unseen bool
 	// Progress, where there is one, is told now and then how many of all customers have been planned.
 	Progress func(customers int)
 }
 
-// errDryRun rolls back what was only tried.
+// errDryRun rolls back changes that were only tried.
 var errDryRun = errors.New("dry run")
 
 // Plan is the dry run of a body: it does all that Freeze does, but keeps nothing.
@@ -131,8 +131,8 @@ func lookAround(ctx context.Context, tx, read pgx.Tx, a Audience, p *notice.Plan
 }
 
 // planning calls f with a transaction that keeps erasures waiting, and one that reads in a single snapshot, taken after
-// the first has its lock. Both connections are there before anything is locked: else what waits for the lock could
-// hold the connection that its holder waits for.
+// the first has its lock. Both connections are there before anything is locked: else a transaction that waits for the
+// lock could hold the connection that the lock's holder waits for.
 func (db *DB) planning(ctx context.Context, f func(tx, read pgx.Tx) error) error {
 	return db.withPlanners(ctx, func(writer, reader *pgxpool.Conn) error { return db.plan(ctx, writer, reader, f) })
 }

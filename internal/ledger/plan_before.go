@@ -34,7 +34,7 @@ func previous(ctx context.Context, tx pgx.Tx, b notice.Body) (*before, error) {
 	return &o, nil
 }
 
-// comparable reports whether there is one whose rows are still there.
+// comparable reports whether there is one that still has its rows.
 func (o *before) comparable() bool { return o != nil && o.RowsDroppedAt == nil }
 
 // compare returns the difference between it and the planned mailboxes, which a statement selects.

@@ -13,8 +13,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Drift says how what would go now differs from a plan of a draft, which was shown and does not stand any more. It plans
-// anew, and keeps nothing. It returns nil where the rows of that plan are not known, or not any more.
+// Drift counts how the mails that would go now differ from a plan of a draft, which was shown and does not stand any
+// more. It plans anew, and keeps nothing. It returns nil where the rows of that plan are not known, or not any more.
 func (db *DB) Drift(ctx context.Context, id int64, a Audience, digest string) (d *notice.Drift, err error) {
 	sum, err := hex.DecodeString(digest)
 	if err != nil {
@@ -63,7 +63,7 @@ func (db *DB) Drift(ctx context.Context, id int64, a Audience, digest string) (d
 // driftBetween compares two plans of a notice, customer by customer.
 func driftBetween(ctx context.Context, tx pgx.Tx, shown, now int64) (*notice.Drift, error) {
 	d := notice.Drift{Examples: map[string][]string{}}
-	// Who was erased can't be named.
+	// Customers that were erased can't be named.
 	if err := tx.QueryRow(ctx, inPlan(shown, `SELECT coalesce(sum(erased), 0) FROM recipient WHERE plan_id = {plan}`)).Scan(&d.Lost); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ const audienceSQL = `
 // Broken says which mailboxes are down: their customers are reached at their alternates.
 type Broken struct {
 	Domains []string      // A-labels, lower-cased
-	Filter  notice.Filter // the primary mailboxes of the customers for whom it holds, whoever shares them; zero: of nobody
+	Filter  notice.Filter // the primary mailboxes of the customers that it holds for, shared ones too; zero: of nobody
 }
 
 // turning is the part of audienceSQL that says who is told at the alternate.

@@ -26,8 +26,9 @@ const windowsSQL = `
 	WHERE i.key = $1 AND n.key <> $2 AND n.plan_id IS NOT NULL
 		AND n.body->>'phase' IN ('` + notice.PhaseScheduled + `', '` + notice.PhaseRescheduled + `', '` + notice.PhaseReminder + `')`
 
-// layOutTold returns the expression that marks newcomers to a moved maintenance; that of any other notice is empty for everybody. It fills "told" with
-// those who were told of the windows before, or are to be. Nobody is a newcomer where the rows of an earlier notice were dropped: who stood on them is not known any more.
+// layOutTold returns the expression that marks newcomers to a moved maintenance; that of any other notice is empty for everybody.
+// It fills "told" with those who were told of the windows before, or are to be. Nobody is a newcomer where the rows of an earlier
+// notice were dropped: their customers are not known any more.
 func layOutTold(ctx context.Context, tx pgx.Tx, b notice.Body) (newcomer string, err error) {
 	const nobody = `''`
 	if b.Phase != notice.PhaseRescheduled {
@@ -68,8 +69,8 @@ func asNewcomer(r notice.Recipient) notice.Recipient {
 	return r
 }
 
-// markUntold finds the newcomers among the recipients whom earlier notices owed the old windows when the plan was made, now that a notice has
-// superseded them: those of a mailbox where none has arrived, nor may have. The chunks of all of them are locked.
+// markUntold finds the newcomers among the recipients that earlier notices owed the old windows when the plan was made, now that a
+// notice has superseded these: those of a mailbox where none has arrived, nor may have. The chunks of all of them are locked.
 func markUntold(ctx context.Context, tx pgx.Tx, n Notice) error {
 	var some bool
 	if err := tx.QueryRow(ctx, `SELECT owed_old > 0 FROM notice n JOIN plan p ON p.id = n.plan_id WHERE n.id = $1`, n.ID).Scan(&some); err != nil || !some {

@@ -25,7 +25,7 @@ const surveyBatch = 4000
 // it, and one for each customer without a usable mailbox. Those who are not to be mailed come first.
 type survey struct {
 	audience Audience
-	amended  amended                // the notice whose rows are taken; zero: none
+	amended  amended                // the notice that gives its rows; zero: none
 	texts    map[string]notice.Text // the draft's, a part of the digest
 	rows     keeper
 	pins     Pins // nil: none are wanted

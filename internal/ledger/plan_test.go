@@ -292,7 +292,7 @@ func TestTheRowsOfDroppedPlansGo(t *testing.T) {
 		}
 	}
 	collect()
-	kept(2) // what was dropped last can still be compared
+	kept(2) // the plan that was dropped last can still be compared
 	if drift, err := d.Drift(t.Context(), d.id, all(b), first); err != nil || drift != nil {
 		t.Errorf("of a plan whose rows are gone: %v, %v", drift, err)
 	}

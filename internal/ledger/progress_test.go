@@ -8,7 +8,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestProgressOfANotice: what relays took adds up to what was sent, by relay and by domain; a failed mail left nowhere.
+// TestProgressOfANotice: the mails that relays took add up to those that were sent, by relay and by domain; a failed mail
+// left nowhere.
 func TestProgressOfANotice(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -110,7 +110,7 @@ func TestALateAnswer(t *testing.T) {
 			d.closeChunk(b)
 			d.wantNotice(notice.Sent)
 			d.answer(attempt(a, 0), tt.state, tt.code)
-			d.answer(attempt(a, 0), tt.state, tt.code) // once more: a commit whose acknowledgement was lost
+			d.answer(attempt(a, 0), tt.state, tt.code) // once more: a commit with a lost acknowledgement
 			d.wantState(0, tt.want)
 			d.wantCounts(map[string]int{tt.want.String(): 1})
 			if tt.want == notice.DeliveryDeferred {
@@ -122,7 +122,7 @@ func TestALateAnswer(t *testing.T) {
 	}
 }
 
-// requeued returns a notice whose only delivery was left uncertain by attempt a and requeued by an operator.
+// requeued returns a notice with one delivery, which attempt a left uncertain and an operator requeued.
 func requeued(t *testing.T) (d *desk, a ledger.Attempt) {
 	d = release(t, 1)
 	c := d.claim("a")
@@ -301,7 +301,8 @@ func TestTheSweepFindsWhatAWorkerLeft(t *testing.T) {
 	}
 }
 
-// What a holder could not begin it gives back with a time: the chunk rests, and the deliveries were not tried.
+// TestAChunkThatIsGivenBackRests: a holder gives back deliveries that it could not begin, with a time. The chunk rests, and
+// the deliveries were not tried.
 func TestAChunkThatIsGivenBackRests(t *testing.T) {
 	t.Parallel()
 	d := release(t, 2)

@@ -48,7 +48,7 @@ func (d *desk) reconcile(r ledger.Reconciliation, want ledger.Reconciled) {
 	}
 }
 
-// acts lists who did what to the notice, the release left out.
+// acts lists the acts about the notice with their actors, the release left out.
 func (d *desk) acts() (all []string) {
 	d.t.Helper()
 	rows, err := d.pool.Query(d.t.Context(), `SELECT who || ': ' || what || ': ' || detail FROM act WHERE notice_id = $1 AND what <> 'release' ORDER BY id`, d.id)
@@ -246,7 +246,7 @@ func TestReconcileRefuses(t *testing.T) {
 func TestAfterARestoreALogMustCoverAllSinceTheRelease(t *testing.T) {
 	t.Parallel()
 	d := release(t, 1)
-	// As unhold leaves what a restored ledger owes: an attempt that is not known, and a gate from now on.
+	// As unhold leaves the deliveries of a restored ledger: an attempt that is not known, and a gate from now on.
 	d.exec(`INSERT INTO outcome (notice_id, seq, state) VALUES ($1, 0, 5)`, d.id)
 	d.exec(`UPDATE chunk SET counts = '{0,0,0,0,0,1,0,0,0}' WHERE notice_id = $1`, d.id)
 	d.exec(`UPDATE notice SET released_at = released_at - interval '1 hour' WHERE id = $1`, d.id)

@@ -26,12 +26,12 @@ type RelayedResult struct {
 	Settled   int      `json:"settled"`   // uncertain → sent
 	Delivered int      `json:"delivered"` // now known to be taken by the recipient's server
 	Unknown   int      `json:"unknown"`   // no mails of this ledger
-	Open      []string `json:"open"`      // Message-IDs of deliveries whose answer is not recorded yet: say it again later
+	Open      []string `json:"open"`      // Message-IDs of deliveries without a recorded answer so far: say it again later
 }
 
-// Relayed records the words of a relay's log. An uncertain delivery whose attempt they fit becomes sent; one that is sent keeps
-// when the recipient's server took it, and which that was, the first time. Nothing else changes, and to say the same again does no
-// harm.
+// Relayed records the words of a relay's log. An uncertain delivery becomes sent where they fit its attempt. One that is
+// sent keeps the time at which the recipient's server took it, and the server, the first time. Nothing else changes, and to
+// say the same again does no harm.
 func (db *DB) Relayed(ctx context.Context, words []Relayed, who string) (done RelayedResult, err error) {
 	done.Open = []string{}
 	of, known, err := db.noticesOf(ctx, words)

@@ -28,7 +28,7 @@ type Press struct {
 	Approval      *Approval // nil: it is not approved
 	Canary        int       // as of notice.Releasing
 
-	releasedBy, approvedBy, override string // what stays with the notice
+	releasedBy, approvedBy, override string // these stay with the notice
 }
 
 // pressTries is how often a release plans anew where its plan was replaced or dropped before it could take it.

@@ -14,8 +14,8 @@ import (
 // A reminder is a notice that the release of another one makes, and that waits for its time: its audience is resolved when it leaves,
 // and it expires when its window begins. Its body names the other notice (reminder_of).
 
-// remind makes the reminders of a notice that is being released, in that transaction. One whose time is past, or comes before the
-// notice itself leaves, is not made. mailed is how many recipients the notice has.
+// remind makes the reminders of a notice that is being released, in that transaction. A reminder is not made where its time
+// is past, or comes before the notice itself leaves. mailed is how many recipients the notice has.
 func remind(ctx context.Context, tx pgx.Tx, n Notice, press Press, mailed int) error {
 	most := notice.MostReminded(mailed)
 	if press.approvedBy == "" && press.ApproveFrom > mailed { // a release that wanted no approval has no reminder that would
@@ -80,7 +80,7 @@ func endedBy(ctx context.Context, tx pgx.Tx, n Notice) ([]int64, error) {
 	return ids, wrap(err, "look for reminders that notice %d ends", n.ID)
 }
 
-// endReminders cancels locked reminders for good, whose chunks are locked, too.
+// endReminders cancels locked reminders for good; their chunks are locked, too.
 func endReminders(ctx context.Context, tx pgx.Tx, ids []int64, by string) error {
 	if len(ids) == 0 {
 		return nil

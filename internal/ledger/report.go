@@ -11,7 +11,7 @@ import (
 	"tocsin/internal/notice"
 )
 
-// deliveryColumns are what scanDelivery scans, of delivery d with its recipient r of notice n. An erased customer is still
+// deliveryColumns are the columns for scanDelivery, of delivery d with its recipient r of notice n. An erased customer is still
 // counted on the row.
 const deliveryColumns = `
 	n.message_token, n.message_domain, r.seq, r.address,
@@ -22,7 +22,7 @@ const deliveryColumns = `
 	CASE WHEN r.role = 'added' THEN coalesce((SELECT added_by FROM added WHERE plan_id = r.plan_id AND seq = r.seq), '') ELSE '' END`
 
 // reportSQL reads the rows of notice $1, with the plan {plan}, after seq $2, by seq; with a state, $3, those alone. It goes from chunk to chunk
-// in their order, and leaves out those whose counts say that they have none in that state; a leased one is looked at.
+// in their order, and leaves out those with no delivery in that state by their counts; a leased one is looked at.
 // Each row's partners are look-ups by key, which OFFSET 0 keeps them: planned as joins on statistics that did not know
 // the notice, they read all of it for each row.
 var reportSQL = `
@@ -59,8 +59,8 @@ func scanDelivery(row pgx.CollectableRow, before ...any) (d notice.Delivery, err
 }
 
 // Deliveries returns a page of a notice's report, by seq; empty, never nil, where there is nothing more. All of a
-// page is of one moment. A search finds what History finds: also the row of a mailbox's owner whose mail went to an
-// alternate or nowhere.
+// page is of one moment. A search finds the rows that History finds: also that of a mailbox's owner where the mail
+// went to an alternate or nowhere.
 func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryPage) ([]notice.Delivery, error) {
 	query, args := reportSQL+` LIMIT $4`, []any{noticeID, p.After, p.State, max(p.Limit, 0)}
 	if p.Search != "" {

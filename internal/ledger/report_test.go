@@ -13,8 +13,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// seed keeps a released notice. The recipient of seq i is customer c<i> at m<i>@x.example, but for what the caller
-// changes before it is laid out.
+// seed keeps a released notice. The recipient of seq i is customer c<i> at m<i>@x.example, but for changes of the
+// caller before it is laid out.
 func (s store) seed(t testing.TB, key string, released time.Time, recipients int) (id int64) {
 	t.Helper()
 	id = s.freeze(t, key, released, recipients)
@@ -58,7 +58,7 @@ func (s store) lay(t testing.TB, id int64) {
 	s.recount(t, id)
 }
 
-// recount has the counts of a notice's chunks agree with what a test did to them.
+// recount has the counts of a notice's chunks agree with the changes of a test.
 func (s store) recount(t testing.TB, id int64) {
 	t.Helper()
 	s.exec(t, `UPDATE chunk SET counts = (SELECT array_agg((SELECT count(*)::int FROM delivery d WHERE d.chunk_id = chunk.id AND d.state = s) ORDER BY s)
@@ -265,7 +265,8 @@ func TestNoticesComeByNumberInPages(t *testing.T) {
 	}
 }
 
-// TestAQueryForStatesReadsNoAnswers: a chunk whose mails left one by one has 256 rows of them, which each delivery would read.
+// TestAQueryForStatesReadsNoAnswers: where the mails of a chunk left one by one, it has 256 rows of them, which each
+// delivery would read.
 func TestAQueryForStatesReadsNoAnswers(t *testing.T) {
 	t.Parallel()
 	d := release(t, 2)

@@ -14,8 +14,8 @@ import (
 // retainSlice is how many rows one transaction drops.
 const retainSlice = 5000
 
-// DropOldRows drops the rows of a notice, or a slice of them, of those that are finished and whose last mail left, or was to leave, longer
-// ago than keep; more says that there may be more to drop. The sums of a notice are kept first, in the notice itself,
+// DropOldRows drops the rows of a notice, or a slice of them. It takes finished notices where the last mail left, or was
+// to leave, longer ago than keep; more says that there may be more to drop. The sums of a notice are kept first, in the notice itself,
 // so that its status stays the same; its key stays taken. Rows that are still uncertain go too: so long afterwards no
 // relay's log can tell. Where a part has no other rows, it goes as a whole. Several may drop at once.
 func (db *DB) DropOldRows(ctx context.Context, keep time.Duration) (rows int, more bool, err error) {

@@ -9,7 +9,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// CustomersNamed returns customers by id whose name begins with a text, in any case; empty, never nil, where there is none.
+// CustomersNamed returns the customers with names that begin with a text, in any case, by id; empty, never nil, where
+// there is none.
 func (db *DB) CustomersNamed(ctx context.Context, begin string, limit int) ([]notice.Customer, error) {
 	if !storable(begin) || begin == "" {
 		return []notice.Customer{}, nil
@@ -61,7 +62,7 @@ func (db *DB) FindQueueID(ctx context.Context, id string, noticeID int64) (notic
 	return noticeIDs, seqs, wrap(err, "look for the id of a relay's queue")
 }
 
-// Timeline returns what happened to a delivery, the oldest event first. Of attempts that were not the last, the ledger keeps the
+// Timeline returns the events of a delivery, the oldest first. Of attempts that were not the last, the ledger keeps the
 // number alone.
 func (db *DB) Timeline(ctx context.Context, noticeID int64, seq int) ([]notice.Event, error) {
 	rows, _ := db.pool.Query(ctx, `

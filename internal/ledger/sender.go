@@ -51,7 +51,7 @@ func (db *DB) Agree(ctx context.Context) error {
 	return nil
 }
 
-// Resign takes back what Agree said: the process sends no more.
+// Resign takes back the word of Agree: the process sends no more.
 func (db *DB) Resign(ctx context.Context) error {
 	_, err := db.pool.Exec(ctx, `DELETE FROM sender WHERE process = $1`, db.opts.Process)
 	return wrap(err, "say that this process sends no more")

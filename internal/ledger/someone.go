@@ -45,7 +45,7 @@ func (db *DB) Someone(ctx context.Context, c Choice, language string, skip int) 
 	return who, wrap(err, "look for a customer of an audience")
 }
 
-// soon reads what a choice is of, and gives up where a statement takes too long.
+// soon reads the customers of a choice, and gives up where a statement takes too long.
 func (db *DB) soon(ctx context.Context, c Choice, read func(pgx.Tx) error) (late bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf(`SET LOCAL statement_timeout = %d`, glanceTimeout.Milliseconds())); err != nil {

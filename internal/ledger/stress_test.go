@@ -23,7 +23,7 @@ type relay struct {
 	// corrected says of each mail of an amendment whether it was the correction.
 	corrected map[owed]bool
 	amends    bool  // each notice amends the one before
-	newest    int64 // the last notice whose release has returned
+	newest    int64 // the last notice with a release that has returned
 	wrong     []string
 }
 
@@ -65,7 +65,7 @@ func (r *relay) granted(a ledger.Attempt, due ledger.Due) {
 	}
 }
 
-// latest is the last notice whose release has returned: no mark of an earlier one that is asked from now on is given.
+// latest is the last notice with a release that has returned: no mark of an earlier one that is asked from now on is given.
 func (r *relay) latest() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -204,7 +204,7 @@ func record(ctx context.Context, d *desk, r *relay, o ledger.Outcome) {
 	r.mu.Unlock()
 }
 
-// wantCounted checks that every chunk counts what it holds, and that the relay saw nothing wrong.
+// wantCounted checks that every chunk counts its deliveries right, and that the relay saw nothing wrong.
 func (d *desk) wantCounted(r *relay) {
 	d.t.Helper()
 	var wrong int

@@ -79,8 +79,8 @@ func (db *DB) SuppressionsOf(ctx context.Context, key string) ([]notice.Suppress
 }
 
 // Suppress puts an entry on the list, or gives the one of its scope another reason, and returns the entry and whether it is new.
-// One for every notice takes the place of those that are narrower; beside it there is none, since to narrow it is to mail an address
-// again: that is a notice.Error of class conflict. The entries of readers stay.
+// One for every notice takes the place of those that are narrower, and none can join it: to narrow it is to mail an address
+// again, so that is a notice.Error of class conflict. The entries of readers stay.
 func (db *DB) Suppress(ctx context.Context, row notice.SuppressionRow, who string) (s notice.Suppression, created bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		s, created, err = suppressOne(ctx, tx, row, who)
@@ -141,7 +141,7 @@ func hide(ctx context.Context, tx pgx.Tx, keys []string) error {
 
 // Unsuppress takes an address key off the list, in clear or as a hash, or an entry for a domain. An entry of the reader's own stays.
 // It is a notice.Error of class not_found where the key does not stand there, and of class conflict where only its reader put it
-// there, and for an address whose whole domain stands there: it would get no mail afterwards either.
+// there. So it is for an address where the whole domain stands there: it would get no mail afterwards either.
 func (db *DB) Unsuppress(ctx context.Context, key string) error {
 	if !strings.HasPrefix(key, domainPrefix) {
 		var whole int64

@@ -84,7 +84,7 @@ func TestWhatIsSuppressedAfterTheReleaseIsNotMarkedAnyMore(t *testing.T) {
 	if d.mark(attempt(c, 1)) {
 		t.Error("it was marked in a claim of before")
 	}
-	d.answer(attempt(c, 4), notice.DeliveryDeferred, 451) // what was marked before has its answer, and no next try
+	d.answer(attempt(c, 4), notice.DeliveryDeferred, 451) // a mail that was marked before has its answer, and no next try
 	d.answer(attempt(c, 5), notice.DeliverySent, 250)
 	d.closeChunk(c)
 	d.deliver()
@@ -104,7 +104,7 @@ func TestWhatIsSuppressedAfterTheReleaseIsNotMarkedAnyMore(t *testing.T) {
 	d.wantCounts(map[string]int{"sent": 3, "suppressed": 1, "cancelled": 2})
 }
 
-// TestTheListIsAskedAtEachClaim for what was put on it while a release was being made.
+// TestTheListIsAskedAtEachClaim for entries that came while a release was being made.
 func TestTheListIsAskedAtEachClaim(t *testing.T) {
 	t.Parallel()
 	d := release(t, 2)
@@ -217,7 +217,7 @@ func TestAnErasedEntryKeepsItsScope(t *testing.T) {
 	}
 }
 
-// TestAFileWidensAnEntryAndNeverNarrowsOne and a wider one stops what is owed, as a new one does.
+// TestAFileWidensAnEntryAndNeverNarrowsOne and a wider one stops the deliveries that are owed, as a new one does.
 func TestAFileWidensAnEntryAndNeverNarrowsOne(t *testing.T) {
 	t.Parallel()
 	d := release(t, 3)

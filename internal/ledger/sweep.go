@@ -47,8 +47,8 @@ func (c DueChunk) Generation() string {
 	return fmt.Sprintf("%d.%d", c.Epoch, doubled+int(c.Overdue/(15*time.Minute)))
 }
 
-// sweepTurns is how many chunks of one notice a sweep brings. The queue is first in, first out: with so few in it, what
-// is released during a large mailing has its turn within a second or two.
+// sweepTurns is how many chunks of one notice a sweep brings. The queue is first in, first out: with so few in it, a
+// notice that is released during a large mailing has its turn within a second or two.
 const sweepTurns = 64
 
 // sweepLimit is how many urgent chunks a sweep brings, and how many others.
@@ -100,7 +100,7 @@ func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	return w, err
 }
 
-// moreAfter is when a sweep that left something out is to be repeated: workers have taken what it brought by then.
+// moreAfter is when a sweep that left something out is to be repeated: workers have taken the chunks that it brought by then.
 const moreAfter = 200 * time.Millisecond
 
 // nextDue is how long it takes until something more falls due; below zero when nothing is known to.

@@ -8,8 +8,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// A mailing with more chunks than a sweep brings keeps back neither what is urgent nor another notice's chunk that was
-// given back.
+// TestALargeMailingStarvesNoOtherNotice: a mailing with more chunks than a sweep brings keeps back neither an urgent notice
+// nor another notice's chunk that was given back.
 func TestALargeMailingStarvesNoOtherNotice(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -22,8 +22,8 @@ import (
 // rowsVersion is the last schema in which each delivery was a row.
 const rowsVersion = 4
 
-// rowsLedger returns a ledger of the version before, with two released notices in whose rows every state stands: the
-// second is cancelled, and its expansion was broken off.
+// rowsLedger returns a ledger of the version before, with two released notices and every state in their rows. The second
+// is cancelled, and its expansion was broken off.
 func rowsLedger(t *testing.T, rows int) *desk {
 	t.Helper()
 	url := testkit.EmptyPostgres(t)
@@ -57,7 +57,7 @@ func rowsLedger(t *testing.T, rows int) *desk {
 		d.exec(`INSERT INTO recipient (notice_id, seq, address_key, address, role, reason, text, language, time_zone, customers)
 			SELECT $1, i, CASE WHEN i % 50 <> 49 THEN 'm' || i || '@example.com' END, 'm' || i || '@example.com', 'primary', CASE WHEN i % 50 = 49 THEN 'no_address' ELSE '' END,
 				'en', 'en', '', jsonb_build_array(jsonb_build_object('id', 'c' || i, 'name', '', 'attributes', '{}'::jsonb)) FROM generate_series(0, $2::int - 1) i`, d.id, rows)
-		// 0 queued … 8 bounced, by seq, in the one that is sending; in the other what can be in a cancelled one.
+		// 0 queued … 8 bounced, by seq, in the one that is sending; in the other those that a cancelled one can have.
 		d.exec(`INSERT INTO delivery (notice_id, seq, address_key, state, tries, code, epoch, unresolved, dot_by, owed_at, due_at, at, sent_at, reason, relay, enhanced, reply)
 			SELECT r.notice_id, r.seq, r.address_key, s, CASE WHEN s IN (0, 6) THEN 0 ELSE 2 END, CASE s WHEN 2 THEN 250 WHEN 3 THEN 451 WHEN 4 THEN 550 ELSE 0 END,
 				CASE WHEN s IN (0, 6) THEN 0 ELSE 1000 END, CASE WHEN s = 5 AND r.seq % 2 = 0 THEN 900 ELSE 0 END, n.released_at + interval '20 seconds', n.released_at, n.released_at, n.released_at + interval '10 seconds',
@@ -74,7 +74,7 @@ func rowsLedger(t *testing.T, rows int) *desk {
 	return d
 }
 
-// told lists what a report says of each delivery, in the words of either schema.
+// reported lists the rows of a report, in the words of either schema.
 func (d *desk) reported(sql string) (all []string) {
 	d.t.Helper()
 	all, err := collectStrings(d, sql)
@@ -173,7 +173,7 @@ func TestTheUpgradeCarriesEveryRowOver(t *testing.T) {
 		t.Errorf("the files of recipients and members:\n%s", diff)
 	}
 
-	// The counts add up, and a claim brings what is owed, and nothing else.
+	// The counts add up, and a claim brings the owed deliveries, and nothing else.
 	db, err := ledger.Open(t.Context(), d.url, ledger.Options{})
 	d.must(err)
 	t.Cleanup(db.Close)

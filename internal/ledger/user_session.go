@@ -51,7 +51,8 @@ func (db *DB) TakeLink(ctx context.Context, link, session [32]byte) (u notice.Us
 	return db.BeginSession(ctx, name, session, "link")
 }
 
-// Federate begins a session of the person whom an OpenID Connect issuer vouches for. At the first one it adds them; at each it takes over their role.
+// Federate begins a session of the person that an OpenID Connect issuer vouches for. At the first one it adds them; at each it
+// takes over their role.
 func (db *DB) Federate(ctx context.Context, u notice.User, subject string, session [32]byte) (notice.User, error) {
 	err := db.inTx(ctx, func(tx pgx.Tx) error {
 		var known notice.User
