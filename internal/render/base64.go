@@ -11,7 +11,8 @@ const wholeLine = base64Line / 4 * 3
 // fewLines is how long a text is, in bytes, before it is worth being encoded before the values are known.
 const fewLines = 3 * wholeLine
 
-// base64 writes pieces as base64, by way of plain. A text that was encoded before begins a line, after a shorter one for all before it.
+// base64 writes pieces as base64, by way of plain. A text that was encoded before begins a line, after a shorter one
+// for all before it.
 func (w *writer) base64(plain *writer, pieces []piece, values []result, field func(*writer, field)) {
 	*plain = writer{buf: plain.buf[:0], plain: true, crlf: true, scratch: plain.scratch}
 	col := 0
@@ -49,8 +50,9 @@ func (w *writer) lines(plain []byte, col int) {
 	}
 }
 
-// encodeConstants encodes the subject and the long texts of parts in base64 that are the same for all recipients. How a text is
-// encoded depends on how many bytes are before it, and three of those lengths differ. Parts of earlier versions stay as they were.
+// encodeConstants encodes the subject and the long texts of parts in base64 that are the same for all recipients. How a
+// text is encoded depends on how many bytes are before it, and three of those lengths differ. Parts of earlier versions
+// stay as they were.
 func (m *Mail) encodeConstants() {
 	if m.subject = m.oneSubject(); m.subject != nil {
 		var w writer

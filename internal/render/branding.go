@@ -33,7 +33,8 @@ type Logo struct {
 // defaultLink is the colour of links that no branding has: contrast 6.6 on white.
 const defaultLink = "#0b5cad"
 
-// pageColour is behind the card and the footer of the built-in layout: links are legible on it, and then on the white card too.
+// pageColour is behind the card and the footer of the built-in layout: links are legible on it, and then on the white
+// card too.
 const pageColour = "#eef0f2"
 
 // The most that a branding says.

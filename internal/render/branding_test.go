@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestALogoAndAFooterGoWithEachMail: the logo as a part next to the page, the footer in the reader's language, else the one for all.
+// TestALogoAndAFooterGoWithEachMail: the logo as a part next to the page, the footer in the reader's language, else the
+// one for all.
 func TestALogoAndAFooterGoWithEachMail(t *testing.T) {
 	t.Parallel()
 	s := builtin().Branded(Branding{Header: "#102a43", HeaderText: "#ffffff", Logo: &Logo{Content: []byte("GIF89a"), Kind: "image/gif", Width: 120, Height: 40},

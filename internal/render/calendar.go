@@ -137,7 +137,8 @@ func (c *calendar) date(e *ics.VEvent, w [2]int, st *Stamp) {
 	e.SetSequence(cmp.Or(st.Revision, max(0, int(st.Date.Sub(sequenceEpoch)/time.Second))))
 }
 
-// uid names the event of a window, by its place in the announcement, for an account: the same in each notice of the maintenance.
+// uid names the event of a window, by its place in the announcement, for an account: the same in each notice of the
+// maintenance.
 func (c *calendar) uid(window int, account string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %q", c.ID, window, account))
 	_, domain, _ := strings.Cut(c.Sender, "@")

@@ -66,7 +66,8 @@ func sameWords(a, b string) bool {
 	return len(words) > 1 && slices.EqualFunc(words, wordsOfSentence(b), strings.EqualFold)
 }
 
-// avoided returns a word of a sentence that a language avoids, "" for none. A region's own list takes the place of its language's.
+// avoided returns a word of a sentence that a language avoids, "" for none. A region's own list takes the place of its
+// language's.
 func (s *Set) avoided(key, text string) string {
 	tag := language.Make(key)
 	for c := range s.languages.parents(key) {
@@ -114,8 +115,8 @@ func misdirected(text string, rtl bool) string {
 	return ""
 }
 
-// has reports whether a sentence has a word, which may be several: those of "e-mail" stand one after the other. One letter, and any word
-// of a script without spaces, is looked for anywhere.
+// has reports whether a sentence has a word, which may be several: those of "e-mail" stand one after the other. One
+// letter, and any word of a script without spaces, is looked for anywhere.
 func has(text string, words []string, word string, tag language.Tag) bool {
 	spaces := !slices.Contains([]string{"Hans", "Hant", "Jpan", "Kore"}, script(tag))
 	if utf8.RuneCountInString(word) == 1 || !spaces {

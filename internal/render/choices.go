@@ -21,8 +21,8 @@ type choices struct {
 	oneClick bool   // a mail program may use it for the reader (RFC 8058)
 }
 
-// choicesOf returns the choices of a notice: nowhere for an outage or maintenance that is going on. Its error is an *notice.Error
-// where the address can't stand in a header (RFC 2369 §2).
+// choicesOf returns the choices of a notice: nowhere for an outage or maintenance that is going on. Its error is an
+// *notice.Error where the address can't stand in a header (RFC 2369 §2).
 func choicesOf(src Source) (c choices, err error) {
 	if src.PublicURL == "" || src.Body.Topic() == "" {
 		return c, nil

@@ -97,7 +97,8 @@ func TestTheLinkIsInTheLanguageOfTheMail(t *testing.T) {
 	}
 }
 
-// TestOneClickWantsHTTPS: a mail over plain http says where readers stop it, and nobody presses for them, but on this machine.
+// TestOneClickWantsHTTPS: a mail over plain http says where readers stop it, and nobody presses for them, but on this
+// machine.
 func TestOneClickWantsHTTPS(t *testing.T) {
 	t.Parallel()
 	for base, want := range map[string]string{"http://status.example.net": "", "http://127.0.0.1:8081": "List-Unsubscribe=One-Click",

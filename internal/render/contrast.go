@@ -23,8 +23,8 @@ func Contrast(a, b string) (float64, error) {
 	return (max(l, m) + 0.05) / (min(l, m) + 0.05), nil
 }
 
-// CheckLegible refuses a colour of text that lacks contrast with the one behind it. Its error completes "the colour …", and says
-// which would do.
+// CheckLegible refuses a colour of text that lacks contrast with the one behind it. Its error completes "the colour …",
+// and says which would do.
 func CheckLegible(text, behind string) error {
 	c, err := Contrast(text, behind)
 	if err != nil || c >= LeastContrast {
@@ -34,7 +34,8 @@ func CheckLegible(text, behind string) error {
 		behind, math.Floor(c*100)/100, LeastContrast, Legible(text, behind))
 }
 
-// Legible returns the shade of a colour, as near to it as can be, that is legible on another; both are colours such as #0b5cad.
+// Legible returns the shade of a colour, as near to it as can be, that is legible on another; both are colours such as
+// #0b5cad.
 func Legible(text, behind string) string {
 	for step := range 256 {
 		for _, end := range []int{0, 255} {

@@ -10,8 +10,9 @@ import (
 // correctionsSection names the corrections of an amendment in errors.
 const correctionsSection = "corrections"
 
-// Corrections returns the two texts of an amendment, per language: the plain one, of those that Texts returned, and the correction. Each language has
-// both. Of a template's the amendment has the languages of its corrections. Its error is an *notice.Error that names the language.
+// Corrections returns the two texts of an amendment, per language: the plain one, of those that Texts returned, and the
+// correction. Each language has both. Of a template's the amendment has the languages of its corrections. Its error is
+// an *notice.Error that names the language.
 func Corrections(b notice.Body, texts map[string]notice.Text) (plain, corrections map[string]notice.Text, err error) {
 	if corrections, err = canonicalKeys(correctionsSection, b.Corrections); err != nil {
 		return nil, nil, err

@@ -32,7 +32,8 @@ func following(t *testing.T, change func(*notice.Body)) *Program {
 	return p
 }
 
-// TestAMailShowsTheEarlierNoticesOfItsIncident in its reader's language and zone: with their words in the HTML part, as headings in the text.
+// TestAMailShowsTheEarlierNoticesOfItsIncident in its reader's language and zone: with their words in the HTML part, as
+// headings in the text.
 func TestAMailShowsTheEarlierNoticesOfItsIncident(t *testing.T) {
 	t.Parallel()
 	p := following(t, func(b *notice.Body) {

@@ -177,8 +177,8 @@ func BenchmarkReferenceOfAnyBranch(b *testing.B) {
 	}
 }
 
-// TestAPartInBase64OfAnEarlierVersionIsAsItWas: whole lines but for the last. Those of today begin a line with each long text, and
-// their words are the same.
+// TestAPartInBase64OfAnEarlierVersionIsAsItWas: whole lines but for the last. Those of today begin a line with each
+// long text, and their words are the same.
 func TestAPartInBase64OfAnEarlierVersionIsAsItWas(t *testing.T) {
 	t.Parallel()
 	r := recipient("Bakkerij De Vries", nil)

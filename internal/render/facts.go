@@ -25,7 +25,8 @@ type fact struct {
 // mostWindows is how many windows facts name: more stand in the text alone.
 const mostWindows = 5
 
-// layoutWords are the names of the words of a layout: the labels of facts, the button, the columns of accounts, and the heading of earlier notices.
+// layoutWords are the names of the words of a layout: the labels of facts, the button, the columns of accounts, and the
+// heading of earlier notices.
 var layoutWords = []string{"service", "when", "state", "next", "status", "account", earlierWord}
 
 // layoutWordsFor returns the words of a layout in a language, or in English, and their language.

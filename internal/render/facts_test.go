@@ -43,7 +43,8 @@ func TestAMailOfAUsualNoticeIsSmallInEveryLanguage(t *testing.T) {
 	}
 }
 
-// TestAMailHasTheFactsOfItsReader in both parts: the service, when in the reader's zone, the state, the next update, and a button.
+// TestAMailHasTheFactsOfItsReader in both parts: the service, when in the reader's zone, the state, the next update,
+// and a button.
 func TestAMailHasTheFactsOfItsReader(t *testing.T) {
 	t.Parallel()
 	p := compile(t, usualNotice())
@@ -69,8 +70,8 @@ func TestAMailHasTheFactsOfItsReader(t *testing.T) {
 	}
 }
 
-// TestFactsSayNothingThatDoesNotHold: not the time of a cancelled maintenance, nor an update after the last; and nothing where a
-// notice gives nothing.
+// TestFactsSayNothingThatDoesNotHold: not the time of a cancelled maintenance, nor an update after the last; and
+// nothing where a notice gives nothing.
 func TestFactsSayNothingThatDoesNotHold(t *testing.T) {
 	t.Parallel()
 	b := usualNotice()

@@ -101,7 +101,8 @@ func (w *writing) add(line, at string) {
 	w.lines, w.file.places = append(w.lines, line), append(w.file.places, at)
 }
 
-// say puts sentences into a line. A line of one sentence alone is where that is; one with actions around it names the language too.
+// say puts sentences into a line. A line of one sentence alone is where that is; one with actions around it names the
+// language too.
 func (w *writing) say(line, at string) (said, place string, err error) {
 	place = at
 	line = phaseWord.ReplaceAllLiteralString(line, w.PhaseWord(w.language, w.notice.Phase))

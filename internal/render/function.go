@@ -130,8 +130,8 @@ func (e *env) plural(number value, forms []value) string {
 	return strings.ReplaceAll(form, "#", e.Format.Decimal(number.s))
 }
 
-// constant refuses {{date "soon"}} and the like at once: a constant fails for all recipients. One that is for those who lack
-// something is a doubt.
+// constant refuses {{date "soon"}} and the like at once: a constant fails for all recipients. One that is for those who
+// lack something is a doubt.
 func (v *vetter) constant(cmd *parse.CommandNode, x *expr, kinds []kind) {
 	s, constant := v.text(x.Args[0])
 	constant = constant && kinds[0] == kindText && s != ""

@@ -92,7 +92,8 @@ func TestFunctionsRefuseWhatTheyCantWrite(t *testing.T) {
 	}
 }
 
-// A mail that an earlier version compiled may still be owed: it is made as it was checked.
+// TestAMailOfTheVersionBeforeIsTheSame: a mail that an earlier version compiled may still be owed. It is made as it was
+// checked.
 func TestAMailOfTheVersionBeforeIsTheSame(t *testing.T) {
 	t.Parallel()
 	encoded, err := os.ReadFile("testdata/mail.v3.json")

@@ -52,7 +52,8 @@ func (w *writer) field(f field, to string, subject []byte, st *Stamp) {
 		if len(st.Thread) == 0 {
 			return
 		}
-		// All mails are answers to the first, so that they stay together where one of those between was lost (RFC 5322 §3.6.4).
+		// All mails are answers to the first, so that they stay together where one of those between was lost (RFC 5322
+		// §3.6.4).
 		w.header("In-Reply-To: ", st.Thread[0])
 		w.header("References: ", st.Thread[0])
 		for _, id := range st.Thread[1:] {

@@ -27,8 +27,8 @@ func TestAllMailsOfASenderAreOneList(t *testing.T) {
 	}
 }
 
-// No line of the header is longer than a server has to take (RFC 5322 §2.1.1), whatever is in the names, the subject
-// and the key.
+// TestLinesOfTheHeaderFit: no line of the header is longer than a server has to take (RFC 5322 §2.1.1), whatever is in
+// the names, the subject and the key.
 func TestLinesOfTheHeaderFit(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 3000)

@@ -137,7 +137,8 @@ hfilter { enabled = false; } rbl { enabled = false; } dmarc { enabled = false; }
 worker "normal" { bind_socket = "systemd:0"; count = 1; }
 `
 
-// czech is a letter without its date that rspamd takes for a mixture of scripts (R_MIXED_CHARSET), as it does many a text with accents.
+// czech is a letter without its date that rspamd takes for a mixture of scripts (R_MIXED_CHARSET), as it does many a
+// text with accents.
 const czech = "From: a@a.example\r\nTo: b@b.example\r\nSubject: =?UTF-8?B?UMWZw63FoXTDrSB0w71kZW4gxaFrb2xlbsOtIMSNdHlyaSBob2Rpbnk=?=\r\n" +
 	"Message-ID: <a@a.example>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=UTF-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nDobrý den, příští týden školení nebude.\r\n"
 
@@ -157,8 +158,8 @@ func rspamdReads(t *testing.T, mails []usualMail) {
 	}
 }
 
-// startRspamd returns a function that has an rspamd give the weights of the symbols that a mail gets. It listens on a socket that was
-// open before it began, so that nobody has to wait for it.
+// startRspamd returns a function that has an rspamd give the weights of the symbols that a mail gets. It listens on a
+// socket that was open before it began, so that nobody has to wait for it.
 func startRspamd(t *testing.T) (judge func(raw string) map[string]float64) {
 	program := testkit.Program(t, "rspamd")
 	dir, err := os.MkdirTemp("", "rspamd") // of a short name, for the socket

@@ -189,7 +189,8 @@ func (c *catalogue) section(key string, v yaml.Value) error {
 	return nil
 }
 
-// parents calls yield with the catalogue of a language, which was read, and then with that of the language without its region.
+// parents calls yield with the catalogue of a language, which was read, and then with that of the language without its
+// region.
 func (l languages) parents(key string) iter.Seq2[*catalogue, language.Tag] {
 	return func(yield func(*catalogue, language.Tag) bool) {
 		for tag := language.Make(key); tag != language.Und; tag = tag.Parent() {

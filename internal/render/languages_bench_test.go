@@ -11,10 +11,10 @@ import (
 	"tocsin/internal/notice"
 )
 
-// BenchmarkLanguages fills in mails, as a worker does with those that a plan has kept, to readers of few languages, and
-// of all, in turn. The last also says how many times the CPU seconds of a mail in German a mail takes then. Both are
-// measured in one run, in many short rounds one after the other, and their medians are compared: a machine that others
-// use too changes its pace.
+// BenchmarkLanguages fills in mails, as a worker does with those that a plan has kept. They go to readers of few
+// languages, and of all, in turn. The last also says how many times the CPU seconds of a mail in German a mail takes
+// then. Both are measured in one run, in many short rounds one after the other, and their medians are compared: a
+// machine that others use too changes its pace.
 func BenchmarkLanguages(b *testing.B) {
 	p := compile(b, usualNotice())
 	for _, of := range []struct {

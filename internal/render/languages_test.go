@@ -16,8 +16,8 @@ import (
 // thirty are the languages that ready texts have, and the regional forms of some.
 var thirty = strings.Fields("en de fr es pt-BR pt nl sv da nb fi it pl cs sk hu ro bg el uk tr ar he fa hi ja ko zh-Hans zh-Hant id de-CH es-MX en-GB")
 
-// TestEveryLanguageSaysAllThatEnglishSays, with its slots, in its own words and direction; and each has its words for the line
-// at the top of a mail.
+// TestEveryLanguageSaysAllThatEnglishSays, with its slots, in its own words and direction; and each has its words for
+// the line at the top of a mail.
 func TestEveryLanguageSaysAllThatEnglishSays(t *testing.T) {
 	t.Parallel()
 	s := New(templates.FS, nil)
@@ -203,8 +203,8 @@ func TestATextOfANoticeGoesBeforeTheReadyOnesOfItsRegions(t *testing.T) {
 	}
 }
 
-// TestABuiltInLanguageIsReadWhenItIsNeeded: a notice of its own texts reads the words of those alone, and a mistake in a file that
-// it needs is named.
+// TestABuiltInLanguageIsReadWhenItIsNeeded: a notice of its own texts reads the words of those alone, and a mistake in
+// a file that it needs is named.
 func TestABuiltInLanguageIsReadWhenItIsNeeded(t *testing.T) {
 	t.Parallel()
 	files := files(layoutsOnly)

@@ -87,7 +87,8 @@ func (s *Set) parseLayouts() (l layouts, err error) {
 	return l, nil
 }
 
-// outlook returns HTML that Outlook's Word engine alone reads: it knows no max-width. html/template takes comments out of a layout.
+// outlook returns HTML that Outlook's Word engine alone reads: it knows no max-width. html/template takes comments out
+// of a layout.
 func outlook(html string) htmltemplate.HTML {
 	return htmltemplate.HTML("<!--[if mso]>" + html + "<![endif]-->")
 }
@@ -111,8 +112,8 @@ func execute(t interface{ Execute(io.Writer, any) error }, d layoutData) (string
 	return b.String(), err
 }
 
-// In a layout that was executed, a slot stands for the subject, for the token of the reader's page, and for the body of each
-// language: noncharacters around a letter.
+// In a layout that was executed, a slot stands for the subject, for the token of the reader's page, and for the body of
+// each language. A slot is noncharacters around a letter.
 const (
 	slotMark    = "\uFDD1"
 	subjectSlot = slotMark + "s" + slotMark

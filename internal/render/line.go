@@ -132,7 +132,8 @@ func columns(s string) (n int) {
 	return n
 }
 
-// columnsOf is the width of a letter or mark of the usual scripts that joins with nothing around it; 0 for any other, which uniseg knows.
+// columnsOf is the width of a letter or mark of the usual scripts that joins with nothing around it; 0 for any other,
+// which uniseg knows.
 func columnsOf(r rune) int {
 	switch {
 	case r < utf8.RuneSelf, r >= 'À' && r <= 'ɏ', r >= 'α' && r <= 'ώ', r >= 'Α' && r <= 'Ρ', r >= 'Σ' && r <= 'ή', // Latin, Greek

@@ -7,7 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestColumnsAreThoseOfUnicode: letters that are counted one by one are as wide as a library that knows all of Unicode says.
+// TestColumnsAreThoseOfUnicode: letters that are counted one by one are as wide as a library that knows all of Unicode
+// says.
 func TestColumnsAreThoseOfUnicode(t *testing.T) {
 	t.Parallel()
 	for r := rune(' '); r < 0x20000; r++ {

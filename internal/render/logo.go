@@ -15,8 +15,8 @@ import (
 // MaxLogo is how large the file of a logo may be, in bytes: each mail carries it, in base64 with a third more.
 const MaxLogo = 16 << 10
 
-// The most that a logo measures: as a file, and as it is shown, in CSS pixels. A larger one is shown smaller, so that it is sharp
-// on screens with more pixels.
+// The most that a logo measures: as a file, and as it is shown, in CSS pixels. A larger one is shown smaller, so that
+// it is sharp on screens with more pixels.
 const (
 	maxPixels  = 2000
 	maxShownX  = 480
@@ -51,7 +51,8 @@ func ParseLogo(content []byte) (*Logo, error) {
 	return l, nil
 }
 
-// embed puts the images of a mail into its HTML, where they stand by the IDs of their parts, so that the page shows them alone.
+// embed puts the images of a mail into its HTML, where they stand by the IDs of their parts, so that the page shows
+// them alone.
 func (m *Message) embed() {
 	for _, i := range m.images {
 		m.HTML = strings.ReplaceAll(m.HTML, `"cid:`+i.id+`"`, `"data:`+i.kind+";base64,"+base64.StdEncoding.EncodeToString(i.content)+`"`)

@@ -18,9 +18,9 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// While Markdown is parsed, a token stands for every value. It has lower-case letters, which no context of Markdown and
-// of HTML changes, in a URL and in code as well as in a sentence. The text as written cannot hold one, because the
-// token's first letters are chosen not to occur in it; values are never in the Markdown.
+// tokens stand for the values while Markdown is parsed. They are lower-case letters, which no context of Markdown and
+// of HTML changes. They can end up in a URL or in code as well as in a sentence. The text as written cannot hold one,
+// because their first letters are chosen not to occur in it. Values are never in the Markdown.
 type tokens struct {
 	prefix string
 	form   *regexp.Regexp

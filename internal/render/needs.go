@@ -9,7 +9,7 @@ import (
 
 // needs returns which fields of a customer, such as name or attributes.plan, a mail to a reader needs to have no hole
 // in it. It is for mailboxes of one customer, who has a name or none. exact reports that such a mail has a hole if and
-// only if one of the fields is empty; otherwise the mail has to be looked at.
+// only if one of the fields is empty. Otherwise the mail has to be looked at.
 func (p *Program) needs(reader *reader, named bool) (fields []string, exact bool) {
 	of := make([]notice.Frozen, 1)
 	if named {

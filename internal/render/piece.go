@@ -19,8 +19,8 @@ const (
 	formHTML                 // as text or attribute of HTML
 )
 
-// piece is a run of text that all mails of a kind have in common, or a place where they differ: a value, a line to be
-// wrapped, or a field of a header. It is encoded as a part of a Mail.
+// piece is a run of text that all mails of a kind have in common, or a place where they differ. A place is for a value,
+// a line to be wrapped, or a field of a header. It is encoded as a part of a Mail.
 type piece struct {
 	Text  string `json:"text,omitempty"`
 	Col   int    `json:"col,omitempty"`   // in which column the line stands after Text, once it is quoted-printable

@@ -14,7 +14,7 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// A token in the words of a line has the form of its value before it, by one of these noncharacters; forbidden keeps
+// A token in the words of a line has the form of its value before it, by one of these noncharacters. forbidden keeps
 // them out of all else.
 const (
 	markIsolated = '\uFDD2'

@@ -129,8 +129,8 @@ func parseMoment(s string, loc *time.Location) (t time.Time, timed bool, err err
 
 var numeric = regexp.MustCompile(`^[+-]?[0-9]{1,60}(\.[0-9]{1,60})?$`)
 
-// forbidden reports characters that are kept out of all that is printed: control characters, line and paragraph
-// separators, and the noncharacters that this package uses as marks.
+// forbidden reports characters that are kept out of all that is printed. They are control characters, line and
+// paragraph separators, and the noncharacters that this package uses as marks.
 func forbidden(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r >= '\uFDD0' && r <= '\uFDEF' || r == utf8.RuneError
 }

@@ -93,7 +93,8 @@ func phasesOf(from fs.FS, name string) (phases []string) {
 	return slices.Compact(phases)
 }
 
-// texts reads the texts of a folder in the wanted languages, nil for all, and names the mistakes of those that it leaves out.
+// texts reads the texts of a folder in the wanted languages, nil for all, and names the mistakes of those that it
+// leaves out.
 func (s *Set) texts(t folder, b notice.Body, wanted func(language string) bool) (files map[string]textFile, problems []error) {
 	paths, err := fs.Glob(t.from, t.dir+"/*.md")
 	if err != nil {

@@ -51,8 +51,8 @@ func New(builtin, overlay fs.FS) *Set {
 	return s
 }
 
-// Texts returns the texts of a notice per language, under canonical BCP 47 tags: its template's, and its own, which go before.
-// Its error is an *notice.Error that names the template or the text.
+// Texts returns the texts of a notice per language, under canonical BCP 47 tags: its template's, and its own, which go
+// before. Its error is an *notice.Error that names the template or the text.
 func (s *Set) Texts(b notice.Body) (map[string]notice.Text, error) {
 	for _, name := range slices.Sorted(maps.Keys(b.Parameters)) {
 		if err := checkLanguages("parameters."+name, b.Parameters[name]); err != nil {

@@ -267,7 +267,8 @@ func TestReadyTextsAndExamplesAreSound(t *testing.T) {
 	}
 }
 
-// TestAllSubjectsOfAnIncidentHaveOneStem, before which brackets stand alone: readers' programs put mails together by that, besides References (RFC 5256 §2.1, base subject).
+// TestAllSubjectsOfAnIncidentHaveOneStem, before which brackets stand alone: readers' programs put mails together by
+// that, besides References (RFC 5256 §2.1, base subject).
 func TestAllSubjectsOfAnIncidentHaveOneStem(t *testing.T) {
 	t.Parallel()
 	s := builtin()

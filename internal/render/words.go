@@ -112,7 +112,8 @@ func (l languages) haveWords() bool {
 	return false
 }
 
-// standing returns the line at the top of a text, in English where its language has no words; nil where there are none at all.
+// standing returns the line at the top of a text, in English where its language has no words; nil where there are none
+// at all.
 func (p *Program) standing(of *text, n noticeFields) *standing {
 	w, tag := p.languages.wordsFor(of.key)
 	if w == nil {
@@ -132,8 +133,8 @@ type ReaderWords struct {
 	Words     map[string]string
 }
 
-// ReaderWords returns the words in the first of a reader's languages (BCP 47) that has them, as a text is found for it, or else in
-// English. There are none where the templates have none in English.
+// ReaderWords returns the words in the first of a reader's languages (BCP 47) that has them, as a text is found for it.
+// Else it returns them in English, and none where the templates have none in English.
 func (s *Set) ReaderWords(languages ...string) ReaderWords {
 	return s.languages.readerWords(languages...)
 }
