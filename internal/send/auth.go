@@ -157,7 +157,7 @@ func (c *conn) login(auth smtp.Auth) error {
 }
 
 // another reports whether, after a mechanism has failed, the next may do. The relay can't use it just now (454), does
-// not know it (501, 504), finds it too weak (534), or has no such password for it (535). That may be kept for others
+// not know it (501, 504), finds it too weak (534), or has no such password for it (535): that may be kept for others
 // alone.
 func another(err error) bool {
 	if r, ok := errors.AsType[*refusal](err); ok {

@@ -182,7 +182,8 @@ func TestNoPasswordGoesWhereOthersCouldReadIt(t *testing.T) {
 	}
 }
 
-// With tls=opportunistic the mails go to a host with a certificate of its own making, and the password does not.
+// TestNoPasswordGoesUnderUnverifiedTLS: with tls=opportunistic the mails go to a host with a certificate of its own
+// making, and the password does not.
 func TestNoPasswordGoesUnderUnverifiedTLS(t *testing.T) {
 	t.Parallel()
 	addresses, err := net.InterfaceAddrs()

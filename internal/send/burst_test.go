@@ -62,7 +62,8 @@ func TestABurstIsMatchedAndNotCounted(t *testing.T) {
 	}
 }
 
-// Every relay that does one thing wrong: it says something that it was not asked, or leaves something out.
+// TestNoWrongStreamOfRepliesIsTakenForSent: each relay here does one thing wrong. It says something that it was not
+// asked, or leaves something out.
 func TestNoWrongStreamOfRepliesIsTakenForSent(t *testing.T) {
 	t.Parallel()
 	streams := 0
@@ -103,7 +104,7 @@ func TestNoWrongStreamOfRepliesIsTakenForSent(t *testing.T) {
 	t.Logf("%d streams", streams)
 }
 
-// However a stream of replies is cut into pieces, it comes to the same.
+// TestABurstSettlesOnce: however a stream of replies is cut into pieces, it comes to the same.
 func TestABurstSettlesOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -365,8 +365,8 @@ func (c *conn) outOfTurn() notice.Answer {
 	return a
 }
 
-// reached reports whether until has come, by the monotonic clock or the wall clock: the former stands still while
-// the machine is suspended.
+// reached reports whether until has come, by the monotonic clock or the wall clock. The former stands still while the
+// machine is suspended.
 func reached(now, until time.Time) bool {
 	return !now.Before(until) || !now.Round(0).Before(until.Round(0))
 }

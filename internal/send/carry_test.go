@@ -129,7 +129,8 @@ func TestWithoutPIPELININGItIsOneCommandAtATime(t *testing.T) {
 	}
 }
 
-// A connection that is lost leaves one mail uncertain: that with the dot. All others go another way.
+// TestALostConnectionLeavesOneUncertain: a connection that is lost leaves one mail uncertain, that with the dot. All
+// others go another way.
 func TestALostConnectionLeavesOneUncertain(t *testing.T) {
 	t.Parallel()
 	s, r := pipelined(t, map[string]act{atDot: {hangUp: true, once: true}})
@@ -153,7 +154,8 @@ func TestALostConnectionLeavesOneUncertain(t *testing.T) {
 	}
 }
 
-// A mark that is refused behind an envelope ends that connection, once the mail before has its answer.
+// TestARefusedMarkWaitsForTheAnswerBeforeIt: a mark that is refused behind an envelope ends that connection, once the
+// mail before has its answer.
 func TestARefusedMarkWaitsForTheAnswerBeforeIt(t *testing.T) {
 	t.Parallel()
 	s, r := pipelined(t, nil)
@@ -171,7 +173,8 @@ func TestARefusedMarkWaitsForTheAnswerBeforeIt(t *testing.T) {
 	}
 }
 
-// A refused recipient costs neither the mail before nor the one behind, whatever the relay makes of DATA then.
+// TestARefusedRecipientCostsNobodyElse: a refused recipient costs neither the mail before nor the one behind, whatever
+// the relay makes of DATA then.
 func TestARefusedRecipientCostsNobodyElse(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string]string{"DATA refused": "", "354 for nobody": "354 go on"} {
@@ -195,7 +198,8 @@ func TestARefusedRecipientCostsNobodyElse(t *testing.T) {
 	}
 }
 
-// A mail that is answered late holds up no other: the mail behind its dot goes to another connection.
+// TestASlowAnswerHoldsUpNobody: a mail that is answered late holds up no other. The mail behind its dot goes to another
+// connection.
 func TestASlowAnswerHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	answer := make(chan struct{})
@@ -226,7 +230,7 @@ func TestASlowAnswerHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// A leave that came too late is asked for anew, as long as there was no dot.
+// TestALateLeaveIsAskedForAnew: a leave that came too late is asked for anew, as long as there was no dot.
 func TestALateLeaveIsAskedForAnew(t *testing.T) {
 	t.Parallel()
 	s, r := pipelined(t, nil)
@@ -261,7 +265,8 @@ func TestALargeMessageGoesBeforeItsMark(t *testing.T) {
 	}
 }
 
-// The answer of each mail must be true, whatever a relay says to commands that came together, and in whatever pieces.
+// TestNoOverlappedMailIsClaimedWrongly: the answer of each mail must be true, whatever a relay says to commands that
+// came together, and in whatever pieces.
 func TestNoOverlappedMailIsClaimedWrongly(t *testing.T) {
 	t.Parallel()
 	o := usual

@@ -63,7 +63,8 @@ func check(ctx context.Context, r Relay, o Options) (f notice.Findings) {
 	return f
 }
 
-// tryEach tries all addresses of the one relay at once. It returns a connection, if there is one, and the attempts that failed.
+// tryEach tries all addresses of the one relay at once. It returns a connection, if there is one, and the attempts that
+// failed.
 func (p *Pool) tryEach(ctx context.Context, addresses []netip.Addr) (c *conn, failed []attempt) {
 	attempts := make([]attempt, len(addresses))
 	var trying sync.WaitGroup

@@ -124,7 +124,8 @@ func addresses(ips []net.IP) (texts []string) {
 	return texts
 }
 
-// speaksTLS reports whether TLS begins with the first byte at an address. Nothing is said there, so that no certificate matters.
+// speaksTLS reports whether TLS begins with the first byte at an address. Nothing is said there, so that no certificate
+// matters.
 func speaksTLS(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

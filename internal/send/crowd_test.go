@@ -31,7 +31,8 @@ func TestWhichRepliesAskForFewerConnections(t *testing.T) {
 	}
 }
 
-// A relay that closes each connection after a mail, by 421, costs no mail a try.
+// TestA421OnAConnectionThatCarriedMailCostsNoTry: a relay that closes each connection after a mail, by 421, costs no
+// mail a try.
 func TestA421OnAConnectionThatCarriedMailCostsNoTry(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []string{atMAIL, atRCPT, atDATA} {
@@ -62,7 +63,8 @@ func TestA421ToTheDotOfAUsedConnectionIsTriedAtOnce(t *testing.T) {
 	}
 }
 
-// A relay that takes two connections of sixteen, and refuses the others in the greeting or at MAIL, goes on with two.
+// TestARelayTeachesHowManyConnectionsItTakes: a relay that takes two connections of sixteen, and refuses the others in
+// the greeting or at MAIL, goes on with two.
 func TestARelayTeachesHowManyConnectionsItTakes(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []string{atGreeting, atMAIL} {
@@ -93,7 +95,8 @@ func TestARelayTeachesHowManyConnectionsItTakes(t *testing.T) {
 	}
 }
 
-// A relay refuses the connections that are too many before it has greeted the others: TLS and AUTH take time.
+// TestARelayThatRefusesTheSurplusFirstDoesNotRest: a relay refuses the connections that are too many before it has
+// greeted the others. TLS and AUTH take time.
 func TestARelayThatRefusesTheSurplusFirstDoesNotRest(t *testing.T) {
 	t.Parallel()
 	refused := make(chan struct{})

@@ -93,7 +93,8 @@ func TestTheFirstWordOfARelayIsToldWhereAllAddressesFail(t *testing.T) {
 	}
 }
 
-// A wrong password is wrong everywhere: to try it at each address blocks the account sooner.
+// TestAWrongPasswordIsTriedAtOneAddress: a wrong password is wrong everywhere. To try it at each address blocks the
+// account sooner.
 func TestAWrongPasswordIsTriedAtOneAddress(t *testing.T) {
 	t.Parallel()
 	o := usual
@@ -123,7 +124,7 @@ func TestTheFamilyOfARelaysAddressesCanBeChosen(t *testing.T) {
 	}
 }
 
-// A relay that greets later than any mail waits is found by the probe.
+// TestAProbeWaitsForALateGreeting: a relay that greets later than any mail waits is found by the probe.
 func TestAProbeWaitsForALateGreeting(t *testing.T) {
 	t.Parallel()
 	o := usual

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Keywords ignore case (RFC 5321 §4.1.1.1), and so TLS is not left out because a relay writes StartTLS.
+// TestKeywordsOfEHLOIgnoreCase: keywords ignore case (RFC 5321 §4.1.1.1), and so TLS is not left out because a relay
+// writes StartTLS.
 func TestKeywordsOfEHLOIgnoreCase(t *testing.T) {
 	t.Parallel()
 	config, roots := certificate(t, time.Now().Add(time.Hour))

@@ -11,7 +11,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// reached notes that there is a connection to a relay; the caller holds the mutex. One that is doubted has yet to take a mail.
+// reached notes that there is a connection to a relay; the caller holds the mutex. One that is doubted has yet to take
+// a mail.
 func (p *Pool) reached(r *relayState) {
 	back := r.resting && !r.doubted
 	r.resting = false

@@ -39,7 +39,8 @@ func TestRelaysAreGreetedByTheHostsFullNameElseTheSendersDomain(t *testing.T) {
 	}
 }
 
-// A relay that wants a full name, as Postfix does with reject_non_fqdn_helo_hostname, takes the mails.
+// TestEachRelayIsGreetedByItsName: a relay that wants a full name, as Postfix does with reject_non_fqdn_helo_hostname,
+// takes the mails.
 func TestEachRelayIsGreetedByItsName(t *testing.T) {
 	t.Parallel()
 	for own, want := range map[string]string{"": "client.example", "mta.example.net": "mta.example.net"} {

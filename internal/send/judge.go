@@ -31,8 +31,8 @@ const (
 	ofRelay                  // the relay's or the sender's trouble: the relay rests, the next one has the mail, and it stays owed
 )
 
-// meanings holds the meaning of each class of reply, by the command that it answers. Before MAIL (the greeting, EHLO, STARTTLS,
-// AUTH) no mail is in hand, and any refusal is the relay's: open has it rest.
+// meanings holds the meaning of each class of reply, by the command that it answers. Before MAIL (the greeting, EHLO,
+// STARTTLS, AUTH) no mail is in hand, and any refusal is the relay's: open has it rest.
 var meanings = map[command][nClasses]meaning{
 	cmdRSET: {closing: afresh, passing: afresh, lasting: afresh, ofMail: afresh, suspect: afresh, ofSetUp: afresh},
 	cmdMAIL: {closing: afresh, passing: deferred, lasting: ofRelay, ofMail: elsewhere, suspect: ofRelay, ofSetUp: ofRelay},

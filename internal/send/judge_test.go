@@ -203,8 +203,8 @@ type shunning struct {
 
 func (s shunning) Shuns() string { return s.relay }
 
-// A relay that refuses MAIL gets one mail at a time, between ever longer rests; the next relay has all others. Once it
-// takes one it serves again.
+// TestADoubtedRelayIsTriedWithOneMailAtATime: a relay that refuses MAIL gets one mail at a time, between ever longer
+// rests; the next relay has all others. Once it takes one it serves again.
 func TestADoubtedRelayIsTriedWithOneMailAtATime(t *testing.T) {
 	t.Parallel()
 	first, r := refusing(t, atMAIL, "553 5.7.1 not yours")

@@ -11,8 +11,8 @@ import (
 	"tocsin/internal/testkit"
 )
 
-// The kernel may give up on bytes that nobody acknowledges, and on nothing else. With keep-alive, TCP_USER_TIMEOUT
-// would end the wait for the answer to a dot as well (tcp(7)).
+// TestOnlyUnacknowledgedBytesEndAConnection: the kernel may give up on bytes that nobody acknowledges, and on nothing
+// else. With keep-alive, TCP_USER_TIMEOUT would end the wait for the answer to a dot as well (tcp(7)).
 func TestOnlyUnacknowledgedBytesEndAConnection(t *testing.T) {
 	t.Parallel()
 	p := pool(t, usual, serve(t, nil).relay())

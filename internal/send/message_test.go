@@ -49,7 +49,7 @@ func TestTheEnvelopeNamesTheAttempt(t *testing.T) {
 	}
 }
 
-// A mail that goes on to another relay goes under that one's reverse-path.
+// TestEachRelayHasItsOwnReversePath: a mail that goes on to another relay goes under that one's reverse-path.
 func TestEachRelayHasItsOwnReversePath(t *testing.T) {
 	t.Parallel()
 	first, second := newServer(t, map[string]act{atMAIL: {say: "550 not from you"}}), newServer(t, nil)

@@ -6,7 +6,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// A relay that breaks off when an envelope comes with a dot costs one mail its answer, and no more.
+// TestARelayThatBreaksOffBehindADotGetsEnvelopesApart: a relay that breaks off when an envelope comes with a dot costs
+// one mail its answer, and no more.
 func TestARelayThatBreaksOffBehindADotGetsEnvelopesApart(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

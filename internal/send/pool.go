@@ -77,7 +77,7 @@ func (p *Pool) another(t *task) bool {
 	return slices.ContainsFunc(p.relays, func(r *relayState) bool { return r.up() && !slices.Contains(t.refused, r) })
 }
 
-// connect opens a connection to r within a time, and has it carry jobs as long as there are any; the caller holds the
+// connect opens a connection to r within a time, and has it carry jobs as long as there are any. The caller holds the
 // mutex.
 func (p *Pool) connect(r *relayState, within time.Duration) {
 	r.busy++

@@ -91,7 +91,8 @@ func TestCloseTakesLeave(t *testing.T) {
 	}
 }
 
-// Whatever a relay does to an idle connection, the mail that would have used it does not notice.
+// TestAConnectionLostWhileIdleHurtsNoMail: whatever a relay does to an idle connection, the mail that would have used
+// it does not notice.
 func TestAConnectionLostWhileIdleHurtsNoMail(t *testing.T) {
 	t.Parallel()
 	for name, say := range map[string]string{"hung up": "", "421": "421 4.4.2 idle for too long\r\n"} {

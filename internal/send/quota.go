@@ -46,7 +46,8 @@ type Demand struct {
 	Bucket time.Time // that those are counted in
 }
 
-// Demands returns the mails that are wanted of quotas now, and those that are given back. At the end the process sends no more, and gives back all.
+// Demands returns the mails that are wanted of quotas now, and those that are given back. At the end the process sends
+// no more, and gives back all.
 func (p *Pool) Demands(end bool) (all []Demand) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -136,7 +137,7 @@ func (r *relayState) has() bool {
 	return r.Quota == 0 || part != nil && part.left > 0 && !reached(time.Now(), part.ends)
 }
 
-// mayGo is how many of so many mails a relay takes by the part of its quota; the caller holds the pool's mutex.
+// mayGo is how many of so many mails a relay takes by the part of its quota. The caller holds the pool's mutex.
 func (r *relayState) mayGo(mails int) int {
 	switch {
 	case r.Quota == 0:

@@ -22,7 +22,8 @@ func grant(t *testing.T, p *Pool, mails int, until time.Time) (wanted int) {
 	return wanted
 }
 
-// A part of a quota is as good as the mails that it has; then the next relay takes over, until there is room again.
+// TestAMailGoesByAPartOfAQuota: a part of a quota is as good as the mails that it has; then the next relay takes over,
+// until there is room again.
 func TestAMailGoesByAPartOfAQuota(t *testing.T) {
 	t.Parallel()
 	_, _, a, b := twoRelays(t, nil)
@@ -76,7 +77,8 @@ func TestMailsEndWhereAllQuotasAreUsedUp(t *testing.T) {
 	}
 }
 
-// A mail has used nothing before its dot was written, and has used one as soon as that may have been written.
+// TestADotUsesAQuotaAndARefusedEnvelopeDoesNot: a mail has used nothing before its dot was written, and has used one as
+// soon as that may have been written.
 func TestADotUsesAQuotaAndARefusedEnvelopeDoesNot(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -45,7 +45,8 @@ func TestARelayAtRestGetsNoMailAndNoConnection(t *testing.T) {
 	}
 }
 
-// The answer to a dot that was written counts; the mail with its envelope behind that dot goes to the next relay.
+// TestARestWaitsForTheDotAndNoMailFollowsIt: the answer to a dot that was written counts; the mail with its envelope
+// behind that dot goes to the next relay.
 func TestARestWaitsForTheDotAndNoMailFollowsIt(t *testing.T) {
 	t.Parallel()
 	answers := make(chan struct{})
@@ -74,7 +75,7 @@ func TestARestWaitsForTheDotAndNoMailFollowsIt(t *testing.T) {
 	}
 }
 
-// With all relays at rest mails wait for nothing.
+// TestWithAllRelaysAtRestMailsEndAtOnce: with all relays at rest mails wait for nothing.
 func TestWithAllRelaysAtRestMailsEndAtOnce(t *testing.T) {
 	t.Parallel()
 	s := serve(t, map[string]act{atGreeting: {silent: true}})
@@ -92,7 +93,8 @@ func TestWithAllRelaysAtRestMailsEndAtOnce(t *testing.T) {
 	}
 }
 
-// A relay that was down when its rest began is probed when it ends, and not before.
+// TestARelayThatIsDownIsProbedAfterItsRest: a relay that was down when its rest began is probed when it ends, and not
+// before.
 func TestARelayThatIsDownIsProbedAfterItsRest(t *testing.T) {
 	t.Parallel()
 	first, _, a, b := twoRelays(t, map[string]act{atGreeting: {say: "554 go away", hangUp: true, once: true}})

@@ -8,8 +8,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// A relay that stays keeps its connection, and one that is changed gets a new one. One that is not there any more gets
-// nothing.
+// TestRelaysOfSettingsThatAreReadAgain: a relay that stays keeps its connection, and one that is changed gets a new
+// one. One that is not there any more gets nothing.
 func TestRelaysOfSettingsThatAreReadAgain(t *testing.T) {
 	t.Parallel()
 	first, second, a, b := twoRelays(t, nil)
@@ -45,7 +45,8 @@ func TestRelaysOfSettingsThatAreReadAgain(t *testing.T) {
 	}
 }
 
-// The answer to a dot that was written to a relay of the old settings counts, and its connection counts for the limit of the new one.
+// TestTheDotOfARelayThatIsChangedIsAnswered: the answer to a dot that was written to a relay of the old settings
+// counts, and its connection counts for the limit of the new one.
 func TestTheDotOfARelayThatIsChangedIsAnswered(t *testing.T) {
 	t.Parallel()
 	answers := make(chan struct{})
@@ -77,7 +78,7 @@ func TestTheDotOfARelayThatIsChangedIsAnswered(t *testing.T) {
 	}
 }
 
-// A login that is refused is told; the right password, once it is set, is tried at once.
+// TestALoginThatIsRefusedIsTold: a login that is refused is told; the right password, once it is set, is tried at once.
 func TestALoginThatIsRefusedIsTold(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, nil)

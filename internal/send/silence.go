@@ -111,9 +111,9 @@ func (p *Pool) waitingAt(r *relayState, now time.Time) (waiting, late []*conn) {
 	return waiting, late
 }
 
-// answersTooFew reports whether a relay that leaves so many connections waiting has answered no mail meanwhile; or, where
-// those are most of its connections, fewer mails than they are. A few slow ones among others are none of its trouble. The caller
-// holds the mutex.
+// answersTooFew reports whether a relay that leaves so many connections waiting has answered no mail meanwhile. Where
+// those are most of its connections, fewer mails than they are is too few as well. A few slow ones among others are
+// none of its trouble. The caller holds the mutex.
 func (p *Pool) answersTooFew(r *relayState, late []*conn) bool {
 	least, limit := 1, r.limit()
 	if 2*len(late) > limit {

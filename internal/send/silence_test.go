@@ -10,7 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Silence is noticed after brief; where none must be, after long, in which any machine gets to answer a mail.
+// brief is how soon silence is noticed. It is long where none must be noticed: in that any machine gets to answer a
+// mail.
 const brief, long = 250 * time.Millisecond, time.Second
 
 // watched are options with which silence is noticed soon, and the log.
@@ -103,7 +104,8 @@ func TestASlowDomainBehindARelayThatAnswersOthersStopsNobody(t *testing.T) {
 	all.takes(t, 7, "first")
 }
 
-// A relay that answers a mail now and then is as good as silent: it gets one mail for each that it answers.
+// TestARelayThatTricklesLeavesTheMailsToTheNext: a relay that answers a mail now and then is as good as silent. It gets
+// one mail for each that it answers.
 func TestARelayThatTricklesLeavesTheMailsToTheNext(t *testing.T) {
 	t.Parallel()
 	drip := make(chan struct{})
@@ -149,7 +151,8 @@ func TestARelayThatAnswersOneConnectionGoesOn(t *testing.T) {
 	all.takes(t, 7, "first")
 }
 
-// Before the dot there is nothing to wait for: the mails go to the next relay, each once.
+// TestMailsThatARelaySwallowsBeforeTheDotGoToTheNext: before the dot there is nothing to wait for. The mails go to the
+// next relay, each once.
 func TestMailsThatARelaySwallowsBeforeTheDotGoToTheNext(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []string{atMAIL, atRCPT, atDATA} {
@@ -174,7 +177,8 @@ func TestMailsThatARelaySwallowsBeforeTheDotGoToTheNext(t *testing.T) {
 	}
 }
 
-// With one relay the mails wait for it, longer than for one that can't be reached, and no mark is kept open for them.
+// TestMailsWaitForTheOnlyRelay: with one relay the mails wait for it, longer than for one that can't be reached, and no
+// mark is kept open for them.
 func TestMailsWaitForTheOnlyRelay(t *testing.T) {
 	t.Parallel()
 	first, release := holding(t, always)
@@ -240,7 +244,8 @@ func TestOfTwoRelaysThatSwallowTheFirstToAnswerGetsTheMails(t *testing.T) {
 	}
 }
 
-// A relay with two addresses, one of which swallows dots, is not silent: the other has half of the connections.
+// TestAnAddressThatSwallowsDotsLeavesTheOtherItsConnections: a relay with two addresses, one of which swallows dots, is
+// not silent. The other has half of the connections.
 func TestAnAddressThatSwallowsDotsLeavesTheOtherItsConnections(t *testing.T) {
 	t.Parallel()
 	o, _ := watched()

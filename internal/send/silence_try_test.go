@@ -8,7 +8,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// A connection that is free is tried with one mail at a time, in ever longer intervals.
+// TestASilentRelayIsTriedWithOneMailAtATime: a connection that is free is tried with one mail at a time, in ever longer
+// intervals.
 func TestASilentRelayIsTriedWithOneMailAtATime(t *testing.T) {
 	t.Parallel()
 	first, release := holding(t, always)
@@ -41,7 +42,8 @@ func TestASilentRelayIsTriedWithOneMailAtATime(t *testing.T) {
 	log.await(t, "relay up", "first")
 }
 
-// A mail that no answer came for stays uncertain, and its relay silent, until a mail is answered.
+// TestARelayThatNeverAnswersStaysSilent: a mail that no answer came for stays uncertain, and its relay silent, until a
+// mail is answered.
 func TestARelayThatNeverAnswersStaysSilent(t *testing.T) {
 	t.Parallel()
 	first, release := holding(t, func(n int, _ string) bool { return n <= 5 })
@@ -103,7 +105,8 @@ func TestASilentRelayIsTriedInEverLongerIntervals(t *testing.T) {
 	})
 }
 
-// Connections that break may mean that the relay has started anew: no rest is waited out.
+// TestASilentRelayThatHangsUpIsTriedAtOnce: connections that break may mean that the relay has started anew. No rest is
+// waited out.
 func TestASilentRelayThatHangsUpIsTriedAtOnce(t *testing.T) {
 	t.Parallel()
 	first, release := holding(t, always)
@@ -126,7 +129,7 @@ func TestASilentRelayThatHangsUpIsTriedAtOnce(t *testing.T) {
 	}
 }
 
-// That a relay refuses a recipient says nothing of the mails that it takes.
+// TestARefusedRecipientDoesNotEndSilence: that a relay refuses a recipient says nothing of the mails that it takes.
 func TestARefusedRecipientDoesNotEndSilence(t *testing.T) {
 	t.Parallel()
 	first, release := holding(t, always)

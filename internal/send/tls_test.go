@@ -175,7 +175,8 @@ func (c recorded) Close() error {
 	return c.Conn.Close()
 }
 
-// A relay can tell whether a connection under TLS was ended or cut: the last record is an alert.
+// TestTLSEndsWithItsCloseNotify: a relay can tell whether a connection under TLS was ended or cut. The last record is
+// an alert.
 func TestTLSEndsWithItsCloseNotify(t *testing.T) {
 	t.Parallel()
 	config, roots := certificate(t, time.Now().Add(time.Hour))

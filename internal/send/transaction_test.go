@@ -201,7 +201,8 @@ func TestTheDotWaitsForItsConditions(t *testing.T) {
 	}
 }
 
-// A refusal after the mark is a definite no-dot, so the mark need not wait for the relay's word.
+// TestThePermitIsAskedForAheadAndOnce: a refusal after the mark is a definite no-dot, so the mark need not wait for the
+// relay's word.
 func TestThePermitIsAskedForAheadAndOnce(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []string{atMAIL, atRCPT, atDATA, atDot} {
@@ -319,7 +320,8 @@ func TestBothClocksEndAPermit(t *testing.T) {
 	}
 }
 
-// This must hold whatever fails, wherever, and whatever a relay says before its turn.
+// TestSentAndNoDotAreNeverClaimedWrongly: this must hold whatever fails, wherever, and whatever a relay says before its
+// turn.
 func TestSentAndNoDotAreNeverClaimedWrongly(t *testing.T) {
 	t.Parallel()
 	o := usual
