@@ -209,7 +209,8 @@ func addresses(n int, domain string) (all []string) {
 	return all
 }
 
-// An outage stops nobody while its only mails left wait for their own domain, though most places are in use.
+// TestWhatWaitsForItsDomainStopsNobody: an outage stops nobody while its only mails left wait for their own domain,
+// though most places are in use.
 func TestWhatWaitsForItsDomainStopsNobody(t *testing.T) {
 	t.Parallel()
 	l := owing(addresses(40, "limited.example")...)
@@ -235,7 +236,7 @@ func TestWhatWaitsForItsDomainStopsNobody(t *testing.T) {
 	}
 }
 
-// Urgent mails without a limit of their own are waited for while they want places.
+// TestWhatIsUrgentHasOthersMakeRoom: urgent mails without a limit of their own are waited for while they want places.
 func TestWhatIsUrgentHasOthersMakeRoom(t *testing.T) {
 	t.Parallel()
 	b := workChunk(t, owing(addresses(3, "example.com")...), map[string]time.Duration{"m0": time.Second, "m1": time.Second}, nil, Options{OpenMarks: 1}, nil)
@@ -244,8 +245,8 @@ func TestWhatIsUrgentHasOthersMakeRoom(t *testing.T) {
 	}
 }
 
-// A mail that is answered after ten minutes does not hold up those that had to rest in its chunk. Nor is the chunk
-// given back before that answer.
+// TestWhatRestsIsBegunBesideATarpit: a mail that is answered after ten minutes does not hold up those that had to rest
+// in its chunk. Nor is the chunk given back before that answer.
 func TestWhatRestsIsBegunBesideATarpit(t *testing.T) {
 	t.Parallel()
 	l := owing(append([]string{"tar@pit.example"}, addresses(20, "limited.example")...)...)
@@ -263,7 +264,8 @@ func TestWhatRestsIsBegunBesideATarpit(t *testing.T) {
 	}
 }
 
-// Once all answers are there the rest is given back, to be claimed by any worker that has time.
+// TestARestEndsWithTheLastAnswer: once all answers are there the rest is given back, to be claimed by any worker that
+// has time.
 func TestARestEndsWithTheLastAnswer(t *testing.T) {
 	t.Parallel()
 	l := owing(append([]string{"slow@pit.example"}, addresses(200, "limited.example")...)...)
@@ -276,7 +278,8 @@ func TestARestEndsWithTheLastAnswer(t *testing.T) {
 	}
 }
 
-// A worker that is told to stop begins nothing that rests, and waits for the mails under way.
+// TestADrainBeginsNothingThatRests: a worker that is told to stop begins nothing that rests, and waits for the mails
+// under way.
 func TestADrainBeginsNothingThatRests(t *testing.T) {
 	t.Parallel()
 	l := owing(append([]string{"tar@pit.example"}, addresses(20, "limited.example")...)...)
@@ -292,7 +295,7 @@ type noTasks struct{ Tasks }
 
 func (noTasks) EnqueueChunk(context.Context, int64, string, bool) error { return nil }
 
-// A run that loses its lease while it waits for a place begins nothing with it.
+// TestALostLeaseBeginsNothingMore: a run that loses its lease while it waits for a place begins nothing with it.
 func TestALostLeaseBeginsNothingMore(t *testing.T) {
 	t.Parallel()
 	l := owing(addresses(2, "example.com")...)
@@ -303,7 +306,7 @@ func TestALostLeaseBeginsNothingMore(t *testing.T) {
 	}
 }
 
-// A chunk rests no longer than its limit asks, if nobody wants its place.
+// TestALoneChunkRestsAsLongAsItsLimitAsks: a chunk rests no longer than its limit asks, if nobody wants its place.
 func TestALoneChunkRestsAsLongAsItsLimitAsks(t *testing.T) {
 	t.Parallel()
 	l := owing(addresses(20, "limited.example")...)
@@ -340,8 +343,9 @@ func (s *signatures) sign(message []byte, _ time.Time) ([]byte, error) {
 	return append([]byte("DKIM-Signature: x\r\n"), message...), nil
 }
 
-// A signature that takes longer than G would come too late for a mark that was granted before it. All are made at once, as
-// far as there are places, so that no core is idle while mails wait for theirs.
+// TestASignatureIsMadeBeforeTheMarkIsAskedFor: a signature that takes longer than G would come too late for a mark that
+// was granted before it. All are made at once, as far as there are places, so that no core is idle while mails wait for
+// theirs.
 func TestASignatureIsMadeBeforeTheMarkIsAskedFor(t *testing.T) {
 	t.Parallel()
 	const mails = 40
@@ -365,7 +369,8 @@ func TestASignatureIsMadeBeforeTheMarkIsAskedFor(t *testing.T) {
 	}
 }
 
-// TestTheConnectionsCanCarryAllOpenMarks that an operator allows, and a few of them have no more under way than their turns come soon.
+// TestTheConnectionsCanCarryAllOpenMarks that an operator allows, and a few of them have no more under way than their
+// turns come soon.
 func TestTheConnectionsCanCarryAllOpenMarks(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ marks, connections, want int }{{64, 16, 64}, {64, 2, 16}, {256, 16, 256}, {256, 4, 64}, {1, 16, 1}, {0, 0, 64}} {

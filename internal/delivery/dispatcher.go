@@ -30,8 +30,8 @@ func (unpaced) Yield() bool                            { return false }
 func (unpaced) NoRelay() bool                          { return false }
 
 const (
-	// How long a run keeps a task's place with mails that may not go yet: where nothing else could use it, and where
-	// other chunks may wait for it.
+	// lingers is how long a run keeps a task's place with mails that may not go yet, where nothing else could use it.
+	// makesRoom is how long it does where other chunks may wait for the place.
 	lingers   = 5 * time.Second
 	makesRoom = 200 * time.Millisecond
 	// asides is the most lines that wait for their domains without a task's place. Together they have mails for as long
@@ -350,8 +350,8 @@ func (d *dispatcher) makeWay(l *line, please, soon bool) {
 	}
 }
 
-// restOf is how long a chunk rests where many may wait for the same domain: as long as its next mail has to, or a few
-// times as long as its mails would take if it had the domain to itself.
+// restOf is how long a chunk rests where many may wait for the same domain. It is as long as its next mail has to wait,
+// or a few times as long as its mails would take if it had the domain to itself.
 func restOf(lanes []*lane, refusal pace.Refusal) time.Duration {
 	left := 0
 	for _, l := range lanes {

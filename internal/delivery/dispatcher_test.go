@@ -127,7 +127,7 @@ func TestDomainsAndChunksTakeTurns(t *testing.T) {
 	}
 }
 
-// A line that yields for longer than it may keep a task's place is put back.
+// TestWhatYieldsForLongIsPutBack: a line that yields for longer than it may keep a task's place is put back.
 func TestWhatYieldsForLongIsPutBack(t *testing.T) {
 	t.Parallel()
 	p := &refusing{yield: true}
@@ -149,7 +149,8 @@ func TestWhatYieldsForLongIsPutBack(t *testing.T) {
 	}
 }
 
-// Lines that wait for limits do not keep places that others may want: they are worked on without one. Too many are put back.
+// TestCrowdedLinesAreSetAside: lines that wait for limits do not keep places that others may want. They are worked on
+// without one. Too many are put back.
 func TestCrowdedLinesAreSetAside(t *testing.T) {
 	t.Parallel()
 	p := &refusing{refuses: map[string]pace.Refusal{"x.example": {Wait: 150 * time.Millisecond, Domain: true}}}

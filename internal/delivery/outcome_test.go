@@ -54,7 +54,8 @@ type givenBack struct {
 
 func (g *givenBack) Done(_ *pace.Leave, a notice.Answer) { g.answers = append(g.answers, a) }
 
-// A mail that its relay leaves without an answer counts against no limit, though it is under way, and is recorded as any other.
+// TestALeaveIsGivenBackOnce: a mail that its relay leaves without an answer counts against no limit, though it is under
+// way, and is recorded as any other.
 func TestALeaveIsGivenBackOnce(t *testing.T) {
 	t.Parallel()
 	sent := notice.Answer{Outcome: notice.OutcomeSent, Code: 250}

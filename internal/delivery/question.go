@@ -27,8 +27,8 @@ func (w *Worker) questions() (all []question) {
 	return all
 }
 
-// pull takes over the rests and limits that operators have set. Where one has changed, a sweep looks at once for mails that may
-// go now.
+// pull takes over the rests and limits that operators have set. Where one has changed, a sweep looks at once for mails
+// that may go now.
 func (w *Worker) pull(ctx context.Context) error {
 	changed, err := w.Levers(ctx)
 	if changed {

@@ -135,7 +135,8 @@ func (s *session) AddRecipient(ctx context.Context, id int64, a ledger.Addition,
 // adds reports whether operators of this schedule add rows.
 func (w *world) adds() bool { return w.seed%7 == 5 }
 
-// add has an operator send a notice to another address of a customer: one that has it or not, and that others may have been given.
+// add has an operator send a notice to another address of a customer: one that has it or not, and that others may have
+// been given.
 func (w *world) add(n *noticeRow) {
 	m := w.memory
 	a := ledger.Addition{Customer: m.customers[w.rng.IntN(len(m.customers))].id, Address: w.address(n)}

@@ -88,7 +88,8 @@ func (c *checker) amended(n *noticeRow) {
 	}
 }
 
-// fits judges which text the relay has taken for a mailbox: the correction exactly where an earlier version arrived, or may have.
+// fits judges which text the relay has taken for a mailbox: the correction exactly where an earlier version arrived, or
+// may have.
 func (c *checker) fits(to mailbox, x *exchange) {
 	relay, correction, marked := c.world.relay, bytes.Contains(x.mail.Raw, []byte("Subject: "+simCorrections["en"].Subject)), false
 	for _, version := range c.versions[to.notice] {

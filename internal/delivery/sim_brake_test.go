@@ -168,8 +168,8 @@ func (c *checker) braked(id int64) {
 }
 
 // putBack judges the ledger after the row of refusals for which the brake holds a notice was put back. Nothing of it is
-// failed, but for mailboxes to which a later notice goes, those on the list of suppressions, and deliveries stopped in
-// a chunk that is being sent. A settlement leaves these too.
+// failed, with exceptions: mailboxes to which a later notice goes, those on the list of suppressions, and deliveries
+// stopped in a chunk that is being sent. A settlement leaves these too.
 func (c *checker) putBack(n *noticeRow) {
 	if c == nil || n == nil || !n.braked() {
 		return

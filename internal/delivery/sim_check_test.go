@@ -52,8 +52,8 @@ type checker struct {
 	plans    map[*planRow]showing // as they were shown
 	took     map[string]*planRow  // by notice
 	over     map[string]string    // reminders that have ended, and by which notice
-	// versions are, by the key of an amendment, those of the notices that it puts right; plain are the mailboxes that the relay took its
-	// plain text for.
+	// versions are, by the key of an amendment, those of the notices that it puts right. plain are the mailboxes that
+	// the relay took its plain text for.
 	versions map[string][]string
 	plain    map[mailbox]bool
 	// additions are how many rows were added since the release, by plan.

@@ -221,8 +221,8 @@ func (w *world) unhold(n *noticeRow) {
 	w.operate("unhold", false, func(ctx context.Context, d *control.Desk) error { _, err := d.Unhold(ctx, n.Key, u, "op"); return err })
 }
 
-// lookAfter has the mails that are due leave, and operators release drafts and resume paused and held notices: they do
-// so in peace.
+// lookAfter has the mails that are due leave. Operators release drafts and resume paused and held notices: they do so
+// in peace.
 func (w *world) lookAfter() (busy bool) {
 	busy = w.leave()
 	for _, n := range w.memory.notices {

@@ -125,8 +125,8 @@ func (c *checker) inHold() bool {
 	return false
 }
 
-// hold compares a hold of everything, which ends soon or is removed, in both ledgers. The holds of other pairs stand in the same
-// Postgres, so it ends before anything else is done.
+// hold compares a hold of everything, which ends soon or is removed, in both ledgers. The holds of other pairs stand in
+// the same Postgres, so it ends before anything else is done.
 func (p *pair) hold(n int64) error {
 	until := p.memory.now().Add(time.Hour)
 	m, _ := p.s.AddHold(p.ctx, notice.Hold{Until: &until}, "op")

@@ -167,10 +167,10 @@ const (
 	oldWorkersGoOn    mutant = "a worker of the version before still finds its tables"
 )
 
-// mutants are all that the simulation must catch. Some rules are not among them, since nothing that the worker does needs
-// them: that a close leaves the dots bits, that a bit which is set is not given twice (the worker asks once, and then says
-// that it asks again), and that a requeue looks at the sent bit (an operator sees the view, which shows it). Others are
-// not of this layer: the proof that a Message-ID gives, and the mirror of the marks.
+// mutants are all that the simulation must catch. Some rules are not among them, since nothing that the worker does
+// needs them. A close leaves the dots bits. A bit which is set is not given twice: the worker asks once, and then says
+// that it asks again. A requeue looks at the sent bit: an operator sees the view, which shows it. Others are not of
+// this layer: the proof that a Message-ID gives, and the mirror of the marks.
 var mutants = []mutant{
 	markWithoutEpoch, leaseUnchecked, markWithoutLock, markWithoutNotice, firstAskIgnoresStop, secondAskIgnoresStop, markIgnoresSent,
 	dotBeforeMark, dotAfterDeadline, unansweredForgotten, unansweredAssumed, waitsForEver, refusalOfOneFails, nextRelayGetsUnanswered,

@@ -108,8 +108,8 @@ func (m *memory) freeze(id int64, f frozen) *planRow {
 	return p
 }
 
-// layOut makes one recipient a mailbox, complete with all who share it, and one for each customer without any. Those who are
-// not to be mailed come first.
+// layOut makes one recipient a mailbox, complete with all who share it, and one for each customer without any. Those
+// who are not to be mailed come first.
 func (m *memory) layOut(n *noticeRow) []recipientRow {
 	rows, keys := map[string]*recipientRow{}, []string{}
 	for _, c := range m.customers {
@@ -343,7 +343,7 @@ func (m *memory) leaveOut(c *chunkRow, seq int) {
 func (o *outcomeRow) owedBefore(t time.Time) bool { return o == nil || !o.owedAt.After(t) }
 
 // leaveOutListed is C3: it leaves out mailboxes put on the list while the notice was released, or after it was
-// finished, unless an operator had them owed again since.
+// finished. It does not where an operator had them owed again since.
 func (m *memory) leaveOutListed(c *chunkRow) {
 	for seq := c.lo; seq < c.hi && m.mutant != claimForgetsList; seq++ {
 		r, o := &c.notice.plan.recipients[seq], c.row(seq)

@@ -22,12 +22,14 @@ func (w *world) relayRefuses(relay string) bool {
 	return len(w.relays()) == 2 && !w.calm && relay == w.relays()[int64(time.Since(simStart)/(30*time.Second))%2] && w.seed%2 == 0
 }
 
-// fits reports whether a connection may carry a job: one to the relay that refused it before may not where there is another.
+// fits reports whether a connection may carry a job: one to the relay that refused it before may not where there is
+// another.
 func (s *simSender) fits(j notice.Job, relay string) bool {
 	return len(s.world.relays()) == 1 || j.Shuns() != relay
 }
 
-// denied is the answer of a relay that refuses everybody: the mail goes to the other, and has failed where that was asked before.
+// denied is the answer of a relay that refuses everybody: the mail goes to the other, and has failed where that was
+// asked before.
 func (r *simRelay) denied(x *exchange) notice.Answer {
 	w := r.world
 	w.fault("relay: one of two refuses everybody")

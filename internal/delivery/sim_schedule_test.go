@@ -89,7 +89,7 @@ func newWorld(s stage, seed uint64, broken mutant) *world {
 	w.memory.database.Store(1)
 	w.relay = &simRelay{world: w, copies: map[mailbox]int{}, possible: map[mailbox]int{}, said: map[mailbox]bool{}, dots: map[ledger.Attempt]bool{}, never: map[ledger.Attempt]bool{}}
 	w.queue = &simQueue{world: w, tasks: map[string]*simTask{}}
-	// Either as many connections and marks as there is work, or one connection: a thing that several goroutines compete
+	// Either as many connections and marks as there is work, or one connection. A thing that several goroutines compete
 	// for would go to the first that the Go scheduler runs.
 	w.options = Options{Chunks: 1 + rng.IntN(2)}
 	if rng.IntN(3) == 0 {

@@ -10,8 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// simSender is package send as the protocol sees it. Its connections take jobs from a queue, send the envelope of the
-// next along with a dot, and follow the rules of when the dot may be written.
+// simSender is package send as the protocol sees it. Its connections take jobs from a queue, and send the envelope of
+// the next along with a dot. They follow the rules of when the dot may be written.
 type simSender struct {
 	world *world
 	actor *actor

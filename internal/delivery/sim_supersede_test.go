@@ -52,9 +52,9 @@ func (m *memory) supersede(n *noticeRow, only string) {
 	}
 }
 
-// supersedeIn stops the deliveries of one chunk. A delivery that was stopped itself stops no other: nobody would get either.
-// The chunk is passed over where no mail of it may leave any more, and so is a delivery with a 250, unless a mark of it may
-// still be open.
+// supersedeIn stops the deliveries of one chunk. A delivery that was stopped itself stops no other: nobody would get
+// either. The chunk is passed over where no mail of it may leave any more, and so is a delivery with a 250, unless a
+// mark of it may still be open.
 func (m *memory) supersedeIn(c *chunkRow, n *noticeRow, only string) {
 	through := !c.open && (c.counts[notice.DeliveryUncertain] == 0 || m.mutant == uncertainPassedOver)
 	for seq := c.lo; seq < c.hi; seq++ {

@@ -169,7 +169,7 @@ func (c *checker) taken(p *planRow) {
 	n, shown := p.notice, c.plans[p]
 	if c.released[n.Key] && c.lifted && !c.world.memory.fenced {
 		// The backup does not know its first release. An operator has said that all which was sent after the backup is
-		// accounted for, and has it go again; before that a release is held.
+		// accounted for, and has it go again. Before that a release is held.
 		c.askedFor(n.Key, p)
 	}
 	c.released[n.Key] = true

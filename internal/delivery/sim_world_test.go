@@ -18,8 +18,8 @@ import (
 	"tocsin/internal/render"
 )
 
-// The protocol's times in the simulation, and how the relay keeps to B: it drops a connection that is silent for its
-// idle time-out, and takes the bytes that it was sent within five minutes of that.
+// The protocol's times in the simulation. The relay keeps to B: it drops a connection that is silent for its idle
+// time-out, and takes the bytes that it was sent within five minutes of that.
 const (
 	simLease = 60 * time.Second
 	simGrace = 20 * time.Second
@@ -31,8 +31,8 @@ const (
 const simTarries = 24
 
 // world is one schedule: workers and operators, which run the real code, over a ledger, a queue and a relay that obey a
-// seed. Each call of an actor to those is parked until the seed lets it go on, one call at a time, and only when
-// everybody waits. So nothing depends on how goroutines are scheduled.
+// seed. Each call of an actor to those is parked until the seed lets it go on. It lets one call go at a time, and only
+// when everybody waits. So nothing depends on how goroutines are scheduled.
 type world struct {
 	rng        *rand.Rand
 	seed       uint64
@@ -201,7 +201,7 @@ var simStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when the clock of 
 
 func (w *world) fault(kind string) { w.tally.faults[kind]++ }
 
-// one in n.
+// oneIn is true once in n times, and never once the world is calm.
 func (w *world) oneIn(n int) bool { return n > 0 && !w.calm && w.rng.IntN(n) == 0 }
 
 // start starts a worker.

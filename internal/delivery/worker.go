@@ -45,7 +45,7 @@ type Options struct {
 	// Levers takes over the settings of operators at run time, and reports whether they have changed. Nothing is sent
 	// before it succeeded once, and then it is asked twice a second. Nil: nothing can be set.
 	Levers func(ctx context.Context) (changed bool, err error)
-	// Compare compares the ledger with the knowledge outside of it, so that a restored one is recognised; nothing is
+	// Compare compares the ledger with the knowledge outside of it, so that a restored one is recognised. Nothing is
 	// sent before it succeeded once. Nil: there is nothing to compare with.
 	Compare func(ctx context.Context) error
 	backoff func(base, ceiling time.Duration, failures int) time.Duration // the simulation's is not random

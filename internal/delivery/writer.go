@@ -32,7 +32,7 @@ type writer struct {
 	logger *slog.Logger
 	grace  time.Duration
 	enough int // no more marks and outcomes than that come at once: each delivery under way waits for one of them at most
-	// The simulation has its own: gather waits for more before a commit, after one that took so long; backoff is how
+	// The simulation has its own. gather waits for more before a commit, after one that took so long. backoff is how
 	// long to wait after so many failures.
 	gather  func(ctx context.Context, cost time.Duration)
 	backoff func(base, ceiling time.Duration, failures int) time.Duration

@@ -122,7 +122,8 @@ func TestADotIsPermittedOnlyByAnAcknowledgedMark(t *testing.T) {
 	}
 }
 
-// A mark that is asked for anew lasts from then on; the answer to the earlier ask would not cover that.
+// TestAMarkThatIsAskedForAnewWaitsForItsOwnAnswer: a mark that is asked for anew lasts from then on; the answer to the
+// earlier ask would not cover that.
 func TestAMarkThatIsAskedForAnewWaitsForItsOwnAnswer(t *testing.T) {
 	t.Parallel()
 	s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){late, grant}}
@@ -138,7 +139,8 @@ func TestAMarkThatIsAskedForAnewWaitsForItsOwnAnswer(t *testing.T) {
 	})
 }
 
-// After a slow commit the writer waits a moment for more, and no longer than until enough has come.
+// TestWhatIsEnoughIsCommittedAtOnce: after a slow commit the writer waits a moment for more, and no longer than until
+// enough has come.
 func TestWhatIsEnoughIsCommittedAtOnce(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]time.Duration{1: gathers, 2: 0} {
@@ -219,7 +221,7 @@ func TestWhatComesWhileACommitIsUnderWayGoesIntoTheNext(t *testing.T) {
 	})
 }
 
-// Where a commit costs something, outcomes within a millisecond share one.
+// TestWhatComesCloseTogetherSharesACommit: where a commit costs something, outcomes within a millisecond share one.
 func TestWhatComesCloseTogetherSharesACommit(t *testing.T) {
 	t.Parallel()
 	s := &scripted{steps: []func([]ledger.Attempt, []ledger.Outcome) ([]bool, error){func(m []ledger.Attempt, o []ledger.Outcome) ([]bool, error) {
