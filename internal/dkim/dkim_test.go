@@ -122,7 +122,8 @@ func TestAChangedMailDoesNotVerify(t *testing.T) {
 	}
 }
 
-// Relays may fold fields anew and change blanks: the relaxed form does not see it, and it is the one that verifiers have.
+// TestAnyMailVerifies: relays may fold fields anew and change blanks. The relaxed form does not see it, and it is the
+// one that verifiers have.
 func TestAnyMailVerifies(t *testing.T) {
 	t.Parallel()
 	keys := keys(t)

@@ -36,7 +36,8 @@ type Settings struct {
 	Secret string // of Tocsin at the issuer; "" = a public client, which PKCE alone protects
 	Scopes []string
 	Claim  string // of the ID token, which has a role, or a list of them
-	// Roles are the roles by values of the claim; a value that is not there means nothing. nil = values are roles themselves.
+	// Roles are the roles by values of the claim; a value that is not there means nothing. nil = values are roles
+	// themselves.
 	Roles map[string]notice.TokenRole
 	Back  string // URL to which the issuer sends people back
 }

@@ -14,7 +14,7 @@ import (
 // errUnput says that a file is written in a form of YAML in which Put can't change one field alone.
 var errUnput = errors.New("the fields of the file do not each begin a line of their own")
 
-// Put returns a file with one field of its mapping written anew, as lines that end with line feeds; no lines take the
+// Put returns a file with one field of its mapping written anew, as lines that end with line feeds. No lines take the
 // field away. All else stays as it is, byte for byte. order has the names of fields: a new one goes behind those that
 // stand before it there. Its error says that the form of the file does not allow it, such as a mapping in braces.
 func Put(text []byte, name, lines string, order []string) ([]byte, error) {

@@ -82,7 +82,7 @@ func bomb() string {
 	return b.String()
 }
 
-// An error names the line and the field, and says how to mend it.
+// TestErrors: an error names the line and the field, and says how to mend it.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -161,7 +161,7 @@ func TestFindNamesTheLineOfWhatIsThere(t *testing.T) {
 	}
 }
 
-// Whatever stands in a file, it is read or refused with a line.
+// FuzzRead: whatever stands in a file, it is read or refused with a line.
 func FuzzRead(f *testing.F) {
 	f.Add("name: a\nhosts: [a, b]\nnotes: {a: 1}\ninner: {tls: true}\n")
 	f.Add("inner: &a {inner: *a}\n<<: *a\n? [name]\n: a\n")
