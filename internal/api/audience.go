@@ -10,9 +10,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// maxNoticeBody is how large the body of a notice may be with its filter and its list of customers, of which 200,000 take
-// 2 to 6 MiB.
-// All the rest has the limit of any other body.
+// maxNoticeBody is how large the body of a notice may be with its filter and its list of customers. A list of 200,000
+// takes 2 to 6 MiB. All the rest has the limit of any other body.
 const maxNoticeBody = 16 << 20
 
 // checkSize refuses a notice that is too large without its audience.

@@ -14,9 +14,9 @@ import (
 // maxHook is the size of the largest webhook, in bytes: SendGrid sends up to a thousand events at once.
 const maxHook = 2 << 20
 
-// NewPublic returns a server for the internet: it serves the webhooks of mail providers, which their signature or password
-// admits in place of a token, the pages of readers, which the token in their address admits, and nothing else. Desk and Log of the
-// options are needed.
+// NewPublic returns a server for the internet. It serves the webhooks of mail providers, the pages of readers, and nothing
+// else. A signature or a password admits a webhook in place of a token; the token in a page's address admits its reader.
+// Desk and Log of the options are needed.
 func NewPublic(o Options, hooks *hook.Hooks, pages *optout.Pages) *Server {
 	s := newServer(o)
 	s.public, s.mux = true, &routes{ServeMux: http.NewServeMux()}

@@ -209,8 +209,8 @@ func (b *timedBody) allow(d time.Duration) bool {
 	return !b.whole
 }
 
-// timedWriter gives each write a deadline, so that a stream may last but a client cannot stall it, and remembers
-// the status and the size for the log.
+// timedWriter gives each write a deadline, so that a stream may last but a client cannot stall it. It remembers the
+// status and the size for the log.
 type timedWriter struct {
 	http.ResponseWriter
 	wire   *http.ResponseController
@@ -224,8 +224,8 @@ type timedWriter struct {
 // Unwrap lets http.ResponseController through.
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// begin notes the status that is answered first. A connection with the rest of a body in it is closed behind the answer, so that
-// net/http does not wait for that rest before it answers.
+// begin notes the status that is answered first. A connection with the rest of a body in it is closed behind the answer:
+// else net/http would wait for that rest before it answers.
 func (w *timedWriter) begin(status int) {
 	if w.status != 0 {
 		return

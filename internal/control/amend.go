@@ -11,8 +11,9 @@ import (
 	"tocsin/internal/render"
 )
 
-// normal is the function normal, after the ledger has filled in the fields that follow from the notice that a body amends, or from those before it in
-// its incident. An amendment has the old windows of the notice that it amends; its audience is that notice's.
+// normal is the function normal, after the ledger has filled in some fields. They follow from the notice that a body
+// amends, or from those before it in its incident. An amendment has the old windows of the notice that it amends; its
+// audience is that notice's.
 func (d *Desk) normal(ctx context.Context, b notice.Body) (notice.Body, error) {
 	b, err := d.withOld(ctx, b)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"tocsin/internal/render"
 )
 
-// Message makes the mail of a delivery again, by the rules by which a worker makes it, and says by the digest that was kept
+// Message makes the mail of a delivery again, by the rules by which a worker makes it. The digest that was kept tells
 // whether it is the one that was sent.
 func (d *Desk) Message(ctx context.Context, ref string, seq int) (m notice.Message, err error) {
 	n, err := d.find(ctx, ref)
@@ -70,8 +70,8 @@ func (d *Desk) writing(n ledger.Notice, k ledger.Kept) (func(render.Stamp) ([]by
 	}, err
 }
 
-// stamps are those that the message may have been sent with, that of a worker of today first: it may have had another mark before
-// its subject, have referred to another mail of the incident, or have a token of its reader that an older key signed.
+// stamps are those that the message may have been sent with, that of a worker of today first. It may have had another mark
+// before its subject, or have referred to another mail of the incident. An older key may have signed its reader's token.
 func stamps(n ledger.Notice, k ledger.Kept, keys bounce.Keys) (all []render.Stamp) {
 	marks := []string{"", notice.OnlyTo{"*"}.Mark()}
 	if k.Marked {

@@ -9,7 +9,8 @@ import (
 )
 
 // moved fills in the fields that the notice of a moved maintenance leaves out: the windows that it had, and its audience. Both come from
-// the notice that announced it last: it goes to those who got, or may have got, the old times, or whom that notice owed them, and to those who are new to its audience.
+// the notice that announced it last. The moved one goes to those who got, may have got or were owed the old times, and to those who
+// are new to the audience.
 func (d *Desk) moved(ctx context.Context, b notice.Body) (notice.Body, error) {
 	told := b.Audience.Given() || b.Audience.Empty != ""
 	if b.Kind != notice.Maintenance || b.Phase != notice.PhaseRescheduled || !notice.ValidKey(b.Key) || len(b.Was) > 0 && told {

@@ -16,8 +16,9 @@ import (
 // mostFound bounds how many customers a search returns.
 const mostFound = 100
 
-// Look answers "did they get it?". The text is an address in any spelling, an external id, a Message-ID, the id of a relay's
-// queue, or a part of a customer's name or other fields; ref is the notice that is asked about, "" for the newest one to the mailbox.
+// Look answers "did they get it?". The text is an address in any spelling, an external id, a Message-ID or the id of a
+// relay's queue. It may be a part of a customer's name or other fields, too. ref is the notice that is asked about, "" for
+// the newest one to the mailbox.
 func (d *Desk) Look(ctx context.Context, text, ref string) (f notice.Found, err error) {
 	l := look{desk: d, text: pasted(text)}
 	if ref != "" {

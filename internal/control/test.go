@@ -19,8 +19,8 @@ import (
 // testMark stands before the subject of a test mail, the same in each language, so that a filter can find it.
 const testMark = "[Test] "
 
-// Test sends one mail per language of a body to an address, each as the first recipient of that language would
-// get it (or the first of any, where none wants that language). It is no delivery, and goes out each time; the ledger keeps
+// Test sends one mail per language of a body to an address. Each is as the first recipient of that language would get
+// it, or the first of any, where none wants that language. It is no delivery, and goes out each time; the ledger keeps
 // the operator's name and the domain of the address. It returns the relay's answer per language.
 func (d *Desk) Test(ctx context.Context, b notice.Body, to, who string) (map[string]notice.Answer, error) {
 	if d.Sender == nil || d.From == "" {

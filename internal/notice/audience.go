@@ -31,8 +31,8 @@ type Audience struct {
 	// State narrows the earlier notice to the customers on its rows in one of these states.
 	State []DeliveryState `json:"state,omitempty"`
 
-	// Contact is Alternate where the earlier notice's customers are to be told at their alternates, and not again at a
-	// mailbox at which that one stood in one of the states; "": at their primary ones.
+	// Contact is Alternate where the earlier notice's customers are to be told at their alternates; "": at their primary
+	// ones. A mailbox where the earlier notice stood in one of the states is not told again.
 	Contact Role `json:"contact,omitempty"`
 
 	// Digest and Size stand for the list in a body that is kept: two lists of the same ids have the same digest.

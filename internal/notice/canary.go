@@ -16,7 +16,7 @@ const MostCanary = 1000
 // CanaryRoom is the time that a notice with a canary must have from its beginning to its expires_at: somebody looks at the canary and has it go on.
 const CanaryRoom = time.Hour
 
-// A canary is stopped, also before its end, from so many mails on that were not taken, if they are such a share of those that were tried.
+// A canary is stopped, also before its end, once so many mails were not taken, and they are such a share of the tried ones.
 const (
 	canaryBad   = 5
 	canaryShare = 5 // one in so many

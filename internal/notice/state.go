@@ -91,8 +91,8 @@ const (
 	ReasonSuperseded      = "superseded"       // cancelled: a later phase was released
 	ReasonAmended         = "amended"          // cancelled: an amendment took its place
 	ReasonErased          = "erased"           // cancelled: all its customers were erased
-	// ReasonReachedByNeither ends the reason, in a whole report, of a delivery to a mailbox where a notice of the incident was superseded, and
-	// neither the later notice nor another arrived.
+	// ReasonReachedByNeither ends the reason of a delivery in a whole report: a notice of the incident was superseded at its mailbox, and
+	// neither the later notice nor another arrived there.
 	ReasonReachedByNeither = "reached by neither"
 	ReasonRestored         = "restored"       // held, or uncertain: the ledger came from a backup
 	ReasonHole             = "hole"           // failed: the text would have had an empty field
