@@ -32,8 +32,8 @@ type Added struct {
 }
 
 // AddRecipient adds a row to a released notice. It has a chunk of its own, takes the language and the values of the customer's own
-// row, and stands for nobody in the sums. A mailbox that has a row gets no second one, in whatever state the first is. It is refused
-// where a later notice of the incident goes to the mailbox, or may have gone, and for an address on the list of suppressions.
+// row, and stands for nobody in the sums. A mailbox that has a row gets no second one, in any state of the first. It is refused
+// where a later notice of the incident goes to the mailbox, or may have gone. So it is for an address on the list of suppressions.
 func (db *DB) AddRecipient(ctx context.Context, id int64, a Addition, who string) (added Added, err error) {
 	if !storable(a.Customer) {
 		return added, noCustomer()
@@ -50,8 +50,9 @@ func (db *DB) AddRecipient(ctx context.Context, id int64, a Addition, who string
 	return added, err
 }
 
-// addTries is how often an addition is tried that Postgres ends as one of two that wait for each other: it holds its notice's row
-// while it waits for chunks of other notices, and a requeue of a finished notice holds those while it waits for the row.
+// addTries is how often an addition is tried that Postgres ends as one of two that wait for each other. It holds its
+// notice's row while it waits for chunks of other notices. A requeue of a finished notice holds those while it waits for
+// the row.
 const addTries = 5
 
 func (db *DB) addRecipient(ctx context.Context, tx pgx.Tx, id int64, a Addition, who string) (added Added, err error) {

@@ -54,8 +54,8 @@ func (d *desk) race(ctx context.Context, r *relay, amends string) (winner int64)
 	return winner
 }
 
-// TestAmendmentsWhileWorkersAndOperatorsAreAtWork has a notice amended by several at once, and then its amendment, while faulty workers
-// claim, mark and answer late, and operators requeue, add, suppress, pause and erase. Each mailbox has one row in each version,
+// TestAmendmentsWhileWorkersAndOperatorsAreAtWork has a notice amended by several at once, and then its amendment. Meanwhile faulty
+// workers claim, mark and answer late, and operators requeue, add, suppress, pause and erase. Each mailbox has one row in each version,
 // gets no version twice nor an earlier one after a later, and the text that fits it.
 func TestAmendmentsWhileWorkersAndOperatorsAreAtWork(t *testing.T) {
 	t.Parallel()

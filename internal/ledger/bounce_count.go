@@ -34,7 +34,7 @@ const (
 )
 
 // warnOfPolicy has the log of a notice say, once for each domain, that too many of its mails there came back, refused by policy: it is
-// the sender, its DNS or the content that is wrong. To count the mails that left reads all of the plan, so it is done when the answer
+// the sender, its DNS or the content that is wrong. To count the mails that left reads all of the plan. So it is done when the answer
 // can be another one, or a quarter more came back. It is no transaction: attempts under way must not wait for it.
 func (db *DB) warnOfPolicy(ctx context.Context, noticeID int64, domain string) (warned bool, err error) {
 	defer func() { err = wrap(err, "look at what a domain refuses by policy") }()

@@ -53,8 +53,8 @@ func (db *DB) Resume(ctx context.Context, id int64, leaveFailed bool, who string
 // brakedSQL is the condition that the brake, and nothing else, holds a notice.
 const brakedSQL = `state = 'held' AND brake IS NOT NULL`
 
-// putBack requeues the row of refusals for which the brake holds a notice. A mailbox that a later notice goes to stays failed, and
-// so does a delivery that was stopped while its chunk is being sent, as at any requeue.
+// putBack requeues the row of refusals for which the brake holds a notice. A mailbox that a later notice goes to stays failed, as
+// at any requeue. So does a delivery that was stopped while its chunk is being sent.
 func (db *DB) putBack(ctx context.Context, tx pgx.Tx, id int64, who string) error {
 	if err := db.putBackCanary(ctx, tx, id, who); err != nil {
 		return err

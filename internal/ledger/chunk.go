@@ -38,8 +38,8 @@ type Due struct {
 }
 
 // Claim takes the lease of a chunk for holder; ok is false when somebody else has it or nothing in it is open.
-// Marks that the previous holder left open become uncertain, stopped deliveries are cancelled, and mailboxes that were
-// put on the list of suppressions meanwhile are left out, as are those that this process does not send to.
+// Marks that the previous holder left open become uncertain, and stopped deliveries are cancelled. It leaves out
+// mailboxes that were put on the list of suppressions meanwhile, and those that this process does not send to.
 func (db *DB) Claim(ctx context.Context, chunkID int64, holder string) (c Claim, ok bool, err error) {
 	if !db.mayWork() {
 		return c, false, nil

@@ -236,8 +236,8 @@ func (f *fence) mayMark() bool {
 	return f.compared || len(f.mirrors) == 0
 }
 
-// CompareMarks brings the note of standbys up to date, compares the workers' mark numbers with the mirrors, raises the fence where the
-// ledger has fewer, and completes a mirror. A worker calls it at least every second; nothing is marked before the first
+// CompareMarks brings the note of standbys up to date, and compares the workers' mark numbers with the mirrors. It raises the fence
+// where the ledger has fewer, and completes a mirror. A worker calls it at least every second; nothing is marked before the first
 // comparison. A mirror that is away is an error; the others are compared all the same.
 func (db *DB) CompareMarks(ctx context.Context) error {
 	ledger, setting, err := db.readFence(ctx)

@@ -13,7 +13,7 @@ import (
 
 // Workers come and go, each with a number of marks of its own. Those that have made none for a long time are pruned. A
 // restored ledger must be recognised all the same, though nobody may remember their marks but a worker that comes back, or an
-// old mirror: so the number of each stays in mark_pruned, which is read by its key alone, and their sum in mark_number, as that
+// old mirror. So the number of each stays in mark_pruned, which is read by its key alone. Their sum stays in mark_number, as that
 // of the worker "pruned", which the mirrors keep like any other.
 const prunedWorker = "pruned"
 

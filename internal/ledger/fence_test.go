@@ -71,8 +71,8 @@ func TestNothingIsMarkedBeforeTheMirrorWasCompared(t *testing.T) {
 	}
 }
 
-// restored returns a notice of three deliveries, one of which was sent by a worker after a backup was taken, on the
-// ledger as that backup has it.
+// restored returns a notice of three deliveries on the ledger as a backup has it. A worker sent one of them after that
+// backup was taken.
 func restored(t *testing.T) (d *desk, m *mirror, survivor *ledger.DB) {
 	d = release(t, 3)
 	m = &mirror{}

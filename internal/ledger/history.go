@@ -51,8 +51,8 @@ const entriesSQL = `
 const historySQL = `WITH stands AS (` + standsSQL + `)` + entriesSQL
 
 // History returns, newest first, every notice on which the customer with that external id stands, or that belongs to
-// the mailbox with that address key ("" where idOrAddress is no address). It is empty, never nil, where there
-// is none, and includes customers that have been deleted since.
+// the mailbox with that address key. The key is "" where idOrAddress is no address. The history is empty, never nil,
+// where there is none, and includes customers that have been deleted since.
 func (db *DB) History(ctx context.Context, idOrAddress string, addressKey string) ([]notice.HistoryEntry, error) {
 	return db.HistoryOf(ctx, 0, idOrAddress, addressKey)
 }

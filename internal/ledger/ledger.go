@@ -1,8 +1,8 @@
 // Package ledger keeps in Postgres which mails are owed, and their fate; every SQL statement of Tocsin stands here.
 //
-// The delivery protocol is that of docs/guarantees.md. Two of its rules hold for all code in this package:
-// each change of a delivery first locks its chunk row in a statement of its own (the lease holder FOR NO KEY UPDATE, or
-// FOR KEY SHARE where it changes no bit; everybody else, for a claim too, FOR UPDATE; ids ascending), and time is the
+// The delivery protocol is that of docs/guarantees.md. Two of its rules hold for all code in this package. Each change of
+// a delivery first locks its chunk row in a statement of its own, by ids ascending. The lease holder locks it FOR NO KEY
+// UPDATE, or FOR KEY SHARE where it changes no bit; everybody else, for a claim too, FOR UPDATE. And time is the
 // database's clock_timestamp(). A notice that begins locks its row and then the chunks of earlier ones: so nobody who has
 // chunks of several notices waits for the row of one that may begin. A notice row is locked FOR NO KEY UPDATE: an insert
 // may hold a key lock on it already, with which FOR UPDATE would make a deadlock of two.

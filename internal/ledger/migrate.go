@@ -17,8 +17,8 @@ import (
 	"tocsin/migrations"
 )
 
-// Ready reports why the ledger can't be used now: Postgres is away, or, as a notice.Unready, it is a standby, too old, behind a pooler
-// that does not fit, or its schema is not this version's; or the settings only_to of the workers differ.
+// Ready reports why the ledger can't be used now. Postgres is away, or the settings only_to of the workers differ. Or, as a
+// notice.Unready, it is a standby, too old, behind a pooler that does not fit, or its schema is not this version's.
 func (db *DB) Ready(ctx context.Context) error {
 	err := checkSchema(ctx, db.pool)
 	if errors.Is(err, errSchema) {

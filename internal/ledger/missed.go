@@ -12,8 +12,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// missedSQL selects the mailboxes of the incident of notice $1 that two notices did not reach: an earlier one was stopped there for
-// the sake of a later one, and neither that one nor another later one is owed or may have been sent. It gives the rows of both
+// missedSQL selects the mailboxes of the incident of notice $1 that two notices did not reach. An earlier one was stopped there
+// for the sake of a later one; neither that one nor another later one is owed or may have been sent. It gives the rows of both
 // notices. $2 are the phases of its kind.
 //
 // It goes by the bits of the chunks, and from the rows of later notices that reach nobody: as a rule they are few. Those rows are

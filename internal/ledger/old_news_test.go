@@ -77,8 +77,8 @@ func (d *desk) attempt(ends ...any) {
 
 const mailbox1 = "c1@example.com"
 
-// TestOldNewsDoesNotFollowTheNew tries each way in which a mail of an earlier notice could be owed, or come to be owed again,
-// after a later one has reached the mailbox.
+// TestOldNewsDoesNotFollowTheNew has a later notice reach the mailbox. It then tries each way in which a mail of an earlier
+// one could be owed, or come to be owed again.
 func TestOldNewsDoesNotFollowTheNew(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -378,7 +378,7 @@ func TestAMailboxThatNeitherNoticeReachedIsCounted(t *testing.T) {
 	incident(3)
 }
 
-// TestTheMailboxDecidesWhatIsOldNews, not the customer: one who has moved has the later news at the new mailbox, and a mailbox
+// TestTheMailboxDecidesWhatIsOldNews, not the customer: one who has moved has the later news at the new mailbox. A mailbox
 // that two share has it when one of them is on its audience.
 func TestTheMailboxDecidesWhatIsOldNews(t *testing.T) {
 	t.Parallel()

@@ -34,8 +34,8 @@ const (
 	ownRows   = 100_000   // and a plan of so many (Options.OwnRows) has one of its own.
 )
 
-// partLock and the first number of a part are the advisory lock that those share who write a plan there, and that is alone with one who drops the part.
-// Those below are of all who make parts, and who drop them.
+// partLock and the first number of a part are an advisory lock: the writers of plans there share it, and a process that drops the
+// part has it alone. The two below are for all processes that make parts, and for all that drop them.
 const (
 	partLock  = int64(0x746f637100000000)
 	partsMade = partLock - 1

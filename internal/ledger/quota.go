@@ -17,7 +17,8 @@ type Share struct {
 	Until  time.Time // with no mails: when there is room again
 }
 
-// quotaUse is a query of how many mails of a relay's quota were taken, and when enough of them are a day old that one more may be.
+// quotaUse is a query of how many mails of a relay's quota were taken. It also tells when enough of them are a day old that
+// one more may be.
 // Mails go by a part for ten minutes, and wait for the leave to write their dot after that: so a bucket of ten minutes counts for
 // 24 hours and 30 minutes from its beginning.
 func quotaUse(relay, quota string) string {

@@ -26,8 +26,8 @@ func (db *DB) MessageToken(ctx context.Context, noticeID int64) (token string, e
 	return token, wrap(err, "look for the token of a notice")
 }
 
-// Choices returns the choices of the reader of a delivery. It is a notice.Error of class not_found where there is no such delivery, its
-// customers were erased, its rows were dropped, or its notice is none that readers can stop: these look alike.
+// Choices returns the choices of the reader of a delivery. It is a notice.Error of class not_found where there is no such delivery,
+// or its notice is none that readers can stop. So it is where its customers were erased, or its rows dropped: these look alike.
 func (db *DB) Choices(ctx context.Context, noticeID int64, seq int) (c notice.Choices, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		r, err := readerOf(ctx, tx, noticeID, seq, false)

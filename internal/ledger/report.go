@@ -92,7 +92,8 @@ func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryP
 }
 
 // EachDelivery calls fn with every row of a notice's report, by seq, or with those in one state. All of it is of one
-// moment, and none of it is kept in memory, but for the rows of which the reason says that neither notice reached the mailbox. It returns the first error of fn as it is, and stops there.
+// moment. None of it is kept in memory, but for the rows with the reason that neither notice reached the mailbox. It returns
+// the first error of fn as it is, and stops there.
 func (db *DB) EachDelivery(ctx context.Context, noticeID int64, state *notice.DeliveryState, fn func(notice.Delivery) error) error {
 	// Closing the rows would read on to the last of them; a cancelled context drops the connection instead.
 	ctx, cancel := context.WithCancel(ctx)

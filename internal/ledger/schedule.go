@@ -114,8 +114,8 @@ func lockWaiting(ctx context.Context, tx pgx.Tx, id int64, what string, states .
 	return n, nil
 }
 
-// untried refuses a notice if one of its mails may have left, as after a restore of the ledger, or if its list of customers
-// is not kept any more. Its rows are locked.
+// untried refuses a notice if one of its mails may have left, as after a restore of the ledger. It also refuses one if its
+// list of customers is not kept any more. Its rows are locked.
 func untried(ctx context.Context, tx pgx.Tx, n Notice) error {
 	var tried, listed bool
 	err := tx.QueryRow(ctx, named(`

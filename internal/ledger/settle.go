@@ -152,8 +152,8 @@ func pickedSQL(first int) string {
 		AND ($%[2]d::int = 0 OR d.code = $%[2]d) AND ($%[3]d::text = '' OR d.relay = $%[3]d)`), first, first+1, first+2)
 }
 
-// lockUnsettled locks the chunks of the deliveries that are picked, and those of the same mailboxes in other
-// notices of the incident, then reads the former as they now stand. It returns the chunks of the notice.
+// lockUnsettled locks the chunks of the picked deliveries, and those of the same mailboxes in other notices of the
+// incident. Then it reads the picked ones as they now stand. It returns the chunks of the notice.
 func (db *DB) lockUnsettled(ctx context.Context, tx pgx.Tx, n Notice, requeue bool, p pick) ([]unsettled, []int64, error) {
 	var found rowSet
 	var err error

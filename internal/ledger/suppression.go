@@ -195,8 +195,8 @@ type SuppressionRows interface {
 // suppressionSlice is how many rows of a file go to Postgres at once.
 const suppressionSlice = 5000
 
-// ImportSuppressions keeps the suppressions of a file in one transaction; of rows with the same address and
-// scope the last one counts, and one for every notice takes the place of the others, on the list too. After an error nothing is kept. Neither
+// ImportSuppressions keeps the suppressions of a file in one transaction. Of rows with the same address and scope the last
+// one counts; one for every notice takes the place of the others, on the list too. After an error nothing is kept. Neither
 // memory nor the report grows with the file.
 func (db *DB) ImportSuppressions(ctx context.Context, rows SuppressionRows, who string) (report notice.ImportReport, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {

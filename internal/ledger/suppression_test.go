@@ -192,8 +192,8 @@ func TestALateRefusalToASuppressedMailboxIsNotTriedAgain(t *testing.T) {
 	d.wantState(0, notice.DeliveryCancelled)
 }
 
-// TestAnErasedEntryKeepsItsScope: a hash holds for the same notices as the address did, and an entry for a domain is no hash, also
-// where the erased mailbox has its name.
+// TestAnErasedEntryKeepsItsScope: a hash holds for the same notices as the address did. An entry for a domain is no hash,
+// also where the erased mailbox has its name.
 func TestAnErasedEntryKeepsItsScope(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -39,8 +39,8 @@ func (w Work) Enqueue(ctx context.Context, q Queue) error {
 	return nil
 }
 
-// Generation names a task of a chunk, so that one in the queue is not joined by a second at each sweep, and yet one
-// that a lost worker or Redis took away is replaced: it changes with each claim, and, while nobody claims, after half a
+// Generation names a task of a chunk. So no sweep puts a second task next to one in the queue, and yet a task that a lost
+// worker or Redis took away is replaced. The name changes with each claim. While nobody claims, it changes after half a
 // minute, then each time that the wait has doubled, and from a quarter of an hour on at each quarter.
 func (c DueChunk) Generation() string {
 	doubled := bits.Len(uint(min(c.Overdue, 15*time.Minute) / (30 * time.Second)))
@@ -54,10 +54,10 @@ const sweepTurns = 64
 // sweepLimit is how many urgent chunks a sweep brings, and how many others.
 const sweepLimit = 1000
 
-// Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns the work that is due:
-// chunks with a lease that ran out, in any state of their notice, and unleased ones that are due in a notice that is
-// sending, or that were stopped and still owe something. Urgent ones come first; among these, and among the others, the
-// notices take turns, each with its longest overdue and at most with a few, so that a large one starves no other.
+// Sweep brings the notices' states up to date with the clock (started, expired, finished), and returns the work that is
+// due. Chunks with a lease that ran out are due, in any state of their notice. So are unleased ones that are due in a notice
+// that is sending, or that were stopped and still owe something. Urgent ones come first; among these, and among the others,
+// the notices take turns. Each has its longest overdue and at most a few, so that a large one starves no other.
 func (db *DB) Sweep(ctx context.Context) (w Work, err error) {
 	if err := db.compareSchema(ctx, db.pool); err != nil {
 		return w, err

@@ -67,8 +67,8 @@ func (db *DB) TakeWebhook(ctx context.Context, name string, lease time.Duration)
 	return m, err == nil, wrap(err, "take a message for webhook %s", name)
 }
 
-// SettleWebhook records the outcome of a try. One that failed is due again after wait, or given up where it has been
-// tried for longer than patience, or the receiver wants no more of it; the log says so.
+// SettleWebhook records the outcome of a try. One that failed is due again after wait. It is given up where it has
+// been tried for longer than patience, or the receiver wants no more of it; the log says so.
 func (db *DB) SettleWebhook(ctx context.Context, m notice.WebhookMessage, a notice.WebhookAnswer, wait, patience time.Duration) (givenUp bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, `
