@@ -62,8 +62,8 @@ type Desk interface {
 	LookAt(ctx context.Context, ref string, seq int) (notice.Found, error)
 	// Subjects puts the subjects as their readers see them in the place of those of the texts.
 	Subjects(ctx context.Context, entries []notice.HistoryEntry) error
-	// Choices returns the choices of the reader that a token admits, and Choose stops or resumes a topic for them, "" for that of their
-	// mail. A token that admits nobody is an error of class not_found.
+	// Choices returns the choices of the reader that a token admits. Choose stops or resumes a topic for them, "" for that of
+	// their mail. A token that admits nobody is an error of class not_found.
 	Choices(ctx context.Context, token string) (notice.Choices, error)
 	Choose(ctx context.Context, token string, topic notice.Scope, stop bool) (notice.Choices, error)
 	// Test sends one mail per language to that address, outside the ledger; answers are by language.

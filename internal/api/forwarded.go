@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// forwarded returns the address that r comes from, as host:port. Each proxy writes the address that it saw at the end of X-Forwarded-For: the
-// entries are read from the right for as long as a proxy that the settings trust wrote them, since everything before may be made up.
+// forwarded returns the address that r comes from, as host:port. Each proxy writes the address that it saw at the end of
+// X-Forwarded-For. The entries are read from the right for as long as a proxy that the settings trust wrote them: everything before
+// may be made up.
 func (s *Server) forwarded(r *http.Request) string {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !s.trusts(at.Addr()) {

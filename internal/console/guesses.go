@@ -31,7 +31,7 @@ type guessed struct {
 
 func newGuesses() *guesses { return &guesses{seen: map[string]guessed{}, now: time.Now} }
 
-// begin counts a sign-in as wrong, and returns how long the next one has to wait instead where there were too many. It counts
+// begin counts a sign-in as wrong. Where there were too many, it returns instead how long the next one has to wait. It counts
 // before the password is looked at, so that guesses at the same time do not pass together.
 func (g *guesses) begin(name, origin string) (wait time.Duration) {
 	g.mu.Lock()

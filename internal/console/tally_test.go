@@ -12,8 +12,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// TestALargeReportIsCountedBesideItsPage: the page does not wait, two readers have it counted once, and it is counted anew when its numbers have
-// changed, but not all the time.
+// TestALargeReportIsCountedBesideItsPage: the page does not wait, and two readers have it counted once. It is counted anew when its numbers
+// have changed, but not all the time.
 func TestALargeReportIsCountedBesideItsPage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -70,8 +70,8 @@ func withdrawn(b, amended notice.Body) []notice.Window {
 	return was
 }
 
-// amended returns the notice that an amendment stops. It refuses one that can't be amended, and an amendment that lacks a correction in a language
-// in which somebody may have got that notice.
+// amended returns the notice that an amendment stops. It refuses one that can't be amended. It also refuses an amendment without a correction in
+// a language in which somebody may have got that notice.
 func (d *Desk) amended(ctx context.Context, b notice.Body) (n ledger.Notice, err error) {
 	if n, err = d.findAmended(ctx, b); err != nil {
 		return n, err

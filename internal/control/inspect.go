@@ -199,7 +199,7 @@ func (i *inspection) seeToo(r notice.Recipient, text string) error {
 	return err
 }
 
-// miss notes a recipient whose mail would have a hole.
+// miss notes a recipient with a hole in their mail.
 func (i *inspection) miss(r notice.Recipient, text string, err error) {
 	i.holeCount++
 	h := hole(r, text, err)

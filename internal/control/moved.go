@@ -55,7 +55,7 @@ func (d *Desk) moved(ctx context.Context, b notice.Body) (notice.Body, error) {
 	return b, nil
 }
 
-// movedFor are the states of the mails of an announcement whose readers hear that the maintenance was moved: it arrived, may have, or was owed. Of
-// those who were owed it ledger.DB finds out who has not got it, and they read the plain text.
+// movedFor are states of an announcement's mails. Their readers hear that the maintenance was moved: the mail arrived, may have, or was
+// owed. Of the readers who were owed it ledger.DB finds out who has not got it, and these read the plain text.
 var movedFor = []notice.DeliveryState{notice.DeliveryQueued, notice.DeliverySending, notice.DeliverySent, notice.DeliveryDeferred, notice.DeliveryUncertain,
 	notice.DeliveryCancelled, notice.DeliveryBounced}

@@ -142,8 +142,8 @@ func (d *Desk) Release(ctx context.Context, ref string, r notice.Releasing, who 
 	return d.releaseAs(ctx, n, r, nil, who)
 }
 
-// Approve releases a draft to the plan that was shown, in the name of another person than its authors, or overrides that with a reason.
-// It answers as Release does. The checks that were overruled when that release was asked for stay so.
+// Approve releases a draft to the plan that was shown, in the name of another person than its authors. An override with a reason
+// needs no other person. It answers as Release does. The checks that were overruled when that release was asked for stay so.
 func (d *Desk) Approve(ctx context.Context, ref string, a notice.Approving, who string) (st notice.Status, released bool, err error) {
 	if err := a.Check(); err != nil {
 		return st, false, err

@@ -33,7 +33,7 @@ type Added struct {
 
 // AddRecipient adds a row to a released notice. It has a chunk of its own, takes the language and the values of the customer's own
 // row, and stands for nobody in the sums. A mailbox that has a row gets no second one, in any state of the first. It is refused
-// where a later notice of the incident goes to the mailbox, or may have gone. So it is for an address on the list of suppressions.
+// where a later notice of the incident goes to the mailbox, or may have gone. An address on the list of suppressions is refused, too.
 func (db *DB) AddRecipient(ctx context.Context, id int64, a Addition, who string) (added Added, err error) {
 	if !storable(a.Customer) {
 		return added, noCustomer()
@@ -157,7 +157,8 @@ func rowTo(ctx context.Context, tx pgx.Tx, n Notice, a Addition) (seq int, their
 	return seq, theirs, nil
 }
 
-// goesOut refuses a notice of which nothing more is sent, and one that may have gone to mailboxes which a restored ledger does not know.
+// goesOut refuses a notice of which nothing more is sent. It also refuses one that may have gone to mailboxes which a restored ledger
+// does not know.
 func goesOut(ctx context.Context, tx pgx.Tx, n Notice, fenced bool) error {
 	var late bool
 	if err := tx.QueryRow(ctx, `SELECT coalesce($1 <= clock_timestamp(), false)`, n.ExpiresAt).Scan(&late); err != nil {

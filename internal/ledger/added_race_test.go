@@ -104,8 +104,8 @@ func TestAnAdditionMeetsTheEndOfItsNotice(t *testing.T) {
 	}
 }
 
-// TestAnAdditionIsNoOldNews: to a mailbox that has the later notice none is added to the earlier one, and one that is added to the later
-// one supersedes.
+// TestAnAdditionIsNoOldNews: a mailbox that has the later notice can't be added to the earlier one. One that is added to the later one
+// supersedes.
 func TestAnAdditionIsNoOldNews(t *testing.T) {
 	t.Parallel()
 	two := func(t *testing.T) *news {

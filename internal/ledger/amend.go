@@ -58,8 +58,8 @@ func lockAmended(ctx context.Context, tx pgx.Tx, n Notice) (a Notice, reminders 
 		SELECT c.id FROM chunk c JOIN notice o ON o.id = c.notice_id JOIN incident i ON i.id = o.incident_id WHERE i.key = $1 ORDER BY c.id FOR UPDATE OF c`, n.Incident)
 }
 
-// amend stops the notice that a draft amends, and lays the chunks of the draft over the same rows, all in the transaction of the
-// release. The stopped mails end cancelled: amended. A row is a correction if an earlier version arrived, or may have; an answer
+// amend stops the notice that a draft amends, and lays the chunks of the draft over the same rows. All of it is in the transaction
+// of the release. The stopped mails end cancelled: amended. A row is a correction if an earlier version arrived, or may have; an answer
 // that comes later changes the stopped notice alone. Suppressed rows stay so, and rows with customers who were all erased are
 // stopped from the start. Where a mark of the stopped notice is open, the amendment waits for its dot, as a later phase does.
 // It brings the counts of the plan up to date.
@@ -170,7 +170,7 @@ func (p frozenPlan) look(ctx context.Context, tx pgx.Tx) (all amendedRows, err e
 	return all, wrap(err, "read the rows of plan %d", p.id)
 }
 
-// recount counts the rows of a plan that are mailed by language, and the others by reason, as the rows of the amended notice stand now.
+// recount counts the rows of a plan as the rows of the amended notice stand now: those to be mailed by language, the others by reason.
 func (p *frozenPlan) recount(ctx context.Context, tx pgx.Tx, id int64, all amendedRows) error {
 	p.byLanguage, p.suppressed = all.byLanguage, map[string]int{}
 	rows, _ := tx.Query(ctx, inPlan(p.id, named(`

@@ -198,7 +198,7 @@ func (r *relay) lost(ctx context.Context, d *desk, id int64) (all []string) {
 	return all
 }
 
-// TestAnAmendmentMeetsACancel: one of the two is refused or comes first, and nothing of the notice is owed in two places, or in none that should.
+// TestAnAmendmentMeetsACancel: one of the two is refused or comes first. Nothing of the notice is owed in two places, or in none that should.
 func TestAnAmendmentMeetsACancel(t *testing.T) {
 	t.Parallel()
 	d := open(t)

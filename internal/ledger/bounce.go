@@ -216,7 +216,7 @@ func delivered(ctx context.Context, tx pgx.Tx, r Returned, found rowSet) error {
 		found.chunks[0], r.Seq, at, r.Remote)
 }
 
-// hardBounces is after how many notices in a row a mailbox is suppressed, where each came back for a reason that lies with it.
+// hardBounces is the number of notices in a row after which a mailbox is suppressed: each came back for a reason that lies with it.
 const hardBounces = 3
 
 // suppressBounced puts a mailbox on the list of suppressions if its last notices all came back. A refusal by policy is the

@@ -12,9 +12,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// Brake holds a notice that is being sent, for a row of equal refusals of which the first was heard so long ago; from the last
-// resume on they count as that row. A row that is not broad holds a notice
-// only if nothing of it was ever sent.
+// Brake holds a notice that is being sent, for a row of equal refusals of which the first was heard so long ago. From the last
+// resume on they count as that row. A row that is not broad holds a notice only if nothing of it was ever sent.
 func (db *DB) Brake(ctx context.Context, id int64, r notice.Refusals, first time.Duration) (held bool, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
@@ -53,8 +52,8 @@ func (db *DB) Resume(ctx context.Context, id int64, leaveFailed bool, who string
 // brakedSQL is the condition that the brake, and nothing else, holds a notice.
 const brakedSQL = `state = 'held' AND brake IS NOT NULL`
 
-// putBack requeues the row of refusals for which the brake holds a notice. A mailbox that a later notice goes to stays failed, as
-// at any requeue. So does a delivery that was stopped while its chunk is being sent.
+// putBack requeues the row of refusals for which the brake holds a notice. As at any requeue, two kinds stay failed: a mailbox that
+// a later notice goes to, and a delivery that was stopped while its chunk is being sent.
 func (db *DB) putBack(ctx context.Context, tx pgx.Tx, id int64, who string) error {
 	if err := db.putBackCanary(ctx, tx, id, who); err != nil {
 		return err

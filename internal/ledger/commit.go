@@ -38,8 +38,8 @@ type Outcome struct {
 }
 
 // Commit marks deliveries and records outcomes, all in one transaction and one round trip. It returns, per mark,
-// whether its dot may be written: only then was the mark committed, under the chunk's current epoch and lease, and only
-// if no no-dot of the same epoch was recorded meanwhile. Outcomes that the lease no longer covers are recorded the late
+// whether its dot may be written. Only then was the mark committed, under the chunk's current epoch and lease, without
+// a no-dot of the same epoch that was recorded meanwhile. Outcomes that the lease no longer covers are recorded the late
 // way. After an error nothing is known: the same marks (same epoch, Again) and outcomes may be given again.
 func (db *DB) Commit(ctx context.Context, marks []Attempt, outcomes []Outcome) (granted []bool, err error) {
 	conn, err := db.marks.Acquire(ctx)

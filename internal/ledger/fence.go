@@ -18,7 +18,7 @@ import (
 
 // The fence: a ledger that was restored from a backup does not know the mails that left after it, and would send them
 // again. It is recognised on every new connection, by the database that it stands in and by the number of marks
-// that each worker has made; then every unfinished notice is held, and every release after it, until an operator
+// that each worker has made. Then every unfinished notice is held, and every release after it, until an operator
 // decides about them.
 
 // Mirror keeps, outside of Postgres, how many marks each worker has made. Package queue keeps it in Redis.

@@ -138,8 +138,8 @@ func (db *DB) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 // txTries is how often a transaction is tried where Postgres ends it since two waited for each other.
 const txTries = 3
 
-// inTxAnew is inTx for a transaction that holds chunks and then waits for its notice, as an amendment does it the other way round. Postgres ends one
-// of the two, and that is tried again: f starts from nothing each time.
+// inTxAnew is inTx for a transaction that holds chunks and then waits for its notice. An amendment does it the other way round, so
+// Postgres may end one of the two. That one is tried again: f starts from nothing each time.
 func (db *DB) inTxAnew(ctx context.Context, f func(pgx.Tx) error) (err error) {
 	for range txTries {
 		if err = db.inTx(ctx, f); !deadlocked(err) {

@@ -69,8 +69,8 @@ func (db *DB) Plan(ctx context.Context, a Audience) (p notice.Plan, err error) {
 	return p, err
 }
 
-// Freeze is the dry run of a draft: it keeps the audience that it found as the draft's plan, in the place of an earlier
-// one, and names the plan by its digest. A plan that nobody is on, or that Judge refuses, is not kept and has no digest.
+// Freeze is the dry run of a draft. It keeps the audience that it found as the draft's plan, in the place of an earlier
+// one. The plan has its digest as a name. A plan that nobody is on, or that Judge refuses, is not kept and has no digest.
 func (db *DB) Freeze(ctx context.Context, id int64, a Audience) (p notice.Plan, err error) {
 	err = db.writing(ctx, a, func(tx, read pgx.Tx, plan int64) error {
 		amended, err := findAmended(ctx, tx, a)
@@ -130,8 +130,8 @@ func lookAround(ctx context.Context, tx, read pgx.Tx, a Audience, p *notice.Plan
 	return err
 }
 
-// planning calls f with a transaction that keeps erasures waiting, and one that reads in a single snapshot, taken after
-// the first has its lock. Both connections are there before anything is locked: else a transaction that waits for the
+// planning calls f with a transaction that keeps erasures waiting, and with one that reads in a single snapshot. The
+// snapshot is taken after the first has its lock. Both connections are there before anything is locked: else a transaction that waits for the
 // lock could hold the connection that the lock's holder waits for.
 func (db *DB) planning(ctx context.Context, f func(tx, read pgx.Tx) error) error {
 	return db.withPlanners(ctx, func(writer, reader *pgxpool.Conn) error { return db.plan(ctx, writer, reader, f) })

@@ -49,7 +49,7 @@ func readAmended(ctx context.Context, tx pgx.Tx, key, lock string) (n Notice, by
 }
 
 // correctsSQL gives for each chunk of notice $1 its bits for the mailboxes where that notice or one that it amends arrived, or may have: sent, marked,
-// uncertain, bounced, or with an attempt that is unresolved. A mailbox that got a correction before is one of them, whatever became of that. The
+// uncertain, bounced, or with an attempt that is unresolved. A mailbox that got a correction before is one of them, in any state of that. The
 // chunks of all have the same bounds.
 const correctsSQL = `
 	SELECT c.id, c.lo, bit_or(k.sent | coalesce(k.corrects, z) | (k.dots & ~(k.sent | coalesce(o.settled, z))) | coalesce(o.perhaps, z))::varbit AS corrects

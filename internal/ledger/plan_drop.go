@@ -11,7 +11,7 @@ import (
 
 // DropOldPlans drops plans that were made longer ago than keep and that no notice has taken. It also drops a slice of the
 // rows of dropped plans; more says that there may be more of these. The last that was dropped of a draft is kept as
-// long, so that a release of it can name the changes, unless that was deleted. Several may do it at once.
+// long, unless the draft was deleted: so a release of it can name the changes. Several may do it at once.
 func (db *DB) DropOldPlans(ctx context.Context, keep time.Duration) (rows int, more bool, err error) {
 	// A release that takes one of them is faster, or finds it dropped: its rows are there until that is committed.
 	_, err = db.pool.Exec(ctx, `UPDATE plan SET state = 'dropped' WHERE state = 'frozen' AND made_at < clock_timestamp() - $1::interval`, keep)

@@ -69,8 +69,8 @@ func asNewcomer(r notice.Recipient) notice.Recipient {
 	return r
 }
 
-// markUntold finds the newcomers among the recipients that earlier notices owed the old windows when the plan was made, now that a
-// notice has superseded these: those of a mailbox where none has arrived, nor may have. The chunks of all of them are locked.
+// markUntold finds newcomers among the recipients that earlier notices owed the old windows when the plan was made. A notice has
+// superseded these by now. Newcomers have a mailbox where none has arrived, nor may have. The chunks of all of them are locked.
 func markUntold(ctx context.Context, tx pgx.Tx, n Notice) error {
 	var some bool
 	if err := tx.QueryRow(ctx, `SELECT owed_old > 0 FROM notice n JOIN plan p ON p.id = n.plan_id WHERE n.id = $1`, n.ID).Scan(&some); err != nil || !some {

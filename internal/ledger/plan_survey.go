@@ -82,8 +82,8 @@ func (s *survey) run(ctx context.Context, read pgx.Tx) (notice.Plan, error) {
 	return s.plan, err
 }
 
-// digest is that of the draft's body and texts, of all rows, of the compiled mails with these digests, and of the order of the canaries: the
-// templates may have changed since the plan was shown.
+// digest is that of the draft's body and texts, of all rows, and of the order of the canaries. It covers the compiled mails with these
+// digests, too: the templates may have changed since the plan was shown.
 func (s *survey) digest(mails [][]byte, canaries []int32) []byte {
 	for _, m := range mails {
 		s.sum.Write(m)

@@ -109,9 +109,9 @@ type Reconciled struct {
 	Suppressed int        `json:"suppressed,omitempty"` // missing, and the mailbox is on the list of suppressions: left alone
 }
 
-// Reconcile carries out a relay's log: a mail that the relay took becomes sent, without an SMTP code; one that is
+// Reconcile carries out a relay's log. A mail that the relay took becomes sent, without an SMTP code. One that is
 // missing is requeued under the same Message-ID, if its gate is past and the log reaches over its attempt. A delivery
-// that changed since it was looked at is left alone, and one to a mailbox that was suppressed since is not sent again.
+// that changed since it was looked at is left alone. One to a mailbox that was suppressed since is not sent again.
 func (db *DB) Reconcile(ctx context.Context, id int64, r Reconciliation, who string) (done Reconciled, err error) {
 	err = db.inTx(ctx, func(tx pgx.Tx) error {
 		done, err = db.reconcile(ctx, tx, id, r, who)

@@ -15,7 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The note of standbys: while every commit waits for the same standbys, the ledger names them in its fence. A standby has whatever
+// The note of standbys: while every commit waits for the same standbys, the ledger names them in its fence. A standby has all that
 // was committed before the last thing that it has. So one that has the note, and is named in it, has every acknowledged commit,
 // unless the primary stopped waiting after it wrote the note. That is written down too, and counted as the marks of a worker are:
 // a standby that was promoted with an older count is a ledger that has gone back.

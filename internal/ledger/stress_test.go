@@ -219,7 +219,7 @@ func (d *desk) wantCounted(r *relay) {
 	}
 }
 
-// TestPhasesBeginWhileWorkersAndOperatorsAreAtWork has four phases of an incident released one after the other, while
+// TestPhasesBeginWhileWorkersAndOperatorsAreAtWork has four phases of an incident released one after the other. Meanwhile
 // faulty workers send, and operators pause, suppress, erase and cancel. No mailbox gets a notice twice or old news after
 // the new, nothing stays owed, and nobody waits for somebody who waits for them.
 func TestPhasesBeginWhileWorkersAndOperatorsAreAtWork(t *testing.T) {

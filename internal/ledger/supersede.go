@@ -134,10 +134,10 @@ func earlierSQL(a, b string) string {
 		WHEN 0 THEN (greatest({a}.released_at, {a}.send_at), {a}.id) < (greatest({b}.released_at, {b}.send_at), {b}.id) ELSE false END`)
 }
 
-// sharedSQL selects the deliveries of the earlier notice $1 that may still leave, where notice $2 owes one to the same mailbox, or
-// may have sent it. It gives columns of their chunk, the row of $2 (later_seq), and whether that one is sent or stopped. $3 are the rows
-// of $2 and $4 the chunks of $1 to look at; null is all. {plan} and {by} are the plans of both. It has one hole: a condition on the chunk. A delivery that was
-// stopped itself stops no other: nobody would get either.
+// sharedSQL selects deliveries of the earlier notice $1 that may still leave: notice $2 owes one to the same mailbox, or may have
+// sent it. It gives columns of their chunk, the row of $2 (later_seq), and whether that one is sent or stopped. $3 are the rows of
+// $2 and $4 the chunks of $1 to look at; null is all. {plan} and {by} are the plans of both. It has one hole: a condition on the
+// chunk. A delivery that was stopped itself stops no other: nobody would get either.
 //
 // A chunk that is closed and holds nothing uncertain has none. An uncertain delivery is owed again when a definite answer comes
 // late. No other mail follows a 250, but a mark may still be open. So of a notice that is through, the chunks alone are read.
@@ -231,8 +231,8 @@ func (o overtaking) supersede(ctx context.Context, tx pgx.Tx, id int64) error {
 	return recordAct(ctx, tx, id, "tocsin", "supersede", fmt.Sprintf("%d deliveries, by notice %s", after-before, o.by.Key))
 }
 
-// laterSQL is the key of a later notice of the incident that owes its news, or may have sent it, to a mailbox of notice $1, or an
-// empty text. $2 are the phases of its kind. The chunk of that later delivery has to be locked.
+// laterSQL is the key of a later notice of the incident, or an empty text. That notice owes its news to a mailbox of notice $1, or
+// may have sent it. $2 are the phases of its kind. The chunk of that later delivery has to be locked.
 func laterSQL(address string) string {
 	return named(`coalesce((
 		SELECT o.key FROM notice me JOIN notice o ON o.incident_id = me.incident_id AND o.id <> me.id AND o.rows_dropped_at IS NULL

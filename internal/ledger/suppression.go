@@ -34,8 +34,8 @@ func domainSQL(key string) string {
 	return "('" + domainPrefix + "' || split_part(" + key + ", '@', -1))"
 }
 
-// suppressedSQL is the condition that an entry of one of the scopes covers a mailbox, by its address key, by its domain or by its
-// hash. Where no entry is for a domain, or a hash, none is looked up: CASE sees to that.
+// suppressedSQL is the condition that an entry of one of the scopes covers a mailbox. The entry has its address key, its domain or
+// its hash. Where no entry is for a domain, or a hash, none is looked up: CASE sees to that.
 func suppressedSQL(key string, scopes []notice.Scope) string {
 	var names []string
 	for _, s := range scopes {
@@ -141,7 +141,7 @@ func hide(ctx context.Context, tx pgx.Tx, keys []string) error {
 
 // Unsuppress takes an address key off the list, in clear or as a hash, or an entry for a domain. An entry of the reader's own stays.
 // It is a notice.Error of class not_found where the key does not stand there, and of class conflict where only its reader put it
-// there. So it is for an address where the whole domain stands there: it would get no mail afterwards either.
+// there. An address is a conflict, too, where its whole domain stands there: it would get no mail afterwards either.
 func (db *DB) Unsuppress(ctx context.Context, key string) error {
 	if !strings.HasPrefix(key, domainPrefix) {
 		var whole int64

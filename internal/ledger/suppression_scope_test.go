@@ -68,8 +68,8 @@ func (list entries) covers(mailboxes []string, b notice.Body) (covered []string)
 // whole is the entry for the domain of a mailbox.
 func whole(mailbox string) string { return "*" + mailbox[strings.LastIndex(mailbox, "@"):] }
 
-// TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions with the model, entries being put on the list before the plan,
-// between it and the release, afterwards, and where only the claim sees them; some go before the release.
+// TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions with the model. Entries are put on the list before the plan,
+// between it and the release, afterwards, and where only the claim sees them. Some go before the release.
 func TestThePlanTheReleaseTheListAndTheClaimAgreeAboutSuppressions(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -39,9 +39,9 @@ func (w Work) Enqueue(ctx context.Context, q Queue) error {
 	return nil
 }
 
-// Generation names a task of a chunk. So no sweep puts a second task next to one in the queue, and yet a task that a lost
-// worker or Redis took away is replaced. The name changes with each claim. While nobody claims, it changes after half a
-// minute, then each time that the wait has doubled, and from a quarter of an hour on at each quarter.
+// Generation names a task of a chunk. So no sweep puts a second task next to one in the queue. A task that a lost worker
+// or Redis took away is replaced all the same. The name changes with each claim. While nobody claims, it changes after half
+// a minute, then each time that the wait has doubled. From a quarter of an hour on it changes at each quarter.
 func (c DueChunk) Generation() string {
 	doubled := bits.Len(uint(min(c.Overdue, 15*time.Minute) / (30 * time.Second)))
 	return fmt.Sprintf("%d.%d", c.Epoch, doubled+int(c.Overdue/(15*time.Minute)))
@@ -121,8 +121,8 @@ func (db *DB) nextDue(ctx context.Context) (time.Duration, error) {
 	return max(0, *next), nil
 }
 
-// advanceNotices starts scheduled notices, expires late ones, applies planned holds, holds those with a canary that is over, and finishes those that have
-// nothing open.
+// advanceNotices starts scheduled notices, expires late ones, and applies planned holds. It holds those with a canary that is over,
+// and finishes those that have nothing open.
 func (db *DB) advanceNotices(ctx context.Context) error {
 	late, err := collect[int64](ctx, db.pool, `
 		UPDATE notice SET state = 'cancelled', reason = 'expired'

@@ -47,8 +47,8 @@ type DomainBounces struct {
 // domainsListed is how many domains a report lists.
 const domainsListed = 50
 
-// NewBounces returns the counts of mails that came back, by class, with complaints as KindComplaint, and the domains that refuse too
-// many by policy. counts are the mails by state.
+// NewBounces returns the counts of mails that came back, by class, with complaints as KindComplaint. It adds the domains that refuse
+// too many by policy. counts are the mails by state.
 func NewBounces(back map[string]int, refusing []string, counts map[string]int) Bounces {
 	b := Bounces{ByClass: map[string]int{}, Complaints: back[string(KindComplaint)], PolicyDomains: append([]string{}, refusing...)}
 	for _, class := range BounceClasses {

@@ -26,8 +26,8 @@ const (
 // FilterOp is the operator at a node of a Filter.
 type FilterOp string
 
-// The operators. In a text that Eq, Ne and In compare with, "*" stands for any text, and a language stands for its
-// regions too (RFC 4647 §3.3.1); Exact compares letter by letter. Has ("attribute:*" or "attribute:word") tests presence
+// The operators. In a text that Eq, Ne and In compare with, "*" stands for any text. A language there stands for its
+// regions too (RFC 4647 §3.3.1). Exact compares letter by letter. Has ("attribute:*" or "attribute:word") tests presence
 // or containment.
 const (
 	FilterAll FilterOp = ""

@@ -14,8 +14,8 @@ func (o OnlyTo) Matches(key string) bool {
 	return len(o) == 0 || slices.ContainsFunc(o, func(pattern string) bool { return mailboxMatches(pattern, key) })
 }
 
-// Mark stands before the subject of each mail that is sent under patterns, the same in each language, so that a filter can
-// find it; "" where there are none.
+// Mark stands before the subject of each mail that is sent under patterns; "" where there are none. It is the same in each
+// language, so that a filter can find it.
 func (o OnlyTo) Mark() string {
 	if len(o) == 0 {
 		return ""

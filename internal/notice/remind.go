@@ -150,7 +150,7 @@ func (b Body) Reminders(zone string) (all []Reminder) {
 	return all
 }
 
-// Miss says of the reminders that have no time any more, or have it before the notice itself leaves, that they are not made.
+// Miss marks the reminders that are not made: their time is past, or comes before the notice itself leaves.
 func (b Body) Miss(all []Reminder, now time.Time) []Reminder {
 	sendAt, _, err := b.Schedule()
 	for i := range all {

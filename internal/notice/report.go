@@ -17,7 +17,7 @@ type Plan struct {
 	Alternates  int             `json:"alternates"`             // recipients reached at their alternate
 	Fallback    map[string]int  `json:"fallback"`               // wanted languages without a text ("" = none wanted), and how many get the default
 	LaterChoice map[string]int  `json:"later_choice,omitempty"` // lists of languages where the first has no text, and how many get the text of a later one
-	OwedOld     int             `json:"owed_old,omitempty"`     // of a moved maintenance: recipients to whom an earlier notice still owes the old windows; newcomers if these have not left when this one begins
+	OwedOld     int             `json:"owed_old,omitempty"`     // of a moved maintenance: recipients that an earlier notice still owes the old windows; newcomers if these have not left when this one begins
 	Newcomers   int             `json:"newcomers,omitempty"`    // of a moved maintenance: recipients to be mailed who got nothing of the old windows, so that it announces the new ones
 	Filter      string          `json:"filter"`                 // the audience's filter in its parenthesised form, "" = none
 	Excluded    map[string]int  `json:"excluded"`               // customers who are not on the audience, by the reason
