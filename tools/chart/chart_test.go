@@ -1,7 +1,7 @@
 //go:build chart
 
-// Package chart checks deploy/helm/tocsin without a cluster and without a network: make chart. Its build tag keeps Helm and the types of
-// Kubernetes out of all other builds.
+// Package chart checks deploy/helm/tocsin without a cluster and without a network: make chart. Its build tag keeps Helm
+// and the types of Kubernetes out of all other builds.
 package chart
 
 import (
@@ -71,8 +71,8 @@ func typed(api, kind string) any {
 	return nil
 }
 
-// render returns the objects that the chart makes with the values of a file, each decoded into its type: a field that the type does not
-// know, or that stands twice, is an error.
+// render returns the objects that the chart makes with the values of a file, each decoded into its type: a field that
+// the type does not know, or that stands twice, is an error.
 func render(t *testing.T, values string) (objects []any) {
 	t.Helper()
 	c, err := loader.Load(directory)
@@ -183,7 +183,8 @@ func TestPodsAreConfined(t *testing.T) {
 	}
 }
 
-// TestSecretsAreReferences looks at every variable: it is a setting of the README, and none is a secret but by its file, which the pod mounts.
+// TestSecretsAreReferences looks at every variable: it is a setting of the README, and none is a secret but by its
+// file, which the pod mounts.
 func TestSecretsAreReferences(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
@@ -216,7 +217,8 @@ func TestSecretsAreReferences(t *testing.T) {
 	}
 }
 
-// TestSelectorsFindTheirPods looks at every Deployment, Service, budget and policy: a selector that finds no pod, or more than one kind, is a mistake.
+// TestSelectorsFindTheirPods looks at every Deployment, Service, budget and policy: a selector that finds no pod, or
+// more than one kind, is a mistake.
 func TestSelectorsFindTheirPods(t *testing.T) {
 	t.Parallel()
 	for name, c := range cases {

@@ -26,7 +26,8 @@ func (p *page) pageLink(link string) string {
 	return copyPath(name)
 }
 
-// copyPath returns where the copy of a file of the repository stands. Browsers show a .txt, and would save a .go or a .yaml.
+// copyPath returns where the copy of a file of the repository stands. Browsers show a .txt, and would save a .go or a
+// .yaml.
 func copyPath(name string) string {
 	switch path.Ext(name) {
 	case ".png", ".svg", ".jpg":

@@ -1,5 +1,6 @@
-// Command site makes web pages of the Markdown documents in this repository: site -source .. -out ../bin/site.
-// It fails where a link leads nowhere, in the documents as in the pages. docs/README.md is the first page, and its lists are the menu.
+// Command site makes web pages of the Markdown documents in this repository: site -source .. -out ../bin/site. It fails
+// where a link leads nowhere, in the documents as in the pages. docs/README.md is the first page, and its lists are the
+// menu.
 package main
 
 import (
