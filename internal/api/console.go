@@ -33,7 +33,7 @@ func (s *Server) open(path string) bool {
 // crossOrigin refuses requests that a page of another site has a browser make. A token is not sent along with these.
 var crossOrigin = http.NewCrossOriginProtection()
 
-// refuse answers r with p: a browser gets a page, where there is a console.
+// refuseRequest answers r with p: a browser gets a page, where there is a console.
 func (s *Server) refuseRequest(w http.ResponseWriter, r *http.Request, p *Problem) {
 	if s.console != nil && !s.public && strings.Contains(r.Header.Get("Accept"), "text/html") {
 		s.console.Refuse(w, r, p.Status, p.Detail)

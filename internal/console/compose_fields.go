@@ -37,7 +37,7 @@ type option struct {
 	On                 bool
 }
 
-// Pick marks the options with the value, which is one of them in any case.
+// pick marks the options with the value, which is one of them in any case.
 func pick(all []option, value string) []option {
 	found := false
 	for i := range all {
@@ -93,7 +93,7 @@ func (v *composeView) optionsOf(name string) []option {
 	return nil
 }
 
-// local is a time that a browser's field for times can show.
+// localTime is a time that a browser's field for times can show.
 var localTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d$`)
 
 // timed is the type of a field for a time: a text where it has an offset, or is no time.

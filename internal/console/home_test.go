@@ -6,7 +6,8 @@ import (
 	"tocsin/internal/notice"
 )
 
-// The list of notices says the same as a report of each: an uncertain mail may have reached its reader.
+// TestTheListCountsThoseNotReachedAsAReportDoes: the list of notices says the same as a report of each. An uncertain mail may have
+// reached its reader.
 func TestTheListCountsThoseNotReachedAsAReportDoes(t *testing.T) {
 	t.Parallel()
 	n := noticeRow{Status: notice.Status{Recipients: 45, Counts: map[string]int{}}}

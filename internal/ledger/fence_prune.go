@@ -11,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Workers come and go, each with a number of marks of its own. Those that have made none for a long time are pruned. A
-// restored ledger must be recognised all the same, though nobody may remember their marks but a worker that comes back, or an
-// old mirror. So the number of each stays in mark_pruned, which is read by its key alone. Their sum stays in mark_number, as that
-// of the worker "pruned", which the mirrors keep like any other.
+// prunedWorker stands for all workers that were pruned. Workers come and go, each with a number of marks of its own. Those
+// that have made none for a long time are pruned. A restored ledger must be recognised all the same, though nobody may
+// remember their marks but a worker that comes back, or an old mirror. So the number of each stays in mark_pruned, which is
+// read by its key alone. Their sum stays in mark_number, as that of the worker "pruned", which the mirrors keep like any other.
 const prunedWorker = "pruned"
 
 // PruneMarks drops the numbers of workers that have made no mark for so long, and returns how many. There are never more.

@@ -63,8 +63,8 @@ func TestALimitEndsByItself(t *testing.T) {
 	}
 }
 
-// A chunk that rests for a domain's limit, half a minute at most, is due at once when a limit changes; one that waits for a
-// later retry is not.
+// TestAChangedLimitWakesWhatRestsForIt: a chunk that rests for a domain's limit, half a minute at most, is due at once when a
+// limit changes. One that waits for a later retry is not.
 func TestAChangedLimitWakesWhatRestsForIt(t *testing.T) {
 	t.Parallel()
 	for rest, due := range map[time.Duration]int{20 * time.Second: 1, 10 * time.Minute: 0} {

@@ -31,7 +31,7 @@ type partBench struct {
 	last       int64
 }
 
-// The measures, in the order of the report.
+// partMeasures are the measures, in the order of the report.
 var partMeasures = []string{"plan", "release", "claim, mark, record and close", "status", "history of a customer", "history of a mailbox", "a page of mails", "a mail made again"}
 
 // BenchmarkParts compares the last of many large notices with the first, prints how large the tables are, and drops a notice.

@@ -112,7 +112,7 @@ func TestPlansShareCompiledMailsUntilTheLastIsDropped(t *testing.T) {
 	want("the notice was dropped")
 }
 
-// TestAnErasureTakesTheMailOfTheOthersAway, which was compiled for all who shared the mailbox.
+// TestAPlanIsThatOfItsMails: a plan with other compiled mails has another digest, and a release of the earlier one is refused.
 func TestAPlanIsThatOfItsMails(t *testing.T) {
 	t.Parallel()
 	d := open(t)
@@ -128,6 +128,7 @@ func TestAPlanIsThatOfItsMails(t *testing.T) {
 	d.wantTaken(d.pinned("n1", fewPins{"as shown"}))
 }
 
+// TestAnErasureTakesTheMailOfTheOthersAway, which was compiled for all who shared the mailbox.
 func TestAnErasureTakesTheMailOfTheOthersAway(t *testing.T) {
 	t.Parallel()
 	d := open(t)

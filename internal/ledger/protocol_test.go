@@ -334,7 +334,8 @@ func TestAChunkThatIsGivenBackRests(t *testing.T) {
 	}
 }
 
-// A delivery that a relay refused although another may take it goes there at its next attempt.
+// TestAClaimNamesTheRelayThatRefused: where another relay may take a delivery that one refused, it goes to the other at its next
+// attempt.
 func TestAClaimNamesTheRelayThatRefused(t *testing.T) {
 	t.Parallel()
 	d := release(t, 4)

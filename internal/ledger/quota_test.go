@@ -9,7 +9,7 @@ import (
 	"tocsin/internal/ledger"
 )
 
-// Processes that take at the same time take the quota together, and no more.
+// TestNoMoreThanAQuotaIsTaken: processes that take at the same time take the quota together, and no more.
 func TestNoMoreThanAQuotaIsTaken(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -24,7 +24,7 @@ func (d *desk) choose(topic notice.Scope, stop bool, want ...notice.Scope) {
 	}
 }
 
-// suppressed returns how many mailboxes a notice like that would leave out because of the list.
+// suppressedOf returns how many mailboxes a notice like that would leave out because of the list.
 func (d *desk) suppressedOf(kind notice.Kind, phase string) int {
 	d.t.Helper()
 	p, err := d.Plan(d.t.Context(), all(notice.Body{Key: "p", Incident: "p", Kind: kind, Phase: phase, Severity: "critical", DefaultLanguage: "en"}))

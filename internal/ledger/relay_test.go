@@ -75,7 +75,7 @@ func TestARestEndsByItself(t *testing.T) {
 	}
 }
 
-// A relay that no file has any more is forgotten after some weeks, unless it rests: it can be resumed, and can rest, by its name.
+// TestARelayThatNoFileHasAnyMore is forgotten after some weeks, unless it rests: it can be resumed, and can rest, by its name.
 func TestARelayThatNoFileHasAnyMore(t *testing.T) {
 	t.Parallel()
 	d := open(t)
@@ -93,7 +93,7 @@ func TestARelayThatNoFileHasAnyMore(t *testing.T) {
 	}
 }
 
-// Workers and operators that come at once wait for each other, and none fails.
+// TestManyTellOfRelaysAtOnce: workers and operators that come at once wait for each other, and none fails.
 func TestManyTellOfRelaysAtOnce(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -84,7 +84,7 @@ func TestSettingsOfAURLDoNotWin(t *testing.T) {
 	}
 }
 
-// A pooler may answer that it has set something, and set something else.
+// TestASettingThatDoesNotHoldIsNamed: a pooler may answer that it has set something, and set something else.
 func TestASettingThatDoesNotHoldIsNamed(t *testing.T) {
 	t.Parallel()
 	line := testkit.NewLineThat(t, testkit.Postgres(t), func(b []byte) []byte {
