@@ -132,6 +132,41 @@ func TestALedgerRestoredUnderLivingWorkersIsHeld(t *testing.T) {
 	}
 }
 
+// TestANumberThatIsGivenAgainIsAnotherNotice: a restored ledger gives the number of a notice that it lost to the next one, and
+// the workers that sent the lost one live on.
+func TestANumberThatIsGivenAgainIsAnotherNotice(t *testing.T) {
+	t.Parallel()
+	s := startAlone(t)
+	s.customers(3)
+	s.work().awaitSaid(t, "msg=working")
+	data := s.sql("SHOW data_directory")
+	backup := data + ".backup"
+	s.withoutPostgres(func() { s.shell("cp", "-a", data, backup) })
+	s.awaitServer()
+	s.must(nil, "notice", "send", s.notice("lost"), "--yes", "--wait")
+	s.withoutPostgres(func() { s.shell("rm", "-r", data); s.shell("mv", backup, data) })
+	s.awaitServer()
+	if _, _, code := s.run("notice", "send", s.notice("next"), "--yes"); code != 1 || s.status("next").State != notice.Held {
+		t.Errorf("a release on a restored ledger exits with %d, want 1 and it held", code)
+	}
+	s.must(nil, "notice", "unhold", "next", "--send", "--lift-fence")
+	s.await("next", "finished", finished)
+	mails := map[string]int{}
+	for _, m := range s.sink.Mails() {
+		mails[noticeOf(m)]++
+	}
+	if number := s.sql(`SELECT max(id)::text FROM notice`); number != "1" || mails["lost"] != 3 || mails["next"] != 3 {
+		t.Errorf("the sink has %v, want 3 of each; the number of the second is %s, want that of the lost one, 1", mails, number)
+	}
+}
+
+// awaitServer waits until the server has Postgres again.
+func (s *system) awaitServer() {
+	for code := -1; code != 0 && s.t.Context().Err() == nil; {
+		_, _, code = s.run("notice", "list")
+	}
+}
+
 // TestADumpThatIsRestoredIsHeld moves the ledger by dump and restore into another database while a notice goes out:
 // mails that left after the dump must not leave again from there.
 func TestADumpThatIsRestoredIsHeld(t *testing.T) {

@@ -33,12 +33,13 @@ type programs struct {
 
 const programsKept = 16
 
-// get returns the program of a notice. Two that want the same at once may both load it; nobody waits for another.
-func (s *programs) get(ctx context.Context, id int64) (*program, error) {
+// get returns the program of a notice with this message token. Two that want the same at once may both load it; nobody
+// waits for another.
+func (s *programs) get(ctx context.Context, id int64, token string) (*program, error) {
 	s.mu.Lock()
 	p := s.kept[id]
 	s.mu.Unlock()
-	if p != nil {
+	if p != nil && p.MessageToken == token {
 		return p, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -89,7 +90,7 @@ func (p *program) texts(d ledger.Due) (*render.Program, error) {
 // if there is a delivery without one. A mail of a version that this program does not know is an error: it is left to a
 // worker that does.
 func (w *Worker) prepare(ctx context.Context, c ledger.Claim) (p *program, mails map[int]*render.Mail, err error) {
-	if p, err = w.notices.get(ctx, c.NoticeID); err != nil {
+	if p, err = w.notices.get(ctx, c.NoticeID, c.Token); err != nil {
 		return nil, nil, err
 	}
 	mails, missing := p.known(c.Due)

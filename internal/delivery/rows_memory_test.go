@@ -178,7 +178,7 @@ func (m *rowMemory) claim(id int64, holder string) (claim ledger.Claim, ok bool)
 		d.reply = "no answer was recorded before the worker was lost"
 	}
 	m.cancelOwed(c)
-	claim = ledger.Claim{ChunkID: id, NoticeID: c.notice.ID, Epoch: c.epoch}
+	claim = ledger.Claim{ChunkID: id, NoticeID: c.notice.ID, Token: c.notice.MessageToken, Epoch: c.epoch}
 	if c.notice.State != notice.Sending {
 		return claim, true
 	}

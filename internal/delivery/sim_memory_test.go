@@ -185,7 +185,7 @@ func (m *memory) claim(id int64, holder string) (claim ledger.Claim, ok bool) {
 	if m.mutant != claimForgetsX {
 		m.cancelStopped(c)
 	}
-	claim = ledger.Claim{ChunkID: id, NoticeID: c.notice.ID, Epoch: c.epoch}
+	claim = ledger.Claim{ChunkID: id, NoticeID: c.notice.ID, Token: c.notice.MessageToken, Epoch: c.epoch}
 	if c.notice.State != notice.Sending {
 		return claim, true
 	}

@@ -15,6 +15,7 @@ import (
 type Claim struct {
 	ChunkID  int64
 	NoticeID int64
+	Token    string // MessageToken of the notice: a ledger that was restored gives a number again
 	Epoch    int64
 	Due      []Due // empty unless the notice is being sent
 	// OnlyTo is the setting under which the deliveries are due; the subjects of their mails are marked by it.
@@ -59,10 +60,10 @@ func (db *DB) claim(ctx context.Context, tx pgx.Tx, chunkID int64, holder string
 	// Locked by a statement of its own: an outcome that is being recorded lets a plain UPDATE pass.
 	err = tx.QueryRow(ctx, `
 		SELECT c.notice_id, c.plan_id, c.lo, c.hi - c.lo, bit_count(c.dots) > 0, n.incident_id, n.state, greatest(n.released_at, n.send_at),
-			scopes(n.body), n.only_to, `+differSQL("$2")+`
+			scopes(n.body), n.only_to, n.message_token, `+differSQL("$2")+`
 		FROM chunk c JOIN notice n ON n.id = c.notice_id
 		WHERE c.id = $1 AND c.open AND (c.lease_until IS NULL OR c.lease_until < clock_timestamp()) AND NOT `+waitsSQL("c", "n")+` FOR UPDATE OF c`, chunkID, db.onlyTo()).
-		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt, &p.scopes, &noted, &differ)
+		Scan(&c.NoticeID, &p.plan, &p.lo, &p.size, &marked, &p.incident, &p.state, &p.owedAt, &p.scopes, &noted, &c.Token, &differ)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && differ {
 		return c, false, nil
 	}

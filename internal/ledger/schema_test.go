@@ -20,15 +20,6 @@ import (
 // later is the version of a schema that is still to come.
 const later = 9999
 
-// newest returns the version of the schema that this program knows.
-func newest(t *testing.T) (version int64) {
-	t.Helper()
-	for _, file := range migrationsFrom(t, 0) {
-		version = max(version, file.version)
-	}
-	return version
-}
-
 type migration struct {
 	name, text string
 	version    int64
