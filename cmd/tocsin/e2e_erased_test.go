@@ -48,6 +48,16 @@ func (s *system) analyze() {
 	}
 }
 
+// withParts is a table of a dump with the tables of its parts, such as recipient_17.
+func withParts(dump map[string][]byte, table string) (rows string) {
+	for name, part := range dump {
+		if strings.TrimRight(strings.TrimPrefix(name, table), "_0123456789") == "" {
+			rows += string(part)
+		}
+	}
+	return rows
+}
+
 // wantNowhere checks that no table holds one of the words.
 func (s *system) wantNowhere(words ...string) {
 	s.t.Helper()
@@ -125,7 +135,7 @@ func TestAnErasedCustomerIsInNoTable(t *testing.T) {
 
 	before := s.dump()
 	for _, table := range []string{"customer", "recipient", "member", "added", "listed", "outcome", "bounce", "suppression", "bounce_count", "saved_file", "pg_statistic"} {
-		if rows := string(before[table]); !strings.Contains(rows, "zwart") && !strings.Contains(rows, "solo.example") {
+		if rows := withParts(before, table); !strings.Contains(rows, "zwart") && !strings.Contains(rows, "solo.example") {
 			t.Errorf("they don't stand in %s before", table)
 		}
 	}

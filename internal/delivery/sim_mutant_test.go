@@ -198,18 +198,18 @@ var mutants = []mutant{
 
 // caughtBy is the seed of a schedule that catches each.
 var caughtBy = map[mutant]uint64{
-	markWithoutEpoch: 18, leaseUnchecked: 1, markWithoutLock: 69, markWithoutNotice: 132, firstAskIgnoresStop: 125,
-	unansweredAssumed: 3, secondAskIgnoresStop: 241, dotAfterDeadline: 29, unansweredForgotten: 105, outcomeWithoutLock: 30,
-	outcomeWithoutEpoch: 16, lateWithoutK: 115, lateNoDotGivesBirth: 3649, noDotIsUncertain: 3, ringAnsweredAsOne: 3,
-	late250Dropped: 128, stoppedIsDeferred: 30, uncertainRetried: 3, takeoverForgets: 10, takeoverOverOutcomes: 3,
-	takeoverOverSent: 12, claimForgetsStop: 77, closeWithoutEpoch: 16, sweepSkipsLeased: 1, sweepSkipsStopped: 5,
-	cancelsOpenMarks: 197, cancelWithoutStop: 9, cancelWithoutX: 30, noGate: 1652, requeueNotRefused: 57,
+	markWithoutEpoch: 18, leaseUnchecked: 1, markWithoutLock: 111, markWithoutNotice: 132, firstAskIgnoresStop: 125,
+	unansweredAssumed: 1, secondAskIgnoresStop: 241, dotAfterDeadline: 3, unansweredForgotten: 105, outcomeWithoutLock: 425,
+	outcomeWithoutEpoch: 16, lateWithoutK: 115, lateNoDotGivesBirth: 3649, noDotIsUncertain: 6, ringAnsweredAsOne: 25,
+	late250Dropped: 128, stoppedIsDeferred: 1, uncertainRetried: 8, takeoverForgets: 10, takeoverOverOutcomes: 6,
+	takeoverOverSent: 3, claimForgetsStop: 77, closeWithoutEpoch: 16, sweepSkipsLeased: 1, sweepSkipsStopped: 5,
+	cancelsOpenMarks: 197, cancelWithoutStop: 9, cancelWithoutX: 17, noGate: 4516, requeueNotRefused: 57,
 	requeueSupersedesNothing: 421, fenceAtStartOnly: 19, keyDropped: 1, slicedByCustomer: 1, freezeWithoutLock: 210,
 	freezeInTwo: 50, eraseWithoutLock: 4062, eraseOnlyReleased: 50, eraseForgottenAtRelease: 1717, releaseWithoutLock: 8,
-	releaseIgnoresPlan: 333, releaseIgnoresBody: 750, collectorDeletesFirst: 5726, suppressForgetsReleased: 86,
+	releaseIgnoresPlan: 333, releaseIgnoresBody: 750, collectorDeletesFirst: 5726, suppressForgetsReleased: 314,
 	holdOutlivesItsEnd: 4, markIgnoresHolds: 527, countsAdded: 1, nextRelayGetsUnanswered: 10, refusalOfOneFails: 16, waitsForEver: 252,
-	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 179, claimForgetsX: 78, claimForgetsList: 37, putsNothingBack: 13, erasedKeepsMail: 138,
-	scopeCoversNothing: 46, scopeIgnored: 20, policySuppresses: 25, reportKeptTwice: 220, deliveryUnsettles: 398,
-	bounceLeavesUncertain: 25, bounceOverOwed: 150, bounceReopens: 25, bounceTakes250Back: 45, bounceWithoutK: 25,
+	migrationRequeues: 171, oldWorkersGoOn: 347, repliesCounted: 306, claimForgetsX: 58, claimForgetsList: 37, putsNothingBack: 13, erasedKeepsMail: 138,
+	scopeCoversNothing: 46, scopeIgnored: 20, policySuppresses: 3, reportKeptTwice: 220, deliveryUnsettles: 284,
+	bounceLeavesUncertain: 30, bounceOverOwed: 150, bounceReopens: 3, bounceTakes250Back: 45, bounceWithoutK: 30,
 	canaryIgnored: 4, canaryGoesOn: 64, pauseEndsCanary: 94, canaryHoldIsLost: 304,
 }
