@@ -53,7 +53,7 @@ func nextPlan(ctx context.Context, tx pgx.Tx, alone bool) (plan int64, err error
 		return 0, err
 	}
 	err = tx.QueryRow(ctx, `
-		SELECT lo, hi, (SELECT coalesce(sum(recipients), 0) FROM plan WHERE id >= lo AND NOT rows_gone), nextval('plan_id_seq')
+		SELECT lo, hi, (SELECT coalesce(sum(recipients), 0) FROM plan WHERE id >= lo AND NOT rows_gone), plan_number(0)
 		FROM part ORDER BY lo DESC LIMIT 1`).Scan(&lo, &hi, &rows, &plan)
 	if err == nil && plan < hi && rows < partRows && !alone {
 		shares, err = keepPart(ctx, tx, lo)
@@ -66,7 +66,7 @@ func nextPlan(ctx context.Context, tx pgx.Tx, alone bool) (plan int64, err error
 		from = lo
 	}
 	if plan < from {
-		if err := tx.QueryRow(ctx, `SELECT setval('plan_id_seq', $1)`, from).Scan(&plan); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT plan_number($1)`, from).Scan(&plan); err != nil {
 			return 0, err
 		}
 	}
@@ -97,20 +97,7 @@ func keepPart(ctx context.Context, tx pgx.Tx, lo int64) (kept bool, err error) {
 var partTables = [...]string{"recipient", "member"}
 
 func makePart(ctx context.Context, tx pgx.Tx, lo, hi int64) error {
-	for _, table := range partTables {
-		name := partName(table, lo)
-		for _, statement := range []string{
-			fmt.Sprintf(`CREATE TABLE %s (LIKE %s INCLUDING ALL)`, name, table),
-			// A plan that the statistics don't know would seem to have one row, and any index as good as another.
-			fmt.Sprintf(`ALTER TABLE %s ALTER COLUMN plan_id SET STATISTICS 0`, name),
-			fmt.Sprintf(`ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d)`, table, name, lo, hi),
-		} {
-			if err := exec(ctx, tx, "make table "+name, statement); err != nil {
-				return err
-			}
-		}
-	}
-	return exec(ctx, tx, "note a part", `INSERT INTO part (lo, hi) VALUES ($1, $2)`, lo, hi)
+	return exec(ctx, tx, "make a part", `SELECT make_part($1, $2)`, lo, hi)
 }
 
 func partName(table string, lo int64) string { return table + "_" + strconv.FormatInt(lo, 10) }

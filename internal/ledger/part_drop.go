@@ -10,12 +10,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// ownsPartsSQL is the condition that the user may detach tables and drop them. For one who may not, rows are deleted.
+const ownsPartsSQL = `(SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'recipient'::regclass)`
+
 // letGo has the part of a plan dropped, if nothing else in it has rows: they all go at once, soon. Otherwise, or where a plan is being
 // written there, it returns false, and the rows of the plan have to be deleted.
 func letGo(ctx context.Context, tx pgx.Tx, plan int64) (going bool, err error) {
 	var lo, hi int64
 	var alone bool
-	err = tx.QueryRow(ctx, `SELECT lo, hi, pg_try_advisory_xact_lock($2 + lo) FROM part WHERE lo <= $1 AND $1 < hi`, plan, partLock).Scan(&lo, &hi, &alone)
+	err = tx.QueryRow(ctx, `SELECT lo, hi, pg_try_advisory_xact_lock($2 + lo) FROM part WHERE lo <= $1 AND $1 < hi AND `+ownsPartsSQL, plan, partLock).Scan(&lo, &hi, &alone)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && !alone {
 		return false, nil
 	}
@@ -46,7 +49,7 @@ func (db *DB) dropParts(ctx context.Context) (dropped int, err error) {
 	defer releaseLocks(ctx, conn)
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `RESET lock_timeout`) }()
 	parts, err := collect[int64](ctx, conn, `
-		SELECT lo FROM part p WHERE lo < (SELECT max(lo) FROM part)
+		SELECT lo FROM part p WHERE lo < (SELECT max(lo) FROM part) AND `+ownsPartsSQL+`
 			AND (going OR NOT EXISTS (SELECT FROM plan WHERE id >= p.lo AND id < p.hi AND NOT rows_gone))
 		ORDER BY EXISTS (SELECT FROM pg_inherits WHERE inhdetachpending
 			AND inhrelid IN (to_regclass('recipient_' || lo), to_regclass('member_' || lo))) DESC, lo`) // only one can be pending

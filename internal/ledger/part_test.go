@@ -1,7 +1,9 @@
 package ledger_test
 
 import (
+	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"tocsin/internal/ledger"
 	"tocsin/internal/notice"
@@ -102,6 +106,41 @@ func TestALargePlanHasTablesOfItsOwn(t *testing.T) {
 	if p := d.part(d.id); p == "" || p == parts["large2"] || p == parts["small3"] {
 		t.Errorf("a plan stands in %q", p)
 	}
+}
+
+// TestAUserWhoOwnsNothingPlansAndDrops: one who has no rights but to read and write rows makes parts by a function of their owner,
+// and deletes the rows of old plans, which the owner would drop with their tables.
+func TestAUserWhoOwnsNothingPlansAndDrops(t *testing.T) {
+	t.Parallel()
+	d := inParts(t, 20)
+	u, err := url.Parse(d.url)
+	d.must(err)
+	role := "limited_" + strings.Trim(u.Path, "/")
+	d.exec(`CREATE ROLE ` + role + ` LOGIN`)
+	t.Cleanup(func() {
+		_, _ = d.pool.Exec(context.Background(), `DROP OWNED BY `+role+`; DROP ROLE `+role, pgx.QueryExecModeSimpleProtocol) // its server ends with the test anyway
+	})
+	d.exec(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ` + role)
+	u.User = url.User(role)
+	limited, err := ledger.Open(t.Context(), u.String(), ledger.Options{MaxConns: 12, OwnRows: 5})
+	d.must(err)
+	t.Cleanup(limited.Close)
+	owner := d.DB
+	d.DB = limited
+	d.sendTo(notice.Body{Key: "small"}, those(1, 3))
+	d.deliver()
+	d.sendTo(notice.Body{Key: "large"}, those(1, 10))
+	d.deliver()
+	large, part := d.id, d.part(d.id)
+	d.age("2 years")
+	d.sendTo(notice.Body{Key: "next"}, those(1, 2))
+	if n := d.drop(); n != 10 || d.rowsOf(large) != 0 {
+		t.Errorf("%d rows were dropped, %d are left", n, d.rowsOf(large))
+	}
+	d.wantRows(1, `SELECT count(*) FROM pg_class WHERE relname = $1`, part)
+	d.DB = owner
+	d.drop()
+	d.wantRows(0, `SELECT count(*) FROM pg_class WHERE relname = $1`, part)
 }
 
 // TestAPartThatBrokeOffIsDroppedLater: its table was detached in part, or is detached, and still there.
