@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/html"
 
 	"tocsin/internal/directory"
+	"tocsin/internal/notice"
 	"tocsin/internal/testkit"
 )
 
@@ -168,6 +169,18 @@ func (s *system) pressed(page, button string) (status int, text string) {
 	return status, text
 }
 
+// precede sends the notice that an example amends, or moves the windows of: its directory is in that of this one.
+func (s *system) precede(dir string) {
+	s.t.Helper()
+	body, err := directory.Read(dir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body.Amends != "" || body.Phase == notice.PhaseRescheduled {
+		s.must(nil, "notice", "send", filepath.Dir(dir), "--yes", "--allow-past")
+	}
+}
+
 // TestEveryExampleIsImportedAndExported byte for byte, also after a browser has saved it. Its plan is the one that the
 // command line shows of the export.
 func TestEveryExampleIsImportedAndExported(t *testing.T) {
@@ -182,6 +195,7 @@ func TestEveryExampleIsImportedAndExported(t *testing.T) {
 		}
 		for _, manifest := range found {
 			dir := filepath.Dir(manifest)
+			s.precede(dir)
 			page := s.imported(dir)
 			before := s.exported(page)
 			status, checked := s.pressed(page, "check")

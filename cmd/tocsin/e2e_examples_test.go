@@ -68,6 +68,10 @@ var examplesSent = []struct {
 	{"performance-update", []reader{{"en", speaks("en-US")}, {"nl", speaks("nl")}}},
 	{"power-maintenance", []reader{{"en", speaks("en-GB")}, {"nl", speaks("nl")}}},
 	{"power-maintenance/completed", []reader{{"en", speaks("en-GB")}, {"nl", speaks("nl")}}},
+	{"network-maintenance", []reader{{"en", speaks("")}, {"ar", speaks("ar-EG")}}},
+	{"network-maintenance/moved", []reader{{"en", speaks("")}, {"ar", speaks("ar-EG")}}},
+	{"login-outage", []reader{{"en", speaks("en")}, {"nl", speaks("nl")}, {"ar", speaks("ar")}}},
+	{"login-outage/amended", []reader{{"en", speaks("en")}, {"nl", speaks("nl")}, {"ar", speaks("ar")}}},
 	{"mail-migration", []reader{{"sv", on("s639", "sv", nil)}, {"en", on("s639", "nl", nil)}}},
 	{"mail-restored", []reader{
 		{"rebate", on("s681", "es-MX", map[string]string{"mail_affected": "yes", "rebate": "12.5"})},
