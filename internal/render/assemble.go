@@ -58,10 +58,12 @@ func (p *Program) compile(reader *reader, to notice.Recipient, sections [][]int)
 		shown = p.branding.Logo.beside(shown)
 	}
 	content := part{kind: "multipart/alternative", parts: []part{textPart("text/plain", slots(plain, m.title(fieldTextTitle), text)), shown}}
-	if p.calendar != nil && (reader.fixed == &p.fixed || len(p.windows) > 0) {
+	// A newcomer who reads a correction got the windows of the text that it corrects.
+	told := reader.fixed == &p.fixed || p.corrects
+	if p.calendar != nil && (told || len(p.windows) > 0) {
 		c := *p.calendar
 		c.Language, c.Zone = languages[0], zone{reader.zone}
-		if reader.fixed == &p.announced {
+		if !told {
 			c.Dropped = nil
 		}
 		m.Calendar = &c

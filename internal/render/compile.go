@@ -135,7 +135,7 @@ func (p *Program) readied(key string, f textFile) {
 func newProgram(src Source) (*Program, error) {
 	b := src.Body
 	p := &Program{
-		stacked: b.Stacked,
+		stacked: b.Stacked, corrects: src.Correction,
 		fixed:   fixed{incident: src.IncidentKey, notice: noticeFields{b.Key, b.Phase, b.Severity, string(b.Kind)}},
 		texts:   map[string]*text{},
 		foreign: map[string]string{},

@@ -54,3 +54,44 @@ func TestANewcomerReadsAnAnnouncement(t *testing.T) {
 		t.Errorf("a phase of its own is another one for newcomers: %s\n%s", s, text)
 	}
 }
+
+// TestACorrectionCancelsEventsOfANewcomerToo: the text that it corrects told newcomers of windows that are dropped now.
+// The plain text of the same amendment is for newcomers who were told of none.
+func TestACorrectionCancelsEventsOfANewcomerToo(t *testing.T) {
+	t.Parallel()
+	amended := maintained() // the newcomer got it
+	for left, want := range map[int]string{1: "CONFIRMED CONFIRMED CANCELLED CANCELLED", 0: "CANCELLED CANCELLED CANCELLED CANCELLED"} {
+		b := maintained()
+		b.Key, b.Amends, b.Windows, b.Was = "m.amended", "m.rescheduled", amended.Windows[:left], amended.Windows
+		b.Corrections = b.Texts
+		for _, corrects := range []bool{true, false} {
+			src := SourceOf(b, b.Texts, nil, Settings{From: "Example Status <status@example.net>"})
+			if corrects {
+				src = CorrectionOf(b, nil, Settings{From: "Example Status <status@example.net>"})
+			}
+			p, err := builtin().Compile(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := maintainedFor("Europe/Berlin")
+			r.Newcomer = true
+			m, err := render(p, r, "en", stamp())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !corrects {
+				if strings.Contains(m.Calendar, "CANCELLED") || (m.Calendar != "") != (left > 0) {
+					t.Errorf("%d left: the plain text has the calendar\n%s", left, m.Calendar)
+				}
+				continue
+			}
+			var states []string
+			for _, e := range asMachinesRead(t, m.Raw).Events {
+				states = append(states, e["STATUS"].(string))
+			}
+			if got := strings.Join(states, " "); got != want {
+				t.Errorf("%d left: the events of the correction are %s, want %s", left, got, want)
+			}
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 type Program struct {
 	fixed
 	announced fixed // the same for newcomers: without old windows, in the phase in which windows are announced first
+	corrects  bool  // the texts are the corrections of an amendment
 	converter *converter
 	layouts   layouts
 	languages languages
