@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -79,8 +80,13 @@ func (c *listCmd) Run(ctx context.Context, a *app) error {
 	for _, st := range notices {
 		printAwaiting(a.stdout, st)
 	}
+	return printNotices(a.stdout, notices)
+}
+
+// printNotices prints a table of notices, with the columns that one of them needs.
+func printNotices(w io.Writer, notices []notice.Status) error {
 	approved := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.ApprovedBy != "" })
-	t := table(a.stdout)
+	t := table(w)
 	waiting := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.State == notice.Scheduled })
 	trial := slices.ContainsFunc(notices, func(st notice.Status) bool { return st.Canary != nil && st.Canary.Waits })
 	if fmt.Fprint(t, "NO.\tSTATE\tSENT\tRELEASED\t"); waiting {
