@@ -18,7 +18,7 @@ const maxPage = 1000
 type deliveriesInput struct {
 	ID       string `path:"id" doc:"the notice's key or number"`
 	State    string `query:"state" doc:"only deliveries in this state"`
-	Language string `query:"language" maxLength:"35" doc:"only those with a mail in this language, a BCP 47 tag as in by_language"`
+	Language string `query:"language" maxLength:"35" doc:"only those with a text in this language, a BCP 47 tag; those who get no mail count too"`
 	Search   string `query:"search" maxLength:"320" doc:"only this address, in any spelling, or this customer's external id; JSON only"`
 	After    int    `query:"after" default:"-1" minimum:"-1" maximum:"2147483647" doc:"only deliveries with a greater seq; JSON only"`
 	Limit    int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"at most so many; JSON only"`

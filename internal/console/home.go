@@ -2,17 +2,11 @@ package console
 
 import (
 	"net/http"
-	"strconv"
-	"strings"
 
 	"tocsin/internal/notice"
 )
 
-const (
-	noticesPage = 50
-	mailsPage   = 100
-	farMails    = 20_000 // through so many a page looks for mails in a language
-)
+const noticesPage = 50
 
 // homeView is the list of notices.
 type homeView struct {
@@ -73,52 +67,6 @@ func (c *Console) home(r *http.Request) (view, error) {
 	}
 	for _, st := range all {
 		v.Notices = append(v.Notices, noticeRow{st, bar(st.Counts, st.Recipients)})
-	}
-	return v, err
-}
-
-// mailsView is a page of a notice's deliveries.
-type mailsView struct {
-	*Frame
-	Notice notice.Status
-	States []string
-	State  string // "" = all
-	Text   string // an address or an id that was looked for; "" = all
-	Spoken string // the language of the mails; "" = all
-	Mails  []notice.Delivery
-	Next   int  // the seq to go on after; 0 = there are no more
-	Far    bool // the next mails may be far away: the page looked through farMails without finding enough of them
-}
-
-func (c *Console) mails(r *http.Request) (view, error) {
-	v := &mailsView{Frame: c.frame(r, "mails.title"), State: r.FormValue("state"), Spoken: r.FormValue("language"),
-		Text: strings.TrimSpace(r.PostFormValue("text"))}
-	page := notice.DeliveryPage{After: -1, Limit: mailsPage + 1, Search: v.Text, Language: v.Spoken, Within: farMails}
-	var err error
-	if v.Notice, err = c.Book.Status(r.Context(), r.PathValue("id")); err != nil {
-		return nil, err
-	}
-	if v.State != "" {
-		state, err := notice.ParseDeliveryState(v.State)
-		if err != nil {
-			return nil, err
-		}
-		page.State = &state
-	}
-	if after, err := strconv.Atoi(r.FormValue("after")); err == nil {
-		page.After = after
-	}
-	for _, s := range shownFirst {
-		v.States = append(v.States, s.String())
-	}
-	v.Title = v.T("mails.of", v.Notice.Key)
-	v.Mails, err = c.Book.Deliveries(r.Context(), v.Notice.Number, page)
-	switch looked := page.After + farMails; {
-	case len(v.Mails) > mailsPage:
-		v.Mails = v.Mails[:mailsPage]
-		v.Next = v.Mails[mailsPage-1].Seq
-	case v.Spoken != "" && v.Text == "" && looked < v.Notice.Recipients-1:
-		v.Next, v.Far = looked, true
 	}
 	return v, err
 }

@@ -81,13 +81,18 @@ type noticeView struct {
 	Classes []string // the columns of the table of domains: those that some mail came back with
 }
 
-func (c *Console) notice(r *http.Request) (view, error) {
-	v := &noticeView{Frame: c.frame(r, "notice.title")}
+// reported returns the report on the notice that a path names, as tallies have it. Pages of one notice share its count.
+func (c *Console) reported(r *http.Request) (now, tables notice.Report, err error) {
 	st, err := c.Book.Status(r.Context(), r.PathValue("id"))
 	if err != nil {
-		return nil, err
+		return now, tables, err
 	}
-	report, tables, err := c.tallies.counted(r, []notice.Status{st}, func(ctx context.Context) (notice.Report, error) { return c.Book.Report(ctx, st.Key) })
+	return c.tallies.counted(r.Context(), "/notices/"+st.Key, []notice.Status{st}, func(ctx context.Context) (notice.Report, error) { return c.Book.Report(ctx, st.Key) })
+}
+
+func (c *Console) notice(r *http.Request) (view, error) {
+	v := &noticeView{Frame: c.frame(r, "notice.title")}
+	report, tables, err := c.reported(r)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +158,7 @@ func (c *Console) incident(r *http.Request) (view, error) {
 		return nil, notice.NotFound("there is no notice of an incident %q", incident)
 	}
 	slices.Reverse(statuses)
-	report, tables, err := c.tallies.counted(r, statuses, func(ctx context.Context) (notice.Report, error) { return c.Book.IncidentReport(ctx, incident) })
+	report, tables, err := c.tallies.counted(r.Context(), r.URL.Path, statuses, func(ctx context.Context) (notice.Report, error) { return c.Book.IncidentReport(ctx, incident) })
 	if err != nil {
 		return nil, err
 	}

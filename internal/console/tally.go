@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"tocsin/internal/notice"
@@ -19,12 +18,12 @@ func newTallies(log *slog.Logger) *tallies { return &tallies{newBeside[notice.Re
 
 // counted returns the report on notices with these statuses, and another one that has the same counted by language and by outcome. The latter
 // may be older where that takes long; its AsOf is zero before the first count.
-func (t *tallies) counted(r *http.Request, statuses []notice.Status, count func(context.Context) (notice.Report, error)) (now, tables notice.Report, err error) {
+func (t *tallies) counted(ctx context.Context, page string, statuses []notice.Status, count func(context.Context) (notice.Report, error)) (now, tables notice.Report, err error) {
 	now = notice.NewReport(statuses)
 	now.AsOf = time.Now().UTC()
 	if now.Recipients <= tallyAtOnce {
-		tables, err = count(r.Context())
+		tables, err = count(ctx)
 		return tables, tables, err
 	}
-	return now, t.get(r.Context(), r.URL.Path, now.Counts, count), nil
+	return now, t.get(ctx, page, now.Counts, count), nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +31,7 @@ func TestALargeReportIsCountedBesideItsPage(t *testing.T) {
 			t.Helper()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel() // the reader goes
-			now, tables, err := tallies.counted(httptest.NewRequestWithContext(ctx, "GET", "/notices/large", nil), []notice.Status{status}, count)
+			now, tables, err := tallies.counted(ctx, "/notices/large", []notice.Status{status}, count)
 			if err != nil {
 				t.Fatal(err)
 			}

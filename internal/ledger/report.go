@@ -70,8 +70,8 @@ func (db *DB) Deliveries(ctx context.Context, noticeID int64, p notice.DeliveryP
 		query, args = `
 			WITH stands AS (`+standsSQL+`)
 			SELECT `+deliveryColumns+` FROM `+standsTables+`
-			WHERE r.seq > $4 AND ($5::smallint IS NULL OR d.state = $5) ORDER BY r.seq LIMIT $6`,
-			[]any{p.Search, strings.ToLower(p.Search), noticeID, p.After, p.State, max(p.Limit, 0)}
+			WHERE r.seq > $4 AND ($5::smallint IS NULL OR d.state = $5) AND $7 IN ('', r.text) ORDER BY r.seq LIMIT $6`,
+			[]any{p.Search, strings.ToLower(p.Search), noticeID, p.After, p.State, max(p.Limit, 0), p.Language}
 	}
 	if p.Language != "" && p.Search == "" {
 		within := math.MaxInt32

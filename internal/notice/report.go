@@ -223,9 +223,9 @@ type DeliveryPage struct {
 	Limit  int            // at most so many
 	State  *DeliveryState // only those in this state; nil = all
 	Search string         // only this address (any spelling of its key) or external id; "" = all
-	// Language picks those with a mail in this language; "" = all. It does not go with Search.
+	// Language picks those with a text in this language, also where no mail leaves; "" = all.
 	Language string
-	// Within bounds, with Language, how far beyond After it looks: a rare language may have its next mail at the end. 0 = to the end.
+	// Within bounds, with Language and without Search, how far beyond After it looks: a rare language may have its next mail at the end. 0 = to the end.
 	Within int
 }
 
