@@ -8,7 +8,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
 .NOTPARALLEL:
-.PHONY: help demo test-short test test-all build servers programs bench bench-partitions limits pages simulate chaos failover fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated matrix site release release-check
+.PHONY: help demo test-short test test-all build servers programs bench bench-partitions bench-amend limits pages simulate chaos failover fuzz corpus axe judge chart lint format vet vulnerabilities race generate generated matrix site release release-check
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ limits: servers ## how exactly limits are kept, a slow domain beside a fast one,
 
 bench-partitions: servers ## whether the last of many large notices is as fast as the first: BENCH="-bench.notices 20 -bench.rows 100000" is ten minutes
 	$(GO) test -timeout 24h -run '^$$' -bench Parts -benchtime 1x ./internal/ledger $(BENCH)
+
+bench-amend: servers ## how long it takes to amend a notice to 100,000 and to 1,000,000: three minutes
+	$(GO) test -timeout 60m -run '^$$' -bench Amend -benchtime 1x ./internal/ledger
 
 pages: servers ## the time of each page of the console over 1,000,000 deliveries, and the plans of its queries: four minutes
 	TOCSIN_TEST_ALL=1 $(GO) test -count=1 -timeout 60m -run '^TestPages$$' -v ./cmd/tocsin -bench.pages 1000000

@@ -100,6 +100,13 @@ func (p *partBench) time(what string, measured bool, do func() error) {
 // send plans a notice, releases it and has all of it sent.
 func (p *partBench) send(key string, c ledger.Choice, measured bool) {
 	ctx := p.b.Context()
+	p.last = p.release(key, c, measured)
+	p.time("claim, mark, record and close", measured, func() error { return p.deliver(ctx, p.last) })
+}
+
+// release plans a notice and releases it.
+func (p *partBench) release(key string, c ledger.Choice, measured bool) int64 {
+	ctx := p.b.Context()
 	body := notice.Body{Key: key, Incident: key, Kind: notice.Outage, Phase: "identified", DefaultLanguage: "en"}
 	id, _, err := p.db.PutDraft(ctx, ledger.Draft{Body: body, Texts: map[string]notice.Text{"en": {Subject: "s", Body: "b"}}, Who: "bench"})
 	p.must(err)
@@ -108,20 +115,18 @@ func (p *partBench) send(key string, c ledger.Choice, measured bool) {
 	var plan notice.Plan
 	p.time("plan", measured, func() (err error) { plan, err = p.db.Freeze(ctx, id, a); return err })
 	p.time("release", measured, func() error { _, err := p.db.Take(ctx, id, press(plan.Digest)); return err })
-	p.time("claim, mark, record and close", measured, func() error { return p.deliver(ctx, id) })
-	p.last = id
+	return id
+}
+
+// chunks returns those of a notice, in the order of their rows.
+func (p *partBench) chunks(ctx context.Context, id int64) (chunks []int64) {
+	p.must(p.pool.QueryRow(ctx, `SELECT array_agg(id ORDER BY lo) FROM chunk WHERE notice_id = $1`, id).Scan(&chunks))
+	return chunks
 }
 
 // deliver does the work of four workers of the queue, and of the writer with them.
 func (p *partBench) deliver(ctx context.Context, id int64) error {
-	rows, _ := p.pool.Query(ctx, `SELECT id FROM chunk WHERE notice_id = $1 ORDER BY lo`, id)
-	var chunk int64
-	var chunks []int64
-	for rows.Next() {
-		p.must(rows.Scan(&chunk))
-		chunks = append(chunks, chunk)
-	}
-	p.must(rows.Err())
+	chunks := p.chunks(ctx, id)
 	g, ctx := errgroup.WithContext(ctx)
 	for part := range 4 {
 		g.Go(func() error {
