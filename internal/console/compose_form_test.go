@@ -160,6 +160,26 @@ func TestTheFormSaysAllThatADirectoryCan(t *testing.T) {
 	}
 }
 
+// TestTabsKeepTheDefaultLanguage: a language that is added to ready texts comes next to the default one, in which they can be read as before.
+func TestTabsKeepTheDefaultLanguage(t *testing.T) {
+	t.Parallel()
+	for yaml, want := range map[string]string{
+		"template: outage\n": "en nl*", "template: outage\ndetails: {nl: Een}\n": "en nl*", "template: outage\ndefault_language: de\n": "de nl*", "kind: outage\n": "nl*",
+	} {
+		v, _ := formOn(t, directory.Files{directory.Manifest: []byte(yaml)})
+		var tabs []string
+		for _, p := range v.panelsOf("nl") {
+			if p.On {
+				p.Tag += "*"
+			}
+			tabs = append(tabs, p.Tag)
+		}
+		if got := strings.Join(tabs, " "); got != want {
+			t.Errorf("%q has tabs %s, want %s", yaml, got, want)
+		}
+	}
+}
+
 // TestAFilterIsChangedInRowsOrInItsText: the one that was changed counts, the text where both were.
 func TestAFilterIsChangedInRowsOrInItsText(t *testing.T) {
 	t.Parallel()

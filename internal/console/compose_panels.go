@@ -31,7 +31,7 @@ type panel struct {
 	Removable  bool
 }
 
-// panelsOf are the tabs of a draft: its languages, the default one, and one that was just added.
+// panelsOf are the tabs of a draft: its languages, the default one, and one that was just added. Ready texts have the default one without a file.
 func (v *composeView) panelsOf(chosen string) (all []panel) {
 	tags := map[string]bool{}
 	own := ""
@@ -50,8 +50,12 @@ func (v *composeView) panelsOf(chosen string) (all []panel) {
 		chosen = tag.String()
 		tags[chosen] = true
 	}
+	templated := v.Sheet.Plain["template"] != ""
+	if templated {
+		own = ""
+	}
 	first := cmp.Or(v.Sheet.Plain["default_language"], own, "en")
-	if len(tags) == 0 || v.Sheet.Plain["default_language"] != "" {
+	if len(tags) == 0 || templated || v.Sheet.Plain["default_language"] != "" {
 		tags[first] = true
 	}
 	for tag := range tags {
