@@ -94,7 +94,7 @@ func (c *checker) fits(to mailbox, x *exchange) {
 	relay, correction, marked := c.world.relay, bytes.Contains(x.mail.Raw, []byte("Subject: "+simCorrections["en"].Subject)), false
 	for _, version := range c.versions[to.notice] {
 		earlier := mailbox{version, to.address}
-		marked = marked || c.last[earlier] > 0
+		marked = marked || c.last[earlier] > 0 || c.doubts[earlier]
 		if relay.copies[earlier] > 0 && !correction {
 			relay.fail("%v gets the plain text, and has notice %s", to, version)
 		}

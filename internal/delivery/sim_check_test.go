@@ -43,6 +43,7 @@ type checker struct {
 	inARow   map[[2]int64]int     // refusals of a notice that a worker heard without a 250 between
 	most     map[int64]int        // by notice, since the brake last held it
 	last     map[mailbox]int      // the last mark of a mailbox
+	doubts   map[mailbox]bool     // mailboxes that an operator made uncertain after a restore
 	until    []time.Time          // until when dots may be written
 	pairs    map[[3]string]bool   // a notice, a later one that has superseded it, and the mailbox
 	quiet    map[string]bool      // notices of which nothing may be marked any more,
@@ -82,7 +83,7 @@ type showing struct {
 
 func newChecker(w *world) *checker {
 	return &checker{world: w, before: map[int64]chunkSeen{}, asked: map[mailbox]int{}, requeues: map[mailbox]int{},
-		marks: map[ledger.Attempt]int{}, inARow: map[[2]int64]int{}, most: map[int64]int{}, last: map[mailbox]int{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
+		marks: map[ledger.Attempt]int{}, inARow: map[[2]int64]int{}, most: map[int64]int{}, last: map[mailbox]int{}, doubts: map[mailbox]bool{}, pairs: map[[3]string]bool{}, quiet: map[string]bool{}, uncertain: map[ledger.Attempt]bool{},
 		silent: map[string]listing{}, mayList: map[string]bool{}, gone: map[string]bool{}, plans: map[*planRow]showing{}, additions: map[*planRow]int{}, took: map[string]*planRow{}, released: map[string]bool{}, wentOn: map[string]bool{}, over: map[string]string{}, versions: map[string][]string{}, plain: map[mailbox]bool{}, holds: map[int64]time.Time{}}
 }
 

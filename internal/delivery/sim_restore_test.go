@@ -133,6 +133,7 @@ func (m *memory) unhold(id int64, send, lift bool) error {
 		for seq := c.lo; seq < c.hi && !send; seq++ {
 			if d := c.view(seq); d.state.Open() {
 				m.doubt(c, seq, d)
+				m.watch.doubted(n, seq)
 			}
 		}
 		m.recount(c)

@@ -50,6 +50,13 @@ func (c *checker) marked(a ledger.Attempt) {
 	c.until = append(slices.DeleteFunc(c.until, func(t time.Time) bool { return t.Before(now) }), now.Add(simGrace))
 }
 
+// doubted notes that an operator made a delivery uncertain, which may have left before a restore.
+func (c *checker) doubted(n *noticeRow, seq int) {
+	if c != nil {
+		c.doubts[mailbox{n.Key, n.plan.recipients[seq].key}] = true
+	}
+}
+
 // knows reports whether the ledger still knows that a notice was for a mailbox. An erasure takes the address out, and
 // then an operator's requeue of an earlier notice is not refused any more.
 func (w *world) knows(box mailbox) bool {
